@@ -1,0 +1,5 @@
+"""`python -m evloop`."""
+
+from evloop.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""What happened, as data: the lowest layer, which knows no socket and no screen."""

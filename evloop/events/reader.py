@@ -1,0 +1,207 @@
+"""Lines → events. One bad line costs one problem with its line number, never the rest of the log.
+
+The reader streams: memory is bounded by a block, whatever the log's length.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+import msgspec
+
+from evloop.errors import LogError
+from evloop.events.schema import EVENT_TYPES, SCHEMA_VERSION, AnyEvent, Header, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "BLOCK_SIZE",
+    "MAX_LINE",
+    "Block",
+    "Item",
+    "LineReader",
+    "Problem",
+    "Source",
+    "decode_header",
+    "read_blocks",
+]
+
+BLOCK_SIZE = 256 * 1024
+MAX_LINE = 16 * 1024 * 1024
+
+
+class Problem(NamedTuple):
+    """A line that is no event."""
+
+    line: int
+    kind: str  # "broken", "too-long", "torn"
+    message: str
+
+
+Item: TypeAlias = AnyEvent | Unknown | Problem
+
+
+class Block(NamedTuple):
+    """Consecutive lines, one item each: `items[i]` stands in line `line + i`."""
+
+    line: int
+    items: list[Item]
+
+
+class Source(Protocol):
+    """Where bytes come from: a file, a pipe, a decompressor."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; b"" at the end."""
+
+
+_decoder = msgspec.json.Decoder(AnyEvent)
+_any_decoder = msgspec.json.Decoder(dict[str, object])
+
+
+def decode_line(text: bytes, line: int) -> Item:
+    """The event in one line, without its newline; `line` counts from 1."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _unknown(text) or Problem(line, "broken", f"is not an event: {_short(error)}")
+
+
+def _short(error: Exception) -> str:
+    """The first sentence of a decoder's message, of bounded length."""
+    return str(error)[:200]
+
+
+def _unknown(text: bytes) -> Unknown | None:
+    """An event of a kind that a later version may have added, or None if the line is no event at all."""
+    try:
+        fields = _any_decoder.decode(text)
+        ev, seq, t = fields.pop("ev"), fields.pop("seq"), fields.pop("t")
+        tick = fields.pop("tick", 0)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
+        return None
+    if not (isinstance(ev, str) and isinstance(seq, int) and isinstance(t, int) and isinstance(tick, int)):
+        return None
+    return None if ev in EVENT_TYPES else Unknown(seq, t, tick, ev, fields)
+
+
+def decode_header(text: bytes, name: str) -> Header:
+    """The header in a log's first line.
+
+    Raises:
+        LogError: this is no event log, or one of another version.
+    """
+    item = decode_line(text, 1)
+    version = re.search(rb'"schema":\s*"evloop/(\d+)"', text[:4096])
+    if version and int(version[1]) != SCHEMA_VERSION:
+        raise LogError(
+            f"{name} has schema version {int(version[1])} and this program reads {SCHEMA_VERSION}: "
+            "read it with the evloop that wrote it, or a newer one"
+        )
+    if not isinstance(item, Header):
+        raise LogError(f"{name} is not an event log: its first line is not a header with a schema")
+    return item
+
+
+class LineReader:
+    """Bytes in, in pieces of any size; blocks of whole lines out. Knows no file and no socket."""
+
+    def __init__(self) -> None:
+        self.line = 1  # of the next item
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+        self._skipping = False
+
+    def feed(self, data: bytes) -> Block | None:
+        """The lines that `data` completed, or None if it completed none."""
+        end = data.rfind(b"\n") + 1
+        if not end:
+            self._keep(data)
+            return None
+        text = b"".join((*self._tail, data[:end])) if self._tail else data[:end]
+        self._tail, self._tail_size = [], 0
+        items: list[Item] = []
+        if self._skipping:  # the rest of a line that was too long
+            text = text[text.index(b"\n") + 1 :]
+            items.append(self._too_long(self.line))
+            self._skipping = False
+        items.extend(self._decode(text, self.line + len(items)))
+        self._keep(data[end:])
+        block = Block(self.line, items)
+        self.line += len(items)
+        return block
+
+    def finish(self) -> Block | None:
+        """What a last line without a newline gives: it was torn when the writer died, or is still being written."""
+        if self._skipping:
+            return Block(self.line, [self._too_long(self.line)])
+        if not self._tail:
+            return None
+        text = b"".join(self._tail)
+        return Block(
+            self.line,
+            [
+                Problem(
+                    self.line,
+                    "torn",
+                    f"is torn: the log ends in the middle of a line, after {len(text)} bytes of it",
+                )
+            ],
+        )
+
+    def _keep(self, data: bytes) -> None:
+        if self._skipping or not data:
+            return
+        self._tail.append(data)
+        self._tail_size += len(data)
+        if self._tail_size > MAX_LINE:
+            self._tail, self._tail_size, self._skipping = [], 0, True
+
+    @staticmethod
+    def _too_long(line: int) -> Problem:
+        return Problem(line, "too-long", f"is longer than {MAX_LINE // 2**20} MiB and was skipped")
+
+    @staticmethod
+    def _decode(text: bytes, first: int) -> list[Item]:
+        """Whole lines, decoded in one call where they are all good, and one by one where they are not."""
+        try:
+            events: list[Item] = _decoder.decode_lines(text)  # type: ignore[assignment]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            pass
+        else:
+            if len(events) == text.count(b"\n"):
+                return events
+        return [decode_line(line, number) for number, line in enumerate(text.split(b"\n")[:-1], first)]
+
+
+def read_blocks(source: Source, name: str) -> tuple[Header, Iterator[Block]]:
+    """The header of a log and its blocks, the header's own line among them.
+
+    Raises:
+        LogError: it is empty, binary, no event log, or one of another version.
+    """
+    head = b""
+    while b"\n" not in head and len(head) <= MAX_LINE:
+        data = source.read(BLOCK_SIZE)
+        if not data:
+            break
+        head += data
+    if not head:
+        raise LogError(f"{name} is empty: nothing was recorded, or it is not the log you meant")
+    header = decode_header(head.partition(b"\n")[0], name)
+    return header, _blocks(source, head)
+
+
+def _blocks(source: Source, head: bytes) -> Iterator[Block]:
+    reader = LineReader()
+    data = head
+    while data:
+        block = reader.feed(data)
+        if block is not None:
+            yield block
+        data = source.read(BLOCK_SIZE)
+    last = reader.finish()
+    if last is not None:
+        yield last

@@ -1,0 +1,424 @@
+"""The event log's types: one class an event, one line of JSON an object.
+
+A log is JSON Lines in UTF-8. Its first line is `Header`, its last `End`; a log
+without `End` was cut off (the server crashed or was killed). Times are whole
+nanoseconds of the monotonic clock. Calls carry the words of their man pages,
+phases of the loop the words of libuv.
+
+`docs/event-log.md` is generated from these classes; so is the JSON Schema that
+`evloop-trace schema` prints.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias, get_args
+
+import msgspec
+from msgspec import Meta
+
+__all__ = [
+    "EVENT_TYPES",
+    "SCHEMA",
+    "SCHEMA_VERSION",
+    "Accept",
+    "AnyEvent",
+    "Bind",
+    "Call",
+    "Clock",
+    "Close",
+    "CloseReason",
+    "ConnectionState",
+    "End",
+    "Error",
+    "Event",
+    "Gap",
+    "Header",
+    "Interest",
+    "Limit",
+    "Listen",
+    "ListenerState",
+    "Poll",
+    "Prepare",
+    "Queue",
+    "Recv",
+    "Recvfrom",
+    "Refuse",
+    "Send",
+    "Sendto",
+    "Shutdown",
+    "Signal",
+    "Slow",
+    "Snapshot",
+    "Timer",
+    "Unknown",
+    "json_schema",
+]
+
+SCHEMA_VERSION = 1
+SCHEMA = f"evloop/{SCHEMA_VERSION}"
+
+Ns: TypeAlias = Annotated[int, Meta(description="nanoseconds")]
+Errno: TypeAlias = Annotated[
+    str, Meta(description="the errno's name, such as ECONNRESET; absent when the call succeeded")
+]
+Offsets: TypeAlias = Annotated[
+    tuple[int, int], Meta(description="[from, to) in bytes of this direction of the stream, counted from 0")
+]
+Payload: TypeAlias = Annotated[
+    bytes, Meta(description="the first bytes, base64; how many is the header's payload policy")
+]
+Mask: TypeAlias = Annotated[str, Meta(description='"READ", "WRITE", "READ|WRITE", or "" for not watched')]
+
+CloseReason: TypeAlias = Literal[
+    "eof", "error", "handler-error", "idle-timeout", "lifetime", "drained", "drain-timeout", "aborted", "stop"
+]
+
+
+class Event(msgspec.Struct, tag_field="ev", omit_defaults=True, gc=False):
+    """What every line has."""
+
+    seq: Annotated[int, Meta(description="this event's number, from 0 without gaps: a gap is a loss")]
+    t: Annotated[int, Meta(description="nanoseconds since the header's mono_ns, taken on entry of the call")]
+    tick: Annotated[int, Meta(description="the turn of the loop it belongs to; 0 is before the first")]
+
+
+class Header(Event, tag="header"):
+    """The first line: what ran, where, and how to read the clock."""
+
+    schema: Annotated[str, Meta(description="the schema's name and version")]
+    mono_ns: Annotated[int, Meta(description="the monotonic clock at t = 0")]
+    wall_ns: Annotated[int, Meta(description="nanoseconds since the epoch at mono_ns")]
+    bracket_ns: Annotated[int, Meta(description="how far apart the two clocks may have been read")]
+    pid: int
+    argv: list[str]
+    versions: Annotated[
+        dict[str, str], Meta(description="of evloop, python and the operating system's kernel")
+    ]
+    selector: Annotated[str, Meta(description="epoll, poll or select")]
+    mode: Annotated[str, Meta(description="how the server answers: upper or echo")]
+    payload: Annotated[str, Meta(description="how much of a payload is kept: none, prefix or full")]
+    payload_max: Annotated[int, Meta(description="bytes kept of each payload when it is prefix")]
+    options: Annotated[dict[str, int | float | None], Meta(description="the server's limits")] = {}
+    sysctls: Annotated[
+        dict[str, str], Meta(description="settings of the kernel that change what TCP does")
+    ] = {}
+    boot_id: Annotated[str, Meta(description="which boot the monotonic clock counts from, if known")] = ""
+
+
+class Clock(Event, tag="clock"):
+    """The clock pair again, at least 10 s after the last: the clocks drift apart."""
+
+    mono_ns: int
+    wall_ns: int
+    bracket_ns: int
+
+
+class Call(Event):
+    """A call to the kernel."""
+
+    dur: Annotated[int, Meta(description="nanoseconds spent in the call")]
+
+
+class Poll(Call, tag="poll"):
+    """The loop asked the selector what is ready, and slept until something was; a tick begins when it returns.
+
+    See poll(2), epoll_wait(2); libuv's poll phase.
+    """
+
+    timeout: Annotated[int | None, Meta(description="nanoseconds it was willing to sleep; null is for ever")]
+    why: Annotated[str, Meta(description="what set the timeout")]
+    ready: Annotated[
+        list[tuple[str, str]],
+        Meta(
+            description='[socket, bits]: what the kernel said, in the bits of poll(2): "IN", "OUT", "IN|HUP"…'
+        ),
+    ]
+
+
+class Listen(Call, tag="listen"):
+    """A stream socket was bound and listens: bind(2), listen(2)."""
+
+    sock: Annotated[str, Meta(description="the listener's name, never reused")]
+    fd: int
+    proto: Annotated[str, Meta(description="tcp or unix")]
+    address: str
+    backlog: int
+
+
+class Bind(Call, tag="bind"):
+    """A datagram socket was bound: bind(2)."""
+
+    sock: str
+    fd: int
+    proto: Annotated[str, Meta(description="udp")]
+    address: str
+
+
+class Accept(Call, tag="accept"):
+    """The listener handed over a connection whose handshake the kernel had already finished: accept(2)."""
+
+    sock: Annotated[str, Meta(description="the listener")]
+    conn: Annotated[str | None, Meta(description="the connection's name, never reused, as fds are")] = None
+    fd: int | None = None
+    peer: Annotated[
+        str | None, Meta(description="the client's address; empty for an unnamed Unix socket")
+    ] = None
+    local: str | None = None
+    queued: Annotated[
+        int | None, Meta(description="finished handshakes that still wait in the queue, if known")
+    ] = None
+    errno: Errno | None = None
+
+
+class Recv(Call, tag="recv"):
+    """Bytes of a stream were read: recv(2). `n` is 0 at the end of the stream."""
+
+    conn: str
+    fd: int
+    size: Annotated[int, Meta(description="bytes asked for")]
+    n: Annotated[int | None, Meta(description="bytes that came; absent if the call failed")] = None
+    off: Offsets | None = None
+    data: Payload = b""
+    errno: Errno | None = None
+
+
+class Send(Call, tag="send"):
+    """Bytes of a stream were handed to the kernel: send(2). `n` < `size` means that its buffer is full."""
+
+    conn: str
+    fd: int
+    size: Annotated[int, Meta(description="bytes offered")]
+    n: Annotated[int | None, Meta(description="bytes the kernel took; absent if the call failed")] = None
+    off: Offsets | None = None
+    data: Payload = b""
+    errno: Errno | None = None
+
+
+class Recvfrom(Call, tag="recvfrom"):
+    """A datagram was read: recvfrom(2), or recvmsg(2) where the size given could cut it. `n` 0 is a datagram too."""
+
+    sock: str
+    fd: int
+    n: int | None = None
+    peer: str | None = None
+    truncated: Annotated[bool, Meta(description="MSG_TRUNC: the rest of the datagram is gone")] = False
+    data: Payload = b""
+    errno: Errno | None = None
+
+
+class Sendto(Call, tag="sendto"):
+    """A datagram was handed to the kernel: sendto(2)."""
+
+    sock: str
+    fd: int
+    peer: str
+    n: int | None = None
+    data: Payload = b""
+    errno: Errno | None = None
+
+
+class Shutdown(Call, tag="shutdown"):
+    """Our half of the connection was closed: a FIN follows what is still unsent. shutdown(2)."""
+
+    conn: str
+    fd: int
+    how: Annotated[str, Meta(description="SHUT_WR")]
+    errno: Errno | None = None
+
+
+class Close(Call, tag="close"):
+    """The descriptor was given back: close(2). Unread bytes make the kernel answer with a reset (RFC 2525, 2.17)."""
+
+    fd: int
+    reason: CloseReason
+    conn: Annotated[str | None, Meta(description="the connection")] = None
+    sock: Annotated[str | None, Meta(description="or the listener or datagram socket")] = None
+    unread: Annotated[int | None, Meta(description="bytes received and never read (FIONREAD), if known")] = (
+        None
+    )
+    unsent: Annotated[
+        int | None, Meta(description="bytes sent and not acknowledged (SIOCOUTQ), if known")
+    ] = None
+    buffered: Annotated[
+        int, Meta(description="bytes that the server still held for the peer; they are lost")
+    ] = 0
+    received: Annotated[int, Meta(description="bytes in total")] = 0
+    sent: Annotated[int, Meta(description="bytes in total")] = 0
+    errno: Annotated[str | None, Meta(description="the errno that ended it, where one did")] = None
+
+
+class Prepare(Event, tag="prepare"):
+    """The loop is about to sleep, for another reason than before; written only when the reason changes.
+
+    libuv's prepare phase.
+    """
+
+    until: Annotated[int | None, Meta(description="the deadline as a `t`; null is for ever")]
+    why: str
+
+
+class Interest(Event, tag="interest"):
+    """The loop watches a socket for something else than before: epoll_ctl(2)."""
+
+    conn: str | None
+    sock: str | None
+    old: Mask
+    new: Mask
+    reason: str
+
+
+class Timer(Event, tag="timer"):
+    """A deadline passed and its callback runs."""
+
+    why: str
+    late: Annotated[int, Meta(description="nanoseconds after the deadline")]
+
+
+class Signal(Event, tag="signal"):
+    """A signal arrived: signal(7)."""
+
+    signal: Annotated[str, Meta(description="its name, such as SIGINT")]
+
+
+class Limit(Event, tag="limit"):
+    """A limit was reached, or left again: the connection limit, descriptors, the high-water mark."""
+
+    what: str
+    active: bool
+    conn: str | None = None
+    sock: str | None = None
+
+
+class Refuse(Event, tag="refuse"):
+    """A datagram is not answered, because the answer could be answered for ever."""
+
+    sock: str
+    peer: str
+    reason: str
+
+
+class Error(Event, tag="error"):
+    """A handler raised; its own connection ends, and nobody else's."""
+
+    where: str
+    message: str
+    conn: str | None = None
+    sock: str | None = None
+
+
+class Slow(Event, tag="slow"):
+    """The loop worked for over 100 ms before it asked again what is ready: everybody waited."""
+
+    dur: Annotated[int, Meta(description="nanoseconds from the poll's return to the end of the tick")]
+    conn: Annotated[str | None, Meta(description="whose turn was the longest, if known")] = None
+
+
+class Queue(Event, tag="queue"):
+    """A listener's accept queue, sampled (TCP_INFO on the listening socket); written when it changed."""
+
+    sock: str
+    queued: int
+    backlog: int
+
+
+class Gap(Event, tag="gap"):
+    """Events are missing here: they could not be written, or a watcher did not keep up."""
+
+    lost: int
+    reason: str
+
+
+class ListenerState(msgspec.Struct, gc=False):
+    """One listener or datagram socket in a snapshot."""
+
+    sock: str
+    fd: int
+    proto: str
+    address: str
+    backlog: int = 0
+    accepted: Annotated[int, Meta(description="connections, or datagrams received")] = 0
+    sent: Annotated[int, Meta(description="datagrams sent")] = 0
+    queued: int | None = None
+
+
+class ConnectionState(msgspec.Struct, gc=False):
+    """One open connection in a snapshot."""
+
+    conn: str
+    fd: int
+    peer: str
+    local: str
+    opened: Annotated[int, Meta(description="the `t` of its accept")]
+    received: int
+    sent: int
+    buffered: int
+    interest: Mask
+    sock: str = ""
+
+
+class Snapshot(Event, tag="snapshot"):
+    """The server's state, for a watcher that joins late or has missed events. Never in a log file."""
+
+    listeners: list[ListenerState]
+    connections: Annotated[
+        list[ConnectionState], Meta(description="the open ones, the newest if they are many")
+    ]
+    open: Annotated[int, Meta(description="how many connections are open")]
+    blocked: Annotated[int, Meta(description="nanoseconds spent asleep since t = 0")]
+    accepted: int = 0
+    received: int = 0
+    sent: int = 0
+    lost: Annotated[int, Meta(description="events this watcher has missed so far")] = 0
+
+
+class End(Event, tag="end"):
+    """The last line of a log that was closed in good order."""
+
+    reason: str
+    events: Annotated[int, Meta(description="events recorded, header and this one included")]
+    lost: Annotated[int, Meta(description="events that could not be written here")] = 0
+
+
+class Unknown(msgspec.Struct):
+    """A line whose `ev` this version does not know: carried along as it is."""
+
+    seq: int
+    t: int
+    tick: int
+    ev: str
+    fields: dict[str, Any]
+
+
+AnyEvent: TypeAlias = (
+    Header
+    | Clock
+    | Poll
+    | Listen
+    | Bind
+    | Accept
+    | Recv
+    | Send
+    | Recvfrom
+    | Sendto
+    | Shutdown
+    | Close
+    | Prepare
+    | Interest
+    | Timer
+    | Signal
+    | Limit
+    | Refuse
+    | Error
+    | Slow
+    | Queue
+    | Gap
+    | Snapshot
+    | End
+)
+
+EVENT_TYPES: dict[str, type[Event]] = {str(cls.__struct_config__.tag): cls for cls in get_args(AnyEvent)}
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of one line of a log."""
+    return msgspec.json.schema(AnyEvent)

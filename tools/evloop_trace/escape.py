@@ -1,0 +1,76 @@
+"""Text from a log, made safe to show: whatever a peer sent, it stays on its line and in its colour.
+
+A payload is hostile. It may hold terminal sequences, newlines, marks that turn the direction of
+writing round, or bytes that are no text at all. What comes out of here is printable, and unambiguous:
+a backslash begins an escape and nothing else does. Only Rich markup is left alone, since square
+brackets are ordinary text: hand the result to `rich.text.Text`, never to something that reads markup.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["escape_payload", "escape_text"]
+
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+# The beginning of a character in UTF-8 whose rest is missing (RFC 3629, section 4).
+_CUT = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
+
+
+def escape_text(text: str) -> str:
+    r"""`text` with everything that is not printable as an escape, and the backslash doubled.
+
+    Controls become `\n` or `\x1b`, other characters `\u202e` or `\U000e0001`; a lone surrogate, which no
+    terminal can be sent, is such a character too.
+    """
+    if text.isprintable() and "\\" not in text:
+        return text
+    return _escape(text.replace("\\", "\\\\"))
+
+
+def escape_payload(data: bytes, limit: int = 64, total: int | None = None) -> str:
+    r"""The first bytes of a payload as text that may stand between double quotes.
+
+    Bytes that are no UTF-8 become `\xNN`. A payload that goes on behind what is shown ends in `…`, and
+    then half a character at the cut is left out.
+
+    Args:
+        data: What the log has of the payload.
+        limit: How many bytes to show at most.
+        total: How long the payload was, if that is known: the log may have only its beginning. If it is
+            not known, half a character at the end is taken for the work of a cut.
+    """
+    shown = data[:limit] if len(data) > limit else data
+    whole = len(shown) == total if total is not None else len(shown) == len(data)
+    try:
+        text = shown.decode()
+    except UnicodeDecodeError:
+        pass
+    else:
+        if text.isprintable() and "\\" not in text and '"' not in text:
+            return text if whole else text + "…"
+    return _escape_bytes(shown, whole and total is not None, whole)
+
+
+def _escape_bytes(data: bytes, complete: bool, whole: bool) -> str:
+    cut = None if complete else _CUT.search(data)
+    if cut:
+        data = data[: cut.start()]
+    text = data.replace(b"\\", b"\\\\").replace(b'"', b'\\"').decode("utf-8", "backslashreplace")
+    return _escape(text) if whole and not cut else _escape(text) + "…"
+
+
+def _escape(text: str) -> str:
+    """What is not printable as an escape; backslashes stay."""
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else _NAMED.get(char) or _number(char) for char in text])
+
+
+def _number(char: str) -> str:
+    code = ord(char)
+    # Not \x80 to \xff: that is how a byte which is no text is written.
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -135,7 +135,7 @@ class LineReader:
         return block
 
     def finish(self) -> Block | None:
-        """What a last line without a newline gives: it was torn when the writer died, or is still being written."""
+        """What a last line without a newline is: torn when the writer died, or still being written."""
         if self._skipping:
             return Block(self.line, [self._too_long(self.line)])
         if not self._tail:
@@ -172,7 +172,9 @@ class LineReader:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         else:
-            if len(events) == text.count(b"\n"):
+            # Inside an object no newline stands between } and {, so if all do, and there are as many
+            # events as lines, then each line is one event: `decode_lines` by itself is not so strict.
+            if len(events) == text.count(b"\n") == text.count(b"}\n{") + 1:
                 return events
         return [decode_line(line, number) for number, line in enumerate(text.split(b"\n")[:-1], first)]
 

@@ -57,7 +57,9 @@ __all__ = [
 SCHEMA_VERSION = 1
 SCHEMA = f"evloop/{SCHEMA_VERSION}"
 
-Ns: TypeAlias = Annotated[int, Meta(description="nanoseconds")]
+# JSON knows no bound: a time that no clock can show is a broken line, not arithmetic on 4,000 digits.
+Natural: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
 Errno: TypeAlias = Annotated[
     str, Meta(description="the errno's name, such as ECONNRESET; absent when the call succeeded")
 ]
@@ -77,9 +79,14 @@ CloseReason: TypeAlias = Literal[
 class Event(msgspec.Struct, tag_field="ev", omit_defaults=True, gc=False):
     """What every line has."""
 
-    seq: Annotated[int, Meta(description="this event's number, from 0 without gaps: a gap is a loss")]
-    t: Annotated[int, Meta(description="nanoseconds since the header's mono_ns, taken on entry of the call")]
-    tick: Annotated[int, Meta(description="the turn of the loop it belongs to; 0 is before the first")]
+    seq: Annotated[Natural, Meta(description="this event's number, from 0 without gaps: a gap is a loss")]
+    t: Annotated[
+        Natural,
+        Meta(
+            description="nanoseconds since the header's mono_ns, taken on entry of the call",
+        ),
+    ]
+    tick: Annotated[Natural, Meta(description="the turn of the loop it belongs to; 0 is before the first")]
 
 
 class Header(Event, tag="header"):
@@ -116,11 +123,11 @@ class Clock(Event, tag="clock"):
 class Call(Event):
     """A call to the kernel."""
 
-    dur: Annotated[int, Meta(description="nanoseconds spent in the call")]
+    dur: Annotated[Natural, Meta(description="nanoseconds spent in the call")]
 
 
 class Poll(Call, tag="poll"):
-    """The loop asked the selector what is ready, and slept until something was; a tick begins when it returns.
+    """The loop asked the selector what is ready, and slept until something was; its return begins a tick.
 
     See poll(2), epoll_wait(2); libuv's poll phase.
     """
@@ -195,7 +202,10 @@ class Send(Call, tag="send"):
 
 
 class Recvfrom(Call, tag="recvfrom"):
-    """A datagram was read: recvfrom(2), or recvmsg(2) where the size given could cut it. `n` 0 is a datagram too."""
+    """A datagram was read: recvfrom(2), or recvmsg(2) where the size given could cut it.
+
+    `n` 0 is a datagram too.
+    """
 
     sock: str
     fd: int
@@ -227,7 +237,10 @@ class Shutdown(Call, tag="shutdown"):
 
 
 class Close(Call, tag="close"):
-    """The descriptor was given back: close(2). Unread bytes make the kernel answer with a reset (RFC 2525, 2.17)."""
+    """The descriptor was given back: close(2).
+
+    Unread bytes make the kernel answer with a reset (RFC 2525, 2.17).
+    """
 
     fd: int
     reason: CloseReason
@@ -309,7 +322,7 @@ class Error(Event, tag="error"):
 class Slow(Event, tag="slow"):
     """The loop worked for over 100 ms before it asked again what is ready: everybody waited."""
 
-    dur: Annotated[int, Meta(description="nanoseconds from the poll's return to the end of the tick")]
+    dur: Annotated[Natural, Meta(description="nanoseconds from the poll's return to the end of the tick")]
     conn: Annotated[str | None, Meta(description="whose turn was the longest, if known")] = None
 
 

@@ -1,0 +1,209 @@
+"""Opening logs: a path, `-` for standard input, gzip or not; several as one, on one clock.
+
+Everything streams. A single log passes through as the reader gives it; several are merged by time,
+and then their names carry a label, since every server has a `tcp-1`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import stat
+import sys
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple, Self
+
+from evloop.errors import LogError
+from evloop.events.reader import read_blocks
+from evloop_trace.merge import Run, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+
+    from evloop.events.reader import Block, Source
+    from evloop.events.schema import Header
+
+__all__ = ["Log", "Logs", "Position", "Run", "open_logs"]
+
+_GZIP = b"\x1f\x8b"
+
+
+class Position:
+    """How far a log has been read, in bytes as they lie on the disk."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.size = _size(file)
+
+    @property
+    def done(self) -> int:
+        """Bytes read so far; 0 where that cannot be known."""
+        return self._file.tell() if self.size else 0
+
+
+class Log(NamedTuple):
+    """An open log."""
+
+    name: str  # for messages: its path, or "standard input"
+    label: str  # what its sockets' names begin with when it is read with others
+    header: Header
+    blocks: Iterator[Block]
+    position: Position
+
+
+class Logs:
+    """Logs that are read together; a context manager that closes them.
+
+    When there are several, an event's `t` counts from the origin of the earliest log, and its `conn` and
+    `sock` begin with the log's label: `server:tcp-1`.
+    """
+
+    def __init__(self, logs: Sequence[Log], files: ExitStack) -> None:
+        self.logs = logs
+        self._files = files
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._files.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes in all, or 0 if that is not known."""
+        sizes = [log.position.size for log in self.logs]
+        return sum(sizes) if all(sizes) else 0
+
+    @property
+    def done(self) -> int:
+        """Bytes read so far."""
+        return sum(log.position.done for log in self.logs)
+
+    def runs(self) -> Iterator[Run[Log]]:
+        """All lines, in the order of their times; can be gone through once.
+
+        Raises:
+            LogError: a compressed log is damaged, or a file cannot be read on.
+        """
+        if len(self.logs) == 1:
+            log = self.logs[0]
+            return (Run(log, block) for block in log.blocks)
+        return merge(self.logs)
+
+
+def open_logs(paths: Sequence[str]) -> Logs:
+    """Open logs and read their headers.
+
+    Raises:
+        LogError: one does not exist, cannot be read, or is no event log of a version that is known.
+    """
+    with ExitStack() as files:
+        labels = _labels(paths)
+        logs = [_open(path, label, files) for path, label in zip(paths, labels, strict=True)]
+        return Logs(logs, files.pop_all())
+
+
+def _labels(paths: Sequence[str]) -> list[str]:
+    """A short name for each path, no two the same."""
+    labels: list[str] = []
+    for path in paths:
+        stem = "stdin" if path == "-" else Path(path).name.partition(".")[0] or Path(path).name
+        label, number = stem, 1
+        while label in labels:
+            number += 1
+            label = f"{stem}-{number}"
+        labels.append(label)
+    return labels
+
+
+def _open(path: str, label: str, files: ExitStack) -> Log:
+    name = "standard input" if path == "-" else path
+    if path == "-" and sys.stdin is None:
+        raise LogError("standard input is closed: name a log")
+    file: IO[bytes] = sys.stdin.buffer if path == "-" else files.enter_context(_open_file(path))
+    position = Position(file)
+    compressed = _peek(file, name).startswith(_GZIP)
+    source: Source = _Gzip(file, name) if compressed else _Plain(file, name)
+    header, blocks = read_blocks(source, name)
+    return Log(name, label, header, blocks, position)
+
+
+def _open_file(path: str) -> IO[bytes]:
+    try:
+        return Path(path).open("rb")
+    except FileNotFoundError:
+        raise LogError(
+            f"{path} does not exist: check the name, or record it with evloop serve --log"
+        ) from None
+    except IsADirectoryError:
+        raise LogError(f"{path} is a directory: name the log in it") from None
+    except PermissionError:
+        raise LogError(f"{path} may not be read: ask its owner, or check its mode with ls -l") from None
+    except (OSError, ValueError) as error:
+        raise LogError(f"{path} cannot be opened: {_reason(path, error)}") from None
+
+
+def _reason(path: str, error: OSError | ValueError) -> str:
+    if isinstance(error, ValueError):  # a null character in the name
+        return str(error)
+    if stat.S_ISSOCK(Path(path).stat().st_mode):
+        return "it is a socket; look at it with evloop-trace watch"
+    return error.strerror or str(error)
+
+
+def _size(file: IO[bytes]) -> int:
+    """The size of a regular file; 0 of a pipe."""
+    status = os.fstat(file.fileno())
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+class _Plain:
+    """Bytes as they come, so that a pipe's lines are not held back until a block is full."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._read: Callable[[int], bytes] = file.read1  # type: ignore[attr-defined]
+        self._name = name
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._read(size)
+        except OSError as error:
+            raise _unreadable(self._name, error) from None
+
+
+class _Gzip:
+    """A compressed log."""
+
+    def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file = gzip.GzipFile(fileobj=file)
+        self._name = name
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._file.read1(size)  # all there is before a damaged place
+        except EOFError:
+            raise LogError(f"{self._name} is cut off: its compressed data ends too early") from None
+        except (gzip.BadGzipFile, zlib.error) as error:
+            raise LogError(f"{self._name} is not readable as gzip: {error}") from None
+        except OSError as error:
+            raise _unreadable(self._name, error) from None
+
+
+def _peek(file: IO[bytes], name: str) -> bytes:
+    try:
+        head: bytes = file.peek(2)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise _unreadable(name, error) from None
+    return head
+
+
+def _unreadable(name: str, error: OSError) -> LogError:
+    return LogError(f"{name} cannot be read: {error.strerror or error}")

@@ -6,7 +6,7 @@ The reader streams: memory is bounded by a block, whatever the log's length.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
 
 import msgspec
 
@@ -65,7 +65,7 @@ _any_decoder = msgspec.json.Decoder(dict[str, object])
 def decode_line(text: bytes, line: int) -> Item:
     """The event in one line, without its newline; `line` counts from 1."""
     try:
-        return _decoder.decode(text)
+        return cast("Item", _decoder.decode(text))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _unknown(text) or Problem(line, "broken", f"is not an event: {_short(error)}")
 
@@ -168,7 +168,7 @@ class LineReader:
     def _decode(text: bytes, first: int) -> list[Item]:
         """Whole lines, decoded in one call where they are all good, and one by one where they are not."""
         try:
-            events: list[Item] = _decoder.decode_lines(text)  # type: ignore[assignment]
+            events: list[Item] = _decoder.decode_lines(text)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         else:

@@ -1,0 +1,99 @@
+"""Addresses as people type them and as a log shows them: `HOST:PORT`, `[::1]:PORT`, or a path.
+
+Pure: nothing is resolved here; `Kernel.resolve` asks the system.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from evloop.errors import AddressError
+
+__all__ = [
+    "Address",
+    "Inet",
+    "InetSockaddr",
+    "Sockaddr",
+    "UnixPath",
+    "format_sockaddr",
+    "is_loopback",
+    "parse_inet",
+    "parse_unix",
+]
+
+InetSockaddr: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+Sockaddr: TypeAlias = InetSockaddr | str | bytes | None
+
+# struct sockaddr_un holds 108 bytes on Linux and 104 on macOS, the closing NUL among them; unix(7).
+MAX_UNIX_PATH = 103
+
+
+class Inet(NamedTuple):
+    """A TCP or UDP address; `host` may be a name."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class UnixPath(NamedTuple):
+    """A Unix socket; a leading `@` stands for the NUL of Linux's abstract names, which no file shows."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return self.path
+
+
+Address: TypeAlias = Inet | UnixPath
+
+
+def parse_inet(text: str) -> Inet:
+    """`HOST:PORT`, `[V6]:PORT`, `:PORT` or `PORT`; without a host it is 127.0.0.1.
+
+    Raises:
+        AddressError: it is none of these.
+    """
+    host, _, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise AddressError(f"the address {text!r} has several colons: write an IPv6 address as [::1]:8080")
+    if not (port.isascii() and port.isdigit() and int(port) <= 0xFFFF):
+        raise AddressError(f"the address {text!r} has no port from 0 to 65535: write it as 127.0.0.1:8080")
+    if any(c.isspace() or not c.isprintable() for c in host):
+        raise AddressError(f"the address {text!r} has white space or control characters in its host")
+    return Inet(host or "127.0.0.1", int(port))
+
+
+def parse_unix(text: str) -> UnixPath:
+    """A path, or `@name` for an abstract name.
+
+    Raises:
+        AddressError: it is empty, or longer than a socket address can hold.
+    """
+    size = len(text.encode(errors="surrogateescape"))
+    if not text or "\0" in text:
+        raise AddressError(f"the path {text!r} cannot be a Unix socket: give a path such as /tmp/evloop.sock")
+    if size > MAX_UNIX_PATH:
+        raise AddressError(
+            f"the path of a Unix socket holds {MAX_UNIX_PATH} bytes and this one has {size}: "
+            "choose a shorter one, or go into its folder and give a relative path"
+        )
+    return UnixPath(text)
+
+
+def format_sockaddr(address: Sockaddr) -> str:
+    """What accept(2) and getsockname(2) give, as the log shows it; an unnamed Unix socket is empty."""
+    if isinstance(address, tuple):
+        return str(Inet(address[0], address[1]))
+    if isinstance(address, bytes):  # an abstract name begins with NUL
+        return "@" + address[1:].decode(errors="backslashreplace")
+    return address or ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a numeric host can be reached from this machine alone."""
+    return host.startswith(("127.", "::ffff:127.")) or host == "::1"

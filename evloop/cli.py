@@ -1,0 +1,211 @@
+"""The command `evloop`: puts kernel, loop, server and sinks together, and nothing else does.
+
+Imports are inside the functions: `evloop --help` needs none of them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evloop import __version__
+from evloop.address import Inet, UnixPath, parse_inet, parse_unix
+from evloop.errors import AddressError, EvloopError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.clients.conversation import ClientOptions
+    from evloop.composition import LogOptions
+    from evloop.servers.loop import ServerOptions
+
+__all__ = ["main"]
+
+
+class _Parsed(click.ParamType[Any]):
+    """An option whose text is turned into an address; what is wrong with it is one sentence."""
+
+    def __init__(self, name: str, parse: Callable[[str], Inet | UnixPath]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Inet | UnixPath:
+        try:
+            return self._parse(value)
+        except AddressError as error:
+            self.fail(str(error), param, ctx)
+
+
+INET = _Parsed("HOST:PORT", parse_inet)
+UNIX = _Parsed("PATH", parse_unix)
+SECONDS = click.FloatRange(min=0, min_open=True)
+BYTES = click.IntRange(min=1)
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=HELP)
+@click.version_option(__version__, prog_name="evloop")
+def cli() -> None:
+    """See what a socket program does: a selectors event loop whose every call is an event."""
+
+
+@cli.command()
+@click.option("--tcp", type=INET, multiple=True, help="Listen for TCP connections; port 0 is any free one.")
+@click.option("--udp", type=INET, multiple=True, help="Answer UDP datagrams.")
+@click.option("--unix", type=UNIX, multiple=True, help="Listen on a Unix socket; @NAME is an abstract one.")
+@click.option(
+    "--mode", type=click.Choice(["upper", "echo"]), default="upper", show_default=True, help="What to answer."
+)
+@click.option("--trace", is_flag=True, help="Draw what happens, live.")
+@click.option("--log", metavar="FILE", help="Write the event log; - is standard output.")
+@click.option(
+    "--payload",
+    type=click.Choice(["none", "prefix", "full"]),
+    default="prefix",
+    show_default=True,
+    help="How much of what is sent and received goes into the log.",
+)
+@click.option("--payload-max", type=click.IntRange(min=0), help="Bytes kept of each payload.  [default: 64]")
+@click.option("--watch", type=UNIX, help="Offer the events on a Unix socket, for evloop-trace watch.")
+@click.option(
+    "--backlog",
+    type=click.IntRange(min=0, max=2**31 - 1),
+    default=128,
+    show_default=True,
+    help="Connections that may wait to be accepted.",
+)
+@click.option(
+    "--max-connections", type=click.IntRange(min=1), metavar="N", help="Accept no more than N at a time."
+)
+@click.option(
+    "--idle-timeout",
+    type=SECONDS,
+    metavar="S",
+    help="Close a connection from which nothing came for S seconds.",
+)
+@click.option(
+    "--lifetime", type=SECONDS, metavar="S", help="Close a connection S seconds after it was accepted."
+)
+@click.option(
+    "--high-water",
+    type=BYTES,
+    metavar="BYTES",
+    default=256 * 1024,
+    show_default=True,
+    help="Read no more from a client for whom so much waits to be sent.",
+)
+@click.option(
+    "--recv-size",
+    type=BYTES,
+    metavar="BYTES",
+    help="Ask recv for so much.  [default: 65536, more when filled]",
+)
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(min=0),
+    metavar="S",
+    default=5.0,
+    show_default=True,
+    help="Wait so long for connections to end when stopping.",
+)
+@click.option(
+    "--selector",
+    type=click.Choice(["epoll", "kqueue", "poll", "select"]),
+    help="How to wait.  [default: the best there is]",
+)
+def serve(
+    tcp: tuple[Inet, ...],
+    udp: tuple[Inet, ...],
+    unix: tuple[UnixPath, ...],
+    trace: bool,
+    log: str | None,
+    payload: str,
+    payload_max: int | None,
+    watch: UnixPath | None,
+    selector: str | None,
+    **options: Any,
+) -> None:
+    """Serve TCP, UDP and Unix clients on one thread, until SIGINT or SIGTERM.
+
+    Without an address it serves TCP and UDP on 127.0.0.1:8080.
+    """
+    from evloop import composition
+    from evloop.servers.loop import ServerOptions
+
+    if payload_max is not None and payload != "prefix":
+        raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
+    if log == "-" and trace:
+        raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
+    if not (tcp or udp or unix):
+        tcp = udp = (Inet("127.0.0.1", 8080),)
+    keep: LogOptions = composition.LogOptions(
+        log, payload, 64 if payload_max is None else payload_max, watch, trace
+    )
+    served: ServerOptions = ServerOptions(**options)
+    composition.serve(tcp, udp, unix, served, keep, selector)
+
+
+@cli.command()
+@click.argument("address")
+@click.argument("message", nargs=-1)
+@click.option(
+    "--delay", type=click.FloatRange(min=0), metavar="S", default=0.0, help="Wait before the first message."
+)
+@click.option("--hold", type=click.FloatRange(min=0), metavar="S", default=0.0, help="Wait before closing.")
+@click.option(
+    "--end",
+    type=click.Choice(["fin", "reset", "half", "abandon"]),
+    default="fin",
+    show_default=True,
+    help="How to end: close; reset; half-close and read on; or die without a word.",
+)
+@click.option(
+    "--timeout", type=SECONDS, metavar="S", default=5.0, show_default=True, help="Wait so long for a reply."
+)
+@click.option(
+    "--count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Send the messages N times.",
+)
+def client(address: str, message: tuple[str, ...], **options: Any) -> None:
+    """Talk to a server at ADDRESS: HOST:PORT, udp:HOST:PORT, or the path of a Unix socket.
+
+    With messages, each is sent and its reply printed; without, it asks for them.
+    """
+    from evloop.clients import conversation
+
+    chosen: ClientOptions = conversation.ClientOptions(**options)
+    sys.exit(conversation.run(address, message, chosen))
+
+
+def main() -> None:
+    """Run the command line; every failure is one sentence."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        print(f"evloop: {_sentence(error)}", file=sys.stderr)
+        code = error.exit_code
+    except EvloopError as error:
+        print(f"evloop: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        code = 1
+    sys.exit(code)
+
+
+def _sentence(error: click.ClickException) -> str:
+    """What is wrong, and where help is, if the message does not say."""
+    message = error.format_message()
+    name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "evloop"
+    return message if ":" in message else f"{message.rstrip('.')}: see {name} --help"

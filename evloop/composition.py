@@ -1,0 +1,139 @@
+"""Options → clock, kernel, sinks, loop, server: the one place where the parts of a server meet."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop import __version__
+from evloop.address import Inet, UnixPath, is_loopback, parse_inet
+from evloop.events.recorder import Recorder, read_clocks
+from evloop.events.schema import SCHEMA, Header
+from evloop.events.sinks import FileSink, Sink, open_log
+from evloop.kernel import Kernel, raise_descriptor_limit, selector_names
+from evloop.loop.loop import Loop
+from evloop.net.watch import Watchers, WatchPoint
+from evloop.servers.loop import LoopServer, ServerOptions
+from evloop.tracing import EventTrace, TracedKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["LogOptions", "serve"]
+
+# What changes the picture from one machine to another.
+SYSCTLS = (
+    "net/core/somaxconn", "net/ipv4/tcp_abort_on_overflow", "net/ipv4/tcp_syncookies", "net/ipv4/tcp_tw_reuse",
+    "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem", "net/ipv4/tcp_fin_timeout",
+)  # fmt: skip
+
+
+class LogOptions(NamedTuple):
+    """Where events go, and how much of a payload goes with them."""
+
+    log: str | None
+    payload: str
+    payload_max: int
+    watch: UnixPath | None
+    trace: bool
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self.log or self.watch or self.trace)
+
+    @property
+    def payload_limit(self) -> int:
+        """Bytes kept of each payload."""
+        return {"none": 0, "prefix": self.payload_max, "full": sys.maxsize}[self.payload]
+
+
+def report(sentence: str) -> None:
+    """Tell the person who runs the server."""
+    print(f"evloop: {sentence}", file=sys.stderr, flush=True)
+
+
+def serve(
+    tcp: Sequence[Inet],
+    udp: Sequence[Inet],
+    unix: Sequence[UnixPath],
+    options: ServerOptions,
+    keep: LogOptions,
+    selector: str | None,
+) -> None:
+    """Serve until a signal says to stop.
+
+    Raises:
+        EvloopError: an address or a file cannot be opened; the message says why.
+    """
+    raise_descriptor_limit()
+    selector = selector or selector_names()[0]
+    with ExitStack() as stack:
+        if keep.is_traced:
+            loop = _traced_loop(selector, options, keep, stack)
+        else:
+            loop = Loop(Kernel(), selector)
+        server = LoopServer(loop, options, report)
+        stack.callback(server.close)
+        _open(server, tcp, udp, unix)
+        server.run()
+
+
+def _open(server: LoopServer, tcp: Sequence[Inet], udp: Sequence[Inet], unix: Sequence[UnixPath]) -> None:
+    """Open every address, then say so: a line an address, so that a script can wait for it."""
+    opened = [("tcp", bound) for address in tcp for bound in server.listen_tcp(address)]
+    opened += [("udp", bound) for address in udp for bound in server.bind_udp(address)]
+    opened += [("unix", bound) for address in unix for bound in server.listen_unix(address)]
+    for kind, bound in opened:
+        print(f"listening {kind} {bound}", file=sys.stderr, flush=True)
+        if kind != "unix" and not is_loopback(parse_inet(bound).host):
+            report(f"{bound} can be reached from other machines, by anyone: there is no access control")
+
+
+def _traced_loop(selector: str, options: ServerOptions, keep: LogOptions, stack: ExitStack) -> Loop:
+    """A loop on a traced kernel, with its sinks; the stack ends them in the right order."""
+
+    def on_broken_sink(sink: Sink, error: Exception) -> None:
+        report(f"{type(sink).__name__} failed ({error}): serving goes on without it")
+
+    recorder = Recorder(_header(selector, options, keep), on_broken_sink)
+    if keep.log:
+        recorder.sinks.append(FileSink(open_log(keep.log), keep.log, report))
+    kernel = TracedKernel(recorder, keep.payload_limit)
+    loop = Loop(kernel, selector, EventTrace(kernel))
+    stack.callback(lambda: recorder.close(kernel.clock(), "stopped"))
+    if keep.watch or keep.trace:
+        watchers = Watchers(loop, recorder.header, kernel.snapshot)
+        recorder.sinks.append(watchers)
+        if keep.watch:
+            stack.callback(WatchPoint(loop, keep.watch, watchers).close)
+        if keep.trace:
+            from evloop.viewer import Viewer  # noqa: PLC0415 - needs subprocess, which costs time to import
+
+            viewer = Viewer(watchers, report)
+            stack.callback(viewer.wait)
+    return loop
+
+
+def _header(selector: str, options: ServerOptions, keep: LogOptions) -> Header:
+    mono_ns, wall_ns, bracket_ns = read_clocks()
+    limits = {name: value for name, value in options._asdict().items() if name != "mode"}
+    return Header(
+        0, 0, 0, SCHEMA, mono_ns, wall_ns, bracket_ns,
+        pid=Kernel.pid(), argv=sys.argv, selector=selector, mode=options.mode,
+        versions={"evloop": __version__, "python": platform.python_version(), "kernel": platform.release()},
+        payload=keep.payload, payload_max=keep.payload_max, options=limits,
+        sysctls={name.replace("/", "."): text for name in SYSCTLS if (text := _read(f"/proc/sys/{name}"))},
+        boot_id=_read("/proc/sys/kernel/random/boot_id"),
+    )  # fmt: skip
+
+
+def _read(path: str) -> str:
+    """A small file of the system, or nothing where there is no such file."""
+    try:
+        return " ".join(Path(path).read_text().split())
+    except OSError:
+        return ""

@@ -1,0 +1,85 @@
+"""From a call to a line: events are collected during a tick, and encoded and handed on at its end."""
+
+from __future__ import annotations
+
+import time
+from itertools import count
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Clock, End, Event, Header
+from evloop.events.sinks import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.events.sinks import Sink
+
+__all__ = ["Recorder", "read_clocks"]
+
+CLOCK_EVERY = 10_000_000_000  # ns
+
+
+def read_clocks() -> tuple[int, int, int]:
+    """(monotonic ns, wall ns, how far apart they may be): the closest of a few tries.
+
+    Packets carry the wall's time and calls the monotonic; a pair read together joins them.
+    """
+    best = (0, 0, 1 << 62)
+    for _ in range(5):
+        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after - before < best[2]:
+            best = ((before + after) // 2, wall, after - before)
+    return best
+
+
+class Recorder:
+    """Numbers events and hands them to sinks, a block a tick.
+
+    Recording is on the way of every call, so it does as little as it can: a
+    struct appended to `batch`, with a number from `next_seq`. Encoding waits for
+    the end of the tick, when nobody waits for an answer any more.
+    """
+
+    def __init__(self, header: Header, on_broken_sink: Callable[[Sink, Exception], None]) -> None:
+        self.header = header
+        self.origin = header.mono_ns
+        self.tick = 0
+        self.batch: list[Event] = [header]
+        self.append = self.batch.append
+        self.next_seq = count(1).__next__
+        self.sinks: list[Sink] = []
+        self._on_broken_sink = on_broken_sink
+        self._next_clock = CLOCK_EVERY
+        self.recorded = 0
+
+    def flush(self) -> None:
+        """Encode what was recorded and hand it to every sink."""
+        batch = self.batch
+        if not batch:
+            return
+        if batch[-1].t >= self._next_clock:
+            self._record_clock(batch[-1].t)
+        block = encode(batch)
+        for sink in tuple(self.sinks):
+            try:
+                sink.write(block, batch)
+            except Exception as error:  # noqa: BLE001 - a sink must not end the server
+                self.sinks.remove(sink)
+                self._on_broken_sink(sink, error)
+        self.recorded += len(batch)
+        batch.clear()
+
+    def _record_clock(self, t: int) -> None:
+        self._next_clock = t + CLOCK_EVERY
+        mono_ns, wall_ns, bracket_ns = read_clocks()
+        self.append(Clock(self.next_seq(), mono_ns - self.origin, self.tick, mono_ns, wall_ns, bracket_ns))
+
+    def close(self, t: int, reason: str) -> None:
+        """Write the last line, one a sink, since each counts what it lost, and close the sinks."""
+        self.flush()
+        seq = self.next_seq()
+        for sink in self.sinks:
+            end = End(seq, t, self.tick, reason, seq + 1, sink.lost)
+            sink.write(encode([end]), [end])
+            sink.close()
+        self.sinks.clear()

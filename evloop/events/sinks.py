@@ -1,0 +1,147 @@
+"""Where encoded events go. A sink takes whole lines, many at a time, and never raises for a full disk.
+
+The sink of the watchers, which needs the loop, is `evloop.net.watch`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from evloop.errors import LogError
+from evloop.events.schema import Event, Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["FileSink", "MemorySink", "Sink", "encode", "encode_gap", "open_log"]
+
+encode: Callable[[Sequence[Event]], bytes] = msgspec.json.Encoder().encode_lines
+"""Events as lines of JSON, each with its newline."""
+
+
+class Sink(Protocol):
+    """Takes what the recorder hands on at the end of a tick."""
+
+    lost: int
+
+    def write(self, block: bytes, events: Sequence[Event]) -> None:
+        """Take events, and their lines as one block."""
+
+    def close(self) -> None:
+        """Nothing more comes."""
+
+
+class MemorySink:
+    """Keeps the events themselves: for tests, and for programs that look at their own run."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.lost = 0
+
+    def write(self, block: bytes, events: Sequence[Event]) -> None:  # noqa: ARG002
+        """Keep them."""
+        self.events.extend(events)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def open_log(path: str) -> int:
+    """A descriptor to write a log to; `-` is standard output.
+
+    Raises:
+        LogError: the file cannot be opened for writing.
+    """
+    if path == "-":
+        return os.dup(1)
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        raise LogError(
+            f"the log {path!r} cannot be written: its folder does not exist; make it first"
+        ) from None
+    except OSError as error:
+        raise LogError(f"the log {path!r} cannot be written: {error.strerror}") from None
+
+
+class FileSink:
+    """A log file or pipe. When it cannot be written, the server serves on, and the log tells of the gap later.
+
+    A write may stop in the middle of a line (the disk filled up). The rest of that
+    line is kept and written first when there is room again, so that no line is torn.
+    """
+
+    def __init__(
+        self, fd: int, name: str, report: Callable[[str], None], write: Callable[[int, bytes], int] = os.write
+    ):
+        self._fd = fd
+        self._name = name
+        self._report = report
+        self._os_write = write
+        self._rest = b""  # of a line that was begun
+        self._missing = 0  # events lost since the last that was written
+        self._failing = False
+        self._reason = ""
+        self.lost = 0
+
+    def write(self, block: bytes, events: Sequence[Event]) -> None:
+        """Write lines; those that cannot be written are counted."""
+        written = self._catch_up(events[0]) and self._lines(block)
+        if written < len(events):
+            self.lost += len(events) - written
+            self._missing += len(events) - written
+        elif self._failing:
+            self._failing = False
+            self._report(f"the log {self._name} can be written again; {self.lost} events are missing from it")
+
+    def _catch_up(self, event: Event) -> bool:
+        """Finish the line that was begun, and tell of the events that are missing before `event`."""
+        if self._rest:
+            self._rest = self._rest[self._write(self._rest) :]
+        if self._missing and not self._rest and self._lines(encode_gap(event, self._missing, self._reason)):
+            self._missing = 0
+        return not (self._rest or self._missing)
+
+    def _lines(self, block: bytes) -> int:
+        """Write whole lines: how many are in the file, one that was only begun among them."""
+        written = self._write(block)
+        if written < len(block):
+            self._rest = _rest_of_line(block, written)
+        return block.count(b"\n", 0, written) + bool(self._rest)
+
+    def _write(self, data: bytes) -> int:
+        """How many bytes could be written."""
+        written = 0
+        try:
+            while written < len(data):
+                written += self._os_write(self._fd, data[written:] if written else data)
+        except OSError as error:
+            self._fail(error)
+        return written
+
+    def _fail(self, error: OSError) -> None:
+        if not self._failing:
+            self._failing = True
+            self._reason = f"the log could not be written: {error.strerror}"
+            self._report(
+                f"the log {self._name} cannot be written ({error.strerror}): serving goes on without it"
+            )
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self._fd)
+
+
+def _rest_of_line(block: bytes, written: int) -> bytes:
+    """What is missing of the line in whose middle `written` stands; b"" if it stands between two."""
+    if written == 0 or block[written - 1 : written] == b"\n":
+        return b""
+    return block[written : block.index(b"\n", written) + 1]
+
+
+def encode_gap(event: Event, lost: int, reason: str) -> bytes:
+    """A line that stands for the `lost` events before `event`; it has the last one's number and time."""
+    return encode([Gap(event.seq - 1, event.t, event.tick, lost, reason)])

@@ -1,0 +1,481 @@
+"""The only module that calls the operating system.
+
+The loop, and all that it runs, asks a `Kernel` for what it needs. That makes
+three things possible without a branch in the hot path: `TracedKernel` records
+every call (`evloop.tracing`), `ScriptedKernel` answers from a script in tests
+(`evloop.testing`), and a reader finds every system call of the server here.
+
+`recv`, `send` and their kin run for every message, so a socket gets them once,
+bound: untraced they are the socket's own methods, and the seam costs nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import selectors
+import signal
+import socket
+import stat
+import struct
+import termios
+import time
+from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+
+from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, format_sockaddr
+from evloop.errors import AddressError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from evloop.events.schema import CloseReason
+
+__all__ = [
+    "ERR",
+    "HUP",
+    "IN",
+    "OUT",
+    "READ",
+    "WRITE",
+    "Kernel",
+    "Poller",
+    "SignalPipe",
+    "Socket",
+    "accept_queue",
+    "errno_name",
+    "is_broken_listener",
+    "is_resource_shortage",
+    "raise_descriptor_limit",
+    "recvmsg_call",
+    "selector_names",
+    "unread_bytes",
+    "unsent_bytes",
+]
+
+# What we ask the selector to watch for…
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+# …and what the kernel answers, in the bits of poll(2), which are epoll's too. ERR and HUP
+# come whether asked for or not: that is why a socket of no interest must be unregistered.
+IN, OUT, ERR, HUP = 0x1, 0x4, 0x8, 0x10
+
+# A UDP payload has at most 65,507 bytes on IPv4 and 65,527 on IPv6: a buffer of this size cuts none.
+MAX_DATAGRAM = 65535
+
+Recv: TypeAlias = "Callable[[int], bytes]"
+Send: TypeAlias = "Callable[[bytes | memoryview], int]"
+Recvfrom: TypeAlias = "Callable[[int], tuple[bytes, InetSockaddr]]"
+Sendto: TypeAlias = "Callable[[bytes, InetSockaddr], int]"
+
+
+class Socket(Protocol):
+    """A handle that only the kernel which made it looks into."""
+
+    def fileno(self) -> int:
+        """The descriptor's number; it is reused as soon as it is closed."""
+
+
+class Poller:
+    """A selector, and `poll`, which asks it what is ready.
+
+    Registration goes through `selectors`; it is rare. Polling is not: where the
+    selector is epoll, `poll` is epoll_wait(2) on the same kernel object and gives
+    (fd, bits) as they come, without a `SelectorKey` built for each.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._selector = _SELECTORS[name]()
+        self._epoll = None
+        self.poll: Callable[[float | None], Iterable[tuple[int, int]]] = self._select
+        if name == "epoll":
+            import select  # noqa: PLC0415 - has no epoll outside Linux
+
+            # A duplicate of the descriptor is the same epoll instance, and ours to close.
+            self._epoll = select.epoll.fromfd(os.dup(self._selector.fileno()))  # type: ignore[attr-defined]
+            self.poll = self._epoll.poll
+
+    def _select(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Poll or select, translated: `selectors` has folded ERR and HUP into what was asked for."""
+        return [(key.fd, mask & READ | (mask & WRITE) << 1) for key, mask in self._selector.select(timeout)]
+
+    def register(self, fd: int, mask: int) -> None:
+        """Watch `fd` for `mask`, level-triggered: it is reported again until it is dealt with."""
+        self._selector.register(fd, mask)
+
+    def modify(self, fd: int, mask: int) -> None:
+        """Watch `fd` for another mask."""
+        self._selector.modify(fd, mask)
+
+    def unregister(self, fd: int) -> None:
+        """Watch `fd` no more."""
+        self._selector.unregister(fd)
+
+    def close(self) -> None:
+        """Give the selector's own descriptor back."""
+        if self._epoll is not None:
+            self._epoll.close()
+        self._selector.close()
+
+
+_SELECTORS: dict[str, type[selectors.BaseSelector]] = {
+    name.removesuffix("Selector").lower(): getattr(selectors, name)
+    for name in ("EpollSelector", "KqueueSelector", "PollSelector", "SelectSelector")
+    if hasattr(selectors, name)
+}
+
+
+def selector_names() -> list[str]:
+    """The selectors of this system, the best first."""
+    return list(_SELECTORS)
+
+
+class SignalPipe:
+    """Signals as readiness: a byte in a socket pair for each, so that the selector wakes (the self-pipe trick).
+
+    The byte only wakes. Which signals came is noted by the handlers, because a
+    full pipe drops bytes, and whoever else set a wake-up fd writes there too.
+    """
+
+    def __init__(self, signals: Iterable[signal.Signals]) -> None:
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._arrived: list[str] = []
+        self._old_handlers = {number: signal.signal(number, self._on_signal) for number in signals}
+        self._old_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+
+    def fileno(self) -> int:
+        """What the selector watches."""
+        return self._receiver.fileno()
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._arrived.append(signal.Signals(number).name)
+
+    def drain(self) -> tuple[list[str], bool]:
+        """The names of the signals that arrived, and whether the pipe is still open."""
+        alive = True
+        with contextlib.suppress(BlockingIOError):
+            alive = bool(self._receiver.recv(4096))
+        arrived, self._arrived = self._arrived, []
+        return arrived, alive
+
+    def close(self) -> None:
+        """Put the old handlers back."""
+        signal.set_wakeup_fd(self._old_fd)
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        self._receiver.close()
+        self._sender.close()
+
+
+class Kernel:
+    """The system calls of the server; every method says what it may raise besides OSError."""
+
+    now = staticmethod(time.monotonic_ns)
+    pid = staticmethod(os.getpid)
+
+    # -- opening ---------------------------------------------------------------------
+
+    def poller(self, name: str) -> Poller:
+        """A new selector; `name` is one of `selector_names()`."""
+        return Poller(name)
+
+    def signals(self, names: Iterable[str]) -> SignalPipe:
+        """From now on these signals make the returned pipe readable, until it is closed."""
+        return SignalPipe(signal.Signals[name] for name in names)
+
+    def resolve(self, address: Inet, *, datagram: bool = False) -> list[Inet]:
+        """The numeric addresses of a host: several for a name such as localhost.
+
+        Raises:
+            AddressError: the name is not known.
+        """
+        kind = socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM
+        try:
+            found = socket.getaddrinfo(address.host, address.port, type=kind, flags=socket.AI_PASSIVE)
+        except (socket.gaierror, UnicodeError) as error:
+            raise AddressError(f"the host {address.host!r} of {address} cannot be found: {error}") from None
+        numeric = (Inet(str(info[4][0]), address.port) for info in found)
+        return list(dict.fromkeys(numeric))
+
+    def listen(self, address: Address, backlog: int, *, private: bool = False) -> Socket:
+        """A listening stream socket, bound to a numeric address or a path; a private path is its owner's alone.
+
+        Raises:
+            AddressError: it is taken, not permitted, or not of this machine.
+        """
+        sock = socket.socket(_family(address), socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            if isinstance(address, UnixPath):
+                _take_over_path(address)
+            else:
+                # Lets us bind while connections of an earlier run are in TIME_WAIT, which
+                # would refuse us for a minute; it does not steal a living listener's port.
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                # Inherited by what is accepted: a reply must not wait for the ACK of the one before.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with _umask(0o177) if private else contextlib.nullcontext():
+                _bind(sock, address)
+            sock.listen(backlog)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def bind(self, address: Inet) -> Socket:
+        """A datagram socket, bound to a numeric address. No SO_REUSEADDR: on UDP it would share the port.
+
+        Raises:
+            AddressError: as `listen`.
+        """
+        sock = socket.socket(_family(address), socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            with contextlib.suppress(OSError):  # room for a burst; the system caps it at rmem_max
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+            _bind(sock, address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def connect(self, address: Address, timeout: float | None, *, datagram: bool = False) -> Socket:
+        """A blocking socket, connected to a numeric address or a path; a call gives up after `timeout` seconds."""
+        sock = socket.socket(_family(address), socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
+        try:
+            sock.settimeout(timeout)
+            sock.connect(_sockaddr(address))  # type: ignore[arg-type]
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def socket_pair(self) -> tuple[Socket, Socket]:
+        """Two connected Unix sockets; the first is non-blocking, the second is for another process."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        return ours, theirs
+
+    def accept(self, listener: Socket) -> tuple[Socket, Sockaddr]:
+        """The next connection whose handshake the kernel has finished, made non-blocking, and its peer."""
+        assert isinstance(listener, socket.socket)
+        sock, peer = listener.accept()
+        sock.setblocking(False)
+        return sock, peer
+
+    # -- bound once, called for every message ------------------------------------------
+
+    def stream_calls(self, sock: Socket) -> tuple[Recv, Send]:
+        """recv(2) and send(2) of a connection."""
+        assert isinstance(sock, socket.socket)
+        return sock.recv, sock.send
+
+    def datagram_calls(self, sock: Socket, size: int) -> tuple[Recvfrom, Sendto]:
+        """recvfrom(2) and sendto(2), for reads of `size` bytes."""
+        assert isinstance(sock, socket.socket)
+        return sock.recvfrom, cast("Sendto", sock.sendto)
+
+    # -- looking and ending ------------------------------------------------------------
+
+    def address_of(self, sock: Socket) -> str:
+        """The local address, with the port that the system chose for port 0."""
+        assert isinstance(sock, socket.socket)
+        return format_sockaddr(sock.getsockname())
+
+    def is_local(self, host: str) -> bool:
+        """Whether a numeric address is one of this machine's: only such a one can be bound."""
+        with socket.socket(_family(Inet(host, 0)), socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((host, 0))
+            except OSError:
+                return False
+        return True
+
+    def shutdown(self, sock: Socket) -> None:
+        """No more will be sent: the peer reads the end of the stream after the last byte."""
+        assert isinstance(sock, socket.socket)
+        sock.shutdown(socket.SHUT_WR)
+
+    def close(
+        self, sock: Socket, reason: CloseReason, *, buffered: int = 0, error: int | None = None
+    ) -> None:  # noqa: ARG002
+        """Give the descriptor back; the reason and what is lost with it are for the log."""
+        assert isinstance(sock, socket.socket)
+        with contextlib.suppress(ConnectionError):  # FreeBSD and macOS report an old reset here
+            sock.close()
+
+    def reset_on_close(self, sock: Socket) -> None:
+        """Make close(2) send a reset instead of a FIN: SO_LINGER of 0 seconds, socket(7)."""
+        assert isinstance(sock, socket.socket)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def remove_path(self, address: UnixPath, inode: int) -> None:
+        """Unlink the path of a closed Unix listener, unless another server has taken it over since."""
+        with contextlib.suppress(OSError):
+            if not address.path.startswith("@") and os.stat(address.path).st_ino == inode:
+                os.unlink(address.path)
+
+    def inode_of(self, address: UnixPath) -> int:
+        """Which file a path is; 0 for an abstract name, which is no file."""
+        return 0 if address.path.startswith("@") else os.stat(address.path).st_ino
+
+
+# -- opening, in detail ------------------------------------------------------------------
+
+
+def _family(address: Address) -> int:
+    if isinstance(address, UnixPath):
+        return socket.AF_UNIX
+    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
+
+
+def _sockaddr(address: Address) -> Sockaddr:
+    if isinstance(address, Inet):
+        return (address.host, address.port)
+    return "\0" + address.path[1:] if address.path.startswith("@") else address.path
+
+
+def _bind(sock: socket.socket, address: Address) -> None:
+    if sock.family == socket.AF_INET6:
+        # One socket a family: else [::] would hold the IPv4 port as well, on some systems.
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    try:
+        sock.bind(_sockaddr(address))  # type: ignore[arg-type]
+    except OSError as error:
+        raise AddressError(_why_not_bound(address, sock.type, error)) from error
+
+
+@contextlib.contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    """bind(2) creates the path with all permissions less the umask; a chmod afterwards would come too late."""
+    old = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(old)
+
+
+def _why_not_bound(address: Address, kind: int, error: OSError) -> str:
+    port = address.port if isinstance(address, Inet) else 0
+    flags = "-lunp" if kind == socket.SOCK_DGRAM else "-ltnp"
+    match error.errno:
+        case errno.EADDRINUSE if isinstance(address, Inet):
+            return f"{address} is in use: `ss {flags} 'sport = :{port}'` shows by whom; stop that or choose another port"
+        case errno.EADDRINUSE:
+            return f"{address} is in use by a living server: stop that or choose another path"
+        case errno.EACCES | errno.EPERM if isinstance(address, Inet) and 0 < port < 1024:
+            return f"{address} is not permitted: ports below 1024 need rights; choose a higher one"
+        case errno.EADDRNOTAVAIL:
+            return f"{address} is not an address of this machine: `ip address` lists those that are"
+        case errno.EAFNOSUPPORT:
+            return f"{address} cannot be used: this machine has no IPv6"
+        case _:
+            return f"{address} cannot be bound: {error.strerror or error}"
+
+
+def _take_over_path(address: UnixPath) -> None:
+    """Remove what a server that died has left at `address`, and nothing else.
+
+    Only connecting tells: a socket whose server is gone refuses (ECONNREFUSED).
+    """
+    if address.path.startswith("@"):
+        return
+    try:
+        mode = os.lstat(address.path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise AddressError(f"{address} cannot be bound: {error.strerror}") from None
+    if not stat.S_ISSOCK(mode):
+        raise AddressError(f"{address} exists and is no socket: choose another path, or move that file away")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # a living server with a full queue gives EAGAIN at once
+        try:
+            probe.connect(address.path)
+        except ConnectionRefusedError:
+            os.unlink(address.path)
+            return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                raise AddressError(f"{address} cannot be taken over: {error.strerror}") from None
+    raise AddressError(f"{address} is in use by a living server: stop that or choose another path")
+
+
+# -- what the kernel knows of a socket ---------------------------------------------------
+
+_TCP_INFO_LISTEN = struct.Struct("=24xII")  # tcpi_unacked and tcpi_sacked, linux/tcp.h
+
+
+def accept_queue(sock: Socket) -> tuple[int, int] | None:
+    """(connections that wait for accept, the limit) of a TCP listener, or None where the system does not tell.
+
+    On a listening socket Linux's TCP_INFO gives the queue in `tcpi_unacked` and the
+    backlog in `tcpi_sacked`, as `ss -ltn` shows them.
+    """
+    assert isinstance(sock, socket.socket)
+    if sock.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
+        return None
+    try:
+        queued, limit = _TCP_INFO_LISTEN.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32))
+    except (OSError, struct.error):
+        return None
+    return queued, limit
+
+
+def unread_bytes(sock: Socket) -> int | None:
+    """Bytes received that nobody has read: FIONREAD, tcp(7)."""
+    return _ioctl_int(sock, termios.FIONREAD)
+
+
+def unsent_bytes(sock: Socket) -> int | None:
+    """Bytes sent that the peer has not acknowledged: SIOCOUTQ, tcp(7), which is TIOCOUTQ."""
+    return _ioctl_int(sock, termios.TIOCOUTQ)
+
+
+def _ioctl_int(sock: Socket, request: int) -> int | None:
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), request, b"\0\0\0\0"))[0])
+    except OSError:
+        return None
+
+
+def recvmsg_call(sock: Socket) -> Callable[[int], tuple[bytes, bool, InetSockaddr]]:
+    """recvmsg(2) as (data, whether the datagram was cut, peer): only its flags tell of a cut (MSG_TRUNC)."""
+    assert isinstance(sock, socket.socket)
+    recvmsg, truncated = sock.recvmsg, socket.MSG_TRUNC
+
+    def receive(size: int) -> tuple[bytes, bool, InetSockaddr]:
+        data, _, flags, peer = recvmsg(size)
+        return data, bool(flags & truncated), peer
+
+    return receive
+
+
+def errno_name(number: int | None) -> str:
+    """An errno as man pages write it, such as ECONNRESET."""
+    return errno.errorcode.get(number or 0, f"E{number}")
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process open as many descriptors as it may; the soft limit is for programs that use select(2)."""
+    import resource  # noqa: PLC0415 - only here
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        return hard
+    return soft
+
+
+def is_resource_shortage(error: OSError) -> bool:
+    """Whether accept(2) failed for want of descriptors or memory: it fails again until something is closed."""
+    return error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+def is_broken_listener(error: OSError) -> bool:
+    """Whether accept(2) can never succeed again; its other errors are about one connection, accept(2)."""
+    return error.errno in {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EFAULT}

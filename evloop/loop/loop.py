@@ -1,0 +1,116 @@
+"""The loop: one thread, one selector, and turns ("ticks") of five phases.
+
+    timeout → poll → dispatch → timers → deferred closes
+
+Everything waits in `poll`, and nowhere else. Whoever is ready gets one bounded
+piece of work and returns; a handler that blocked or ran on would make everybody
+wait, for there is nobody else to serve them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from evloop.loop.interest import Interests
+from evloop.loop.timers import Timer, Timers
+from evloop.trace import Trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.kernel import Kernel
+
+    Closing: TypeAlias = Callable[[], None]
+
+__all__ = ["SECOND", "Loop"]
+
+SECOND = 1_000_000_000  # ns
+LONGEST_SLEEP = 24 * 3600 * SECOND  # epoll_wait(2) takes at most 2**31 ms
+
+
+class Loop:
+    """Watches sockets and calls whoever is ready, until `stop`."""
+
+    def __init__(self, kernel: Kernel, selector: str, trace: Trace | None = None) -> None:
+        self.kernel = kernel
+        self.trace = trace or Trace()
+        self.timers = Timers()
+        self.poller = kernel.poller(selector)
+        self.interests = Interests(self.poller, self.trace)
+        self.time = kernel.now()  # of this tick, for whoever needs no better
+        self._closing: list[Closing] = []
+        self._running = False
+
+    def run(self) -> None:
+        """Take turns until `stop` is called, then finish the turn."""
+        self._running = True
+        while self._running:
+            self.tick()
+
+    def stop(self) -> None:
+        """Let `run` return after this tick."""
+        self._running = False
+
+    def tick(self) -> None:
+        """One turn."""
+        timeout = self._timeout()
+        ready = self.poller.poll(timeout)
+        self.time = self.kernel.now()
+
+        watched = self.interests.watched
+        for fd, bits in ready:
+            try:
+                item = watched[fd]
+            except KeyError:
+                # Closed earlier in this tick, by another's handler. Its descriptor is still
+                # open (see `close_later`), so this cannot be a newcomer with the same number.
+                continue
+            try:
+                item.on_ready(bits)
+            except Exception as error:  # noqa: BLE001 - one bad handler must not end the others
+                item.fail(error)
+
+        if self.timers:
+            self._run_timers()
+        if self._closing:
+            self._close_deferred()
+        self.trace.tick_done()
+
+    def _timeout(self) -> float | None:
+        """How long `poll` may sleep: until the next timer, in seconds; None is for ever."""
+        timer = self.timers.next()
+        if timer is None:
+            self.trace.prepare(None, "until something is ready: no timer is set")
+            return None
+        self.trace.prepare(timer.when, timer.why)
+        left = timer.when - self.kernel.now()
+        return min(max(left, 0), LONGEST_SLEEP) / SECOND
+
+    def _run_timers(self) -> None:
+        now = self.kernel.now()
+        for timer in self.timers.due(now):
+            self.trace.timer(timer.why, now - timer.when)
+            timer.callback()
+
+    def close_later(self, close: Closing) -> None:
+        """Have `close` run at the end of this tick.
+
+        close(2) gives the descriptor's number back, and the very next accept(2) gets it.
+        The ready list of this tick may still name the old owner; at the tick's end none is left.
+        """
+        self._closing.append(close)
+
+    def _close_deferred(self) -> None:
+        closing, self._closing = self._closing, []
+        for close in closing:
+            close()
+
+    def after(self, seconds: float, callback: Closing, why: str) -> Timer:
+        """Have `callback` run `seconds` from now."""
+        return self.timers.set(self.kernel.now() + round(seconds * SECOND), callback, why)
+
+    def close(self) -> None:
+        """Close what was to be closed, and the selector."""
+        self._close_deferred()
+        self.trace.tick_done()
+        self.poller.close()

@@ -1,0 +1,1 @@
+"""Sockets with a state: listeners, streams, datagram sockets, and who watches the events."""

@@ -1,0 +1,91 @@
+"""A UDP socket: one descriptor, every client; a datagram in, a datagram out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.kernel import READ
+
+if TYPE_CHECKING:
+    from evloop.address import Inet, InetSockaddr
+    from evloop.events.schema import CloseReason
+    from evloop.loop.loop import Loop
+    from evloop.protocols import Respond
+
+__all__ = ["Datagrams"]
+
+DATAGRAM_BATCH = 64  # at most, a readiness: without a bound a flood would keep the timers from running
+PRIVILEGED = 1024  # below live echo, chargen, time, dns…: services that answer whatever they get
+
+
+class Datagrams:
+    """Answers each datagram at once; one that the kernel will not take is dropped, as any router may.
+
+    No connection, no accept, no end of stream: a datagram of length 0 is data.
+    """
+
+    def __init__(
+        self, loop: Loop, address: Inet, respond: Respond, recv_size: int, own_ports: set[int]
+    ) -> None:
+        """`own_ports` are the server's own UDP ports; this one's is added."""
+        self._loop = loop
+        self._respond = respond
+        self._size = recv_size
+        self._closed = False
+        self.sock = loop.kernel.bind(address)
+        self._recvfrom, self._sendto = loop.kernel.datagram_calls(self.sock, recv_size)
+        self.address = loop.kernel.address_of(self.sock)
+        self._own_ports = own_ports
+        own_ports.add(int(self.address.rpartition(":")[2]))
+        self.fd = self.sock.fileno()
+        self.watching = 0
+        loop.interests.update(self)
+
+    def wants(self) -> tuple[int, str]:
+        """READ, always: a full send buffer drops datagrams rather than waits."""
+        return READ, "datagrams may come at any time"
+
+    def on_ready(self, _bits: int) -> None:
+        """Answer what has arrived, up to a batch."""
+        recvfrom, sendto, respond, size = self._recvfrom, self._sendto, self._respond, self._size
+        own_ports = self._own_ports
+        for _ in range(DATAGRAM_BATCH):
+            try:
+                data, peer = recvfrom(size)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # an ICMP error that answers an earlier datagram: it says nothing of the next
+            host, port = peer[0], peer[1]
+            if port < PRIVILEGED or (port in own_ports and self._is_own(host)):
+                self._refuse(peer, port)
+                continue
+            try:
+                sendto(respond(data), peer)
+            except OSError:
+                continue  # EAGAIN, ENOBUFS: dropped, and the log says so
+
+    def _is_own(self, host: str) -> bool:
+        """Whether one of our own sockets would get the answer, and answer it, for ever."""
+        return self._loop.kernel.is_local(host)
+
+    def _refuse(self, peer: InetSockaddr, port: int) -> None:
+        if port < PRIVILEGED:
+            reason = f"port {port} may be a service that answers every datagram: the two would never stop"
+        else:
+            reason = "its sender is this server itself: it would answer itself for ever"
+        self._loop.trace.refuse(self.sock, peer, reason)
+
+    def fail(self, error: Exception) -> None:
+        """A handler raised: this socket ends."""
+        self._loop.trace.error("datagrams", error, self.sock)
+        self.close("handler-error")
+
+    def close(self, reason: CloseReason = "stop") -> None:
+        """Unregister now, close(2) at the end of the tick."""
+        if self._closed:
+            return
+        self._closed = True
+        loop, sock = self._loop, self.sock
+        loop.interests.drop(self, reason)
+        loop.close_later(lambda: loop.kernel.close(sock, reason))

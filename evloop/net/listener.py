@@ -1,0 +1,97 @@
+"""A listening socket: hands on the connections whose handshake the kernel has finished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.kernel import READ, is_broken_listener, is_resource_shortage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.address import Address
+    from evloop.events.schema import CloseReason
+    from evloop.kernel import Socket
+    from evloop.loop.loop import Loop
+
+__all__ = ["Listener"]
+
+ACCEPT_BATCH = 16  # at most, a readiness: a burst of connects must not starve those who are in
+RETRY_AFTER = 0.1  # seconds, when descriptors or memory ran out
+
+
+class Listener:
+    """Accepts in bounded batches; pauses when there is no room, and lets the kernel's queue hold the rest.
+
+    A connection is complete before accept(2) returns it: the kernel shook hands
+    with the client on its own, and has acknowledged what it sent since.
+    """
+
+    def __init__(
+        self, loop: Loop, address: Address, backlog: int, on_accept: Callable[[Socket], bool]
+    ) -> None:
+        """`on_accept` takes a connection, and says whether there is room for another."""
+        self._loop = loop
+        self._on_accept = on_accept
+        self._paused = ""  # why
+        self._closed = False
+        self.sock = loop.kernel.listen(address, backlog)
+        self.address = loop.kernel.address_of(self.sock) or str(address)
+        self.fd = self.sock.fileno()
+        self.watching = 0
+        loop.interests.update(self)
+
+    def wants(self) -> tuple[int, str]:
+        """READ, which here means that a connection can be accepted, unless there is no room for one."""
+        return (0, self._paused) if self._paused else (READ, "there is room for connections")
+
+    def on_ready(self, _bits: int) -> None:
+        """Accept what waits, up to a batch."""
+        kernel, sock = self._loop.kernel, self.sock
+        for _ in range(ACCEPT_BATCH):
+            try:
+                connection, _ = kernel.accept(sock)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if is_resource_shortage(error):
+                    self._wait_for_room(error)
+                    return
+                if is_broken_listener(error):
+                    raise
+                continue  # this one connection failed on its way (accept(2)); the next is another
+            if not self._on_accept(connection):
+                return
+
+    def _wait_for_room(self, error: OSError) -> None:
+        """Level-triggered readiness would come back at once and for ever; so stop watching for a while."""
+        if not self._paused:
+            self._loop.trace.limit(f"accept: {error.strerror}", active=True, sock=self.sock)
+        self.pause(f"accept failed: {error.strerror}")
+        self._loop.after(RETRY_AFTER, self.resume, "accept again after a shortage of descriptors or memory")
+
+    def pause(self, why: str) -> None:
+        """Accept nothing until `resume`; clients queue up in the kernel, up to the backlog."""
+        if not self._paused and not self._closed:
+            self._paused = why
+            self._loop.interests.update(self)
+
+    def resume(self) -> None:
+        """Accept again."""
+        if self._paused and not self._closed:
+            self._paused = ""
+            self._loop.interests.update(self)
+
+    def fail(self, error: Exception) -> None:
+        """The listener itself is broken: end it, and let the connections live."""
+        self._loop.trace.error("listener", error, self.sock)
+        self.close("handler-error")
+
+    def close(self, reason: CloseReason = "stop") -> None:
+        """Listen no more. Connections that nobody accepted are reset by the kernel."""
+        if self._closed:
+            return
+        self._closed = True
+        loop, sock = self._loop, self.sock
+        loop.interests.drop(self, reason)
+        loop.close_later(lambda: loop.kernel.close(sock, reason))

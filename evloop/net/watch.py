@@ -1,0 +1,175 @@
+"""Watchers: whoever connects is sent the events as they happen, and never waited for.
+
+A watcher that does not read fast enough misses whole events, counted for it
+alone. When it has caught up it gets a `gap`, which says how many, and a
+`snapshot`, so that its picture is right again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Event, Gap, Header, Snapshot
+from evloop.events.sinks import encode
+from evloop.kernel import READ, Kernel, Socket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.address import UnixPath
+    from evloop.loop.loop import Loop
+
+__all__ = ["WatchPoint", "Watchers"]
+
+SNAPSHOT_EVERY = 250_000_000  # ns, at most so often for a watcher that keeps falling behind
+
+
+class Watcher:
+    """One who watches; what it sends is thrown away, its end is noticed."""
+
+    def __init__(self, watchers: Watchers, sock: Socket) -> None:
+        self._watchers = watchers
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.watching = 0
+        self._recv, self._send = watchers.kernel.stream_calls(sock)
+        self._rest: memoryview | None = None  # of lines that the socket took in part
+        self._begun = False  # it has the header and the state
+        self._missed = 0  # since the last event it got
+        self._caught_up_at = 0
+        self.lost = 0  # in all
+
+    def wants(self) -> tuple[int, str]:
+        """READ, to notice when it leaves."""
+        return READ, "a watcher may leave"
+
+    def on_ready(self, _bits: int) -> None:
+        """It left, or said something that nobody asked for."""
+        try:
+            alive = bool(self._recv(4096))
+        except BlockingIOError:
+            return
+        except OSError:
+            alive = False
+        if not alive:
+            self._watchers.leave(self)
+
+    def fail(self, error: Exception) -> None:  # noqa: ARG002
+        """Whatever went wrong, it is this watcher's trouble alone."""
+        self._watchers.leave(self)
+
+    def offer(self, block: bytes, events: Sequence[Event]) -> None:
+        """Send events if the socket has room, else count them."""
+        if not self._finish() or not self._catch_up(events[-1]):
+            self._missed += len(events)
+            self.lost += len(events)
+        else:
+            self._put(block)
+
+    def _catch_up(self, event: Event) -> bool:
+        """Bring it to the state before `event`, if it is not; whether it now is."""
+        if self._begun and not self._missed:
+            return True
+        if self._begun and event.t - self._caught_up_at < SNAPSHOT_EVERY:
+            return False
+        self._caught_up_at = event.t
+        first: list[Event] = [] if self._begun else [self._watchers.header]
+        if self._missed:
+            first.append(Gap(-1, event.t, event.tick, self._missed, "this watcher did not keep up"))
+        self._put(encode([*first, self._watchers.snapshot(self.lost)]))
+        self._begun, self._missed = True, 0
+        return self._rest is None
+
+    def _finish(self) -> bool:
+        """Send what is left of a line that was begun; whether all of it is gone."""
+        if self._rest is not None:
+            rest, self._rest = self._rest, None
+            self._put(rest)
+        return self._rest is None
+
+    def _put(self, data: bytes | memoryview) -> None:
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._watchers.leave(self)
+            return
+        if sent < len(data):
+            self._rest = memoryview(data)[sent:]
+
+
+class Watchers:
+    """The sink of all watchers. A snapshot includes the events that are being handed on, so newcomers begin after it."""
+
+    def __init__(self, loop: Loop, header: Header, snapshot: Callable[[int], Snapshot]) -> None:
+        self.kernel = Kernel()  # plain: watching is not to be watched
+        self.header = header
+        self.snapshot = snapshot
+        self.lost = 0
+        self._loop = loop
+        self._watchers: list[Watcher] = []
+
+    def join(self, sock: Socket) -> None:
+        """Serve a connected, non-blocking socket from the next events on."""
+        watcher = Watcher(self, sock)
+        self._watchers.append(watcher)
+        self._loop.interests.update(watcher)
+
+    def leave(self, watcher: Watcher) -> None:
+        """Serve it no more."""
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+            self._loop.interests.drop(watcher, "the watcher left")
+            self._loop.close_later(lambda: self.kernel.close(watcher.sock, "eof"))
+
+    def write(self, block: bytes, events: Sequence[Event]) -> None:
+        """Offer events to everybody."""
+        for watcher in tuple(self._watchers):
+            watcher.offer(block, events)
+
+    def close(self) -> None:
+        """Let everybody go; what their sockets hold they can still read."""
+        for watcher in tuple(self._watchers):
+            self._loop.interests.drop(watcher, "the loop ends")
+            self.kernel.close(watcher.sock, "stop")
+        self._watchers.clear()
+
+
+class WatchPoint:
+    """The Unix socket on which `evloop-trace watch PATH` connects."""
+
+    def __init__(self, loop: Loop, address: UnixPath, watchers: Watchers) -> None:
+        self._loop = loop
+        self._watchers = watchers
+        self._address = address
+        self._kernel = watchers.kernel
+        self.sock = self._kernel.listen(address, 16, private=True)
+        self._inode = self._kernel.inode_of(address)
+        self.fd = self.sock.fileno()
+        self.watching = 0
+        loop.interests.update(self)
+
+    def wants(self) -> tuple[int, str]:
+        """READ: a watcher may come."""
+        return READ, "watchers may come"
+
+    def on_ready(self, _bits: int) -> None:
+        """Let one watcher in; the selector reports the next."""
+        try:
+            sock, _ = self._kernel.accept(self.sock)
+        except OSError:
+            return
+        self._watchers.join(sock)
+
+    def fail(self, error: Exception) -> None:
+        """It cannot go on; the server can."""
+        self._loop.trace.error("watch", error)
+        self.close()
+
+    def close(self) -> None:
+        """Let nobody in any more, and remove the path."""
+        self._loop.interests.drop(self, "the loop ends")
+        self._kernel.close(self.sock, "stop")
+        self._kernel.remove_path(self._address, self._inode)

@@ -1,0 +1,222 @@
+"""The event-loop server: one thread for all listeners, connections and datagrams."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop.address import Address, Inet, UnixPath
+from evloop.errors import AddressError
+from evloop.kernel import MAX_DATAGRAM
+from evloop.loop.wakeup import Wakeup
+from evloop.net.datagram import Datagrams
+from evloop.net.listener import Listener
+from evloop.net.stream import Stream, StreamLimits
+from evloop.protocols import PROTOCOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.kernel import Socket
+    from evloop.loop.loop import Loop
+
+__all__ = ["LoopServer", "ServerOptions"]
+
+PORT_TRIES = 16  # a free port of one family may be taken in the other
+
+
+class ServerOptions(NamedTuple):
+    """What a server does and how much it allows. Times are seconds, sizes bytes; None is no limit."""
+
+    mode: str = "upper"
+    backlog: int = 128
+    max_connections: int | None = None
+    idle_timeout: float | None = None
+    lifetime: float | None = None
+    high_water: int = 256 * 1024
+    recv_size: int | None = None
+    drain_timeout: float = 5.0
+
+
+class LoopServer:
+    """Opens sockets, takes connections in, and ends them all when told to."""
+
+    def __init__(self, loop: Loop, options: ServerOptions, report: Callable[[str], None]) -> None:
+        """`report` gets sentences for the person who runs the server."""
+        self._loop = loop
+        self._options = options
+        self._report = report
+        self._limits = StreamLimits(
+            PROTOCOLS[options.mode], options.high_water, options.recv_size, self._on_close
+        )
+        self._listeners: list[Listener] = []
+        self._datagrams: list[Datagrams] = []
+        self._paths: list[tuple[UnixPath, int]] = []
+        self._udp_ports: set[int] = set()
+        self._streams: set[Stream] = set()
+        self._stopping = False
+        self.reason = ""
+        self._wakeup: Wakeup | None = None
+
+    # -- opening -----------------------------------------------------------------------
+
+    def listen_tcp(self, address: Inet) -> list[str]:
+        """Listen on every address of a host, with one port for all; gives them as they were bound."""
+
+        def open_one(numeric: Inet) -> str:
+            listener = Listener(self._loop, numeric, self._options.backlog, self._on_accept)
+            self._listeners.append(listener)
+            return listener.address
+
+        return self._open_all(self._loop.kernel.resolve(address), open_one)
+
+    def bind_udp(self, address: Inet) -> list[str]:
+        """Receive datagrams on every address of a host; gives them as they were bound."""
+        options = self._options
+
+        def open_one(numeric: Inet) -> str:
+            datagrams = Datagrams(
+                self._loop,
+                numeric,
+                PROTOCOLS[options.mode],
+                options.recv_size or MAX_DATAGRAM,
+                self._udp_ports,
+            )
+            self._datagrams.append(datagrams)
+            return datagrams.address
+
+        return self._open_all(self._loop.kernel.resolve(address, datagram=True), open_one)
+
+    def _open_all(self, addresses: list[Inet], open_one: Callable[[Inet], str]) -> list[str]:
+        """Open one socket an address family. A host that has one family only is no failure."""
+        opened, port, failure = [], addresses[0].port, None
+        for address in addresses:
+            try:
+                bound = open_one(address._replace(port=port))
+            except AddressError as error:
+                failure = error
+                continue
+            opened.append(bound)
+            port = int(bound.rpartition(":")[2])
+        if failure and (not opened or len(addresses) == 1):
+            raise failure
+        return opened
+
+    def listen_unix(self, address: UnixPath) -> list[str]:
+        """Listen on a path; a path that a dead server left is taken over."""
+        self._listeners.append(Listener(self._loop, address, self._options.backlog, self._on_accept))
+        self._paths.append((address, self._loop.kernel.inode_of(address)))
+        return [str(address)]
+
+    # -- connections -------------------------------------------------------------------
+
+    def _on_accept(self, sock: Socket) -> bool:
+        """Take a connection in; whether there is room for another."""
+        stream = Stream(self._loop, sock, self._limits)
+        self._streams.add(stream)
+        if self._options.idle_timeout or self._options.lifetime:
+            self._set_timers(stream)
+        if len(self._streams) != self._options.max_connections:
+            return True
+        self._loop.trace.limit("connections", active=True)
+        for listener in self._listeners:
+            listener.pause(f"{len(self._streams)} connections are open, as many as are allowed")
+        return False
+
+    def _on_close(self, stream: Stream) -> None:
+        full = len(self._streams) == self._options.max_connections
+        self._streams.discard(stream)
+        if self._stopping:
+            self._stop_when_empty()
+        elif full:
+            self._loop.trace.limit("connections", active=False)
+            for listener in self._listeners:
+                listener.resume()
+
+    def _set_timers(self, stream: Stream) -> None:
+        """An idle time-out, which every byte moves on, and a lifetime, which nothing moves."""
+        loop, options = self._loop, self._options
+        if options.lifetime:
+            expire = loop.after(
+                options.lifetime, lambda: stream.close("lifetime"), "a connection's lifetime ends"
+            )
+            stream.timers += (expire,)
+        if options.idle_timeout:
+            self._watch_idle(stream, options.idle_timeout)
+
+    def _watch_idle(self, stream: Stream, seconds: float) -> None:
+        """Look again when the connection would have been idle for too long, had nothing come since now.
+
+        Moving a timer for every read would cost more than the read; so the timer
+        stays, and is set anew only when it fires too early.
+        """
+        loop = self._loop
+        left = seconds - (loop.kernel.now() - stream.active) / 1e9
+        if left <= 0:
+            stream.close("idle-timeout")
+            return
+        again = loop.after(
+            left, lambda: self._watch_idle(stream, seconds), "a connection may be idle for too long"
+        )
+        stream.timers = (*(timer for timer in stream.timers if not timer.cancelled), again)
+
+    # -- running and ending ------------------------------------------------------------
+
+    def run(self, signals: tuple[str, ...] = ("SIGINT", "SIGTERM")) -> None:
+        """Serve until a signal says to stop, and all is closed."""
+        loop = self._loop
+        self._wakeup = Wakeup(loop, loop.kernel.signals(signals), self._on_signal)
+        loop.run()
+
+    def close(self) -> None:
+        """Close what is still open, put the signal handlers back, and remove our paths."""
+        loop = self._loop
+        self.abort()
+        if self._wakeup:
+            self._wakeup.close()
+        for address, inode in self._paths:
+            loop.kernel.remove_path(address, inode)
+        loop.close()
+
+    def _on_signal(self, name: str) -> None:
+        if self._stopping:
+            self._report(f"{name} again: stopping at once")
+            self.abort()
+        else:
+            self.stop(name)
+
+    def stop(self, reason: str) -> None:
+        """End well: accept no more, let everybody have their answers, and close; at the deadline, break off."""
+        self._stopping = True
+        self.reason = reason
+        for listener in self._listeners:
+            listener.close()
+        for datagrams in self._datagrams:
+            datagrams.close()
+        for stream in tuple(self._streams):
+            stream.drain()
+        waiting = len(self._streams)
+        if waiting:
+            seconds = self._options.drain_timeout
+            self._report(f"stopping: waiting at most {seconds:g} s for {waiting} open connections to end")
+            self._loop.after(seconds, self._give_up, "the time for a graceful stop ends")
+        self._stop_when_empty()
+
+    def _give_up(self) -> None:
+        self._report(f"stopping: {len(self._streams)} connections did not end in time and were closed")
+        for stream in tuple(self._streams):
+            stream.close("drain-timeout")
+
+    def _stop_when_empty(self) -> None:
+        if not self._streams:
+            self._loop.stop()
+
+    def abort(self) -> None:
+        """End at once."""
+        self._stopping = True
+        for listener in self._listeners:
+            listener.close()
+        for datagrams in self._datagrams:
+            datagrams.close()
+        for stream in tuple(self._streams):
+            stream.close("aborted")
+        self._loop.stop()

@@ -1,0 +1,108 @@
+"""The loop's own decisions as events: what `evloop.trace.Trace` hears, written down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.address import Sockaddr, format_sockaddr
+from evloop.events.schema import Error, Event, Interest, Limit, Prepare, Queue, Refuse, Signal, Slow, Timer
+from evloop.kernel import Socket, accept_queue
+from evloop.trace import Trace
+from evloop.tracing.kernel import INTEREST, TracedKernel, TracedSocket
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["EventTrace"]
+
+SLOW = 100_000_000  # ns of work in one tick, after which everybody has noticed
+SAMPLE_EVERY = 50_000_000  # ns between two looks at a listener's queue
+
+
+class EventTrace(Trace):
+    """Writes every decision into the log, and hands the batch on at the end of the tick."""
+
+    def __init__(self, kernel: TracedKernel) -> None:
+        self._kernel = kernel
+        self._recorder = kernel.recorder
+        self._deadline: int | None = -1
+        self._sampled = 0
+
+    def _begin(self) -> tuple[int, int, int]:
+        """What every event begins with: number, time, tick."""
+        return self._recorder.next_seq(), self._kernel.clock(), self._recorder.tick
+
+    def prepare(self, deadline: int | None, why: str) -> None:
+        """Written when it differs from the last, so that a quiet loop is quiet in the log."""
+        if deadline == self._deadline and why == self._kernel.why:
+            return
+        self._deadline = deadline
+        self._kernel.why = why
+        until = None if deadline is None else deadline - self._recorder.origin
+        self._recorder.append(Prepare(*self._begin(), until, why))
+        self._recorder.flush()  # whoever watches a loop asleep should see why it sleeps
+
+    def tick_done(self) -> None:
+        """Encode and hand on."""
+        worked = self._kernel.now() - self._kernel.woke_at
+        if worked > SLOW:
+            self._recorder.append(
+                Slow(*self._begin(), worked, _longest_turn(self._recorder.batch, self._begin()[1]))
+            )
+        self._recorder.flush()
+
+    def interest(self, sock: Socket, old: int, new: int, reason: str) -> None:
+        """Of connections, listeners and datagram sockets; the loop's own pipes are not the lesson."""
+        if isinstance(sock, TracedSocket):
+            sock.watching = new
+            conn, name = _names(sock)
+            self._recorder.append(Interest(*self._begin(), conn, name, INTEREST[old], INTEREST[new], reason))
+
+    def timer(self, why: str, late: int) -> None:
+        """A deadline passed."""
+        self._recorder.append(Timer(*self._begin(), why, late))
+
+    def signal(self, name: str) -> None:
+        """A signal arrived."""
+        self._recorder.append(Signal(*self._begin(), name))
+
+    def limit(self, what: str, *, active: bool, sock: Socket | None = None) -> None:
+        """A limit was reached or left."""
+        self._recorder.append(Limit(*self._begin(), what, active, *_names(sock)))
+
+    def queue(self, sock: Socket) -> None:
+        """Look at a listener's queue, not too often, and write it down when it changed."""
+        now = self._kernel.clock()
+        if not isinstance(sock, TracedSocket) or now - self._sampled < SAMPLE_EVERY:
+            return
+        self._sampled = now
+        queue = accept_queue(sock.sock)
+        if queue and queue[0] != sock.queued:
+            sock.queued = queue[0]
+            self._recorder.append(Queue(*self._begin(), sock.name, *queue))
+
+    def refuse(self, sock: Socket, peer: Sockaddr, reason: str) -> None:
+        """A datagram is not answered."""
+        assert isinstance(sock, TracedSocket)
+        self._recorder.append(Refuse(*self._begin(), sock.name, format_sockaddr(peer), reason))
+
+    def error(self, where: str, error: Exception, sock: Socket | None = None) -> None:
+        """A handler raised."""
+        self._recorder.append(Error(*self._begin(), where, f"{type(error).__name__}: {error}", *_names(sock)))
+
+
+def _names(sock: Socket | None) -> tuple[str | None, str | None]:
+    """(conn, sock) as events have them: one of the two."""
+    if not isinstance(sock, TracedSocket):
+        return None, None
+    return (sock.name, None) if sock.is_connection else (None, sock.name)
+
+
+def _longest_turn(batch: Sequence[Event], end: int) -> str | None:
+    """Whose event was followed by the longest time until the next: that is where the work was done."""
+    longest, whose = 0, None
+    for event, until in zip(batch, [*(later.t for later in batch[1:]), end], strict=True):
+        owner = getattr(event, "conn", None) or getattr(event, "sock", None)
+        if owner and until - event.t > longest:
+            longest, whose = until - event.t, owner
+    return whose

@@ -1,0 +1,269 @@
+"""A `Kernel` whose every call leaves an event, and whose sockets have names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, format_sockaddr
+from evloop.events.schema import (
+    Accept,
+    Bind,
+    Close,
+    CloseReason,
+    ConnectionState,
+    Listen,
+    ListenerState,
+    Shutdown,
+    Snapshot,
+)
+from evloop.kernel import (
+    MAX_DATAGRAM,
+    READ,
+    WRITE,
+    Kernel,
+    Poller,
+    Socket,
+    accept_queue,
+    errno_name,
+    recvmsg_call,
+    unread_bytes,
+    unsent_bytes,
+)
+from evloop.tracing.calls import traced_poll, traced_recv, traced_recvfrom, traced_send, traced_sendto
+
+if TYPE_CHECKING:
+    from evloop.events.recorder import Recorder
+    from evloop.kernel import Recv, Recvfrom, Send, Sendto
+
+__all__ = ["INTEREST", "TracedKernel", "TracedSocket"]
+
+MOST_CONNECTIONS = 500  # in a snapshot: more than any screen shows
+INTEREST = {0: "", READ: "READ", WRITE: "WRITE", READ | WRITE: "READ|WRITE"}
+
+
+class TracedSocket:
+    """A socket with a name that is never reused, as its descriptor is, and with its totals."""
+
+    __slots__ = (
+        "accepted", "address", "backlog", "datagrams_sent", "fd", "is_connection", "listener", "local",
+        "name", "opened", "proto", "queued", "received", "sent", "sock", "watching",
+    )  # fmt: skip
+
+    def __init__(self, sock: Socket, name: str, proto: str, address: str) -> None:
+        self.sock = sock
+        self.name = name
+        self.proto = proto
+        self.address = address  # a connection's peer, or what the socket is bound to
+        self.fd = sock.fileno()
+        self.is_connection = False
+        self.local = self.listener = ""
+        self.backlog = self.opened = self.accepted = 0
+        self.received = self.sent = self.datagrams_sent = 0
+        self.queued: int | None = None
+        self.watching = 0
+
+    def fileno(self) -> int:
+        """The descriptor's number."""
+        return self.fd
+
+
+class TracedKernel(Kernel):
+    """The system calls of the server, recorded."""
+
+    def __init__(self, recorder: Recorder, payload_limit: int) -> None:
+        """`payload_limit`: bytes kept of each payload."""
+        self.recorder = recorder
+        self.payload_limit = payload_limit
+        self.why = ""  # the next sleep's reason; `EventTrace.prepare` sets it
+        self.woke_at = self.now()
+        self.blocked = 0  # ns asleep in poll so far
+        self.names: dict[int, str] = {}
+        self.open: dict[str, TracedSocket] = {}
+        self.accepted = self.received = self.sent = 0  # of connections that are closed
+        self._numbers: dict[str, int] = {}
+
+    def clock(self) -> int:
+        """The present as a `t`."""
+        return self.now() - self.recorder.origin
+
+    def _adopt(self, sock: Socket, kind: str, proto: str, address: str) -> TracedSocket:
+        number = self._numbers[kind] = self._numbers.get(kind, 0) + 1
+        traced = TracedSocket(sock, f"{kind}-{number}", proto, address)
+        self.names[traced.fd] = traced.name
+        self.open[traced.name] = traced
+        return traced
+
+    # -- opening -----------------------------------------------------------------------
+
+    def poller(self, name: str) -> Poller:
+        """A selector whose polls are recorded."""
+        poller = super().poller(name)
+        poller.poll = traced_poll(self, poller.poll)
+        return poller
+
+    def listen(self, address: Address, backlog: int, *, private: bool = False) -> Socket:
+        """One event for the calls that make a listener."""
+        recorder, t = self.recorder, self.clock()
+        sock = super().listen(address, backlog, private=private)
+        dur = self.clock() - t
+        proto = "unix" if isinstance(address, UnixPath) else "tcp"
+        traced = self._adopt(sock, "listen", proto, super().address_of(sock))
+        traced.backlog = backlog
+        recorder.append(
+            Listen(
+                recorder.next_seq(),
+                t,
+                recorder.tick,
+                dur,
+                traced.name,
+                traced.fd,
+                proto,
+                traced.address,
+                backlog,
+            )
+        )
+        return traced
+
+    def bind(self, address: Inet) -> Socket:
+        """One event for the calls that make a datagram socket."""
+        recorder, t = self.recorder, self.clock()
+        sock = super().bind(address)
+        dur = self.clock() - t
+        traced = self._adopt(sock, "udp", "udp", super().address_of(sock))
+        recorder.append(
+            Bind(recorder.next_seq(), t, recorder.tick, dur, traced.name, traced.fd, "udp", traced.address)
+        )
+        return traced
+
+    def accept(self, listener: Socket) -> tuple[Socket, Sockaddr]:
+        """Recorded with the connection's name; accept(2)."""
+        assert isinstance(listener, TracedSocket)
+        recorder, t = self.recorder, self.clock()
+        try:
+            sock, peer = super().accept(listener.sock)
+        except OSError as error:
+            dur = self.clock() - t
+            name = errno_name(error.errno)
+            recorder.append(Accept(recorder.next_seq(), t, recorder.tick, dur, listener.name, errno=name))
+            raise
+        dur = self.clock() - t
+        traced = self._adopt(sock, listener.proto, listener.proto, format_sockaddr(peer))
+        traced.is_connection, traced.opened, traced.listener = True, t, listener.name
+        traced.local = super().address_of(sock)
+        listener.accepted += 1
+        self.accepted += 1
+        queue = accept_queue(listener.sock)
+        listener.queued = queue[0] if queue else None
+        recorder.append(
+            Accept(
+                recorder.next_seq(), t, recorder.tick, dur,
+                listener.name, traced.name, traced.fd, traced.address, traced.local, listener.queued,
+            )
+        )  # fmt: skip
+        return traced, peer
+
+    # -- bound once, called for every message ------------------------------------------
+
+    def stream_calls(self, sock: Socket) -> tuple[Recv, Send]:
+        """recv(2) and send(2), recorded."""
+        assert isinstance(sock, TracedSocket)
+        recv, send = super().stream_calls(sock.sock)
+        return traced_recv(self, sock, recv), traced_send(self, sock, send)
+
+    def datagram_calls(self, sock: Socket, size: int) -> tuple[Recvfrom, Sendto]:
+        """recvfrom(2) and sendto(2), recorded; recvmsg(2) where `size` could cut a datagram, for it tells."""
+        assert isinstance(sock, TracedSocket)
+        recvfrom, sendto = super().datagram_calls(sock.sock, size)
+
+        def receive_whole(size: int) -> tuple[bytes, bool, InetSockaddr]:
+            data, peer = recvfrom(size)
+            return data, False, peer
+
+        receive = receive_whole if size >= MAX_DATAGRAM else recvmsg_call(sock.sock)
+        return traced_recvfrom(self, sock, receive), traced_sendto(self, sock, sendto)
+
+    # -- looking and ending ------------------------------------------------------------
+
+    def address_of(self, sock: Socket) -> str:
+        """The local address."""
+        assert isinstance(sock, TracedSocket)
+        return super().address_of(sock.sock)
+
+    def shutdown(self, sock: Socket) -> None:
+        """Recorded, also when the peer was faster; shutdown(2)."""
+        assert isinstance(sock, TracedSocket)
+        recorder, t, name = self.recorder, self.clock(), None
+        try:
+            super().shutdown(sock.sock)
+        except OSError as error:
+            name = errno_name(error.errno)
+            raise
+        finally:
+            dur = self.clock() - t
+            recorder.append(
+                Shutdown(recorder.next_seq(), t, recorder.tick, dur, sock.name, sock.fd, "SHUT_WR", name)
+            )
+
+    def close(
+        self, sock: Socket, reason: CloseReason, *, buffered: int = 0, error: int | None = None
+    ) -> None:
+        """Recorded after a look at what is lost with it; close(2)."""
+        assert isinstance(sock, TracedSocket)
+        recorder, stream = self.recorder, sock.is_connection
+        unread, unsent = (unread_bytes(sock.sock), unsent_bytes(sock.sock)) if stream else (None, None)
+        t = self.clock()
+        super().close(sock.sock, reason)
+        dur = self.clock() - t
+        del self.names[sock.fd], self.open[sock.name]
+        if stream:
+            self.received += sock.received
+            self.sent += sock.sent
+        recorder.append(
+            Close(
+                recorder.next_seq(), t, recorder.tick, dur, sock.fd, reason,
+                sock.name if stream else None, None if stream else sock.name,
+                unread, unsent, buffered, sock.received, sock.sent,
+                errno_name(error) if error else None,
+            )
+        )  # fmt: skip
+
+    # -- the state, for those who come late ----------------------------------------------
+
+    def snapshot(self, lost: int) -> Snapshot:
+        """What is open now; `lost` is how many events the watcher who gets it has missed."""
+        connections = [sock for sock in self.open.values() if sock.is_connection]
+        return Snapshot(
+            -1,  # it is no event of the log, and has no number there
+            self.clock(),
+            self.recorder.tick,
+            [_listener_state(sock) for sock in self.open.values() if not sock.is_connection],
+            [_connection_state(sock) for sock in connections[-MOST_CONNECTIONS:]],
+            len(connections),
+            self.blocked,
+            self.accepted,
+            self.received + sum(sock.received for sock in connections),
+            self.sent + sum(sock.sent for sock in connections),
+            lost,
+        )
+
+
+def _listener_state(sock: TracedSocket) -> ListenerState:
+    return ListenerState(
+        sock.name,
+        sock.fd,
+        sock.proto,
+        sock.address,
+        sock.backlog,
+        sock.accepted,
+        sock.datagrams_sent,
+        sock.queued,
+    )
+
+
+def _connection_state(sock: TracedSocket) -> ConnectionState:
+    # Both protocols answer a byte with a byte, so what is not sent yet waits here.
+    buffered = sock.received - sock.sent if sock.watching & WRITE else 0
+    return ConnectionState(
+        sock.name, sock.fd, sock.address, sock.local, sock.opened,
+        sock.received, sock.sent, buffered, INTEREST[sock.watching], sock.listener,
+    )  # fmt: skip

@@ -41,24 +41,23 @@ def escape_payload(data: bytes, limit: int = 64, total: int | None = None) -> st
         total: How long the payload was, if that is known: the log may have only its beginning. If it is
             not known, half a character at the end is taken for the work of a cut.
     """
-    shown = data[:limit] if len(data) > limit else data
-    whole = len(shown) == total if total is not None else len(shown) == len(data)
     try:
-        text = shown.decode()
+        text = data[:limit].decode()
     except UnicodeDecodeError:
-        pass
-    else:
-        if text.isprintable() and "\\" not in text and '"' not in text:
-            return text if whole else text + "…"
-    return _escape_bytes(shown, whole and total is not None, whole)
+        return _escape_bytes(data, limit, total)
+    if not text.isprintable() or '"' in text or "\\" in text:
+        return _escape_bytes(data, limit, total)
+    return text if len(data) <= limit and (total is None or total == len(data)) else text + "…"
 
 
-def _escape_bytes(data: bytes, complete: bool, whole: bool) -> str:
-    cut = None if complete else _CUT.search(data)
+def _escape_bytes(data: bytes, limit: int, total: int | None) -> str:
+    shown = data[:limit]
+    ends = len(data) <= limit and (total is None or total == len(data))  # as far as is known
+    cut = None if ends and total is not None else _CUT.search(shown)
     if cut:
-        data = data[: cut.start()]
-    text = data.replace(b"\\", b"\\\\").replace(b'"', b'\\"').decode("utf-8", "backslashreplace")
-    return _escape(text) if whole and not cut else _escape(text) + "…"
+        shown = shown[: cut.start()]
+    text = shown.replace(b"\\", b"\\\\").replace(b'"', b'\\"').decode("utf-8", "backslashreplace")
+    return _escape(text) if ends and not cut else _escape(text) + "…"
 
 
 def _escape(text: str) -> str:

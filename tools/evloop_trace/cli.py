@@ -1,0 +1,212 @@
+"""`evloop-trace`: the commands, their options, and what becomes of errors.
+
+What a command needs is imported when it runs: `--help` waits for none of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from evloop import __version__
+from evloop.errors import EvloopError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop_trace.model.filters import Filter
+
+__all__ = ["cli", "main"]
+
+OK, FOUND, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="evloop-trace", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Look at what a server did: replay, check and analyse its event log.
+
+    LOG is a file that evloop serve --log wrote, gzip or not; - is standard input.
+    """
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run(lambda: cli.main(prog_name="evloop-trace", standalone_mode=False)))
+
+
+def run(command: Callable[[], Any]) -> int:
+    """The exit code of `command`; what went wrong is a sentence on standard error, never a traceback."""
+    try:
+        code = command()
+        sys.stdout.flush()
+    except (KeyboardInterrupt, click.Abort):
+        _drop_output()
+        return INTERRUPTED
+    except (_OutputClosed, BrokenPipeError):  # head(1), a pager
+        _drop_output()
+        return OK
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except EvloopError as error:
+        tell(f"Error: {sentence(error)}")
+        return USAGE
+    except OSError as error:
+        _drop_output()
+        tell(f"Error: the output cannot be written: {error.strerror or error}.")
+        return USAGE
+    return code if isinstance(code, int) else OK
+
+
+def _drop_output() -> None:
+    """Nothing more goes to standard output, not even what the interpreter flushes when it ends."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # it is closed, or no file
+        return
+
+
+def sentence(error: Exception) -> str:
+    """A library's message, as a sentence that is safe to show."""
+    from evloop_trace.escape import escape_text
+
+    text = escape_text(str(error))
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
+
+
+def tell(line: str) -> None:
+    """A line on standard error."""
+    click.echo(line, err=True)
+
+
+def write(text: str) -> None:
+    """Lines on standard output, whatever its encoding, now."""
+    out = sys.stdout
+    try:
+        out.buffer.write(text.encode(out.encoding or "utf-8", "backslashreplace"))
+        out.buffer.flush()
+    except BrokenPipeError:
+        raise _OutputClosed from None
+
+
+class _OutputClosed(Exception):  # noqa: N818 - it is no error
+    """Who reads our output has seen enough. Click would make an exit code 1 of a BrokenPipeError."""
+
+
+def _speed(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """A factor; infinity for `max`."""
+    if value is None or value == "max":
+        return None if value is None else float("inf")
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not 0.001 <= speed <= 1e6:
+        raise click.BadParameter(f"{value!r} is not a speed: write a factor such as 0.5 or 10, or max.")
+    return speed
+
+
+def _time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """A time from the log's start, in nanoseconds."""
+    from evloop_trace.model.filters import parse_time
+
+    try:
+        return None if value is None else parse_time(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
+def _kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of events that there are."""
+    from evloop.events.schema import EVENT_TYPES
+
+    for value in values:
+        if value not in EVENT_TYPES:
+            raise click.BadParameter(f"{value!r} is no event; there are {', '.join(EVENT_TYPES)}.")
+    return values
+
+
+@cli.command()
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True)
+@click.option(
+    "--speed",
+    type=_Speed(),
+    metavar="X|max",
+    help="So many times as fast as it was.  [default: 1 on a terminal, else max]",
+)
+@click.option("--step", is_flag=True, help="Wait for a key before each event.")
+@click.option(
+    "--conn",
+    "names",
+    multiple=True,
+    metavar="ID",
+    help="Only this connection, listener or socket; repeatable.",
+)
+@click.option(
+    "--ev",
+    "kinds",
+    multiple=True,
+    metavar="NAME",
+    callback=_kinds,
+    help="Only events of this name; repeatable.",
+)
+@click.option(
+    "--from",
+    "start",
+    type=_Time(),
+    metavar="T",
+    default="0",
+    help="From T on: seconds from the start, or 250ms.",
+)
+@click.option("--to", "end", callback=_time, metavar="T", help="Up to T.")
+def replay(
+    logs: tuple[str, ...],
+    speed: float | None,
+    step: bool,
+    names: tuple[str, ...],
+    kinds: tuple[str, ...],
+    start: int,
+    end: int | None,
+) -> int:
+    """Draw a log again as it happened; a line for each event where the output is not a terminal.
+
+    Several logs become one, on one clock; then the names begin with the log's, as in server:tcp-1.
+    """
+    from evloop_trace.model.filters import Filter
+
+    keep = Filter(frozenset(names), frozenset(kinds), start, end)
+    if end is not None and end < start:
+        raise click.UsageError("--to is before --from: nothing lies between them.")
+    if sys.stdout.isatty():
+        from evloop_trace.views.player import play
+
+        return play(list(logs), speed=speed or 1.0, step=step, keep=keep.keep, start=start, end=end)
+    if step:
+        raise click.UsageError("--step needs a terminal to draw on: do not redirect the output.")
+    return _replay_lines(logs, speed, keep)
+
+
+def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> int:
+    from evloop_trace.logs import open_logs
+    from evloop_trace.progress import track
+    from evloop_trace.replay import Pace, Problems, replay
+
+    problems = Problems(tell)
+    pace = None if speed is None or speed == float("inf") else Pace(speed)
+    with open_logs(paths) as logs:
+        replay(track(logs, "replay") if pace is None else logs.runs(), write, keep, problems, pace)
+    return FOUND if problems.count else OK
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of a log's lines."""
+    import json
+
+    from evloop.events.schema import json_schema
+
+    write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")

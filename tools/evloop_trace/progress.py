@@ -1,0 +1,46 @@
+"""A bar for who waits at a terminal; nothing for a file, a pipe, or what is over in a second."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from evloop_trace.logs import Log, Logs
+    from evloop_trace.merge import Run
+
+__all__ = ["track"]
+
+_PATIENCE = 1.0  # seconds before a bar appears
+_REFRESH = 0.1
+
+
+def track(logs: Logs, verb: str, now: Callable[[], float] = time.monotonic) -> Iterator[Run[Log]]:
+    """The logs' runs; how far they are is drawn on standard error if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield from logs.runs()
+        return
+    due = now() + _PATIENCE
+    with closing(_bar(logs, verb)) as bar:
+        for run in logs.runs():
+            yield run
+            if now() >= due:
+                next(bar)
+                due = now() + _REFRESH
+
+
+def _bar(logs: Logs, verb: str) -> Generator[None, None, None]:
+    """Draws once for every `next`; no thread, and nothing imported before the first."""
+    from rich.console import Console  # noqa: PLC0415 - most runs are over before a bar is due
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
+        task = progress.add_task(verb, total=logs.size or None)
+        while True:
+            progress.update(task, completed=logs.done, refresh=True)
+            yield

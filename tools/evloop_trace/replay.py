@@ -1,0 +1,107 @@
+"""A log as lines of text on a stream, at the log's own pace or as fast as it can be read."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from evloop.events.reader import Problem
+from evloop_trace.escape import escape_text
+from evloop_trace.views.lines import format_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from evloop.events.schema import AnyEvent, Unknown
+    from evloop_trace.logs import Log
+    from evloop_trace.merge import Run
+    from evloop_trace.model.filters import Filter
+
+__all__ = ["Pace", "Problems", "replay"]
+
+_SHOWN = 20  # broken lines that are told one by one
+_PATIENCE = 5_000_000  # nanoseconds: less is not waited for
+
+
+class Problems:
+    """Broken lines: told as they come, up to a number, and counted."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.count = 0
+        self._tell = tell
+
+    def add(self, log: str, problem: Problem) -> None:
+        """Tell of one more."""
+        self.count += 1
+        if self.count <= _SHOWN:
+            self._tell(f"{log}: line {problem.line} {escape_text(problem.message)}")
+
+    def finish(self) -> None:
+        """Tell how many there were that were not told of."""
+        if self.count > _SHOWN:
+            self._tell(f"… and {self.count - _SHOWN} more lines that are no events")
+
+
+class Pace:
+    """When an event is due: its time in the log, `speed` times as fast."""
+
+    def __init__(
+        self,
+        speed: float,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._speed = speed
+        self._now = now
+        self._sleep = sleep
+        self._origin: float | None = None  # when t = 0 was
+
+    def wait(self, t: int) -> float:
+        """How many seconds it is until `t`; the first that is asked for is due at once."""
+        seconds = t / 1e9 / self._speed
+        if self._origin is None:
+            self._origin = self._now() - seconds
+        return self._origin + seconds - self._now()
+
+    def batches(self, events: list[AnyEvent | Unknown]) -> Iterator[list[AnyEvent | Unknown]]:
+        """The events in groups; each is yielded when it is due."""
+        start = 0
+        for at, event in enumerate(events):
+            wait = self.wait(event.t)
+            if wait > _PATIENCE / 1e9:
+                yield events[start:at]
+                self._sleep(wait)
+                start = at
+        yield events[start:]
+
+
+def replay(
+    runs: Iterable[Run[Log]],
+    write: Callable[[str], None],
+    keep: Filter,
+    problems: Problems,
+    pace: Pace | None = None,
+) -> None:
+    """Write a line for each event that `keep` keeps; `write` is given many lines at once and flushes them."""
+    for log, block in runs:
+        events = _events(log, block.items, problems)
+        if keep.end is not None and events and events[0].t > keep.end:
+            break
+        if not keep.everything:
+            events = [event for event in events if keep.within(event) and keep.keep(event)]
+        for batch in pace.batches(events) if pace else (events,):
+            if batch:
+                write("\n".join(format_events(batch)) + "\n")
+    problems.finish()
+
+
+def _events(
+    log: Log, items: list[AnyEvent | Unknown | Problem], problems: Problems
+) -> list[AnyEvent | Unknown]:
+    """The items that are events; the others are told of."""
+    events = [item for item in items if not isinstance(item, Problem)]
+    if len(events) != len(items):
+        for item in items:
+            if isinstance(item, Problem):
+                problems.add(log.name, item)
+    return events

@@ -1,0 +1,277 @@
+"""One line of text an event: the replay for a pipe, a file, a pager.
+
+A million events come through here, so the two most frequent ones have their lines written out, and
+what repeats (names, results) is formatted once. Whatever a log says passes `escape` on its way.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from evloop.events import schema
+from evloop.events.schema import Recv, Send, Unknown
+from evloop_trace.escape import escape_payload, escape_text
+from evloop_trace.views.numbers import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from evloop.events.schema import AnyEvent, Call, Event
+
+__all__ = ["format_event", "format_events"]
+
+PAYLOAD = 48
+"""Bytes of a payload on a line."""
+
+_NAME = 10
+_CALL = 28
+_MICROS = [f"{micros:03d}" for micros in range(1000)]
+
+
+def format_events(events: Iterable[AnyEvent | Unknown]) -> list[str]:
+    """A line for each event, without its newline."""
+    formats, stream = _FORMATS, (Recv, Send)
+    millis, tick, head, turn = -1, -1, "", ""
+    lines: list[str] = []
+    append = lines.append
+    for event in events:
+        if not isinstance(event, stream):
+            append(formats[type(event)](event))
+            continue
+        t = event.t
+        if (now := t // 1_000_000) != millis:  # what many lines share is formatted once
+            millis, head = now, _millis(now)
+        if event.tick != tick:
+            tick = event.tick
+            turn = _turn(tick)
+        micros = _MICROS[t // 1000 % 1000]
+        append(f"{head}{micros}{turn}{_name(event.conn)}{_bytes(event)}{_took(event.dur // 100)}")
+    return lines
+
+
+def format_event(event: AnyEvent | Unknown) -> str:
+    """One event's line, without a newline."""
+    return format_events((event,))[0]
+
+
+def _bytes(event: Recv | Send) -> str:
+    """What a recv() or send() did."""
+    n = event.n
+    call = _stream_call(type(event) is Recv, event.size, n, event.errno)
+    if n is None:
+        return call
+    off = event.off
+    span = "" if off is None else f"[{off[0]},{off[1]})"
+    if event.data:
+        return f'{call}{span:<18}"{escape_payload(event.data, PAYLOAD, n)}"'
+    return f"{call}{span:<18}end of stream" if n == 0 and event.size and type(event) is Recv else call + span
+
+
+@lru_cache(maxsize=4096)
+def _stream_call(recv: bool, size: int, n: int | None, errno: str | None) -> str:
+    """`recv(65536) = 18` in its column."""
+    result = f"-1 {escape_text(errno or 'unknown')}" if n is None else str(n)
+    return f"{'recv' if recv else 'send'}({size}) = {result}".ljust(_CALL)
+
+
+def _millis(millis: int) -> str:
+    return f"{millis // 1000:7d}.{millis % 1000:03d}"
+
+
+def _turn(tick: int) -> str:
+    return f"  tick {tick:<6d} "
+
+
+def _head(event: AnyEvent | Unknown | Event, name: str | None) -> str:
+    """The columns that all lines have."""
+    t = event.t
+    return f"{_millis(t // 1_000_000)}{_MICROS[t // 1000 % 1000]}{_turn(event.tick)}{_name(name or '')}"
+
+
+@lru_cache(maxsize=4096)
+def _took(tenths: int) -> str:
+    """How long a call took, given in tenths of a microsecond."""
+    return f"  +{tenths / 10:.1f} µs" if tenths < 10_000 else f"  +{duration(tenths * 100)}"
+
+
+@lru_cache(maxsize=4096)
+def _name(name: str) -> str:
+    """A socket's name in its column; a long one pushes what follows to the right."""
+    return escape_text(name).ljust(_NAME) + " "
+
+
+def _result(word: str, errno: str | None, success: str) -> str:
+    return f"{word} = -1 {escape_text(errno)}" if errno else f"{word}{success}"
+
+
+def _header(event: schema.Header) -> str:
+    versions = " ".join(f"{key} {value}" for key, value in event.versions.items())
+    argv = " ".join(event.argv)
+    return _note(
+        event, None, "header", f"{argv}  pid {event.pid}  {versions}  {event.selector}  mode {event.mode}"
+        f"  payload {event.payload}({event.payload_max})"
+    )  # fmt: skip
+
+
+def _note(event: AnyEvent | Unknown | Event, name: str | None, word: str, text: str) -> str:
+    """What is no call: a word and a sentence."""
+    return f"{_head(event, name)}{word:<{_CALL}}{escape_text(text)}"
+
+
+def _call(event: Call, name: str | None, result: str, text: str = "") -> str:
+    return f"{_head(event, name)}{result:<{_CALL}}{escape_text(text)}{_took(event.dur // 100)}"
+
+
+def _clock(event: schema.Clock) -> str:
+    text = f"mono {event.mono_ns} ns  wall {event.wall_ns} ns  within {event.bracket_ns} ns"
+    return _note(event, None, "clock", text)
+
+
+def _poll(event: schema.Poll) -> str:
+    timeout = "∞" if event.timeout is None else _span(event.timeout)
+    ready = ", ".join([f"{sock} {bits}" for sock, bits in event.ready[:12]])
+    more = f" and {len(event.ready) - 12} more" if len(event.ready) > 12 else ""
+    text = f"slept {_span(event.dur)} of {timeout} ({event.why})  {ready or 'timeout'}{more}"
+    return f"{_head(event, None)}{f'poll() = {len(event.ready)}':<{_CALL}}{escape_text(text)}"
+
+
+def _span(ns: int) -> str:
+    return duration(min(ns, 2**63))
+
+
+def _listen(event: schema.Listen) -> str:
+    return _call(
+        event, event.sock, f"listen({event.backlog}) = 0", f"{event.proto} {event.address}  fd {event.fd}"
+    )
+
+
+def _bind(event: schema.Bind) -> str:
+    return _call(event, event.sock, "bind() = 0", f"{event.proto} {event.address}  fd {event.fd}")
+
+
+def _accept(event: schema.Accept) -> str:
+    if event.errno:
+        return _call(event, event.sock, _result("accept()", event.errno, ""))
+    queued = "" if event.queued is None else f"  queue {event.queued}"
+    peer = event.peer or "an unnamed peer"
+    text = f"{peer} → {event.local or ''}  through {event.sock}{queued}"
+    return _call(event, event.conn, f"accept() = {event.fd}", text)
+
+
+def _recvfrom(event: schema.Recvfrom) -> str:
+    return _datagram(event, "recvfrom()", "from", " cut off (MSG_TRUNC)" if event.truncated else "")
+
+
+def _sendto(event: schema.Sendto) -> str:
+    return _datagram(event, "sendto()", "to", "")
+
+
+def _datagram(event: schema.Recvfrom | schema.Sendto, word: str, way: str, note: str) -> str:
+    result = _result(word, event.errno, f" = {event.n}")
+    peer = f"{way} {escape_text(event.peer)}" if event.peer else ""
+    text = f'  "{escape_payload(event.data, PAYLOAD, event.n)}"' if event.data else ""
+    return f"{_head(event, event.sock)}{result:<{_CALL}}{peer}{text}{note}{_took(event.dur // 100)}"
+
+
+def _shutdown(event: schema.Shutdown) -> str:
+    return _call(event, event.conn, _result(f"shutdown({escape_text(event.how)})", event.errno, " = 0"))
+
+
+def _close(event: schema.Close) -> str:
+    parts: list[str] = [event.reason]
+    if event.errno:
+        parts.append(event.errno)
+    if event.conn is not None:
+        parts.append(f"received {event.received} B, sent {event.sent} B")
+    left = (("unread", event.unread), ("unsent", event.unsent), ("buffered", event.buffered))
+    parts += [f"{word} {value} B" for word, value in left if value]
+    return _call(event, event.conn or event.sock, "close() = 0", "  ".join(parts))
+
+
+def _prepare(event: schema.Prepare) -> str:
+    until = "for ever" if event.until is None else f"until {_span(event.until)}"
+    return _note(event, None, "prepare", f"sleeps {until}: {event.why}")
+
+
+def _interest(event: schema.Interest) -> str:
+    change = f"{event.old or 'nothing'} → {event.new or 'nothing'}"
+    return _note(event, event.conn or event.sock, "interest", f"{change}  ({event.reason})")
+
+
+def _timer(event: schema.Timer) -> str:
+    return _note(event, None, "timer", f"{event.why}  {_span(event.late)} late")
+
+
+def _signal(event: schema.Signal) -> str:
+    return _note(event, None, "signal", event.signal)
+
+
+def _limit(event: schema.Limit) -> str:
+    state = "reached" if event.active else "left again"
+    return _note(event, event.conn or event.sock, "limit", f"{event.what}: {state}")
+
+
+def _refuse(event: schema.Refuse) -> str:
+    return _note(event, event.sock, "refuse", f"no answer to {event.peer}: {event.reason}")
+
+
+def _error(event: schema.Error) -> str:
+    return _note(event, event.conn or event.sock, "error", f"in {event.where}: {event.message}")
+
+
+def _slow(event: schema.Slow) -> str:
+    return _note(
+        event, event.conn, "slow", f"the loop worked for {_span(event.dur)} without asking who is ready"
+    )
+
+
+def _queue(event: schema.Queue) -> str:
+    return _note(event, event.sock, "queue", f"{event.queued}/{event.backlog} wait to be accepted")
+
+
+def _gap(event: schema.Gap) -> str:
+    return _note(event, None, "gap", f"{event.lost} events are missing: {event.reason}")
+
+
+def _snapshot(event: schema.Snapshot) -> str:
+    return _note(
+        event, None, "snapshot", f"{event.open} open, {event.received} B received, {event.sent} B sent"
+    )
+
+
+def _end(event: schema.End) -> str:
+    lost = f", {event.lost} lost" if event.lost else ""
+    return _note(event, None, "end", f"{event.reason}  {event.events} events{lost}")
+
+
+def _unknown(event: Unknown) -> str:
+    fields = "  ".join(f"{key}={value!r}" for key, value in event.fields.items())
+    return _note(event, None, escape_text(event.ev), f"(unknown here)  {fields}"[:2000])
+
+
+_FORMATS: dict[type, Callable[[Any], str]] = {
+    schema.Header: _header,
+    schema.Clock: _clock,
+    schema.Poll: _poll,
+    schema.Listen: _listen,
+    schema.Bind: _bind,
+    schema.Accept: _accept,
+    schema.Recvfrom: _recvfrom,
+    schema.Sendto: _sendto,
+    schema.Shutdown: _shutdown,
+    schema.Close: _close,
+    schema.Prepare: _prepare,
+    schema.Interest: _interest,
+    schema.Timer: _timer,
+    schema.Signal: _signal,
+    schema.Limit: _limit,
+    schema.Refuse: _refuse,
+    schema.Error: _error,
+    schema.Slow: _slow,
+    schema.Queue: _queue,
+    schema.Gap: _gap,
+    schema.Snapshot: _snapshot,
+    schema.End: _end,
+    Unknown: _unknown,
+}

@@ -134,7 +134,7 @@ def _kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option(
     "--speed",
-    type=_Speed(),
+    callback=_speed,
     metavar="X|max",
     help="So many times as fast as it was.  [default: 1 on a terminal, else max]",
 )
@@ -157,7 +157,7 @@ def _kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 @click.option(
     "--from",
     "start",
-    type=_Time(),
+    callback=_time,
     metavar="T",
     default="0",
     help="From T on: seconds from the start, or 250ms.",

@@ -79,7 +79,14 @@ CloseReason: TypeAlias = Literal[
 class Event(msgspec.Struct, tag_field="ev", omit_defaults=True, gc=False):
     """What every line has."""
 
-    seq: Annotated[Natural, Meta(description="this event's number, from 0 without gaps: a gap is a loss")]
+    seq: Annotated[
+        int,
+        Meta(
+            ge=-1,
+            le=2**63 - 1,
+            description="this event's number, from 0 without gaps: a gap is a loss; a snapshot's is -1",
+        ),
+    ]
     t: Annotated[
         Natural,
         Meta(

@@ -12,7 +12,7 @@ import click
 
 from evloop import __version__
 from evloop.address import Inet, UnixPath, parse_inet, parse_unix
-from evloop.errors import AddressError, EvloopError
+from evloop.errors import AddressError, EvloopError, LogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,7 +146,7 @@ def serve(
         log, payload, 64 if payload_max is None else payload_max, watch, trace
     )
     served: ServerOptions = ServerOptions(**options)
-    composition.serve(tcp, udp, unix, served, keep, selector)
+    composition.serve(composition.Addresses(tcp, udp, unix), served, keep, selector)
 
 
 @cli.command()
@@ -168,6 +168,7 @@ def serve(
 )
 @click.option(
     "--count",
+    "repeat",
     type=click.IntRange(min=1),
     metavar="N",
     default=1,
@@ -194,7 +195,10 @@ def main() -> None:
     except click.ClickException as error:
         print(f"evloop: {_sentence(error)}", file=sys.stderr)
         code = error.exit_code
-    except EvloopError as error:
+    except (AddressError, LogError) as error:  # it could not begin
+        print(f"evloop: {error}", file=sys.stderr)
+        code = 2
+    except EvloopError as error:  # it began, and what was asked for did not come true
         print(f"evloop: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:

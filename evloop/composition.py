@@ -22,13 +22,21 @@ from evloop.tracing import EventTrace, TracedKernel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LogOptions", "serve"]
+__all__ = ["Addresses", "LogOptions", "serve"]
 
 # What changes the picture from one machine to another.
 SYSCTLS = (
-    "net/core/somaxconn", "net/ipv4/tcp_abort_on_overflow", "net/ipv4/tcp_syncookies", "net/ipv4/tcp_tw_reuse",
-    "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem", "net/ipv4/tcp_fin_timeout",
+    "net/core/somaxconn", "net/ipv4/tcp_abort_on_overflow", "net/ipv4/tcp_syncookies",
+    "net/ipv4/tcp_tw_reuse", "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem", "net/ipv4/tcp_fin_timeout",
 )  # fmt: skip
+
+
+class Addresses(NamedTuple):
+    """What to serve."""
+
+    tcp: Sequence[Inet] = ()
+    udp: Sequence[Inet] = ()
+    unix: Sequence[UnixPath] = ()
 
 
 class LogOptions(NamedTuple):
@@ -57,9 +65,7 @@ def report(sentence: str) -> None:
 
 
 def serve(
-    tcp: Sequence[Inet],
-    udp: Sequence[Inet],
-    unix: Sequence[UnixPath],
+    addresses: Addresses,
     options: ServerOptions,
     keep: LogOptions,
     selector: str | None,
@@ -72,21 +78,18 @@ def serve(
     raise_descriptor_limit()
     selector = selector or selector_names()[0]
     with ExitStack() as stack:
-        if keep.is_traced:
-            loop = _traced_loop(selector, options, keep, stack)
-        else:
-            loop = Loop(Kernel(), selector)
+        loop = _traced_loop(selector, options, keep, stack) if keep.is_traced else Loop(Kernel(), selector)
         server = LoopServer(loop, options, report)
         stack.callback(server.close)
-        _open(server, tcp, udp, unix)
+        _open(server, addresses)
         server.run()
 
 
-def _open(server: LoopServer, tcp: Sequence[Inet], udp: Sequence[Inet], unix: Sequence[UnixPath]) -> None:
+def _open(server: LoopServer, addresses: Addresses) -> None:
     """Open every address, then say so: a line an address, so that a script can wait for it."""
-    opened = [("tcp", bound) for address in tcp for bound in server.listen_tcp(address)]
-    opened += [("udp", bound) for address in udp for bound in server.bind_udp(address)]
-    opened += [("unix", bound) for address in unix for bound in server.listen_unix(address)]
+    opened = [("tcp", bound) for address in addresses.tcp for bound in server.listen_tcp(address)]
+    opened += [("udp", bound) for address in addresses.udp for bound in server.bind_udp(address)]
+    opened += [("unix", bound) for address in addresses.unix for bound in server.listen_unix(address)]
     for kind, bound in opened:
         print(f"listening {kind} {bound}", file=sys.stderr, flush=True)
         if kind != "unix" and not is_loopback(parse_inet(bound).host):
@@ -104,7 +107,7 @@ def _traced_loop(selector: str, options: ServerOptions, keep: LogOptions, stack:
         recorder.sinks.append(FileSink(open_log(keep.log), keep.log, report))
     kernel = TracedKernel(recorder, keep.payload_limit)
     loop = Loop(kernel, selector, EventTrace(kernel))
-    stack.callback(lambda: recorder.close(kernel.clock(), "stopped"))
+    stack.callback(lambda: recorder.close(kernel.clock()))
     if keep.watch or keep.trace:
         watchers = Watchers(loop, recorder.header, kernel.snapshot)
         recorder.sinks.append(watchers)

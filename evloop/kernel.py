@@ -131,7 +131,7 @@ def selector_names() -> list[str]:
 
 
 class SignalPipe:
-    """Signals as readiness: a byte in a socket pair for each, so that the selector wakes (the self-pipe trick).
+    """Signals as readiness: each writes a byte into a socket pair, and the selector wakes (self-pipe trick).
 
     The byte only wakes. Which signals came is noted by the handlers, because a
     full pipe drops bytes, and whoever else set a wake-up fd writes there too.
@@ -200,7 +200,7 @@ class Kernel:
         return list(dict.fromkeys(numeric))
 
     def listen(self, address: Address, backlog: int, *, private: bool = False) -> Socket:
-        """A listening stream socket, bound to a numeric address or a path; a private path is its owner's alone.
+        """A listening stream socket on a numeric address or a path; a private path is its owner's alone.
 
         Raises:
             AddressError: it is taken, not permitted, or not of this machine.
@@ -242,7 +242,7 @@ class Kernel:
         return sock
 
     def connect(self, address: Address, timeout: float | None, *, datagram: bool = False) -> Socket:
-        """A blocking socket, connected to a numeric address or a path; a call gives up after `timeout` seconds."""
+        """A blocking socket, connected to a numeric address or a path; calls time out after `timeout` s."""
         sock = socket.socket(_family(address), socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
         try:
             sock.settimeout(timeout)
@@ -272,7 +272,7 @@ class Kernel:
         assert isinstance(sock, socket.socket)
         return sock.recv, sock.send
 
-    def datagram_calls(self, sock: Socket, size: int) -> tuple[Recvfrom, Sendto]:
+    def datagram_calls(self, sock: Socket, size: int) -> tuple[Recvfrom, Sendto]:  # noqa: ARG002
         """recvfrom(2) and sendto(2), for reads of `size` bytes."""
         assert isinstance(sock, socket.socket)
         return sock.recvfrom, cast("Sendto", sock.sendto)
@@ -298,10 +298,9 @@ class Kernel:
         assert isinstance(sock, socket.socket)
         sock.shutdown(socket.SHUT_WR)
 
-    def close(
-        self, sock: Socket, reason: CloseReason, *, buffered: int = 0, error: int | None = None
-    ) -> None:  # noqa: ARG002
+    def close(self, sock: Socket, reason: CloseReason, buffered: int = 0, error: int | None = None) -> None:
         """Give the descriptor back; the reason and what is lost with it are for the log."""
+        del reason, buffered, error
         assert isinstance(sock, socket.socket)
         with contextlib.suppress(ConnectionError):  # FreeBSD and macOS report an old reset here
             sock.close()
@@ -349,7 +348,7 @@ def _bind(sock: socket.socket, address: Address) -> None:
 
 @contextlib.contextmanager
 def _umask(mask: int) -> Iterator[None]:
-    """bind(2) creates the path with all permissions less the umask; a chmod afterwards would come too late."""
+    """bind(2) creates the path with all permissions less the umask; a later chmod would come too late."""
     old = os.umask(mask)
     try:
         yield
@@ -362,7 +361,8 @@ def _why_not_bound(address: Address, kind: int, error: OSError) -> str:
     flags = "-lunp" if kind == socket.SOCK_DGRAM else "-ltnp"
     match error.errno:
         case errno.EADDRINUSE if isinstance(address, Inet):
-            return f"{address} is in use: `ss {flags} 'sport = :{port}'` shows by whom; stop that or choose another port"
+            who = f"`ss {flags} 'sport = :{port}'`"
+            return f"{address} is in use: {who} shows by whom; stop that or choose another port"
         case errno.EADDRINUSE:
             return f"{address} is in use by a living server: stop that or choose another path"
         case errno.EACCES | errno.EPERM if isinstance(address, Inet) and 0 < port < 1024:
@@ -411,7 +411,7 @@ _TCP_INFO_LISTEN = struct.Struct("=24xII")  # tcpi_unacked and tcpi_sacked, linu
 
 
 def accept_queue(sock: Socket) -> tuple[int, int] | None:
-    """(connections that wait for accept, the limit) of a TCP listener, or None where the system does not tell.
+    """(connections waiting for accept, the limit) of a TCP listener, or None if the system does not tell.
 
     On a listening socket Linux's TCP_INFO gives the queue in `tcpi_unacked` and the
     backlog in `tcpi_sacked`, as `ss -ltn` shows them.
@@ -461,7 +461,7 @@ def errno_name(number: int | None) -> str:
 
 
 def raise_descriptor_limit() -> int:
-    """Let this process open as many descriptors as it may; the soft limit is for programs that use select(2)."""
+    """Let this process open as many descriptors as it may; the soft limit is for users of select(2)."""
     import resource  # noqa: PLC0415 - only here
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -472,7 +472,7 @@ def raise_descriptor_limit() -> int:
 
 
 def is_resource_shortage(error: OSError) -> bool:
-    """Whether accept(2) failed for want of descriptors or memory: it fails again until something is closed."""
+    """Whether accept(2) failed for want of descriptors or memory: it will, until something is closed."""
     return error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 

@@ -50,7 +50,7 @@ class Recorder:
         self.sinks: list[Sink] = []
         self._on_broken_sink = on_broken_sink
         self._next_clock = CLOCK_EVERY
-        self.recorded = 0
+        self.reason = "stopped"  # the last signal, if one came
 
     def flush(self) -> None:
         """Encode what was recorded and hand it to every sink."""
@@ -66,7 +66,6 @@ class Recorder:
             except Exception as error:  # noqa: BLE001 - a sink must not end the server
                 self.sinks.remove(sink)
                 self._on_broken_sink(sink, error)
-        self.recorded += len(batch)
         batch.clear()
 
     def _record_clock(self, t: int) -> None:
@@ -74,12 +73,12 @@ class Recorder:
         mono_ns, wall_ns, bracket_ns = read_clocks()
         self.append(Clock(self.next_seq(), mono_ns - self.origin, self.tick, mono_ns, wall_ns, bracket_ns))
 
-    def close(self, t: int, reason: str) -> None:
+    def close(self, t: int) -> None:
         """Write the last line, one a sink, since each counts what it lost, and close the sinks."""
         self.flush()
         seq = self.next_seq()
         for sink in self.sinks:
-            end = End(seq, t, self.tick, reason, seq + 1, sink.lost)
+            end = End(seq, t, self.tick, self.reason, seq + 1, sink.lost)
             sink.write(encode([end]), [end])
             sink.close()
         self.sinks.clear()

@@ -68,7 +68,7 @@ def open_log(path: str) -> int:
 
 
 class FileSink:
-    """A log file or pipe. When it cannot be written, the server serves on, and the log tells of the gap later.
+    """A log file or pipe. If it cannot be written, the server serves on and the log tells of the gap later.
 
     A write may stop in the middle of a line (the disk filled up). The rest of that
     line is kept and written first when there is room again, so that no line is torn.
@@ -76,7 +76,7 @@ class FileSink:
 
     def __init__(
         self, fd: int, name: str, report: Callable[[str], None], write: Callable[[int, bytes], int] = os.write
-    ):
+    ) -> None:
         self._fd = fd
         self._name = name
         self._report = report

@@ -7,7 +7,6 @@ alone. When it has caught up it gets a `gap`, which says how many, and a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Event, Gap, Header, Snapshot
@@ -15,7 +14,7 @@ from evloop.events.sinks import encode
 from evloop.kernel import READ, Kernel, Socket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from evloop.address import UnixPath
     from evloop.loop.loop import Loop
@@ -101,7 +100,7 @@ class Watcher:
 
 
 class Watchers:
-    """The sink of all watchers. A snapshot includes the events that are being handed on, so newcomers begin after it."""
+    """The sink of all watchers."""
 
     def __init__(self, loop: Loop, header: Header, snapshot: Callable[[int], Snapshot]) -> None:
         self.kernel = Kernel()  # plain: watching is not to be watched

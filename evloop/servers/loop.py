@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.address import Address, Inet, UnixPath
 from evloop.errors import AddressError
 from evloop.kernel import MAX_DATAGRAM
 from evloop.loop.wakeup import Wakeup
@@ -16,6 +15,7 @@ from evloop.protocols import PROTOCOLS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evloop.address import Inet, UnixPath
     from evloop.kernel import Socket
     from evloop.loop.loop import Loop
 
@@ -185,7 +185,7 @@ class LoopServer:
             self.stop(name)
 
     def stop(self, reason: str) -> None:
-        """End well: accept no more, let everybody have their answers, and close; at the deadline, break off."""
+        """End well: accept no more, let everybody have their answers, close; at the deadline, break off."""
         self._stopping = True
         self.reason = reason
         for listener in self._listeners:

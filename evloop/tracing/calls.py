@@ -7,7 +7,7 @@ microsecond a call. Each reads the clock before and after, and builds one struct
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from evloop.address import InetSockaddr, format_sockaddr
 from evloop.events.schema import Poll, Recv, Recvfrom, Send, Sendto
@@ -87,7 +87,8 @@ def traced_send(kernel: TracedKernel, sock: TracedSocket, send: SendCall) -> Sen
         dur = now() - t
         start = sock.sent
         sock.sent = end = start + n
-        kept = bytes(data[: n if n < limit else limit])
+        # A view is encoded like the bytes it shows, at the end of this tick.
+        kept = cast("bytes", data[:limit] if n == size else data[: min(n, limit)])
         append(Send(next_seq(), t - origin, recorder.tick, dur, name, fd, size, n, (start, end), kept))
         return n
 

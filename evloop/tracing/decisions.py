@@ -63,7 +63,8 @@ class EventTrace(Trace):
         self._recorder.append(Timer(*self._begin(), why, late))
 
     def signal(self, name: str) -> None:
-        """A signal arrived."""
+        """A signal arrived; the last one is why the log ends."""
+        self._recorder.reason = name
         self._recorder.append(Signal(*self._begin(), name))
 
     def limit(self, what: str, *, active: bool, sock: Socket | None = None) -> None:

@@ -204,9 +204,7 @@ class TracedKernel(Kernel):
                 Shutdown(recorder.next_seq(), t, recorder.tick, dur, sock.name, sock.fd, "SHUT_WR", name)
             )
 
-    def close(
-        self, sock: Socket, reason: CloseReason, *, buffered: int = 0, error: int | None = None
-    ) -> None:
+    def close(self, sock: Socket, reason: CloseReason, buffered: int = 0, error: int | None = None) -> None:
         """Recorded after a look at what is lost with it; close(2)."""
         assert isinstance(sock, TracedSocket)
         recorder, stream = self.recorder, sock.is_connection

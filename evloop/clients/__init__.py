@@ -1,0 +1,1 @@
+"""Clients that can be run: blocking ones, as people write them first."""

@@ -1,0 +1,207 @@
+"""The article's client: say something, wait for the answer, again and again, hang up.
+
+It blocks, and that is the point: one thread, one conversation.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from evloop.address import Address, Inet, UnixPath, parse_inet, parse_unix
+from evloop.errors import EvloopError
+from evloop.kernel import Kernel, Socket, errno_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["ClientOptions", "parse_target", "run"]
+
+RECV_SIZE = 64 * 1024
+
+
+class ClientOptions(NamedTuple):
+    """How to talk and how to end. Times are seconds."""
+
+    delay: float = 0.0
+    hold: float = 0.0
+    end: str = "fin"  # fin, reset, half, abandon
+    timeout: float = 5.0
+    repeat: int = 1
+
+
+class NoReplyError(EvloopError):
+    """The server did not answer as it should."""
+
+
+def parse_target(text: str) -> tuple[str, Address]:
+    """("tcp" | "udp" | "unix", address) of `tcp:` or `udp:HOST:PORT`, `unix:PATH`, HOST:PORT or a path.
+
+    Raises:
+        AddressError: it is none of these.
+    """
+    scheme, _, rest = text.partition(":")
+    if scheme in {"tcp", "udp"}:
+        return scheme, parse_inet(rest)
+    if scheme == "unix":
+        return scheme, parse_unix(rest)
+    if "/" in text or text.startswith(("@", ".")):
+        return "unix", parse_unix(text)
+    return "tcp", parse_inet(text)
+
+
+def run(target: str, messages: tuple[str, ...], options: ClientOptions) -> int:
+    """Talk to `target`; the exit code.
+
+    Raises:
+        EvloopError: it cannot be reached, or does not answer.
+    """
+    kind, address = parse_target(target)
+    conversation = Conversation(kind, address, options)
+    try:
+        time.sleep(options.delay)
+        said = (message for _ in range(options.repeat) for message in messages) if messages else _prompt(kind)
+        for message in said:
+            print(conversation.exchange(message), flush=True)
+        if options.end == "half":
+            conversation.half_close()
+        time.sleep(options.hold)
+        conversation.end()
+    except BaseException:
+        conversation.close()
+        raise
+    return 0
+
+
+def _prompt(kind: str) -> Iterator[str]:
+    """What a person types, until the end of input."""
+    while True:
+        try:
+            message = input("message to send: ").strip()
+        except EOFError:
+            return
+        if message or kind == "udp":
+            yield message
+        else:
+            # send(b"") puts nothing on the wire: the server would see nothing, and we would wait for ever.
+            print("an empty line is not sent: TCP is a stream of bytes, and no bytes are no message")
+
+
+class Conversation:
+    """One socket, from connect to close."""
+
+    def __init__(self, kind: str, address: Address, options: ClientOptions) -> None:
+        self._kernel = Kernel()
+        self._name = str(address)
+        self._options = options
+        self._is_datagram = kind == "udp"
+        # One decoder for the whole stream: a read may end in the middle of a character.
+        self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
+        self._sock = self._connect(address)
+        self._recv, self._send = self._kernel.stream_calls(self._sock)
+        self._open = True
+
+    def _connect(self, address: Address) -> Socket:
+        """Try every address of the host, as the first may be of a family that the server does not serve."""
+        numeric: Iterable[Address] = [address]
+        if isinstance(address, Inet):
+            numeric = self._kernel.resolve(address, datagram=self._is_datagram)
+        failure = OSError()
+        for candidate in numeric:
+            try:
+                return self._kernel.connect(candidate, self._options.timeout, datagram=self._is_datagram)
+            except OSError as error:
+                failure = error
+        raise NoReplyError(_why_not_connected(address, failure, self._options.timeout)) from None
+
+    def exchange(self, message: str) -> str:
+        """Send a message and wait for its answer: as many bytes on a stream, one datagram on UDP."""
+        data = message.encode(errors="surrogateescape")
+        if not data and not self._is_datagram:
+            return ""
+        try:
+            self._send_all(data)
+            reply = self._recv(RECV_SIZE) if self._is_datagram else self._recv_exactly(len(data))
+        except TimeoutError:
+            self._fail(f"did not answer within {self._options.timeout:g} s")
+        except OSError as error:
+            self._fail(_BROKEN.get(errno_name(error.errno), f"cannot be talked to: {error.strerror}"))
+        return _printable(self._decode(reply, self._is_datagram))
+
+    def _send_all(self, data: bytes) -> None:
+        """The kernel may take less than it is offered: send(2)."""
+        rest = memoryview(data)
+        while True:
+            rest = rest[self._send(rest) :]
+            if not rest:
+                return
+
+    def _recv_exactly(self, size: int) -> bytes:
+        """One send is not one recv: the answer may come in pieces."""
+        pieces: list[bytes] = []
+        while size:
+            piece = self._recv(size)
+            if not piece:
+                self._fail("closed the connection before it had answered")
+            pieces.append(piece)
+            size -= len(piece)
+        return b"".join(pieces)
+
+    def _fail(self, what: str) -> NoReturn:
+        raise NoReplyError(f"{self._name} {what}")
+
+    def half_close(self) -> None:
+        """Say that no more will come, and read what the server still has to say."""
+        if self._is_datagram:
+            return
+        try:
+            self._kernel.shutdown(self._sock)
+            while data := self._recv(RECV_SIZE):
+                print(_printable(self._decode(data)), flush=True)
+        except TimeoutError:
+            self._fail("kept its half of the connection open after ours was closed")
+        except OSError as error:
+            self._fail(_BROKEN.get(errno_name(error.errno), str(error.strerror)))
+
+    def end(self) -> None:
+        """Hang up as asked: `abandon` dies without closing anything, as a killed program does."""
+        if self._options.end == "abandon":
+            sys.stdout.flush()
+            os._exit(0)
+        if self._options.end == "reset" and not self._is_datagram:
+            self._kernel.reset_on_close(self._sock)
+        self.close()
+
+    def close(self) -> None:
+        """Give the socket back."""
+        if self._open:
+            self._open = False
+            self._kernel.close(self._sock, "stop")
+
+
+_BROKEN = {
+    "ECONNRESET": "reset the connection: it had closed with bytes unread, or crashed",
+    "EPIPE": "has closed the connection: nobody reads any more",
+    "ECONNREFUSED": "refuses: no server has that UDP port; start one with `evloop serve`",
+    "EMSGSIZE": "cannot be sent so much at once: a datagram holds at most 65507 bytes",
+}
+
+
+def _why_not_connected(address: Address, error: OSError, timeout: float) -> str:
+    name = errno_name(error.errno)
+    if isinstance(error, TimeoutError) or name == "EAGAIN":
+        return f"{address} did not accept within {timeout:g} s: its queue may be full, or packets are dropped"
+    if name == "ENOENT" and isinstance(address, UnixPath):
+        return f"{address} does not exist: start a server with `evloop serve --unix {address}`"
+    if name == "ECONNREFUSED":
+        option = "--unix" if isinstance(address, UnixPath) else "--tcp"
+        return f"{address} refuses: no server listens there; start one with `evloop serve {option} {address}`"
+    return f"{address} cannot be connected to: {error.strerror or error}"
+
+
+def _printable(text: str) -> str:
+    """Text from the network: control characters and their kin are shown, not obeyed."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -19,6 +19,8 @@ __all__ = ["Trace"]
 class Trace:
     """Hears everything and says nothing."""
 
+    samples = False  # whether it is worth waking up to look at a queue
+
     def prepare(self, deadline: int | None, why: str) -> None:
         """The loop is about to sleep until `deadline` (monotonic ns; None is for ever)."""
 
@@ -38,7 +40,7 @@ class Trace:
         """A limit was reached (`active`), or left again."""
 
     def queue(self, sock: Socket) -> None:
-        """A good moment to look at a listener's accept queue."""
+        """Look at a listener's accept queue: nobody has accepted from it for a while."""
 
     def refuse(self, sock: Socket, peer: Sockaddr, reason: str) -> None:
         """A datagram from `peer` will not be answered."""

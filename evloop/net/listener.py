@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from evloop.events.schema import CloseReason
     from evloop.kernel import Socket
     from evloop.loop.loop import Loop
+    from evloop.loop.timers import Timer
 
 __all__ = ["Listener"]
 
 ACCEPT_BATCH = 16  # at most, a readiness: a burst of connects must not starve those who are in
+SAMPLE_EVERY = 0.25  # seconds
 RETRY_AFTER = 0.1  # seconds, when descriptors or memory ran out
 
 
@@ -35,6 +37,7 @@ class Listener:
         self._on_accept = on_accept
         self._paused = ""  # why
         self._closed = False
+        self._sampler: Timer | None = None
         self.sock = loop.kernel.listen(address, backlog)
         self.address = loop.kernel.address_of(self.sock) or str(address)
         self.fd = self.sock.fileno()
@@ -75,11 +78,20 @@ class Listener:
         if not self._paused and not self._closed:
             self._paused = why
             self._loop.interests.update(self)
+            if self._loop.trace.samples:
+                self._sample()
+
+    def _sample(self) -> None:
+        """While nobody accepts, no event tells how the queue grows; so look at it now and then."""
+        if self._paused and not self._closed:
+            self._loop.trace.queue(self.sock)
+            self._sampler = self._loop.after(SAMPLE_EVERY, self._sample, "look at the accept queue")
 
     def resume(self) -> None:
         """Accept again."""
         if self._paused and not self._closed:
             self._paused = ""
+            self._loop.timers.cancel(self._sampler)
             self._loop.interests.update(self)
 
     def fail(self, error: Exception) -> None:

@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["traced_poll", "traced_recv", "traced_recvfrom", "traced_send", "traced_sendto"]
 
 
-def _in_words(bits: int) -> str:
-    return "|".join(
-        name for bit, name in ((IN, "IN"), (OUT, "OUT"), (ERR, "ERR"), (HUP, "HUP")) if bits & bit
-    )
+class _Words(dict[int, str]):
+    """Event bits → "IN|HUP", put together once for each combination that occurs."""
 
-
-ALL_BITS = IN | OUT | ERR | HUP
-BITS = {bits: _in_words(bits) for bits in range(ALL_BITS + 1)}
+    def __missing__(self, bits: int) -> str:
+        named = ((IN, "IN"), (OUT, "OUT"), (ERR, "ERR"), (HUP, "HUP"))
+        words = self[bits] = "|".join(name for bit, name in named if bits & bit)
+        return words
 
 
 def traced_recv(kernel: TracedKernel, sock: TracedSocket, recv: RecvCall) -> RecvCall:
@@ -58,7 +57,18 @@ def traced_recv(kernel: TracedKernel, sock: TracedSocket, recv: RecvCall) -> Rec
         start = sock.received
         sock.received = end = start + n
         append(
-            Recv(next_seq(), t - origin, recorder.tick, dur, name, fd, size, n, (start, end), data[:limit])
+            Recv(
+                next_seq(),
+                t - origin,
+                recorder.tick,
+                dur,
+                name,
+                fd,
+                size,
+                n,
+                (start, end),
+                data if n <= limit else data[:limit],
+            )
         )
         return data
 
@@ -88,7 +98,7 @@ def traced_send(kernel: TracedKernel, sock: TracedSocket, send: SendCall) -> Sen
         start = sock.sent
         sock.sent = end = start + n
         # A view is encoded like the bytes it shows, at the end of this tick.
-        kept = cast("bytes", data[:limit] if n == size else data[: min(n, limit)])
+        kept = cast("bytes", data if n == size <= limit else data[: min(n, limit)])
         append(Send(next_seq(), t - origin, recorder.tick, dur, name, fd, size, n, (start, end), kept))
         return n
 
@@ -118,7 +128,20 @@ def traced_recvfrom(
         sock.accepted += 1
         sock.received += n
         shown = format_sockaddr(peer)
-        append(Recvfrom(next_seq(), t - origin, recorder.tick, dur, name, fd, n, shown, cut, data[:limit]))
+        append(
+            Recvfrom(
+                next_seq(),
+                t - origin,
+                recorder.tick,
+                dur,
+                name,
+                fd,
+                n,
+                shown,
+                cut,
+                data if n <= limit else data[:limit],
+            )
+        )
         return data, peer
 
     return traced
@@ -146,7 +169,19 @@ def traced_sendto(kernel: TracedKernel, sock: TracedSocket, sendto: SendtoCall) 
         dur = now() - t
         sock.datagrams_sent += 1
         sock.sent += n
-        append(Sendto(next_seq(), t - origin, recorder.tick, dur, name, fd, shown, n, data[:limit]))
+        append(
+            Sendto(
+                next_seq(),
+                t - origin,
+                recorder.tick,
+                dur,
+                name,
+                fd,
+                shown,
+                n,
+                data if n <= limit else data[:limit],
+            )
+        )
         return n
 
     return traced
@@ -157,7 +192,7 @@ def traced_poll(
 ) -> Callable[[float | None], Iterable[tuple[int, int]]]:
     """The selector's wait; its return begins the next tick."""
     recorder, now, names = kernel.recorder, kernel.now, kernel.names
-    append, next_seq, origin = recorder.append, recorder.next_seq, recorder.origin
+    append, next_seq, origin, words = recorder.append, recorder.next_seq, recorder.origin, _Words()
 
     def traced(timeout: float | None) -> Iterable[tuple[int, int]]:
         t = now()
@@ -168,7 +203,7 @@ def traced_poll(
         kernel.woke_at = woke
         kernel.blocked += dur
         asked = None if timeout is None else round(timeout * 1e9)
-        named = [(names.get(fd, "evloop"), BITS[bits & ALL_BITS]) for fd, bits in ready]
+        named = [(names[fd], words[bits]) for fd, bits in ready]
         append(Poll(next_seq(), t - origin, recorder.tick, dur, asked, kernel.why, named))
         return ready
 

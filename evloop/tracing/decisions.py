@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["EventTrace"]
 
 SLOW = 100_000_000  # ns of work in one tick, after which everybody has noticed
-SAMPLE_EVERY = 50_000_000  # ns between two looks at a listener's queue
 
 
 class EventTrace(Trace):
     """Writes every decision into the log, and hands the batch on at the end of the tick."""
 
+    samples = True
+
     def __init__(self, kernel: TracedKernel) -> None:
         self._kernel = kernel
         self._recorder = kernel.recorder
         self._deadline: int | None = -1
-        self._sampled = 0
 
     def _begin(self) -> tuple[int, int, int]:
         """What every event begins with: number, time, tick."""
@@ -72,11 +72,8 @@ class EventTrace(Trace):
         self._recorder.append(Limit(*self._begin(), what, active, *_names(sock)))
 
     def queue(self, sock: Socket) -> None:
-        """Look at a listener's queue, not too often, and write it down when it changed."""
-        now = self._kernel.clock()
-        if not isinstance(sock, TracedSocket) or now - self._sampled < SAMPLE_EVERY:
-            return
-        self._sampled = now
+        """Written when it changed."""
+        assert isinstance(sock, TracedSocket)
         queue = accept_queue(sock.sock)
         if queue and queue[0] != sock.queued:
             sock.queued = queue[0]

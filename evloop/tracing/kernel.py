@@ -67,6 +67,13 @@ class TracedSocket:
         return self.fd
 
 
+class _Names(dict[int, str]):
+    """Descriptor → name; those without are the loop's own: the signal pipe and the watchers."""
+
+    def __missing__(self, fd: int) -> str:
+        return "evloop"
+
+
 class TracedKernel(Kernel):
     """The system calls of the server, recorded."""
 
@@ -77,7 +84,7 @@ class TracedKernel(Kernel):
         self.why = ""  # the next sleep's reason; `EventTrace.prepare` sets it
         self.woke_at = self.now()
         self.blocked = 0  # ns asleep in poll so far
-        self.names: dict[int, str] = {}
+        self.names = _Names()
         self.open: dict[str, TracedSocket] = {}
         self.accepted = self.received = self.sent = 0  # of connections that are closed
         self._numbers: dict[str, int] = {}

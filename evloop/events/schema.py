@@ -190,7 +190,7 @@ class Recv(Call, tag="recv"):
     conn: str
     fd: int
     size: Annotated[int, Meta(description="bytes asked for")]
-    n: Annotated[int | None, Meta(description="bytes that came; absent if the call failed")] = None
+    n: Annotated[Natural | None, Meta(description="bytes that came; absent if the call failed")] = None
     off: Offsets | None = None
     data: Payload = b""
     errno: Errno | None = None
@@ -202,7 +202,7 @@ class Send(Call, tag="send"):
     conn: str
     fd: int
     size: Annotated[int, Meta(description="bytes offered")]
-    n: Annotated[int | None, Meta(description="bytes the kernel took; absent if the call failed")] = None
+    n: Annotated[Natural | None, Meta(description="bytes the kernel took; absent if the call failed")] = None
     off: Offsets | None = None
     data: Payload = b""
     errno: Errno | None = None
@@ -216,7 +216,7 @@ class Recvfrom(Call, tag="recvfrom"):
 
     sock: str
     fd: int
-    n: int | None = None
+    n: Natural | None = None
     peer: str | None = None
     truncated: Annotated[bool, Meta(description="MSG_TRUNC: the rest of the datagram is gone")] = False
     data: Payload = b""
@@ -229,7 +229,7 @@ class Sendto(Call, tag="sendto"):
     sock: str
     fd: int
     peer: str
-    n: int | None = None
+    n: Natural | None = None
     data: Payload = b""
     errno: Errno | None = None
 

@@ -203,6 +203,47 @@ def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> 
 
 
 @cli.command()
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True)
+@click.option("--all", "everything", is_flag=True, help="Every finding, not only the first 50 of a log.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a log, one a line.")
+def check(logs: tuple[str, ...], everything: bool, as_json: bool) -> int:
+    """Say whether logs are whole and agree with themselves.
+
+    Each log is checked by itself. The exit code is 1 if anything was found that is not just a note.
+    """
+    from evloop_trace.checking import check_log
+
+    return FOUND if sum([check_log(path, write, everything, as_json) for path in logs]) else OK
+
+
+@cli.command()
+@click.argument("log", metavar="LOG")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object; times in nanoseconds, sizes in bytes.")
+def stats(log: str, as_json: bool) -> int:
+    """Analyse a log: the loop's ticks, connections, calls, the slowest handlers."""
+    import msgspec
+
+    from evloop_trace.logs import open_logs
+    from evloop_trace.model.statistics import Statistics
+    from evloop_trace.progress import track
+
+    statistics = Statistics()
+    with open_logs([log]) as opened:
+        for _, block in track(opened, "stats"):
+            statistics.feed(block.line, block.items)
+    report = statistics.report()
+    if as_json:
+        write(msgspec.json.encode(report).decode() + "\n")
+    else:
+        from evloop_trace.views.statistics import render
+
+        write(render(report, log))
+    if report.problems:
+        tell(f"{report.problems} lines are no events: evloop-trace check says which.")
+    return FOUND if report.problems else OK
+
+
+@cli.command()
 def schema() -> None:
     """Print the JSON Schema of a log's lines."""
     import json

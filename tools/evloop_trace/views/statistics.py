@@ -1,0 +1,191 @@
+"""A log in numbers, as tables and bars; plain text where there is no terminal or no colour is wanted."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from evloop_trace.escape import escape_text
+from evloop_trace.views.numbers import count, duration, percent, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+
+    from evloop_trace.model.report import Bucket, Report
+
+__all__ = ["render", "statistics_view"]
+
+_BAR = 30
+_PLAIN_WIDTH = 120
+
+
+def render(report: Report, name: str) -> str:
+    """The report as text for standard output; coloured if that is a terminal."""
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else _PLAIN_WIDTH
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        force_terminal=terminal,
+        no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
+        width=max(width, 60),
+        highlight=False,
+    )
+    console.print(statistics_view(report, name))
+    return out.getvalue()
+
+
+def statistics_view(report: Report, name: str) -> RenderableType:
+    """The whole report, one part under the other; what is empty is left out."""
+    parts: list[RenderableType] = [_overview(report, name), _calls(report)]
+    if report.busiest:
+        parts.append(_busiest(report))
+    if report.slowest:
+        parts.append(_slowest(report))
+    histograms: tuple[tuple[str, list[Bucket], Callable[[int], str]], ...] = (
+        ("Sockets ready in a tick", report.ready, count),
+        ("Asleep in a poll", report.sleeps_ns, duration),
+        ("Bytes in a recv", report.recv_sizes, size),
+        ("Bytes in a send", report.send_sizes, size),
+    )
+    parts += [_histogram(title, buckets, show) for title, buckets, show in histograms if buckets]
+    return Group(*[item for part in parts for item in (part, Text())][:-1])
+
+
+def _heading(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def _table(title: str, *columns: str) -> Table:
+    """Numbers stand to the right, and the first column to the left."""
+    table = Table(
+        title=_heading(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style=""
+    )
+    for at, column in enumerate(columns):
+        table.add_column(column, justify="right" if at else "left", overflow="fold")
+    return table
+
+
+def _cell(text: str) -> Text:
+    """From the log: never markup, never a control character."""
+    return Text(escape_text(text))
+
+
+def _overview(report: Report, name: str) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.title = _heading(escape_text(name))
+    grid.title_justify = "left"
+    for label, value in _facts(report):
+        grid.add_row(Text(label, style="dim"), Text(value))
+    return grid
+
+
+def _facts(report: Report) -> list[tuple[str, str]]:
+    whole = max(1, report.duration_ns)
+    facts = [
+        ("events", f"{count(report.events)} in {duration(report.duration_ns)}{_trouble(report)}"),
+        ("ticks", f"{count(report.ticks)}, {report.ticks_per_second:,.0f} a second"),
+        (
+            "asleep",
+            f"{duration(report.blocked_ns)}, {percent(min(1.0, report.blocked_ns / whole))} of the time",
+        ),
+        (
+            "working",
+            f"{duration(report.working_ns)}, {percent(min(1.0, report.working_ns / whole))} of the time",
+        ),
+        (
+            "connections",
+            f"{count(report.connections)}, at most {count(report.connections_most)} at a time, "
+            f"{count(report.connections_open)} open at the end",
+        ),
+        ("streams", f"{size(report.received)} received, {size(report.sent)} sent"),
+    ]
+    datagrams = report.datagrams
+    if datagrams.received or datagrams.sent or datagrams.refused:
+        facts.append(
+            (
+                "datagrams",
+                f"{count(datagrams.received)} received ({size(datagrams.received_bytes)}, "
+                f"{count(datagrams.truncated)} cut off), {count(datagrams.sent)} sent "
+                f"({size(datagrams.sent_bytes)}), {count(datagrams.refused)} refused",
+            )
+        )
+    return facts
+
+
+def _trouble(report: Report) -> str:
+    notes = [
+        f"{count(report.lost)} lost" if report.lost else "",
+        f"{count(report.problems)} broken lines" if report.problems else "",
+        f"{count(report.unknown)} unknown" if report.unknown else "",
+        "" if report.complete else "the log has no end",
+    ]
+    return "".join(f"; {note}" for note in notes if note)
+
+
+def _calls(report: Report) -> RenderableType:
+    table = _table("Calls", "call", "count", "in all", "mean", "longest", "errors")
+    for name, calls in sorted(report.calls.items(), key=lambda item: -item[1].total_ns):
+        errors = ", ".join(f"{number} {errno}" for errno, number in calls.errors.items())
+        mean = duration(calls.total_ns // max(1, calls.count))
+        longest = duration(calls.longest_ns)
+        table.add_row(f"{name}()", count(calls.count), duration(calls.total_ns), mean, longest, _cell(errors))
+    return table
+
+
+def _busiest(report: Report) -> RenderableType:
+    table = _table(
+        "Busiest connections", "conn", "peer", "received", "sent", "lifetime", "calls", "in calls", "end"
+    )
+    for conn in report.busiest:
+        table.add_row(
+            _cell(conn.conn),
+            _cell(conn.peer or ""),
+            size(conn.received),
+            size(conn.sent),
+            duration(conn.lifetime_ns),
+            count(conn.calls),
+            duration(conn.calls_ns),
+            conn.reason or "open",
+        )
+    return table
+
+
+def _slowest(report: Report) -> RenderableType:
+    table = _table("Slowest handlers", "socket", "took", "events", "at", "line")
+    for turn in report.slowest:
+        table.add_row(
+            _cell(turn.name),
+            duration(turn.took_ns),
+            count(turn.events),
+            f"{turn.start_ns / 1e9:.6f} s",
+            str(turn.line),
+        )
+    return table
+
+
+def _histogram(title: str, buckets: list[Bucket], show: Callable[[int], str]) -> RenderableType:
+    table = _table(title, "from", "below", "count", "share")
+    table.add_column("", justify="left", no_wrap=True)
+    total = sum(bucket.count for bucket in buckets)
+    most = max(bucket.count for bucket in buckets)
+    for bucket in buckets:
+        bar = "█" * round(bucket.count / most * _BAR) or ("▏" if bucket.count else "")
+        table.add_row(
+            show(bucket.at_least),
+            show(bucket.below),
+            count(bucket.count),
+            percent(bucket.count / total),
+            Text(bar, style="cyan"),
+        )
+    return table

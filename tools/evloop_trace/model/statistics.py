@@ -13,10 +13,13 @@ from evloop.events.reader import Problem
 from evloop.events.schema import (
     EVENT_TYPES,
     Accept,
+    Bind,
     Call,
     Close,
     End,
+    Listen,
     Poll,
+    Queue,
     Recv,
     Recvfrom,
     Refuse,
@@ -322,4 +325,6 @@ def _turn_of(event: AnyEvent | Unknown) -> str | None:
     """Whose turn it is: a handler belongs to a socket, and the rest is the loop's own."""
     if isinstance(event, Accept):
         return event.sock
+    if isinstance(event, (Listen, Bind, Queue)):
+        return None
     return getattr(event, "conn", None) or getattr(event, "sock", None)

@@ -8,7 +8,6 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from evloop_trace.model.report import Bucket, Report
+    from evloop_trace.model.report import Bucket, DatagramReport, Report
 
 __all__ = ["render", "statistics_view"]
 
@@ -42,7 +41,7 @@ def render(report: Report, name: str) -> str:
         highlight=False,
     )
     console.print(statistics_view(report, name))
-    return out.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
 def statistics_view(report: Report, name: str) -> RenderableType:
@@ -69,7 +68,12 @@ def _heading(text: str) -> Text:
 def _table(title: str, *columns: str) -> Table:
     """Numbers stand to the right, and the first column to the left."""
     table = Table(
-        title=_heading(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, title_style=""
+        title=_heading(title),
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+        header_style="dim",
+        title_style="",
     )
     for at, column in enumerate(columns):
         table.add_column(column, justify="right" if at else "left", overflow="fold")
@@ -105,22 +109,24 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         ),
         (
             "connections",
-            f"{count(report.connections)}, at most {count(report.connections_most)} at a time, "
-            f"{count(report.connections_open)} open at the end",
+            f"{count(report.connections)}, at most {count(report.connections_most)} at a time"
+            + (f", {count(report.connections_open)} open at the end" if report.connections_open else ""),
         ),
         ("streams", f"{size(report.received)} received, {size(report.sent)} sent"),
     ]
     datagrams = report.datagrams
     if datagrams.received or datagrams.sent or datagrams.refused:
-        facts.append(
-            (
-                "datagrams",
-                f"{count(datagrams.received)} received ({size(datagrams.received_bytes)}, "
-                f"{count(datagrams.truncated)} cut off), {count(datagrams.sent)} sent "
-                f"({size(datagrams.sent_bytes)}), {count(datagrams.refused)} refused",
-            )
-        )
+        facts.append(("datagrams", _datagrams(datagrams)))
     return facts
+
+
+def _datagrams(datagrams: DatagramReport) -> str:
+    cut = f", {count(datagrams.truncated)} of them cut off" if datagrams.truncated else ""
+    refused = f", {count(datagrams.refused)} not answered" if datagrams.refused else ""
+    return (
+        f"{count(datagrams.received)} received ({size(datagrams.received_bytes)}){cut}, "
+        f"{count(datagrams.sent)} sent ({size(datagrams.sent_bytes)}){refused}"
+    )
 
 
 def _trouble(report: Report) -> str:

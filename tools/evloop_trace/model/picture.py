@@ -1,0 +1,352 @@
+"""The one fold that turns events into what is drawn; the live view and the replay share it.
+
+`Picture.apply` knows no clock: what depends on the present is asked for with `now`. A picture is a value:
+`freeze` makes bytes of it and `thaw` a picture of those, which is how a replay steps back.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
+
+from evloop.events.schema import (
+    Accept,
+    AnyEvent,
+    Bind,
+    Close,
+    End,
+    Error,
+    Gap,
+    Header,
+    Interest,
+    Limit,
+    Listen,
+    Poll,
+    Prepare,
+    Queue,
+    Recv,
+    Recvfrom,
+    Refuse,
+    Send,
+    Sendto,
+    Shutdown,
+    Signal,
+    Slow,
+    Snapshot,
+    Timer,
+    Unknown,
+)
+from evloop_trace.model.loop_state import LoopState, Pace
+from evloop_trace.model.sockets import Connection, Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _AnyCall: TypeAlias = Poll | Listen | Bind | Accept | Recv | Send | Recvfrom | Sendto | Shutdown | Close
+
+__all__ = ["PREVIEW", "RUNGS", "Picture"]
+
+RUNGS = 400
+"""At least so many of the last events stay on the ladder."""
+
+PREVIEW = 256
+"""Bytes of a payload that are kept: more than any line can show."""
+
+_CLOSED = 64  # connections that are remembered after their close
+
+_NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR"})
+
+
+class Picture(msgspec.Struct):
+    """Everything that is known about a server after the events so far."""
+
+    header: Header | None = None
+    t: int = 0  # when the last event ended
+    events: int = 0
+    lost: int = 0  # events that are known to be missing
+    expected: int = 0  # the next sequence number
+    loop: LoopState = msgspec.field(default_factory=LoopState)
+    endpoints: dict[str, Endpoint] = {}
+    connections: dict[str, Connection] = {}
+    closed: dict[str, Connection] = {}  # the last few
+    open: int = 0  # may be more than we know by name
+    accepted: int = 0
+    received: int = 0
+    sent: int = 0
+    limits: dict[str, Limit] = {}  # the ones that hold now
+    ladder: list[AnyEvent] = []
+    end: End | None = None
+
+    def apply(self, event: AnyEvent | Unknown) -> None:
+        """Fold one event in."""
+        self.events += 1
+        if event.seq > self.expected and self.events > 1:
+            self._missed(event)
+        self.expected = event.seq + 1
+        self.t = event.t
+        self.loop.tick = event.tick
+        fold = _FOLDS.get(type(event))
+        if fold is not None:
+            fold(self, event)
+
+    def pace(self, now: int) -> Pace:
+        """How the loop spends its time, seen at `now`."""
+        return self.loop.pace(max(now, self.t), self.t)
+
+    def freeze(self) -> bytes:
+        """This picture as bytes."""
+        return zlib.compress(_encoder.encode(self), 1)
+
+    @staticmethod
+    def thaw(frozen: bytes) -> Picture:
+        """The picture that `freeze` was asked for."""
+        return _decoder.decode(zlib.decompress(frozen))
+
+    def _missed(self, event: AnyEvent | Unknown) -> None:
+        """Numbers are missing; a gap or a snapshot brings its own count."""
+        if type(event) not in _COUNTS_LOSS:
+            self.lost += event.seq - self.expected
+
+
+def _rung(picture: Picture, event: AnyEvent) -> None:
+    ladder = picture.ladder
+    ladder.append(event)
+    if len(ladder) >= 2 * RUNGS:
+        del ladder[:RUNGS]
+
+
+def _call(picture: Picture, event: _AnyCall) -> None:
+    picture.t = event.t + event.dur
+    _rung(picture, event)
+
+
+def _connection(picture: Picture, name: str, event: Recv | Send | Shutdown | Interest | Close) -> Connection:
+    """The connection an event is about; one whose accept we never saw begins here."""
+    connection = picture.connections.get(name)
+    if connection is None:
+        fd = -1 if isinstance(event, Interest) else event.fd
+        connection = picture.connections[name] = Connection(name, fd, "", event.t)
+        picture.open = max(picture.open, len(picture.connections))
+    connection.seen = event.t
+    connection.last = event
+    return connection
+
+
+def _clip(event: Any) -> Any:
+    """The event with as much of its payload as can ever be shown."""
+    return event if len(event.data) <= PREVIEW else replace(event, data=event.data[:PREVIEW])
+
+
+def _header(picture: Picture, event: Header) -> None:
+    picture.header = event
+
+
+def _poll(picture: Picture, event: Poll) -> None:
+    picture.loop.poll(event)
+    _call(picture, event)
+
+
+def _prepare(picture: Picture, event: Prepare) -> None:
+    picture.loop.prepare(event)
+
+
+def _listen(picture: Picture, event: Listen) -> None:
+    picture.endpoints[event.sock] = Endpoint(
+        event.sock, event.fd, event.proto, event.address, event.backlog, queued=0
+    )
+    _call(picture, event)
+
+
+def _bind(picture: Picture, event: Bind) -> None:
+    picture.endpoints[event.sock] = Endpoint(event.sock, event.fd, event.proto, event.address)
+    _call(picture, event)
+
+
+def _accept(picture: Picture, event: Accept) -> None:
+    _call(picture, event)
+    endpoint = picture.endpoints.get(event.sock)
+    if endpoint is not None and event.queued is not None:
+        endpoint.queued = event.queued
+    if event.conn is None:
+        return
+    picture.accepted += 1
+    picture.open += 1
+    if endpoint is not None:
+        endpoint.accepted += 1
+    picture.connections[event.conn] = Connection(
+        event.conn, event.fd or -1, event.peer or "", event.t, event.sock, seen=event.t, last=event
+    )
+
+
+def _recv(picture: Picture, event: Recv) -> None:
+    event = _clip(event)
+    connection = _connection(picture, event.conn, event)
+    n = event.n
+    if n:
+        connection.received += n
+        connection.buffered += n
+        picture.received += n
+    elif n == 0:
+        connection.eof = True
+    elif event.errno not in _NOT_NOW:
+        connection.errno = event.errno or ""
+    _call(picture, event)
+
+
+def _send(picture: Picture, event: Send) -> None:
+    event = _clip(event)
+    connection = _connection(picture, event.conn, event)
+    n = event.n
+    if n:
+        connection.sent += n
+        # What is answered was received, but a handler may say more than it heard.
+        connection.buffered = max(connection.buffered - n, event.size - n)
+        picture.sent += n
+    elif event.errno not in _NOT_NOW:
+        connection.errno = event.errno or ""
+    _call(picture, event)
+
+
+def _recvfrom(picture: Picture, event: Recvfrom) -> None:
+    endpoint = picture.endpoints.get(event.sock)
+    if event.n is not None:
+        picture.received += event.n
+        if endpoint is not None:
+            endpoint.accepted += 1
+    _call(picture, _clip(event))
+
+
+def _sendto(picture: Picture, event: Sendto) -> None:
+    endpoint = picture.endpoints.get(event.sock)
+    if event.n is not None:
+        picture.sent += event.n
+        if endpoint is not None:
+            endpoint.sent += 1
+    _call(picture, _clip(event))
+
+
+def _shutdown(picture: Picture, event: Shutdown) -> None:
+    _connection(picture, event.conn, event).shut = True
+    _call(picture, event)
+
+
+def _close(picture: Picture, event: Close) -> None:
+    _call(picture, event)
+    if event.conn is None:
+        endpoint = picture.endpoints.get(event.sock or "")
+        if endpoint is not None:
+            endpoint.closed = True
+        return
+    connection = _connection(picture, event.conn, event)
+    connection.closed = event.t
+    connection.reason = event.reason
+    connection.errno = event.errno or connection.errno
+    connection.buffered = event.buffered
+    del picture.connections[event.conn]
+    picture.open = max(0, picture.open - 1)
+    picture.closed[event.conn] = connection
+    if len(picture.closed) > _CLOSED:
+        del picture.closed[next(iter(picture.closed))]
+
+
+def _interest(picture: Picture, event: Interest) -> None:
+    if event.conn is not None:
+        _connection(picture, event.conn, event).interest = event.new
+    _rung(picture, event)
+
+
+def _timer(picture: Picture, event: Timer) -> None:
+    picture.loop.timer = event.why
+    _rung(picture, event)
+
+
+def _signal(picture: Picture, event: Signal) -> None:
+    picture.loop.signal = event.signal
+    _rung(picture, event)
+
+
+def _limit(picture: Picture, event: Limit) -> None:
+    key = f"{event.what} {event.conn or event.sock or ''}"
+    if event.active:
+        picture.limits[key] = event
+    else:
+        picture.limits.pop(key, None)
+    _rung(picture, event)
+
+
+def _slow(picture: Picture, event: Slow) -> None:
+    picture.loop.slow_tick(event)
+    _rung(picture, event)
+
+
+def _queue(picture: Picture, event: Queue) -> None:
+    endpoint = picture.endpoints.get(event.sock)
+    if endpoint is not None:
+        endpoint.queued, endpoint.backlog = event.queued, event.backlog
+    _rung(picture, event)
+
+
+def _gap(picture: Picture, event: Gap) -> None:
+    picture.lost += event.lost
+    _rung(picture, event)
+
+
+def _end(picture: Picture, event: End) -> None:
+    picture.end = event
+    _rung(picture, event)
+
+
+def _snapshot(picture: Picture, event: Snapshot) -> None:
+    """The server's own word replaces what we made of the events; how a stream stood we remember ourselves."""
+    picture.endpoints = {
+        s.sock: Endpoint(s.sock, s.fd, s.proto, s.address, s.backlog, s.queued, s.accepted, s.sent)
+        for s in event.listeners
+    }
+    known = picture.connections
+    picture.connections = {}
+    for state in event.connections:
+        old = known.get(state.conn)
+        connection = old or Connection(state.conn, state.fd, state.peer, state.opened, seen=state.opened)
+        connection.peer, connection.opened, connection.sock = state.peer, state.opened, state.sock
+        connection.received, connection.sent = state.received, state.sent
+        connection.buffered, connection.interest = state.buffered, state.interest
+        picture.connections[state.conn] = connection
+    picture.open, picture.accepted = event.open, event.accepted
+    picture.received, picture.sent = event.received, event.sent
+    picture.lost = max(picture.lost, event.lost)
+    picture.loop.restart(event.t, event.tick, event.blocked)
+
+
+_COUNTS_LOSS = frozenset({Gap, Snapshot})
+
+_FOLDS: dict[type, Callable[[Picture, Any], None]] = {
+    Header: _header,
+    Poll: _poll,
+    Prepare: _prepare,
+    Listen: _listen,
+    Bind: _bind,
+    Accept: _accept,
+    Recv: _recv,
+    Send: _send,
+    Recvfrom: _recvfrom,
+    Sendto: _sendto,
+    Shutdown: _shutdown,
+    Close: _close,
+    Interest: _interest,
+    Timer: _timer,
+    Signal: _signal,
+    Limit: _limit,
+    Refuse: _rung,
+    Error: _rung,
+    Slow: _slow,
+    Queue: _queue,
+    Gap: _gap,
+    End: _end,
+    Snapshot: _snapshot,
+}
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Picture)

@@ -1,0 +1,1 @@
+"""What is known, drawn: one renderable a file."""

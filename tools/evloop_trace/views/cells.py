@@ -1,0 +1,84 @@
+"""Lines of an exact width in cells: what every panel is made of.
+
+A panel gives lists of segments rather than a Rich table: a frame is drawn many times a second beside the
+server it watches, and this costs a tenth.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+
+from evloop_trace.views.palette import PLAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+__all__ = ["Line", "Panel", "bar", "cut", "exact", "fit", "spread", "width_of"]
+
+Line: TypeAlias = list[Segment]
+
+
+def width_of(line: Iterable[Segment]) -> int:
+    """Cells that a line takes."""
+    return sum([cell_len(segment.text) for segment in line])
+
+
+def cut(text: str, width: int) -> str:
+    """`text` in at most `width` cells; what had to be cut ends in an ellipsis."""
+    if len(text) * 2 <= width or cell_len(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    return set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def fit(text: str, width: int, align: str = "<") -> str:
+    """`text` in exactly `width` cells, to the left, the right (`>`) or the middle (`^`)."""
+    text = cut(text, width)
+    space = width - cell_len(text)
+    if align == ">":
+        return " " * space + text
+    left = space // 2 if align == "^" else 0
+    return " " * left + text + " " * (space - left)
+
+
+def exact(line: Line, width: int) -> Line:
+    """A line of exactly `width` cells: cut at the right, or filled with spaces."""
+    return Segment.adjust_line_length(line, width, PLAIN)
+
+
+def spread(left: Line, right: Line, width: int) -> Line:
+    """Two ends of a line; where there is no room for both the right one goes."""
+    space = width - width_of(left) - width_of(right)
+    if space < 1:
+        return exact(left, width)
+    return [*left, Segment(" " * space), *right]
+
+
+def bar(share: float, width: int) -> str:
+    """A bar of `width` cells, filled to `share`; anything above nothing shows, and only all fills it."""
+    full = round(min(1.0, max(0.0, share)) * width)
+    if 0 < share < 1:
+        full = min(max(full, 1), width - 1)
+    return "█" * full + "░" * (width - full)
+
+
+class Panel:
+    """A part of the picture: lines for a size, and so a Rich renderable."""
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """At most `height` lines of exactly `width` cells."""
+        raise NotImplementedError
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from self._segments(options.max_width, options.height or console.height)
+
+    def _segments(self, width: int, height: int) -> Iterator[Segment]:
+        for line in self.lines(width, height):
+            yield from line
+            yield Segment.line()

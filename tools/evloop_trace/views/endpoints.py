@@ -1,0 +1,72 @@
+"""The listeners with their accept queues, and the datagram sockets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment
+
+from evloop_trace.escape import escape_text
+from evloop_trace.views.cells import Line, Panel, bar, exact, fit, width_of
+from evloop_trace.views.numbers import count
+from evloop_trace.views.palette import BOLD, DIM, PLAIN, TROUBLE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from evloop_trace.model.picture import Picture
+    from evloop_trace.model.sockets import Endpoint
+
+__all__ = ["EndpointsPanel"]
+
+_BAR = 10  # cells
+
+
+class EndpointsPanel(Panel):
+    """A line for each socket that clients come to."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.endpoints: Sequence[Endpoint] = list(picture.endpoints.values())
+
+    def rows(self) -> int:
+        """Lines it would like."""
+        return len(self.endpoints)
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """One line each; the ones that do not fit are counted."""
+        shown = self.endpoints if len(self.endpoints) <= height else self.endpoints[: max(0, height - 1)]
+        names = max([len(endpoint.name) for endpoint in shown], default=0)
+        where = max([len(endpoint.address) for endpoint in shown], default=0)
+        lines = [_line(endpoint, min(names, 12), min(where, max(10, width // 3))) for endpoint in shown]
+        if len(shown) < len(self.endpoints) and height > 0:
+            lines.append([Segment(f" … {count(len(self.endpoints) - len(shown))} more")])
+        return [exact(line, width) for line in lines]
+
+
+def _line(endpoint: Endpoint, names: int, where: int) -> Line:
+    head = [
+        Segment(f" {fit(escape_text(endpoint.name), names)}  ", DIM if endpoint.closed else BOLD),
+        Segment(f"{fit(escape_text(endpoint.proto), 4)}  {fit(escape_text(endpoint.address), where)}  "),
+    ]
+    if endpoint.closed:
+        return [*head, Segment("closed", DIM)]
+    return [*head, *(_queue(endpoint) if endpoint.listens else _datagrams(endpoint))]
+
+
+def _queue(endpoint: Endpoint) -> Line:
+    accepted = f"  accepted {count(endpoint.accepted)}"
+    if endpoint.queued is None:
+        return [Segment(f"queue ?/{count(endpoint.backlog)}{accepted}")]
+    full = endpoint.queued >= endpoint.backlog
+    style = TROUBLE if full else PLAIN
+    line = [
+        Segment("queue "),
+        Segment(bar(endpoint.queued / endpoint.backlog, _BAR), style),
+        Segment(f" {count(endpoint.queued)}/{count(endpoint.backlog)}{' full' if full else ''}", style),
+    ]
+    space = _BAR + 16 - width_of(line)  # so that what follows stays where it is as the queue grows
+    return [*line, Segment(" " * max(0, space) + accepted)]
+
+
+def _datagrams(endpoint: Endpoint) -> Line:
+    return [Segment(f"datagrams {count(endpoint.accepted)} in, {count(endpoint.sent)} out")]

@@ -1,0 +1,196 @@
+"""The ladder: the client on the left, the server on the right, time downwards.
+
+A rung is an event. The sleep between two ticks is a dotted rung with its length; the row of the poll
+that ended it says who woke the loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.cells import cell_len
+from rich.segment import Segment
+
+from evloop.events.schema import AnyEvent, Close, Poll
+from evloop_trace.escape import escape_text
+from evloop_trace.views.cells import Line, Panel, cut, exact, fit
+from evloop_trace.views.numbers import clock, count, duration
+from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
+from evloop_trace.views.rungs import Arrow, Rung, rung, woken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from evloop_trace.model.picture import Picture
+
+__all__ = ["LadderPanel"]
+
+FOLD = 1_000_000
+"""Nanoseconds from which a sleep has a row of its own."""
+
+WORK = 10_000_000
+"""Nanoseconds of work between two rungs that are worth a row."""
+
+IDLE = 100_000_000
+"""Nanoseconds without an event after which the loop is taken to be asleep."""
+
+_ROOMY = 24  # rows, from which every tick has a row
+
+
+class _Columns(NamedTuple):
+    """Widths in cells."""
+
+    digits: int  # of the clock
+    clock: int
+    names: int
+    lane: int
+    text: int
+
+
+class LadderPanel(Panel):
+    """The last events, the newest at the bottom."""
+
+    def __init__(self, picture: Picture, now: int, only: str = "") -> None:
+        self.picture = picture
+        self.now = now
+        self.only = only
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """At most `height` lines."""
+        events = self._events(2 * height)
+        columns = _columns(events, width)
+        rows = _Rows(self.picture, columns, every_tick=height >= _ROOMY)
+        for event in events:
+            rows.add(event)
+        self._asleep(rows)
+        lines = rows.lines[-height:] if height > 0 else []
+        return [exact(line, width) for line in lines]
+
+    def heading(self, width: int) -> Line:
+        """A rule that says which side is whose."""
+        columns = _columns(self._events(1), width)
+        side = columns.clock + columns.names + 4
+        lane = f" client {'─' * max(0, columns.lane - 14)} server "
+        return exact([Segment(f"{'─' * side}{lane}".ljust(width, "─"), DIM)], width)
+
+    def _events(self, number: int) -> Sequence[AnyEvent]:
+        ladder = self.picture.ladder
+        if not self.only:
+            return ladder[-number:]
+        mine = [it for it in ladder if self.only in (getattr(it, "conn", None), getattr(it, "sock", None))]
+        return mine[-number:]
+
+    def _asleep(self, rows: _Rows) -> None:
+        """The sleep that still goes on: its poll is recorded when it returns."""
+        idle = self.now - self.picture.t
+        if self.picture.end is None and self.picture.events and idle >= IDLE:
+            rows.fold("", idle, "asleep")
+
+
+class _Rows:
+    """Lines, one after the other; what a row says depends on the one before."""
+
+    def __init__(self, picture: Picture, columns: _Columns, *, every_tick: bool) -> None:
+        self.lines: list[Line] = []
+        self._picture = picture
+        self._columns = columns
+        self._every_tick = every_tick
+        self._tick = -1
+        self._clock = ""
+        self._ended: int | None = None  # when the event before did
+
+    def add(self, event: AnyEvent) -> None:
+        if isinstance(event, Poll):
+            self._poll(event)
+        else:
+            said = rung(event, finished=self._finished(event))
+            if said is not None:
+                self._work(event)
+                self._rung(event, said)
+        self._ended = event.t + getattr(event, "dur", 0)
+
+    def _finished(self, event: AnyEvent) -> bool:
+        if not isinstance(event, Close) or event.conn is None:
+            return False
+        connection = self._picture.closed.get(event.conn)
+        return connection is not None and connection.shut
+
+    def _poll(self, event: Poll) -> None:
+        if event.dur < FOLD and not self._every_tick:
+            return
+        who = woken(event.ready) or "timeout"
+        self.fold(self._when(event.t + event.dur, event.tick), event.dur, f"tick {count(event.tick)}: {who}")
+
+    def _work(self, event: AnyEvent) -> None:
+        if self._ended is not None and event.t - self._ended >= WORK:
+            self.fold("", event.t - self._ended, "at work")
+
+    def _rung(self, event: AnyEvent, said: Rung) -> None:
+        columns = self._columns
+        style = KINDS[said.kind]
+        self.lines.append(
+            [
+                Segment(f" {fit(self._when(event.t, event.tick), columns.clock, '>')} ", DIM),
+                Segment(f" {fit(said.name, columns.names)} ", BOLD),
+                Segment("│"),
+                Segment(_lane(said.arrow, columns.lane), style),
+                Segment("│ "),
+                *_words(said, columns.text),
+            ]
+        )
+
+    def fold(self, when: str, dur: int, words: str) -> None:
+        columns = self._columns
+        lane = f" {duration(dur)} ".center(columns.lane, "┄")
+        self.lines.append(
+            [
+                Segment(f" {fit(when, columns.clock, '>')}  {' ' * columns.names} ", DIM),
+                Segment(f"┆{lane}┆ ", DIM),
+                Segment(cut(words, columns.text)),
+            ]
+        )
+
+    def _when(self, t: int, tick: int) -> str:
+        """The time, left out where it would say the same again."""
+        text = clock(t, self._columns.digits)
+        same = text == self._clock and tick == self._tick
+        self._clock, self._tick = text, tick
+        return "" if same else text
+
+
+def _columns(events: Sequence[AnyEvent], width: int) -> _Columns:
+    digits = 6 if width >= 100 else 3
+    last = events[-1].t if events else 0
+    clock_width = max(7, len(clock(last, digits)))
+    names = [getattr(it, "conn", None) or getattr(it, "sock", None) or "" for it in events]
+    name_width = min(12, max([5, *(cell_len(escape_text(name)) for name in names)]))
+    rest = width - clock_width - name_width - 7
+    lane = max(8, min(56, rest * 9 // 20))
+    return _Columns(digits, clock_width, name_width, lane, max(0, rest - lane))
+
+
+def _lane(arrow: Arrow | None, width: int) -> str:
+    if arrow is None:
+        return " " * width
+    label = arrow.label if len(arrow.label) + 6 <= width else arrow.label.partition(" [")[0]
+    shaft = f" {cut(label, width - 4)} ".center(width - 1, arrow.stroke)
+    return f"{shaft}►" if arrow.inward else f"◄{shaft}"
+
+
+def _words(said: Rung, width: int) -> Line:
+    style = KINDS[said.kind]
+    line = [Segment(said.call, style)]
+    line += [Segment(f"  {text}", PLAIN) for text in (said.note, said.payload) if text]
+    return _cut_line(line, width)
+
+
+def _cut_line(line: Line, width: int) -> Line:
+    """The segments that fit; the one that does not ends in an ellipsis."""
+    kept: Line = []
+    for segment in line:
+        text = cut(segment.text, width)
+        kept.append(Segment(text, segment.style))
+        width -= cell_len(text)
+        if text != segment.text:
+            break
+    return kept

@@ -1,0 +1,92 @@
+"""The loop on top of the picture: how it spends its time, what woke it and why it sleeps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment
+
+from evloop_trace.escape import escape_text
+from evloop_trace.views.cells import Line, Panel, bar, exact, spread
+from evloop_trace.views.numbers import clock, count, duration, percent
+from evloop_trace.views.palette import BOLD, DIM, KINDS, TITLE, TROUBLE
+from evloop_trace.views.rungs import woken
+
+if TYPE_CHECKING:
+    from evloop_trace.model.picture import Picture
+
+__all__ = ["LoopPanel"]
+
+_LABEL = 9  # cells
+
+
+class LoopPanel(Panel):
+    """Who runs, the ticks, what woke the loop, and why it sleeps as long as it does."""
+
+    def __init__(self, picture: Picture, now: int, status: str = "") -> None:
+        self.picture = picture
+        self.now = now
+        self.status = status
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """At most four lines; where there is room for fewer the first matter most."""
+        lines = [self._title(width), self._ticks(width), self._woke(), self._sleeps()]
+        return [exact(line, width) for line in lines[:height]]
+
+    def _title(self, width: int) -> Line:
+        left = [Segment(" evloop ", TITLE), Segment(self._facts())]
+        right = [Segment(f"{clock(self.now)} s", BOLD), Segment(f"  {self.status} " if self.status else " ")]
+        lost = self.picture.lost
+        if lost:
+            right = [Segment(f"skipped {count(lost)}", TROUBLE), Segment("  "), *right]
+        return spread(left, right, width)
+
+    def _facts(self) -> str:
+        header = self.picture.header
+        if header is None:
+            return ""
+        return f"  {escape_text(header.mode)} · {escape_text(header.selector)} · pid {header.pid}"
+
+    def _ticks(self, width: int) -> Line:
+        pace = self.picture.pace(self.now)
+        rate = f"{pace.rate:,.0f}" if pace.rate >= 9.95 or pace.rate == 0 else f"{pace.rate:.1f}"
+        left = _labelled("ticks", count(self.picture.loop.tick), f" · {rate} a second")
+        if self.picture.loop.slow:
+            left.append(Segment(f" · {count(self.picture.loop.slow)} slow", TROUBLE))
+        cells = max(4, min(40, width // 5))
+        right = [
+            Segment("asleep "),
+            Segment(bar(pace.recent, cells), KINDS["in"]),
+            Segment(f" {percent(pace.recent):>6}", BOLD),
+            Segment(f"  in all {percent(pace.total):>6} "),
+        ]
+        return spread(left, right, width)
+
+    def _woke(self) -> Line:
+        loop = self.picture.loop
+        if not loop.polled:
+            return _labelled("woke", "", "not yet")
+        if loop.signal:
+            what = f"signal {escape_text(loop.signal)}"
+        elif loop.ready:
+            what = woken(loop.ready)
+        else:
+            what = f"timer: {escape_text(loop.timer)}" if loop.timer else "timeout"
+        return _labelled("woke", what, f" after {duration(loop.slept)} asleep")
+
+    def _sleeps(self) -> Line:
+        picture = self.picture
+        if picture.end is not None:
+            return _labelled("ended", escape_text(picture.end.reason), "")
+        why = escape_text(picture.loop.why)
+        until = picture.loop.until
+        if not why:
+            return _labelled("sleeps", "", "")
+        if until is None:
+            return _labelled("sleeps", "until something is ready", f": {why}")
+        left = until - self.now
+        return _labelled("sleeps", f"at most {duration(left)}" if left > 0 else "no longer", f": {why}")
+
+
+def _labelled(label: str, strong: str, rest: str) -> Line:
+    return [Segment(f" {label}".ljust(_LABEL), DIM), Segment(strong, BOLD), Segment(rest)]

@@ -1,0 +1,25 @@
+"""Colours and what they mean; every meaning has a word or a shape as well.
+
+The sixteen colours of the terminal: the projector's owner chose them, on a dark or a light ground.
+"""
+
+from __future__ import annotations
+
+from rich.style import Style
+
+__all__ = ["BOLD", "DIM", "KINDS", "PLAIN", "TITLE", "TROUBLE"]
+
+PLAIN = Style.null()
+BOLD = Style(bold=True)
+DIM = Style(dim=True)
+TITLE = Style(bold=True, reverse=True)
+TROUBLE = Style(color="red", bold=True)
+
+KINDS = {
+    "in": Style(color="cyan"),
+    "out": Style(color="green"),
+    "life": Style(color="magenta"),
+    "quiet": Style(dim=True),
+    "trouble": Style(color="red", bold=True),
+}
+"""By a rung's kind: from the client, to the client, a connection's or the server's life, the rest."""

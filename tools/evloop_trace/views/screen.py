@@ -1,0 +1,58 @@
+"""The whole picture, laid out for a size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment
+
+from evloop_trace.views.cells import Line, Panel, exact
+from evloop_trace.views.connections import ConnectionsPanel
+from evloop_trace.views.endpoints import EndpointsPanel
+from evloop_trace.views.ladder import LadderPanel
+from evloop_trace.views.loop_panel import LoopPanel
+from evloop_trace.views.palette import DIM
+
+if TYPE_CHECKING:
+    from evloop_trace.model.picture import Picture
+
+__all__ = ["Screen"]
+
+_LADDER_LEAST = 6  # rows, before anything else may have more than its first
+
+
+class Screen(Panel):
+    """Loop, listeners, connections and ladder, from the top down."""
+
+    def __init__(self, picture: Picture, now: int, status: str = "", only: str = "") -> None:
+        self.loop = LoopPanel(picture, now, status)
+        self.endpoints = EndpointsPanel(picture)
+        self.connections = ConnectionsPanel(picture, now)
+        self.ladder = LadderPanel(picture, now, only)
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """Exactly `height` lines of exactly `width` cells."""
+        width, height = max(1, width), max(1, height)
+        loop, endpoints, connections = self._heights(height)
+        lines = self.loop.lines(width, loop)
+        if endpoints:
+            lines += [_rule("sockets", width), *self.endpoints.lines(width, endpoints)]
+        if connections:
+            title = self.connections.title()
+            lines += [_rule(title, width), *self.connections.lines(width, connections)]
+        lines += [self.ladder.heading(width), *self.ladder.lines(width, height - len(lines) - 1)]
+        blank = exact([], width)
+        return (lines + [blank] * (height - len(lines)))[:height]
+
+    def _heights(self, height: int) -> tuple[int, int, int]:
+        """Rows for the loop, the listeners and the connections; the ladder has the rest."""
+        loop = 4 if height >= 16 else 2 if height >= 8 else 1
+        room = max(0, height - loop - _LADDER_LEAST)
+        endpoints = min(self.endpoints.rows(), max(0, room // 3 - 1), 8)
+        room -= endpoints + 1 if endpoints else 0
+        connections = min(self.connections.rows(), max(room // 2, (height - 10) // 3, 0))
+        return loop, endpoints, connections if connections >= 2 else 0
+
+
+def _rule(title: str, width: int) -> Line:
+    return exact([Segment("── ", DIM), Segment(title), Segment(" " + "─" * width, DIM)], width)

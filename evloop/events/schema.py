@@ -71,6 +71,17 @@ Payload: TypeAlias = Annotated[
 ]
 Mask: TypeAlias = Annotated[str, Meta(description='"READ", "WRITE", "READ|WRITE", or "" for not watched')]
 
+Fd: TypeAlias = Annotated[int, Meta(description="the descriptor's number, reused after a close")]
+Sock: TypeAlias = Annotated[str, Meta(description="the listener's or datagram socket's name, never reused")]
+Conn: TypeAlias = Annotated[str, Meta(description="the connection's name, never reused")]
+Address: TypeAlias = Annotated[str, Meta(description="HOST:PORT, [HOST]:PORT, or the path of a Unix socket")]
+Peer: TypeAlias = Annotated[str, Meta(description="the other side's address")]
+Backlog: TypeAlias = Annotated[int, Meta(description="handshakes that may wait to be accepted, as asked for")]
+Queued: TypeAlias = Annotated[
+    int, Meta(description="finished handshakes that still wait in the queue, if known")
+]
+Total: TypeAlias = Annotated[int, Meta(description="bytes in total")]
+
 CloseReason: TypeAlias = Literal[
     "eof", "error", "handler-error", "idle-timeout", "lifetime", "drained", "drain-timeout", "aborted", "stop"
 ]
@@ -103,8 +114,8 @@ class Header(Event, tag="header"):
     mono_ns: Annotated[int, Meta(description="the monotonic clock at t = 0")]
     wall_ns: Annotated[int, Meta(description="nanoseconds since the epoch at mono_ns")]
     bracket_ns: Annotated[int, Meta(description="how far apart the two clocks may have been read")]
-    pid: int
-    argv: list[str]
+    pid: Annotated[int, Meta(description="the server's process")]
+    argv: Annotated[list[str], Meta(description="how it was started")]
     versions: Annotated[
         dict[str, str], Meta(description="of evloop, python and the operating system's kernel")
     ]
@@ -122,9 +133,9 @@ class Header(Event, tag="header"):
 class Clock(Event, tag="clock"):
     """The clock pair again, at least 10 s after the last: the clocks drift apart."""
 
-    mono_ns: int
-    wall_ns: int
-    bracket_ns: int
+    mono_ns: Annotated[int, Meta(description="the monotonic clock")]
+    wall_ns: Annotated[int, Meta(description="nanoseconds since the epoch at that moment")]
+    bracket_ns: Annotated[int, Meta(description="how far apart the two may have been read")]
 
 
 class Call(Event):
@@ -153,19 +164,19 @@ class Listen(Call, tag="listen"):
     """A stream socket was bound and listens: bind(2), listen(2)."""
 
     sock: Annotated[str, Meta(description="the listener's name, never reused")]
-    fd: int
+    fd: Fd
     proto: Annotated[str, Meta(description="tcp or unix")]
-    address: str
-    backlog: int
+    address: Address
+    backlog: Backlog
 
 
 class Bind(Call, tag="bind"):
     """A datagram socket was bound: bind(2)."""
 
-    sock: str
-    fd: int
+    sock: Sock
+    fd: Fd
     proto: Annotated[str, Meta(description="udp")]
-    address: str
+    address: Address
 
 
 class Accept(Call, tag="accept"):
@@ -173,11 +184,11 @@ class Accept(Call, tag="accept"):
 
     sock: Annotated[str, Meta(description="the listener")]
     conn: Annotated[str | None, Meta(description="the connection's name, never reused, as fds are")] = None
-    fd: int | None = None
+    fd: Fd | None = None
     peer: Annotated[
         str | None, Meta(description="the client's address; empty for an unnamed Unix socket")
     ] = None
-    local: str | None = None
+    local: Annotated[str | None, Meta(description="our address")] = None
     queued: Annotated[
         int | None, Meta(description="finished handshakes that still wait in the queue, if known")
     ] = None
@@ -187,8 +198,8 @@ class Accept(Call, tag="accept"):
 class Recv(Call, tag="recv"):
     """Bytes of a stream were read: recv(2). `n` is 0 at the end of the stream."""
 
-    conn: str
-    fd: int
+    conn: Conn
+    fd: Fd
     size: Annotated[int, Meta(description="bytes asked for")]
     n: Annotated[Natural | None, Meta(description="bytes that came; absent if the call failed")] = None
     off: Offsets | None = None
@@ -199,8 +210,8 @@ class Recv(Call, tag="recv"):
 class Send(Call, tag="send"):
     """Bytes of a stream were handed to the kernel: send(2). `n` < `size` means that its buffer is full."""
 
-    conn: str
-    fd: int
+    conn: Conn
+    fd: Fd
     size: Annotated[int, Meta(description="bytes offered")]
     n: Annotated[Natural | None, Meta(description="bytes the kernel took; absent if the call failed")] = None
     off: Offsets | None = None
@@ -214,10 +225,10 @@ class Recvfrom(Call, tag="recvfrom"):
     `n` 0 is a datagram too.
     """
 
-    sock: str
-    fd: int
-    n: Natural | None = None
-    peer: str | None = None
+    sock: Sock
+    fd: Fd
+    n: Annotated[Natural | None, Meta(description="its bytes; absent if the call failed")] = None
+    peer: Peer | None = None
     truncated: Annotated[bool, Meta(description="MSG_TRUNC: the rest of the datagram is gone")] = False
     data: Payload = b""
     errno: Errno | None = None
@@ -226,10 +237,10 @@ class Recvfrom(Call, tag="recvfrom"):
 class Sendto(Call, tag="sendto"):
     """A datagram was handed to the kernel: sendto(2)."""
 
-    sock: str
-    fd: int
-    peer: str
-    n: Natural | None = None
+    sock: Sock
+    fd: Fd
+    peer: Peer
+    n: Annotated[Natural | None, Meta(description="its bytes; absent if the call failed")] = None
     data: Payload = b""
     errno: Errno | None = None
 
@@ -237,8 +248,8 @@ class Sendto(Call, tag="sendto"):
 class Shutdown(Call, tag="shutdown"):
     """Our half of the connection was closed: a FIN follows what is still unsent. shutdown(2)."""
 
-    conn: str
-    fd: int
+    conn: Conn
+    fd: Fd
     how: Annotated[str, Meta(description="SHUT_WR")]
     errno: Errno | None = None
 
@@ -249,8 +260,8 @@ class Close(Call, tag="close"):
     Unread bytes make the kernel answer with a reset (RFC 2525, 2.17).
     """
 
-    fd: int
-    reason: CloseReason
+    fd: Fd
+    reason: Annotated[CloseReason, Meta(description="why it was closed")]
     conn: Annotated[str | None, Meta(description="the connection")] = None
     sock: Annotated[str | None, Meta(description="or the listener or datagram socket")] = None
     unread: Annotated[int | None, Meta(description="bytes received and never read (FIONREAD), if known")] = (
@@ -274,23 +285,23 @@ class Prepare(Event, tag="prepare"):
     """
 
     until: Annotated[int | None, Meta(description="the deadline as a `t`; null is for ever")]
-    why: str
+    why: Annotated[str, Meta(description="what the deadline is for, in words")]
 
 
 class Interest(Event, tag="interest"):
     """The loop watches a socket for something else than before: epoll_ctl(2)."""
 
-    conn: str | None
-    sock: str | None
-    old: Mask
-    new: Mask
-    reason: str
+    conn: Conn | None
+    sock: Sock | None
+    old: Annotated[str, Meta(description="what was watched: READ, WRITE, READ|WRITE, or nothing")]
+    new: Annotated[str, Meta(description="what is watched from now on")]
+    reason: Annotated[str, Meta(description="why that changed, in words")]
 
 
 class Timer(Event, tag="timer"):
     """A deadline passed and its callback runs."""
 
-    why: str
+    why: Annotated[str, Meta(description="what the deadline is for, in words")]
     late: Annotated[int, Meta(description="nanoseconds after the deadline")]
 
 
@@ -303,27 +314,27 @@ class Signal(Event, tag="signal"):
 class Limit(Event, tag="limit"):
     """A limit was reached, or left again: the connection limit, descriptors, the high-water mark."""
 
-    what: str
-    active: bool
-    conn: str | None = None
-    sock: str | None = None
+    what: Annotated[str, Meta(description="which limit")]
+    active: Annotated[bool, Meta(description="reached, rather than left again")]
+    conn: Conn | None = None
+    sock: Sock | None = None
 
 
 class Refuse(Event, tag="refuse"):
     """A datagram is not answered, because the answer could be answered for ever."""
 
-    sock: str
-    peer: str
-    reason: str
+    sock: Sock
+    peer: Peer
+    reason: Annotated[str, Meta(description="why, in words")]
 
 
 class Error(Event, tag="error"):
     """A handler raised; its own connection ends, and nobody else's."""
 
-    where: str
-    message: str
-    conn: str | None = None
-    sock: str | None = None
+    where: Annotated[str, Meta(description="the handler that raised")]
+    message: Annotated[str, Meta(description="the exception, in one line")]
+    conn: Conn | None = None
+    sock: Sock | None = None
 
 
 class Slow(Event, tag="slow"):
@@ -336,65 +347,65 @@ class Slow(Event, tag="slow"):
 class Queue(Event, tag="queue"):
     """A listener's accept queue, sampled (TCP_INFO on the listening socket); written when it changed."""
 
-    sock: str
-    queued: int
-    backlog: int
+    sock: Sock
+    queued: Queued
+    backlog: Backlog
 
 
 class Gap(Event, tag="gap"):
     """Events are missing here: they could not be written, or a watcher did not keep up."""
 
-    lost: int
-    reason: str
+    lost: Annotated[int, Meta(description="how many; the gap has the number of the last of them")]
+    reason: Annotated[str, Meta(description="why they are missing")]
 
 
 class ListenerState(msgspec.Struct, gc=False):
     """One listener or datagram socket in a snapshot."""
 
-    sock: str
-    fd: int
-    proto: str
-    address: str
-    backlog: int = 0
+    sock: Sock
+    fd: Fd
+    proto: Annotated[str, Meta(description="tcp, unix or udp")]
+    address: Address
+    backlog: Backlog = 0
     accepted: Annotated[int, Meta(description="connections, or datagrams received")] = 0
     sent: Annotated[int, Meta(description="datagrams sent")] = 0
-    queued: int | None = None
+    queued: Queued | None = None
 
 
 class ConnectionState(msgspec.Struct, gc=False):
     """One open connection in a snapshot."""
 
-    conn: str
-    fd: int
-    peer: str
-    local: str
+    conn: Conn
+    fd: Fd
+    peer: Peer
+    local: Annotated[str, Meta(description="our address")]
     opened: Annotated[int, Meta(description="the `t` of its accept")]
-    received: int
-    sent: int
-    buffered: int
+    received: Total
+    sent: Total
+    buffered: Annotated[int, Meta(description="bytes that the server holds for the peer")]
     interest: Mask
-    sock: str = ""
+    sock: Annotated[str, Meta(description="the listener it came through")] = ""
 
 
 class Snapshot(Event, tag="snapshot"):
     """The server's state, for a watcher that joins late or has missed events. Never in a log file."""
 
-    listeners: list[ListenerState]
+    listeners: Annotated[list[ListenerState], Meta(description="the open ones, and datagram sockets")]
     connections: Annotated[
         list[ConnectionState], Meta(description="the open ones, the newest if they are many")
     ]
     open: Annotated[int, Meta(description="how many connections are open")]
     blocked: Annotated[int, Meta(description="nanoseconds spent asleep since t = 0")]
-    accepted: int = 0
-    received: int = 0
-    sent: int = 0
+    accepted: Annotated[int, Meta(description="connections in total")] = 0
+    received: Total = 0
+    sent: Total = 0
     lost: Annotated[int, Meta(description="events this watcher has missed so far")] = 0
 
 
 class End(Event, tag="end"):
     """The last line of a log that was closed in good order."""
 
-    reason: str
+    reason: Annotated[str, Meta(description="what made the server stop")]
     events: Annotated[int, Meta(description="events recorded, header and this one included")]
     lost: Annotated[int, Meta(description="events that could not be written here")] = 0
 

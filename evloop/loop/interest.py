@@ -30,7 +30,7 @@ class Watched(Protocol):
     def wants(self) -> tuple[int, str]:
         """The mask that the present state needs, and why."""
 
-    def on_ready(self, bits: int) -> None:
+    def on_ready(self, bits: int) -> object:
         """The kernel said `bits` of this socket (poll(2)): do a bounded amount of work."""
 
     def fail(self, error: Exception) -> None:

@@ -56,8 +56,8 @@ class Datagrams:
                 return
             except OSError:
                 continue  # an ICMP error that answers an earlier datagram: it says nothing of the next
-            host, port = peer[0], peer[1]
-            if port < PRIVILEGED or (port in own_ports and self._is_own(host)):
+            port = peer[1]
+            if port < PRIVILEGED or (port in own_ports and self._is_own(peer[0])):
                 self._refuse(peer, port)
                 continue
             try:

@@ -1,0 +1,147 @@
+"""Lines become events, and what is none becomes a problem with its line number."""
+
+from __future__ import annotations
+
+import io
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evloop.errors import LogError
+from evloop.events import reader
+from evloop.events.reader import Item, LineReader, Problem, decode_header, read_blocks
+from evloop.events.schema import SCHEMA, Header, Timer, Unknown
+
+HEADER = Header(0, 0, 0, SCHEMA, 1, 2, 3, 4, ["evloop"], {}, "epoll", "upper", "prefix", 64)
+TIMER = msgspec.json.encode(Timer(1, 2, 3, "idle", 4))
+HEAD = msgspec.json.encode(HEADER)
+
+
+def items_of(*pieces: bytes) -> list[Item]:
+    """What a reader makes of bytes that come in these pieces; line numbers must follow each other."""
+    lines, items = LineReader(), []
+    for block in [*(lines.feed(piece) for piece in pieces), lines.finish()]:
+        if block is not None:
+            assert block.line == len(items) + 1
+            items += block.items
+    return items
+
+
+def problems_of(data: bytes) -> list[tuple[int, str]]:
+    """Line and kind of each problem."""
+    return [(item.line, item.kind) for item in items_of(data) if isinstance(item, Problem)]
+
+
+@given(st.lists(st.sampled_from([TIMER, b"broken", b"", HEAD, b'{"ev":"new","seq":1,"t":2}'])), st.data())
+def test_pieces_do_not_matter(lines: list[bytes], data: st.DataObject) -> None:
+    """However the bytes are cut into pieces, the items are the same."""
+    text = b"\n".join(lines)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=5)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert items_of(*pieces) == items_of(text)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_read(data: bytes) -> None:
+    """No bytes make the reader raise, and every line gives one item."""
+    assert len(items_of(data)) == data.count(b"\n") + (not data.endswith(b"\n") and data != b"")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"null", b"[1]", b"\xff\xfe", b"{", b'{"ev":"timer"}', TIMER + TIMER, b"[" * 5000,
+        TIMER.replace(b'"t":2', b'"t":' + b"9" * 30), TIMER.replace(b'"t":2', b'"t":-1'),
+        b'{"ev":"new","seq":"1","t":2}', b'{"ev":"new","seq":1}', TIMER.replace(b"idle", b"\xff"),
+    ],
+)  # fmt: skip
+def test_a_broken_line_costs_only_itself(line: bytes) -> None:
+    """The lines around one that is no event are read, and it is named."""
+    items = items_of(TIMER + b"\n" + line + b"\n" + TIMER + b"\n")
+    assert [type(item) for item in items] == [Timer, Problem, Timer]
+    assert items[1][:2] == (2, "broken")  # type: ignore[index]
+
+
+def test_two_events_in_a_line_and_none_in_the_next() -> None:
+    """As many events as lines is not enough: each line must be one."""
+    assert problems_of(TIMER + TIMER + b"\n\n") == [(1, "broken"), (2, "broken")]
+
+
+def test_an_unknown_event_is_carried_along() -> None:
+    """A kind of event that a later version may have is kept with its fields."""
+    assert items_of(b'{"ev":"new","seq":1,"t":2,"x":[3]}\n') == [Unknown(1, 2, 0, "new", {"x": [3]})]
+
+
+def test_an_unknown_field_is_ignored() -> None:
+    """A field that a later version may have does not spoil the event."""
+    assert items_of(TIMER[:-1] + b',"colour":"red"}\n') == [Timer(1, 2, 3, "idle", 4)]
+
+
+def test_a_torn_end() -> None:
+    """A last line without a newline was torn, and says after how many bytes."""
+    (item,) = items_of(TIMER[:10])
+    assert isinstance(item, Problem)
+    assert item.kind == "torn"
+    assert "after 10 bytes" in item.message
+
+
+def test_a_line_of_a_million_characters() -> None:
+    """A long line that is an event is read as one."""
+    line = TIMER.replace(b"idle", b"x" * 1_000_000)
+    assert [type(item) for item in items_of(line[:70_000], line[70_000:] + b"\n")] == [Timer]
+
+
+def test_a_line_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line beyond the limit is skipped in bounded memory, and those after it have the right numbers."""
+    monkeypatch.setattr(reader, "MAX_LINE", 100)
+    items = items_of(TIMER + b"\n" + b"x" * 90, b"x" * 90, b"x" * 90, b"x\n" + TIMER + b"\nzz\n")
+    assert [type(item) for item in items] == [Timer, Problem, Timer, Problem]
+    assert problems_of(b"x" * 101) == [(1, "too-long")]
+
+
+def test_a_log_is_read_in_blocks() -> None:
+    """The header comes first, and is also the first item."""
+    data = HEAD + b"\n" + (TIMER + b"\n") * 2000
+    header, blocks = read_blocks(io.BytesIO(data), "x")
+    assert header == HEADER
+    items = [item for block in blocks for item in block.items]
+    assert (len(items), items[0]) == (2001, HEADER)
+
+
+def test_a_log_without_a_newline_is_torn() -> None:
+    """A header that is whole but for its newline is a header, and its line is torn."""
+    header, blocks = read_blocks(io.BytesIO(HEAD), "x")
+    assert header == HEADER
+    assert [item.kind for block in blocks for item in block.items if isinstance(item, Problem)] == ["torn"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "x is empty"),
+        (b"\x7fELF\x02\x01\x00\xff\n", "x is not an event log"),
+        (b"\x00" * 1000, "x is not an event log"),
+        (TIMER + b"\n", "x is not an event log"),
+        (HEAD.replace(b"evloop/1", b"evloop/9") + b"\n", "x has schema version 9 and this program reads 1"),
+        (b'{"ev":"header","schema":"evloop/2"}\n', "x has schema version 2"),
+    ],
+)
+def test_what_is_no_log(data: bytes, message: str) -> None:
+    """The message says what is wrong with it."""
+    with pytest.raises(LogError, match=message):
+        read_blocks(io.BytesIO(data), "x")
+
+
+def test_an_endless_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first line without an end is not read for ever."""
+    monkeypatch.setattr(reader, "MAX_LINE", 100)
+    monkeypatch.setattr(reader, "BLOCK_SIZE", 64)
+    with pytest.raises(LogError, match="not an event log"):
+        read_blocks(io.BytesIO(b"x" * 1000), "x")
+
+
+def test_a_header_is_decoded_alone() -> None:
+    """A watcher has its first line already."""
+    assert decode_header(HEAD, "x") == HEADER

@@ -1,0 +1,122 @@
+"""Logs for tests: a book in which events are written down with number and time filled in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from evloop.events.schema import SCHEMA, Accept, Bind, Close, End, Event, Header, Listen, Poll, Recv, Send
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Book:
+    """Events in order; each takes 100 ns and begins 1,000 ns after the last."""
+
+    def __init__(
+        self, mono_ns: int = 1000, wall_ns: int = 1_700_000_000_000_000_000, boot_id: str = ""
+    ) -> None:
+        self.events: list[Any] = []
+        self.tick = 0
+        self.off: dict[tuple[type, str], int] = {}
+        self.add(
+            Header, SCHEMA, mono_ns, wall_ns, 100, 1, ["evloop"], {"evloop": "0"}, "epoll", "upper",
+            "prefix", 64, boot_id=boot_id,
+        )  # fmt: skip
+
+    def add(self, cls: type[Event], *args: Any, **fields: Any) -> Any:
+        """An event with the next number and time."""
+        at = len(self.events)
+        event = cls(at, at * 1000, self.tick, *args, **fields)
+        self.events.append(event)
+        return event
+
+    def listen(self) -> None:
+        """A TCP listener."""
+        self.add(Listen, 100, "listen-1", 5, "tcp", "127.0.0.1:8080", 128)
+
+    def bind(self) -> None:
+        """A UDP socket."""
+        self.add(Bind, 100, "udp-1", 6, "udp", "127.0.0.1:8080")
+
+    def poll(self, *ready: str) -> None:
+        """A tick begins."""
+        self.tick += 1
+        self.add(Poll, 100, None, "nothing is due", [(name, "IN") for name in ready])
+
+    def accept(self, conn: str) -> None:
+        """A connection through the listener."""
+        self.add(Accept, 100, "listen-1", conn, 7, "127.0.0.1:40000", "127.0.0.1:8080", 0)
+
+    def recv(self, conn: str, data: bytes) -> Any:
+        """Bytes came, with the right offsets."""
+        return self._bytes(Recv, conn, data, 65536)
+
+    def send(self, conn: str, data: bytes) -> Any:
+        """Bytes went, with the right offsets."""
+        return self._bytes(Send, conn, data, len(data))
+
+    def _bytes(self, cls: type[Event], conn: str, data: bytes, size: int) -> Any:
+        start = self.off.get((cls, conn), 0)
+        self.off[cls, conn] = end = start + len(data)
+        return self.add(cls, 100, conn, 7, size, len(data), (start, end), data)
+
+    def close(self, conn: str) -> Any:
+        """A connection is closed, with the right totals."""
+        received, sent = self.off.get((Recv, conn), 0), self.off.get((Send, conn), 0)
+        return self.add(Close, 100, 7, "eof", conn, received=received, sent=sent)
+
+    def close_socket(self, sock: str) -> None:
+        """A listener or datagram socket is closed."""
+        self.add(Close, 100, 5, "stop", sock=sock)
+
+    def end(self) -> None:
+        """The last line."""
+        self.add(End, "SIGTERM", len(self.events) + 1)
+
+    def conversation(self) -> Book:
+        """A whole log: one client says hello and goes."""
+        self.listen()
+        self.poll("listen-1")
+        self.accept("tcp-1")
+        self.poll("tcp-1")
+        self.recv("tcp-1", "hello 哈".encode())
+        self.send("tcp-1", "HELLO 哈".encode())
+        self.poll("tcp-1")
+        self.recv("tcp-1", b"")
+        self.close("tcp-1")
+        self.close_socket("listen-1")
+        self.end()
+        return self
+
+    def encode(self) -> bytes:
+        """The log as it stands in a file."""
+        return msgspec.json.Encoder().encode_lines(self.events)
+
+
+@pytest.fixture
+def book() -> Book:
+    """An open book that has a header."""
+    return Book()
+
+
+@pytest.fixture
+def new_book() -> type[Book]:
+    """For tests that need several."""
+    return Book
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[str, bytes], str]:
+    """Writes a file, and gives its path."""
+
+    def write(name: str, data: bytes) -> str:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return str(path)
+
+    return write

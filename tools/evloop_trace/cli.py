@@ -203,6 +203,51 @@ def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> 
 
 
 @cli.command()
+@click.argument("path", metavar="PATH", required=False)
+@click.option("--fd", type=click.IntRange(min=0), hidden=True, help="A connected socket, from the server.")
+def watch(path: str | None, fd: int | None) -> int:
+    """Draw a server live: PATH is the socket that evloop serve --watch PATH offers.
+
+    Ctrl-C leaves; the server does not notice.
+    """
+    from evloop_trace.views.live import watch
+
+    if (path is None) == (fd is None):
+        raise click.UsageError("Name the PATH that evloop serve --watch was given.")
+    return watch(path, fd)
+
+
+def _dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, int]:
+    """Columns and lines."""
+    columns, _, lines = value.partition("x")
+    if not (
+        columns.isdecimal() and lines.isdecimal() and 10 <= int(columns) <= 500 and 5 <= int(lines) <= 300
+    ):
+        raise click.BadParameter(f"{value!r} is not a size: write columns and lines, such as 100x30.")
+    return int(columns), int(lines)
+
+
+@cli.command()
+@click.argument("log", metavar="LOG")
+@click.option("-o", "--output", metavar="FILE", default="-", help="The SVG file; - is standard output.")
+@click.option("--at", callback=_time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]")
+@click.option(
+    "--size", callback=_dimensions, metavar="WxH", default="100x30", show_default=True, help="In cells."
+)
+def picture(log: str, output: str, at: int | None, size: tuple[int, int]) -> int:
+    """Draw a moment of a log as an SVG file: the picture that watch and replay show."""
+    from evloop_trace.views.still import still
+
+    svg = still(log, at, size)
+    if output == "-":
+        write(svg)
+    else:
+        with open(output, "w", encoding="utf-8") as file:
+            file.write(svg)
+    return OK
+
+
+@cli.command()
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option("--all", "everything", is_flag=True, help="Every finding, not only the first 50 of a log.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a log, one a line.")

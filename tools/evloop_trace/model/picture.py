@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     _AnyCall: TypeAlias = Poll | Listen | Bind | Accept | Recv | Send | Recvfrom | Sendto | Shutdown | Close
 
-__all__ = ["PREVIEW", "RUNGS", "Picture"]
+__all__ = ["IDLE", "PREVIEW", "RUNGS", "Picture"]
 
 RUNGS = 400
 """At least so many of the last events stay on the ladder."""
@@ -56,6 +56,9 @@ PREVIEW = 256
 """Bytes of a payload that are kept: more than any line can show."""
 
 _CLOSED = 64  # connections that are remembered after their close
+
+IDLE = 100_000_000
+"""Nanoseconds without an event after which the loop is taken to be asleep, not its news to be late."""
 
 _NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR"})
 
@@ -67,7 +70,8 @@ class Picture(msgspec.Struct):
     t: int = 0  # when the last event ended
     events: int = 0
     lost: int = 0  # events that are known to be missing
-    expected: int = 0  # the next sequence number
+    expected: int = -1  # the next sequence number; -1 is any
+    counted: int = 0  # what happened before this `t` a snapshot has counted
     loop: LoopState = msgspec.field(default_factory=LoopState)
     endpoints: dict[str, Endpoint] = {}
     connections: dict[str, Connection] = {}
@@ -83,9 +87,12 @@ class Picture(msgspec.Struct):
     def apply(self, event: AnyEvent | Unknown) -> None:
         """Fold one event in."""
         self.events += 1
-        if event.seq > self.expected and self.events > 1:
-            self._missed(event)
-        self.expected = event.seq + 1
+        if event.seq != self.expected:
+            self._jump(event)
+        self.expected = event.seq + 1 or -1  # what was made for a watcher alone has the number -1
+        if event.t < self.counted:
+            _echo(self, event)
+            return
         self.t = event.t
         self.loop.tick = event.tick
         fold = _FOLDS.get(type(event))
@@ -94,7 +101,13 @@ class Picture(msgspec.Struct):
 
     def pace(self, now: int) -> Pace:
         """How the loop spends its time, seen at `now`."""
-        return self.loop.pace(max(now, self.t), self.t)
+        now = now if now - self.t >= IDLE else self.t
+        return self.loop.pace(now, self.t)
+
+    def asleep(self, now: int) -> int:
+        """For how many nanoseconds the loop has said nothing; 0 if it is at work or has ended."""
+        idle = now - self.t
+        return idle if idle >= IDLE and self.events and self.end is None else 0
 
     def freeze(self) -> bytes:
         """This picture as bytes."""
@@ -105,9 +118,9 @@ class Picture(msgspec.Struct):
         """The picture that `freeze` was asked for."""
         return _decoder.decode(zlib.decompress(frozen))
 
-    def _missed(self, event: AnyEvent | Unknown) -> None:
-        """Numbers are missing; a gap or a snapshot brings its own count."""
-        if type(event) not in _COUNTS_LOSS:
+    def _jump(self, event: AnyEvent | Unknown) -> None:
+        """Numbers are missing; a gap brings its own count."""
+        if self.expected >= 0 and event.seq > self.expected and type(event) is not Gap:
             self.lost += event.seq - self.expected
 
 
@@ -317,10 +330,28 @@ def _snapshot(picture: Picture, event: Snapshot) -> None:
     picture.open, picture.accepted = event.open, event.accepted
     picture.received, picture.sent = event.received, event.sent
     picture.lost = max(picture.lost, event.lost)
+    picture.counted = event.t
     picture.loop.restart(event.t, event.tick, event.blocked)
 
 
-_COUNTS_LOSS = frozenset({Gap, Snapshot})
+def _echo(picture: Picture, event: Any) -> None:
+    """Show an event that a snapshot has already counted, and keep what no snapshot tells of it."""
+    connection = picture.connections.get(getattr(event, "conn", None) or "")
+    if connection is not None:
+        connection.seen, connection.last = event.t, event
+        connection.eof |= isinstance(event, Recv) and event.n == 0
+        connection.shut |= isinstance(event, Shutdown)
+    if isinstance(event, Header):
+        picture.header = event
+    elif isinstance(event, Poll):
+        blocked = picture.loop.blocked
+        picture.loop.poll(event)
+        picture.loop.blocked = blocked
+    elif isinstance(event, Prepare):
+        picture.loop.prepare(event)
+    if type(event) in _SHOWN:
+        _rung(picture, _clip(event) if hasattr(event, "data") else event)
+
 
 _FOLDS: dict[type, Callable[[Picture, Any], None]] = {
     Header: _header,
@@ -347,6 +378,8 @@ _FOLDS: dict[type, Callable[[Picture, Any], None]] = {
     End: _end,
     Snapshot: _snapshot,
 }
+
+_SHOWN = frozenset(_FOLDS) - {Header, Prepare, Snapshot}
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Picture)

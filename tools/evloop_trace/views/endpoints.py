@@ -56,7 +56,9 @@ def _line(endpoint: Endpoint, names: int, where: int) -> Line:
 def _queue(endpoint: Endpoint) -> Line:
     accepted = f"  accepted {count(endpoint.accepted)}"
     if endpoint.queued is None:
-        return [Segment(f"queue ?/{count(endpoint.backlog)}{accepted}")]
+        return _fixed(
+            [Segment("queue "), Segment("·" * _BAR, DIM), Segment(f" ?/{count(endpoint.backlog)}")], accepted
+        )
     full = endpoint.queued >= endpoint.backlog
     style = TROUBLE if full else PLAIN
     line = [
@@ -64,7 +66,12 @@ def _queue(endpoint: Endpoint) -> Line:
         Segment(bar(endpoint.queued / endpoint.backlog, _BAR), style),
         Segment(f" {count(endpoint.queued)}/{count(endpoint.backlog)}{' full' if full else ''}", style),
     ]
-    space = _BAR + 16 - width_of(line)  # so that what follows stays where it is as the queue grows
+    return _fixed(line, accepted)
+
+
+def _fixed(line: Line, accepted: str) -> Line:
+    """What follows a queue stays where it is as the queue grows."""
+    space = _BAR + 16 - width_of(line)
     return [*line, Segment(" " * max(0, space) + accepted)]
 
 

@@ -31,9 +31,6 @@ FOLD = 1_000_000
 WORK = 10_000_000
 """Nanoseconds of work between two rungs that are worth a row."""
 
-IDLE = 100_000_000
-"""Nanoseconds without an event after which the loop is taken to be asleep."""
-
 _ROOMY = 24  # rows, from which every tick has a row
 
 
@@ -82,9 +79,9 @@ class LadderPanel(Panel):
 
     def _asleep(self, rows: _Rows) -> None:
         """The sleep that still goes on: its poll is recorded when it returns."""
-        idle = self.now - self.picture.t
-        if self.picture.end is None and self.picture.events and idle >= IDLE:
-            rows.fold("", idle, "asleep")
+        asleep = self.picture.asleep(self.now)
+        if asleep:
+            rows.fold("", asleep, "asleep")
 
 
 class _Rows:

@@ -65,7 +65,7 @@ class LoopPanel(Panel):
     def _woke(self) -> Line:
         loop = self.picture.loop
         if not loop.polled:
-            return _labelled("woke", "", "not yet")
+            return _labelled("woke", "not yet", "")
         if loop.signal:
             what = f"signal {escape_text(loop.signal)}"
         elif loop.ready:
@@ -80,10 +80,8 @@ class LoopPanel(Panel):
             return _labelled("ended", escape_text(picture.end.reason), "")
         why = escape_text(picture.loop.why)
         until = picture.loop.until
-        if not why:
-            return _labelled("sleeps", "", "")
         if until is None:
-            return _labelled("sleeps", "until something is ready", f": {why}")
+            return _labelled("sleeps", why, "")
         left = until - self.now
         return _labelled("sleeps", f"at most {duration(left)}" if left > 0 else "no longer", f": {why}")
 

@@ -1,0 +1,79 @@
+"""One moment of a log as an SVG file."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.segment import Segment
+
+from evloop.events.reader import Problem
+from evloop_trace.logs import open_logs
+from evloop_trace.model.picture import Picture
+from evloop_trace.views.screen import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import ConsoleOptions, RenderResult
+
+    from evloop_trace.views.cells import Line
+
+__all__ = ["still"]
+
+
+def still(path: str, at: int | None, size: tuple[int, int]) -> str:
+    """The picture at the time `at`, or at the log's end, in `size` columns and lines.
+
+    Raises:
+        LogError: the log cannot be read.
+    """
+    picture = picture_at(path, at)
+    width, height = size
+    now = picture.t if at is None or picture.end else max(at, picture.t)
+    console = Console(
+        file=io.StringIO(), record=True, width=width, height=height, force_terminal=True,
+        color_system="truecolor", legacy_windows=False, _environ={},
+    )  # fmt: skip
+    console.print(_Still(Screen(picture, now).lines(width, height)), end="")
+    return console.export_svg(title="evloop")
+
+
+def picture_at(path: str, at: int | None) -> Picture:
+    """The fold of a log's events up to a time."""
+    picture = Picture()
+    with open_logs([path]) as logs:
+        for _, block in logs.runs():
+            for item in block.items:
+                if isinstance(item, Problem):
+                    continue
+                if at is not None and item.t > at:
+                    return picture
+                picture.apply(item)
+    return picture
+
+
+class _Still:
+    """Lines whose spaces at the ends of segments stand alone: some SVG readers strip them."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self._lines:
+            for segment in line:
+                yield from _apart(segment)
+            yield Segment.line()
+
+
+def _apart(segment: Segment) -> Iterator[Segment]:
+    text, style, _ = segment
+    bare = text.strip(" ")
+    if not bare or bare == text or (style and style.reverse):
+        yield segment
+        return
+    start = text.index(bare)
+    for part in (text[:start], bare, text[start + len(bare) :]):
+        if part:
+            yield Segment(part, style)

@@ -138,6 +138,7 @@ class Statistics:
     def __init__(self) -> None:
         self._types: dict[type, int] = {}
         self._last_seq = -1
+        self._next_line = 1
         self._now = 0  # the end of the last event
         self._calls: dict[str, _Calls] = {"poll": _Calls(), "recv": _Calls(), "send": _Calls()}
         self._open: dict[str, _Connection] = {}
@@ -205,6 +206,7 @@ class Statistics:
                     turn, first, start = other, at, end
                 end = self._other(item)
         self._turn = (turn, first, start, end)
+        self._next_line = line + len(items)
         self._now = max(self._now, end)
 
     def _count(self, items: list[Item]) -> None:
@@ -284,7 +286,7 @@ class Statistics:
         """What the log came to; the fold is over."""
         turn, first, start, end = self._turn
         if turn is not None:
-            self._slow(turn, first, start, end, first + 1)
+            self._slow(turn, first, start, end, self._next_line)
         still_open = list(self._open.values())
         for connection in still_open:
             self._rank(connection.report(self._now, None))

@@ -1,0 +1,64 @@
+"""Filters keep what they name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from evloop_trace.model.filters import Filter, kind_of, parse_time
+
+from evloop.events.schema import Unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [("0", 0), ("1.5", 1_500_000_000), ("250ms", 250_000_000), ("2 s", 2 * 10**9), ("80us", 80_000),
+     ("3µs", 3000), ("7ns", 7), ("1min", 60 * 10**9), ("0.000000001", 1), ("1.25ms", 1_250_000)],
+)  # fmt: skip
+def test_times(text: str, ns: int) -> None:
+    """Times are exact, in all units."""
+    assert parse_time(text) == ns
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "1h", "1e3", "nan", "9" * 20, "1.0000000001"])
+def test_what_is_no_time(text: str) -> None:
+    """The message shows how a time is written."""
+    with pytest.raises(ValueError, match="is not a time: write seconds"):
+        parse_time(text)
+
+
+def test_an_empty_filter_keeps_everything(book: Any) -> None:
+    """Without a wish nothing is left out."""
+    keep = Filter()
+    assert keep.everything
+    assert all(keep.keep(event) and keep.within(event) for event in book.conversation().events)
+
+
+def test_names_are_connections_and_sockets(book: Any) -> None:
+    """A name keeps the events that are about it."""
+    book.conversation()
+    kept = [kind_of(event) for event in book.events if Filter(frozenset({"tcp-1"})).keep(event)]
+    assert kept == ["accept", "recv", "send", "recv", "close"]
+    kept = [kind_of(event) for event in book.events if Filter(frozenset({"listen-1"})).keep(event)]
+    assert kept == ["listen", "accept", "close"]
+
+
+def test_kinds_and_names_both_count(book: Any) -> None:
+    """An event must be of the kind and about the name."""
+    keep = Filter(frozenset({"tcp-1"}), frozenset({"recv", "poll"}))
+    assert [kind_of(event) for event in book.conversation().events if keep.keep(event)] == ["recv", "recv"]
+
+
+def test_both_ends_of_the_time_count(book: Any) -> None:
+    """Events at the beginning and the end of the span are kept."""
+    keep = Filter(start=2000, end=4000)
+    assert not keep.everything
+    assert [event.t for event in book.conversation().events if keep.within(event)] == [2000, 3000, 4000]
+
+
+def test_unknown_events_are_found_by_their_fields() -> None:
+    """An unknown event is about whatever its fields name."""
+    event = Unknown(1, 2, 3, "new", {"conn": "tcp-1", "n": 5})
+    assert kind_of(event) == "new"
+    assert Filter(frozenset({"tcp-1"})).keep(event)
+    assert not Filter(frozenset({"tcp-2"})).keep(event)

@@ -1,0 +1,42 @@
+"""Names are new once."""
+
+from __future__ import annotations
+
+from evloop_trace.model import names as module
+from evloop_trace.model.names import Names
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+@given(st.lists(st.integers(1, 50), unique=True))
+def test_rising_numbers_are_new_and_others_are_not(numbers: list[int]) -> None:
+    """A number is new if it is the highest of its kind."""
+    names = Names()
+    highest = 0
+    for number in numbers:
+        assert names.add(f"tcp-{number}") == (number > highest)
+        highest = max(highest, number)
+        assert not names.add(f"tcp-{number}")
+
+
+def test_kinds_do_not_disturb_each_other() -> None:
+    """Each kind counts for itself, and names of another form are remembered as they are."""
+    names = Names()
+    assert names.add("tcp-7")
+    assert names.add("unix-3")
+    assert names.add("odd")
+    assert not names.add("odd")
+    assert names.add("tcp-0")
+    assert names.add("tcp-²")
+    assert names.add("tcp-" + "9" * 30)
+
+
+def test_memory_is_bounded() -> None:
+    """Of closed names the latest are remembered, and of odd ones the first."""
+    names = Names()
+    for number in range(module._CLOSED + 10):
+        names.close(f"tcp-{number}", number + 1)
+        names.add(f"odd{number}")
+    assert names.closed("tcp-0") == 0
+    assert names.closed(f"tcp-{module._CLOSED + 9}") == module._CLOSED + 10
+    assert names.add(f"odd{module._CLOSED + 5}")

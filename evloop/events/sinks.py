@@ -89,7 +89,7 @@ class FileSink:
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
         """Write lines; those that cannot be written are counted."""
-        written = self._catch_up(events[0]) and self._lines(block)
+        written = self._catch_up(events[0]) and self._lines(block, len(events))
         if written < len(events):
             self.lost += len(events) - written
             self._missing += len(events) - written
@@ -101,15 +101,16 @@ class FileSink:
         """Finish the line that was begun, and tell of the events that are missing before `event`."""
         if self._rest:
             self._rest = self._rest[self._write(self._rest) :]
-        if self._missing and not self._rest and self._lines(encode_gap(event, self._missing, self._reason)):
+        if self._missing and not self._rest and self._lines(encode_gap(event, self._missing, self._reason), 1):
             self._missing = 0
         return not (self._rest or self._missing)
 
-    def _lines(self, block: bytes) -> int:
-        """Write whole lines: how many are in the file, one that was only begun among them."""
+    def _lines(self, block: bytes, count: int) -> int:
+        """Write `count` lines: how many are in the file, one that was only begun among them."""
         written = self._write(block)
-        if written < len(block):
-            self._rest = _rest_of_line(block, written)
+        if written == len(block):
+            return count
+        self._rest = _rest_of_line(block, written)
         return block.count(b"\n", 0, written) + bool(self._rest)
 
     def _write(self, data: bytes) -> int:

@@ -6,6 +6,7 @@ and then their names carry a label, since every server has a `tcp-1`.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import stat
@@ -147,16 +148,12 @@ def _open_file(path: str) -> IO[bytes]:
         raise LogError(f"{path} is a directory: name the log in it") from None
     except PermissionError:
         raise LogError(f"{path} may not be read: ask its owner, or check its mode with ls -l") from None
-    except (OSError, ValueError) as error:
-        raise LogError(f"{path} cannot be opened: {_reason(path, error)}") from None
-
-
-def _reason(path: str, error: OSError | ValueError) -> str:
-    if isinstance(error, ValueError):  # a null character in the name
-        return str(error)
-    if stat.S_ISSOCK(Path(path).stat().st_mode):
-        return "it is a socket; look at it with evloop-trace watch"
-    return error.strerror or str(error)
+    except ValueError as error:  # a null character in the name
+        raise LogError(f"{path} cannot be opened: {error}") from None
+    except OSError as error:
+        if error.errno == errno.ENXIO:  # see open(2)
+            raise LogError(f"{path} is a socket: look at it with evloop-trace watch") from None
+        raise LogError(f"{path} cannot be opened: {error.strerror or error}") from None
 
 
 def _size(file: IO[bytes]) -> int:

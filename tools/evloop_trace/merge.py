@@ -104,7 +104,7 @@ class _Cursor:
 
     def _fill(self) -> None:
         """The next block that has lines, or no items at the end."""
-        block = next(self._blocks, Block(0, []))
+        block = next((block for block in self._blocks if block.items), Block(0, []))
         for item in block.items:
             if not isinstance(item, Problem):
                 _move(item, self._start)

@@ -1,0 +1,274 @@
+"""The command: what it prints, its exit codes, and that nothing ends in a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from evloop_trace import cli
+from evloop_trace.checking import check_log
+
+from evloop.events.schema import SCHEMA
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Save = Callable[[str, bytes], str]
+
+
+def run(*arguments: str) -> int:
+    """The exit code of `evloop-trace` with these arguments."""
+    return cli.run(lambda: cli.cli.main(list(arguments), "evloop-trace", standalone_mode=False))
+
+
+@pytest.fixture
+def log(book: Any, save: Save) -> str:
+    """The path of a whole log."""
+    return save("a.jsonl", book.conversation().encode())
+
+
+def test_replay_writes_lines(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the output is no terminal there is a line for each event."""
+    assert run("replay", log) == 0
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) == 12
+    assert '"hello 哈"' in out
+
+
+def test_replay_filters(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Options choose the events; a speed paces them."""
+    options = (
+        "--conn",
+        "tcp-1",
+        "--ev",
+        "recv",
+        "--ev",
+        "send",
+        "--from",
+        "5us",
+        "--to",
+        "6us",
+        "--speed",
+        "10",
+    )
+    assert run("replay", log, *options) == 0
+    assert [line.split()[4][:5] for line in capsys.readouterr().out.splitlines()] == ["recv(", "send("]
+    assert run("replay", log, "--speed", "max") == 0
+
+
+def test_replay_merges(log: str, save: Save, book: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Several logs become one, with labels."""
+    assert run("replay", log, save("b.jsonl", book.encode())) == 0
+    assert {"a:tcp-1", "b:tcp-1"} <= set(capsys.readouterr().out.split())
+
+
+def test_replay_goes_on_after_a_broken_line(log: str, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """Broken lines are told on standard error, and the exit code says so."""
+    with open(log, "rb") as file:
+        lines = file.read().split(b"\n")
+    lines[3] = b"\x00\xff"
+    assert run("replay", save("broken.jsonl", b"\n".join(lines))) == 1
+    captured = capsys.readouterr()
+    assert len(captured.out.splitlines()) == 11
+    assert "broken.jsonl: line 4 is not an event" in captured.err
+
+
+def test_a_torn_log(log: str, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """A torn end is told by replay and by check."""
+    with open(log, "rb") as file:
+        path = save("torn.jsonl", file.read()[:-9])
+    assert run("replay", path) == 1
+    assert "line 12 is torn" in capsys.readouterr().err
+    assert run("check", path) == 1
+    assert "torn-end" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["replay", "check", "stats"])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"\x7fELF\x00\xff\n" * 50, "is not an event log"),
+        (b'{"ev":"header","schema":"evloop/7"}\n', "schema version 7"),
+        (b"x" * 1_000_000, "is not an event log"),
+    ],
+)
+def test_what_is_no_log(
+    command: str, data: bytes, message: str, save: Save, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is no log gives one sentence and exit code 2."""
+    assert run(command, save("x.jsonl", data)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("replay",), "Missing argument"),
+        (("replay", "/nonexistent\x1b"), "nonexistent\\x1b does not exist: check the name"),
+        (("replay", "/"), "is a directory"),
+        (("replay", "x", "--ev", "foo"), "'foo' is no event; there are header, clock, poll"),
+        (("replay", "x", "--from", "soon"), "'soon' is not a time: write seconds"),
+        (("replay", "x", "--from", "2", "--to", "1"), "--to is before --from"),
+        (("replay", "x", "--speed", "0"), "'0' is not a speed"),
+        (("replay", "x", "--speed", "fast"), "'fast' is not a speed"),
+        (("replay", "x", "--step"), "--step needs a terminal"),
+        (("nonsense",), "No such command"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong usage is exit code 2 and a sentence that says what is right."""
+    assert run(*arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_hostile_payload(book: Any, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing that a peer sent reaches the terminal as it was."""
+    hostile = "\x1b]0;x\x07\r\n\u202e[bold red]\u009b2J".encode() + b"\xff\xfe"
+    book.add(type(book.recv("tcp-1", hostile)), 1, "\x1b[2Jtcp-9", 7, 9, 9, (0, 9), hostile)
+    path = save("h.jsonl", book.encode())
+    assert [run(command, path) for command in ("replay", "check", "stats")] == [0, 1, 0]
+    out = capsys.readouterr().out
+    assert all(char.isprintable() or char == "\n" for char in out)
+    assert '\\x1b]0;x\\x07\\r\\n\\u202e[bold red]\\u009b2J\\xff\\xfe"' in out
+
+
+def test_check(log: str, book: Any, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """A whole log passes, a wrong one does not, and each is told by its name."""
+    assert run("check", log) == 0
+    assert "a.jsonl: 12 events: nothing is wrong with it" in capsys.readouterr().out
+    del book.events[6]
+    wrong = save("b.jsonl", book.encode())
+    assert run("check", log, wrong) == 1
+    out = capsys.readouterr().out
+    assert "b.jsonl:7: lost: event 6 is missing before this line: 1 lost" in out
+    assert "b.jsonl: 11 events, 1 more are missing: 1 finding (1 lost)" in out
+
+
+def test_check_as_json(book: Any, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a log, with the findings as objects."""
+    path = save("a.jsonl", book.encode())
+    assert run("check", path, "--json") == 1
+    assert json.loads(capsys.readouterr().out) == {
+        "log": path, "ok": False, "lines": 1, "events": 1, "missing": 0, "counts": {"no-end": 1},
+        "findings": [{"line": 1, "kind": "no-end", "note": False, "text": (
+            "the log has no end: the server crashed, was killed, or is still running; "
+            "it leaves 0 open connections and 0 other open sockets"
+        )}],
+    }  # fmt: skip
+
+
+def test_findings_are_bounded(book: Any, save: Save) -> None:
+    """Fifty findings are shown and all are counted; `--all` shows the rest."""
+    for _ in range(80):
+        book.recv("tcp-1", b"x")
+    path = save("a.jsonl", book.encode())
+    written: list[str] = []
+    assert check_log(path, written.append, everything=False, as_json=False) == 81
+    assert len(written) == 51
+    assert "… and 31 more: --all shows them" in written[-1]
+    written.clear()
+    assert check_log(path, written.append, everything=True, as_json=False) == 81
+    assert len(written) == 82
+
+
+def test_notes_do_no_harm(book: Any, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown kind of event is told and the log is fine."""
+    book.end()
+    book.events[-1].seq, book.events[-1].events, book.events[-1].t = 2, 3, 9000
+    lines = book.encode().split(b"\n")
+    path = save("a.jsonl", b"\n".join([lines[0], b'{"ev":"new","seq":1,"t":5}', *lines[1:]]))
+    assert run("check", path) == 0
+    assert "a.jsonl:2: note: unknown-kind: 'new' is an event that" in capsys.readouterr().out
+
+
+def test_stats(log: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A page of plain text."""
+    assert run("stats", log) == 0
+    out = capsys.readouterr().out
+    assert "Busiest connections" in out
+    assert "\x1b" not in out
+    assert run("stats", "--json", log) == 0
+    assert json.loads(capsys.readouterr().out)["received"] == 9
+
+
+def test_stats_of_a_damaged_log(log: str, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """What could be read is put in numbers, and the exit code says that it was not all."""
+    with open(log, "rb") as file:
+        path = save("b.jsonl", file.read()[:-9])
+    assert run("stats", path) == 1
+    captured = capsys.readouterr()
+    assert "the log has no end" in captured.out
+    assert "1 lines are no events: evloop-trace check says which." in captured.err
+
+
+def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    """The JSON Schema is JSON."""
+    assert run("schema") == 0
+    assert "anyOf" in json.loads(capsys.readouterr().out)
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both are exit code 0."""
+    assert [run("--version"), run("--help"), run("replay", "-h")] == [0, 0, 0]
+    assert SCHEMA.startswith("evloop/")
+    assert "evloop-trace 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(KeyboardInterrupt(), 130), (BrokenPipeError(), 0), (OSError(28, "No space left on device"), 2)],
+)
+def test_how_a_command_may_end(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C, a closed pipe and a full disk are no tracebacks."""
+
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "stdout", io.StringIO())  # it has no descriptor that could be redirected
+    assert cli.run(fail) == code
+
+
+def test_output_in_another_encoding(log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an encoding cannot say is escaped."""
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, "ascii"))
+    assert run("replay", log) == 0
+    assert b"hello \\u54c8" in out.getvalue()
+
+
+def test_a_reader_that_has_seen_enough(log: str, save: Save) -> None:
+    """`evloop-trace replay | head -1` is quiet, and so is Python when it ends."""
+    with open(log, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    path = save("long.jsonl", lines[0] + lines[5] * 20_000)
+    command = [sys.executable, "-m", "evloop_trace", "replay", path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+def test_ctrl_c(book: Any) -> None:
+    """An interrupted replay ends with 130 and says nothing."""
+    command = [sys.executable, "-m", "evloop_trace", "replay", "-"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:  # type: ignore[call-overload]
+        process.stdin.write(book.conversation().encode())
+        process.stdin.flush()
+        assert process.stdout.readline()  # it reads on, and waits for more
+        os.kill(process.pid, signal.SIGINT)
+        assert process.wait() == 130
+        assert process.stderr.read().strip() == b""

@@ -1,0 +1,152 @@
+"""Logs are opened by name, wherever they are, and every failure is one sentence."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import socket
+import sys
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from evloop_trace.logs import open_logs
+
+from evloop.errors import LogError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def events_of(*paths: str) -> list[Any]:
+    """All events of logs."""
+    with open_logs(paths) as logs:
+        return [item for _, block in logs.runs() for item in block.items]
+
+
+def test_a_log_and_its_size(book: Any, save: Callable[[str, bytes], str]) -> None:
+    """A plain file is read to its end, and how far the reading is can be asked."""
+    data = book.conversation().encode()
+    with open_logs([save("a.jsonl", data)]) as logs:
+        assert logs.size == len(data)
+        assert [item for _, block in logs.runs() for item in block.items] == book.events
+        assert logs.done == len(data)
+
+
+def test_gzip_is_recognised_by_its_content(book: Any, save: Callable[[str, bytes], str]) -> None:
+    """A compressed log is read whatever its name is."""
+    path = save("a.log", gzip.compress(book.conversation().encode()))
+    assert events_of(path) == book.events
+
+
+def test_standard_input(book: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-` is standard input; its size is not known, and it is not closed."""
+    read, write = os.pipe()
+    os.write(write, book.conversation().encode())
+    os.close(write)
+    with os.fdopen(read, "rb") as file:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=file))
+        with open_logs(["-"]) as logs:
+            assert (logs.size, logs.done) == (0, 0)
+            assert [log.name for log in logs.logs] == ["standard input"]
+            assert sum(len(block.items) for _, block in logs.runs()) == 12
+        assert not file.closed
+
+
+def test_standard_input_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without standard input there is nothing to read."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(LogError, match="standard input is closed"):
+        open_logs(["-"])
+
+
+def test_labels_differ(book: Any, save: Callable[[str, bytes], str], tmp_path: Path) -> None:
+    """A label is the beginning of the file's name, with a number where two are the same."""
+    data = book.conversation().encode()
+    (tmp_path / "b").mkdir()
+    paths = [save("server.jsonl", data), save("b/server.jsonl.gz", data), save(".hidden", data)]
+    with open_logs(paths) as logs:
+        assert [log.label for log in logs.logs] == ["server", "server-2", ".hidden"]
+        assert sum(len(block.items) for _, block in logs.runs()) == 36
+
+
+def test_what_cannot_be_opened(tmp_path: Path, save: Callable[[str, bytes], str]) -> None:
+    """Each failure says what is wrong with which file."""
+    with pytest.raises(LogError, match="nope does not exist: check the name"):
+        open_logs([str(tmp_path / "nope")])
+    with pytest.raises(LogError, match="is a directory: name the log in it"):
+        open_logs([str(tmp_path)])
+    with pytest.raises(LogError, match="cannot be opened: Not a directory"):
+        open_logs([save("a", b"x") + "/b"])
+    with pytest.raises(LogError, match="cannot be opened: embedded null"):
+        open_logs(["a\0b"])
+    with pytest.raises(LogError, match="is empty"):
+        open_logs([save("empty", b"")])
+
+
+def test_a_file_that_may_not_be_read(
+    save: Callable[[str, bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The superuser may read everything, so the refusal is played."""
+    path = save("a", b"x")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(LogError, match="may not be read"):
+        open_logs([path])
+
+
+def test_a_socket_is_for_watching(tmp_path: Path) -> None:
+    """Who names the server's watch socket is told which command looks at it."""
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        with pytest.raises(LogError, match="is a socket: look at it with evloop-trace watch"):
+            open_logs([path])
+
+
+def test_a_damaged_archive(book: Any, save: Callable[[str, bytes], str]) -> None:
+    """Compressed data that is cut off or broken is a sentence, not a traceback."""
+    book.conversation()
+    for at in range(3000):
+        book.recv("tcp-1", os.urandom(20) + at.to_bytes(2))
+    data = gzip.compress(book.encode())
+    with pytest.raises(LogError, match="is cut off: its compressed data ends too early"):
+        events_of(save("cut", data[:-20]))
+    with pytest.raises(LogError, match=r"is not readable as gzip|not an event log"):
+        events_of(save("bad", data[:100] + b"\0" * 100 + data[200:]))
+    with pytest.raises(LogError, match="is not readable as gzip"):
+        events_of(save("none", b"\x1f\x8b\xff" + b"x" * 50))
+
+
+class _Failing(io.RawIOBase):
+    """A disk that fails after `good` bytes."""
+
+    def __init__(self, good: bytes) -> None:
+        self._good = io.BytesIO(good)
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return 0
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._good.read(len(buffer))
+        if not data:
+            raise OSError(5, "Input/output error")
+        buffer[: len(data)] = data
+        return len(data)
+
+
+@pytest.mark.parametrize("prefix", [b"", b"{", gzip.compress(b"x" * 100)[:15]])
+def test_a_disk_that_fails(prefix: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing read is a sentence too, at the first byte and later, compressed or not."""
+    file = io.BufferedReader(_Failing(prefix))
+    monkeypatch.setattr("pathlib.Path.open", lambda *_, **__: file)
+    with pytest.raises(LogError, match="cannot be read: Input/output error"):
+        open_logs(["a"])

@@ -1,0 +1,91 @@
+"""Several logs become one, in the order of their times."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+from evloop_trace.merge import merge, origins
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evloop.events.reader import Block, Problem
+from evloop.events.schema import SCHEMA, Header, Prepare, Signal, Unknown
+
+
+class FakeLog(NamedTuple):
+    """A log that is in memory."""
+
+    label: str
+    header: Header
+    blocks: Any
+
+
+def header(mono_ns: int, wall_ns: int, boot_id: str = "") -> Header:
+    """A header with these clocks."""
+    return Header(
+        0, 0, 0, SCHEMA, mono_ns, wall_ns, 1, 1, [], {}, "epoll", "upper", "none", 0, boot_id=boot_id
+    )
+
+
+def fake(label: str, start: int, times: list[int], size: int = 3) -> FakeLog:
+    """A log whose events have these times, in blocks of `size`."""
+    items: list[Any] = [Signal(at, t, 0, label) for at, t in enumerate(times)]
+    blocks = [Block(at + 1, items[at : at + size]) for at in range(0, len(items), size)]
+    return FakeLog(label, header(start, start, "b"), iter(blocks))
+
+
+@pytest.mark.parametrize(
+    ("boots", "expected"),
+    [(("b", "b"), [0, 50]), (("a", "b"), [7, 0]), (("", ""), [7, 0]), (("b", ""), [7, 0])],
+)
+def test_the_clock_they_share(boots: tuple[str, str], expected: list[int]) -> None:
+    """Logs of one boot share the monotonic clock; others, and those that do not know, the wall's."""
+    headers = [header(100, 1007, boots[0]), header(150, 1000, boots[1])]
+    assert origins(headers) == expected
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.lists(st.integers(0, 100))), min_size=2, max_size=4),
+    st.integers(1, 5),
+)
+def test_every_line_once_and_in_order(logs: list[tuple[int, list[int]]], size: int) -> None:
+    """Each line of each log comes once, numbered as in its log, and the times never go back."""
+    fakes = [fake(str(at), start, sorted(times), size) for at, (start, times) in enumerate(logs)]
+    least = min(start for start, _ in logs)
+    seen: dict[str, list[tuple[int, int]]] = {log.label: [] for log in fakes}
+    last = 0
+    for log, block in merge(fakes):
+        for line, item in enumerate(block.items, block.line):
+            assert not isinstance(item, Problem)
+            assert item.t >= last
+            last = item.t
+            seen[log.label].append((line, item.t))
+    for log, (start, times) in zip(fakes, logs, strict=True):
+        assert seen[log.label] == [(line, t + start - least) for line, t in enumerate(sorted(times), 1)]
+
+
+def test_names_are_labelled(new_book: Any) -> None:
+    """Names get the log's label, in every place where they stand."""
+    events = new_book(boot_id="b").conversation().events
+    events.append(Unknown(12, 12_000, 3, "new", {"conn": "tcp-1", "sock": 5}))
+    events.append(Prepare(13, 13_000, 3, 20_000, "idle"))
+    events.append(Prepare(14, 14_000, 3, None, "nothing"))
+    one = FakeLog("a", header(0, 0, "b"), iter([Block(1, [])]))
+    two = FakeLog("b", header(500, 0, "b"), iter([Block(1, []), Block(1, events)]))
+    items: list[Any] = [item for _, block in merge([one, two]) for item in block.items]
+    assert items[1].sock == "b:listen-1"
+    assert items[2].ready == [("b:listen-1", "IN")]
+    assert (items[3].sock, items[3].conn) == ("b:listen-1", "b:tcp-1")
+    assert (items[9].sock, items[9].conn) == (None, "b:tcp-1")
+    assert items[12].fields == {"conn": "b:tcp-1", "sock": 5}
+    assert (items[13].t, items[13].until, items[14].until) == (13_500, 20_500, None)
+
+
+def test_a_broken_line_stays_behind_the_line_before_it() -> None:
+    """What has no time, or an earlier one, keeps its place in its own log."""
+    items: list[Any] = [Signal(0, 10, 0, "a"), Problem(2, "broken", "x"), Signal(2, 5, 0, "a")]
+    one = FakeLog("a", header(0, 0, "b"), iter([Block(1, items)]))
+    two = fake("b", 0, [11, 12])
+    merged = [(log.label, block.line, len(block.items)) for log, block in merge([one, two])]
+    assert merged == [("a", 1, 3), ("b", 1, 2)]

@@ -1,0 +1,120 @@
+"""Events as lines of text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from evloop_trace.views.lines import format_event, format_events
+
+from evloop.events import schema
+from evloop.events.schema import Accept, Call, Recv, Send, Unknown
+
+HOSTILE = "\x1b]0;x\x07[bold]\n\u202e"
+SHOWN = "\\x1b]0;x\\x07[bold]\\n\\u202e"
+
+EVENTS: list[tuple[Any, str]] = [
+    (
+        Recv(1, 12_034_512_345, 3, 1234, "tcp-1", 7, 65536, 18, (0, 18), "hello la 哈哈哈".encode()),
+        '12.034512  tick 3      tcp-1      recv(65536) = 18            [0,18)            "hello la 哈哈哈"',
+    ),
+    (Recv(1, 0, 3, 1000, "tcp-1", 7, 65536, errno="EAGAIN"), "recv(65536) = -1 EAGAIN       +1.0 µs"),
+    (
+        Recv(1, 0, 3, 1000, "tcp-1", 7, 65536, 0, (5, 5)),
+        "recv(65536) = 0             [5,5)             end of stream  +",
+    ),
+    (Send(1, 0, 3, 2_500_000, "tcp-1", 7, 9, 3, (0, 3)), "send(9) = 3                 [0,3)  +2.5 ms"),
+    (Send(1, 0, 3, 0, "tcp-1", 7, 9, 3, None, b"\xff\x00\x1b"), '"\\xff\\x00\\x1b"'),
+    (Recv(1, 0, 3, 0, HOSTILE, 7, 9), f"{SHOWN} recv(9) = -1 unknown"),
+    (
+        schema.Poll(1, 0, 3, 9_800_000, None, "nothing is due", [("tcp-1", "IN|HUP")]),
+        "poll() = 1                  slept 9.8 ms of ∞ (nothing is due)  tcp-1 IN|HUP",
+    ),
+    (schema.Poll(1, 0, 3, 1000, 5_000_000, "idle", []), "slept 1.0 µs of 5.0 ms (idle)  timeout"),
+    (
+        schema.Poll(1, 0, 3, 1000, 5_000_000, "idle", [(f"tcp-{n}", "IN") for n in range(20)]),
+        "tcp-11 IN and 8 more",
+    ),
+    (
+        schema.Listen(1, 0, 0, 1, "listen-1", 5, "tcp", "127.0.0.1:80", 128),
+        "listen(128) = 0             tcp 127.0.0.1:80  fd 5",
+    ),
+    (
+        schema.Bind(1, 0, 0, 1, "udp-1", 5, "udp", "127.0.0.1:80"),
+        "bind() = 0                  udp 127.0.0.1:80  fd 5",
+    ),
+    (
+        Accept(1, 0, 0, 1, "listen-1", "tcp-1", 7, "p", "l", 2),
+        "accept() = 7                p → l  through listen-1  queue 2",
+    ),
+    (Accept(1, 0, 0, 1, "listen-1", "unix-1", 7, "", None), "an unnamed peer →   through listen-1"),
+    (Accept(1, 0, 0, 1, "listen-1", errno="EMFILE"), "listen-1   accept() = -1 EMFILE"),
+    (
+        schema.Recvfrom(1, 0, 0, 1, "udp-1", 6, 2, "p", truncated=True, data=b"hi"),
+        'from p  "hi" cut off (MSG_TRUNC)',
+    ),
+    (schema.Recvfrom(1, 0, 0, 1, "udp-1", 6, errno="EAGAIN"), "recvfrom() = -1 EAGAIN"),
+    (schema.Sendto(1, 0, 0, 1, "udp-1", 6, HOSTILE, 2), f"sendto() = 2                to {SHOWN}"),
+    (schema.Shutdown(1, 0, 0, 1, "tcp-1", 7, "SHUT_WR", "ENOTCONN"), "shutdown(SHUT_WR) = -1 ENOTCONN"),
+    (schema.Shutdown(1, 0, 0, 1, "tcp-1", 7, "SHUT_WR"), "shutdown(SHUT_WR) = 0"),
+    (
+        schema.Close(1, 0, 0, 1, 7, "error", "tcp-1", None, 3, 0, 4, 10, 20, "EPIPE"),
+        "error  EPIPE  received 10 B, sent 20 B  unread 3 B  buffered 4 B",
+    ),
+    (schema.Close(1, 0, 0, 1, 7, "stop", None, "listen-1"), "listen-1   close() = 0                 stop  +"),
+    (schema.Clock(1, 0, 0, 5, 6, 7), "mono 5 ns  wall 6 ns  within 7 ns"),
+    (schema.Prepare(1, 0, 0, None, "nothing"), "sleeps for ever: nothing"),
+    (schema.Prepare(1, 0, 0, 10**9, "idle"), "sleeps until 1.0 s: idle"),
+    (schema.Interest(1, 0, 0, "tcp-1", None, "", "READ", "accepted"), "nothing → READ  (accepted)"),
+    (
+        schema.Interest(1, 0, 0, None, "listen-1", "READ", "", "full"),
+        "listen-1   interest                    READ → nothing",
+    ),
+    (schema.Timer(1, 0, 0, "idle tcp-1", 2000), "timer                       idle tcp-1  2.0 µs late"),
+    (schema.Timer(1, 0, 0, "idle", 10**4000), "late"),
+    (schema.Signal(1, 0, 0, "SIGINT"), "signal                      SIGINT"),
+    (schema.Limit(1, 0, 0, "connections", active=True), "connections: reached"),
+    (schema.Limit(1, 0, 0, "connections", active=False), "connections: left again"),
+    (schema.Refuse(1, 0, 0, "udp-1", "p:7", "echo"), "no answer to p:7: echo"),
+    (schema.Error(1, 0, 0, "upper", HOSTILE), f"in upper: {SHOWN}"),
+    (schema.Slow(1, 0, 0, 200_000_000), "the loop worked for 200 ms without asking"),
+    (schema.Queue(1, 0, 0, "listen-1", 2, 5), "2/5 wait to be accepted"),
+    (schema.Gap(1, 0, 0, 3, "disk full"), "3 events are missing: disk full"),
+    (schema.Snapshot(1, 0, 0, [], [], 2, 0, 0, 5, 6), "2 open, 5 B received, 6 B sent"),
+    (schema.End(1, 0, 0, "SIGTERM", 5), "SIGTERM  5 events"),
+    (schema.End(1, 0, 0, "SIGTERM", 5, 2), "5 events, 2 lost"),
+    (Unknown(1, 0, 0, HOSTILE, {HOSTILE: HOSTILE}), "(unknown here)"),
+]
+
+
+@pytest.mark.parametrize(("event", "part"), EVENTS)
+def test_each_kind(event: Any, part: str) -> None:
+    """The line says what happened, and is one printable line whatever the log says."""
+    line = format_event(event)
+    assert part in line
+    assert line.isprintable()
+
+
+def test_the_header(book: Any) -> None:
+    """The first line says what ran."""
+    assert "evloop  pid 1  evloop 0  epoll  mode upper  payload prefix(64)" in format_event(book.events[0])
+
+
+def test_every_type_has_a_line() -> None:
+    """No event of the schema is forgotten."""
+    assert {type(event) for event, _ in EVENTS} | {schema.Header} >= set(schema.EVENT_TYPES.values())
+
+
+def test_lines_do_not_depend_on_their_neighbours(book: Any) -> None:
+    """What lines share is formatted once, and comes out the same."""
+    events = book.conversation().events
+    for event, t in zip(events, (0, 1, 999_999, 1_000_000, 999, 10**9, 10**9 + 1, 5 * 10**12), strict=False):
+        event.t = t
+    assert format_events(events) == [format_event(event) for event in events]
+
+
+def test_columns_stand_under_each_other(book: Any) -> None:
+    """The call begins in the same column in every line."""
+    lines = format_events([event for event in book.conversation().events if isinstance(event, Call)])
+    words = ("listen(", "poll(", "accept(", "recv(", "send(", "close(")
+    assert {line.find(word) for line in lines for word in words if word in line} == {39}

@@ -1,0 +1,71 @@
+"""The report as a page."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from evloop_trace.model.statistics import Statistics
+from evloop_trace.views.statistics import render
+
+from evloop.events.reader import Problem
+from evloop.events.schema import Recvfrom, Refuse, Unknown
+
+
+def page(items: list[Any], name: str = "a.jsonl") -> str:
+    """The page for these items."""
+    statistics = Statistics()
+    statistics.feed(1, items)
+    return render(statistics.report(), name)
+
+
+def test_the_whole_page(book: Any) -> None:
+    """Each part has its heading, and lines end without blanks."""
+    text = page(book.conversation().events)
+    for heading in (
+        "Calls",
+        "Busiest connections",
+        "Slowest handlers",
+        "Sockets ready in a tick",
+        "Bytes in a recv",
+    ):
+        assert heading in text.splitlines()
+    assert not any(line.endswith(" ") for line in text.splitlines())
+    assert "\x1b" not in text
+
+
+def test_trouble_is_told_at_the_top(book: Any) -> None:
+    """Lost, broken and unknown lines and a missing end stand in the first line."""
+    book.add(Recvfrom, 1, "udp-1", 6, 5, "p", truncated=True)
+    book.add(Refuse, "udp-1", "p", "port 7")
+    text = page([*book.events, Unknown(5, 1, 0, "new", {}), Problem(5, "broken", "is")])
+    assert "2 lost; 1 broken lines; 1 unknown; the log has no end" in text
+    assert "1 received (5 B), 1 of them cut off, 0 sent (0 B), 1 not answered" in text
+
+
+def test_an_open_connection(book: Any) -> None:
+    """A connection that is open at the end says so."""
+    book.accept("tcp-1")
+    text = page(book.events)
+    assert "1 open at the end" in text
+    assert "Slowest" in text
+
+
+def test_nothing_at_all() -> None:
+    """An empty report is a short page."""
+    assert "Busiest" not in page([])
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colour_on_a_terminal(
+    book: Any, monkeypatch: pytest.MonkeyPatch, no_color: str, coloured: bool
+) -> None:
+    """A terminal gets colour unless NO_COLOR is set; markup and sequences in names are text."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    text = page(book.conversation().events, "[red]\x1b[2J")
+    assert "[red]\\x1b[2J" in text
+    assert ("\x1b[36m" in text) == coloured

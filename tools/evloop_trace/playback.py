@@ -1,0 +1,167 @@
+"""Going to and fro in a log: the picture after any number of its events.
+
+Going back is going forward from a checkpoint. There are never many of those: when there are, every
+other one is dropped, and from then on they are taken half as often.
+"""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from evloop.events.reader import Problem
+from evloop.events.schema import Call, Poll
+from evloop_trace.model.picture import Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from evloop.events.reader import Item
+    from evloop.events.schema import AnyEvent, Unknown
+    from evloop_trace.tape import Tape
+
+    Keep: TypeAlias = Callable[[AnyEvent | Unknown], bool]
+
+__all__ = ["Checkpoint", "Playback"]
+
+EVERY = 4096  # events from one checkpoint to the next, to begin with
+MOST = 128  # checkpoints
+SLICE = 256  # events after which a long way is interrupted to look at the clock
+
+
+class Checkpoint(NamedTuple):
+    """A place to begin from."""
+
+    number: int
+    t: int
+    frozen: bytes
+
+
+def due(item: Item) -> int:
+    """When an event can be shown: when its call has returned."""
+    if isinstance(item, Problem):
+        return 0
+    return item.t + item.dur if isinstance(item, Call) else item.t
+
+
+class Playback:
+    """A place in a log, and the picture there."""
+
+    def __init__(self, tape: Tape, keep: Keep | None = None, end: int | None = None) -> None:
+        self.tape = tape
+        self.picture = Picture()
+        self.number = 0  # items applied
+        self.problems = 0  # of them, lines that were no events
+        self._keep = keep
+        self._end = end
+        self._every = EVERY
+        self._checkpoints = [Checkpoint(0, 0, self.picture.freeze())]
+
+    def next(self) -> Item | None:
+        """What comes next, or None at the end."""
+        items = self.tape.after(self.number)
+        if not items or (self._end is not None and due(items[0]) > self._end):
+            return None
+        return items[0]
+
+    def run_to(self, t: int, interrupted: Callable[[], bool] = lambda: False) -> bool:
+        """Apply what is due at the time `t`; whether it got there, or to the end.
+
+        Args:
+            t: The time.
+            interrupted: Asked now and then whether to stop for the time being.
+        """
+        t = t if self._end is None else min(t, self._end)
+        while items := self.tape.after(self.number)[:SLICE]:
+            if due(items[-1]) > t:
+                self._apply(list(takewhile(lambda item: due(item) <= t, items)))
+                return True
+            self._apply(items)
+            if interrupted():
+                return False
+        return True
+
+    def run_tick(self) -> None:
+        """Apply the rest of a tick: up to the next poll, but at least one event."""
+        while self.step() and not isinstance(self.next(), Poll):
+            pass
+
+    def step(self) -> bool:
+        """Apply one event, and those before it that are not kept; whether there was one."""
+        while (item := self.next()) is not None:
+            self._apply((item,))
+            if self._is_kept(item):
+                return True
+        return False
+
+    def previous(self) -> int:
+        """The number of the last kept event."""
+        return self._last(self._is_kept)
+
+    def tick_before(self) -> int:
+        """The number of the poll that began the tick before what is shown."""
+        return self._last(lambda item: isinstance(item, Poll))
+
+    def rewind(self, number: int) -> None:
+        """Go back to a checkpoint before `number`, if that lies behind: from there it is run to."""
+        if number < self.number:
+            self._restore([it for it in self._checkpoints if it.number <= number][-1])
+
+    def rewind_to(self, t: int) -> None:
+        """Go back to a checkpoint before the time `t`, if that lies behind."""
+        if t < self.picture.t:
+            self._restore(
+                [it for it in self._checkpoints if it.t <= t][-1] if t >= 0 else self._checkpoints[0]
+            )
+
+    def go(self, number: int) -> None:
+        """Be where `number` items are applied."""
+        self.rewind(number)
+        while items := self.tape.after(self.number)[: max(0, min(SLICE, number - self.number))]:
+            self._apply(items)
+
+    def only(self, keep: Keep | None) -> None:
+        """Keep other events on the ladder from now on; all begins anew."""
+        self._keep = keep
+        del self._checkpoints[1:]
+        self._every = EVERY
+        self._restore(self._checkpoints[0])
+
+    def _last(self, wanted: Callable[[Item], bool]) -> int:
+        """The number of the last applied item that is `wanted`, or 0."""
+        for number in range(self.number - 1, 0, -1):
+            if wanted(self.tape.item(number)):
+                return number
+        return 0
+
+    def _is_kept(self, item: Item) -> bool:
+        return not isinstance(item, Problem) and (self._keep is None or self._keep(item))
+
+    def _apply(self, items: Sequence[Item]) -> None:
+        apply, keep = self.picture.apply, self._keep
+        for item in items:
+            if isinstance(item, Problem):
+                self.problems += 1
+                continue
+            apply(item)
+            if keep is not None and not keep(item):
+                self._hide(item)
+        self.number += len(items)
+        if self.number - self._checkpoints[-1].number >= self._every:
+            self._checkpoint()
+
+    def _hide(self, event: AnyEvent | Unknown) -> None:
+        """Take an event off the ladder, if it came to stand there."""
+        ladder = self.picture.ladder
+        if ladder and ladder[-1].seq == event.seq and ladder[-1].t == event.t:
+            del ladder[-1]
+
+    def _checkpoint(self) -> None:
+        self._checkpoints.append(Checkpoint(self.number, self.picture.t, self.picture.freeze()))
+        if len(self._checkpoints) > MOST:
+            del self._checkpoints[1::2]
+            self._every *= 2
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.number = checkpoint.number
+        self.picture = Picture.thaw(checkpoint.frozen)

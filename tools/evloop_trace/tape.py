@@ -1,0 +1,122 @@
+"""A log that can be wound: its lines by number, read from a file in blocks.
+
+Only where the blocks begin is remembered, so a long log costs little memory. What cannot be wound (a
+pipe, a compressed log, several logs as one) is copied to a temporary file without a name first.
+"""
+
+from __future__ import annotations
+
+import stat
+import tempfile
+from bisect import bisect_right
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import msgspec
+
+from evloop.events.reader import MAX_LINE, Item, LineReader, Problem
+from evloop.events.schema import Unknown
+from evloop_trace.logs import open_logs
+from evloop_trace.progress import track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from evloop_trace.logs import Logs
+
+__all__ = ["Tape", "open_tape"]
+
+BLOCK = 128 * 1024  # bytes
+
+
+class Tape:
+    """Items by number, from 0. Blocks are found by going forward, and then known."""
+
+    def __init__(self, file: IO[bytes], block: int = BLOCK) -> None:
+        self._file = file
+        self._size = file.seek(0, 2)
+        self._block = block
+        self._starts = [0]  # of blocks: the number of its first item
+        self._offsets = [0]  # and of its first byte
+        # The two neighbours of a place are read by turns when a reader steps to and fro.
+        self._load = lru_cache(maxsize=2)(self._decode)
+
+    def close(self) -> None:
+        """Let the file go."""
+        self._file.close()
+
+    def after(self, number: int) -> Sequence[Item]:
+        """The items from `number` to the end of its block; empty at the end of the log.
+
+        Only a number up to the first one that was never returned is known.
+        """
+        index = bisect_right(self._starts, number) - 1
+        items = self._load(index)
+        return items[number - self._starts[index] :]
+
+    def item(self, number: int) -> Item:
+        """One item, which was returned before."""
+        return self.after(number)[0]
+
+    def last_t(self) -> int:
+        """The time of the last event, as far as the end of the file tells."""
+        self._file.seek(max(0, self._size - self._block))
+        block = LineReader().feed(self._file.read(self._block))
+        times = [item.t for item in block.items if not isinstance(item, Problem)] if block else []
+        return max(times, default=0)
+
+    def _decode(self, index: int) -> list[Item]:
+        reader = LineReader()
+        items: list[Item] = []
+        offset = self._offsets[index]
+        self._file.seek(offset)
+        data = self._file.read(self._block)
+        while data and b"\n" not in data and len(data) <= MAX_LINE and (more := self._file.read(self._block)):
+            data += more
+        whole = data.rfind(b"\n") + 1 or len(data)
+        for block in (reader.feed(data[:whole]), reader.finish() if data else None):
+            items += block.items if block else []
+        if index + 1 == len(self._starts) and items:
+            self._starts.append(self._starts[index] + len(items))
+            self._offsets.append(offset + whole)
+        return items
+
+
+def open_tape(paths: Sequence[str]) -> Tape:
+    """A tape of logs.
+
+    Raises:
+        LogError: one cannot be read, or is no event log.
+    """
+    with open_logs(paths) as logs:  # which says what is wrong, if something is
+        if len(paths) == 1 and _can_be_wound(paths[0]):
+            return Tape(Path(paths[0]).open("rb"))
+        return Tape(_copy(logs))
+
+
+def _can_be_wound(path: str) -> bool:
+    if path == "-" or not stat.S_ISREG(Path(path).stat().st_mode):
+        return False
+    with Path(path).open("rb") as file:
+        return file.read(2) != b"\x1f\x8b"
+
+
+def _copy(logs: Logs) -> IO[bytes]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the tape closes it
+    encode = msgspec.json.Encoder().encode_lines
+    for _, block in track(logs, "read"):
+        file.write(encode(_plain(block.items)))
+    file.flush()
+    return file
+
+
+def _plain(items: Iterable[Item]) -> list[Any]:
+    """Items as they are encoded."""
+    return [
+        {"ev": item.ev, "seq": item.seq, "t": item.t, "tick": item.tick, **item.fields}
+        if isinstance(item, Unknown)
+        else item
+        for item in items
+        if not isinstance(item, Problem)
+    ]

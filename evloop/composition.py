@@ -78,9 +78,14 @@ def serve(
     raise_descriptor_limit()
     selector = selector or selector_names()[0]
     with ExitStack() as stack:
-        loop = _traced_loop(selector, options, keep, stack) if keep.is_traced else Loop(Kernel(), selector)
+        if keep.is_traced:
+            loop = _traced_loop(selector, options, keep, stack)
+        else:
+            loop = Loop(Kernel(), selector)
+            stack.callback(loop.close)
         server = LoopServer(loop, options, report)
         stack.callback(server.close)
+        server.heed()
         _open(server, addresses)
         server.run()
 
@@ -97,7 +102,12 @@ def _open(server: LoopServer, addresses: Addresses) -> None:
 
 
 def _traced_loop(selector: str, options: ServerOptions, keep: LogOptions, stack: ExitStack) -> Loop:
-    """A loop on a traced kernel, with its sinks; the stack ends them in the right order."""
+    """A loop on a traced kernel, with its sinks.
+
+    The stack ends them after the server, which is put on it last: nobody new may watch; the log gets
+    its last line, and with it the watchers' streams end; the picture, now complete, is waited for; and
+    then the selector goes, when nobody is left who is watched.
+    """
 
     def on_broken_sink(sink: Sink, error: Exception) -> None:
         report(f"{type(sink).__name__} failed ({error}): serving goes on without it")
@@ -107,17 +117,17 @@ def _traced_loop(selector: str, options: ServerOptions, keep: LogOptions, stack:
         recorder.sinks.append(FileSink(open_log(keep.log), keep.log, report))
     kernel = TracedKernel(recorder, keep.payload_limit)
     loop = Loop(kernel, selector, EventTrace(kernel))
+    stack.callback(loop.close)
+    watchers = Watchers(loop, recorder.header, kernel.snapshot)
+    if keep.trace:
+        from evloop.viewer import Viewer  # noqa: PLC0415 - needs subprocess, which costs time to import
+
+        stack.callback(Viewer(watchers, report).wait)
     stack.callback(lambda: recorder.close(kernel.clock()))
     if keep.watch or keep.trace:
-        watchers = Watchers(loop, recorder.header, kernel.snapshot)
         recorder.sinks.append(watchers)
-        if keep.watch:
-            stack.callback(WatchPoint(loop, keep.watch, watchers).close)
-        if keep.trace:
-            from evloop.viewer import Viewer  # noqa: PLC0415 - needs subprocess, which costs time to import
-
-            viewer = Viewer(watchers, report)
-            stack.callback(viewer.wait)
+    if keep.watch:
+        stack.callback(WatchPoint(loop, keep.watch, watchers).close)
     return loop
 
 

@@ -109,8 +109,12 @@ class Loop:
         """Have `callback` run `seconds` from now."""
         return self.timers.set(self.kernel.now() + round(seconds * SECOND), callback, why)
 
-    def close(self) -> None:
-        """Close what was to be closed, and the selector."""
+    def finish(self) -> None:
+        """After the last tick: close what is still to be closed, and hand on what was recorded."""
         self._close_deferred()
         self.trace.tick_done()
+
+    def close(self) -> None:
+        """Give the selector back, the last thing of all: whoever is still watched must be dropped first."""
+        self.finish()
         self.poller.close()

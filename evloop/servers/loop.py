@@ -161,21 +161,27 @@ class LoopServer:
 
     # -- running and ending ------------------------------------------------------------
 
-    def run(self, signals: tuple[str, ...] = ("SIGINT", "SIGTERM")) -> None:
-        """Serve until a signal says to stop, and all is closed."""
+    def heed(self, signals: tuple[str, ...] = ("SIGINT", "SIGTERM")) -> None:
+        """From now on these signals stop the server well.
+
+        To be called before it says that it listens: who waited for that may send one at once.
+        """
         loop = self._loop
         self._wakeup = Wakeup(loop, loop.kernel.signals(signals), self._on_signal)
-        loop.run()
+
+    def run(self) -> None:
+        """Serve until a signal says to stop, and all is closed."""
+        self._loop.run()
 
     def close(self) -> None:
-        """Close what is still open, put the signal handlers back, and remove our paths."""
+        """Close what is still open, put the signal handlers back, and remove our paths; the loop lives on."""
         loop = self._loop
         self.abort()
         if self._wakeup:
             self._wakeup.close()
         for address, inode in self._paths:
             loop.kernel.remove_path(address, inode)
-        loop.close()
+        loop.finish()
 
     def _on_signal(self, name: str) -> None:
         if self._stopping:

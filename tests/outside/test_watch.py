@@ -1,0 +1,153 @@
+"""Watchers: any program that connects to the watch socket is told of everything, and never waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+
+import pytest
+
+from evloop.kernel import selector_names
+
+SECONDS = 30
+
+
+class Watcher:
+    """A raw client of the watch socket."""
+
+    def __init__(self, path: str, *, receive_buffer: int | None = None) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(SECONDS)
+        if receive_buffer:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.sock.connect(path)
+        self.lines = self.sock.makefile("rb")
+
+    def next(self) -> dict:
+        """The next event."""
+        return json.loads(self.lines.readline())
+
+    def until(self, ev: str) -> list[dict]:
+        """Events up to the first of a kind."""
+        seen = [self.next()]
+        while seen[-1]["ev"] != ev:
+            seen.append(self.next())
+        return seen
+
+    def rest(self) -> list[dict]:
+        """Everything up to the end of the stream, which must not be torn."""
+        return [json.loads(line) for line in self.lines]
+
+    def close(self) -> None:
+        """Leave."""
+        self.lines.close()
+        self.sock.close()
+
+
+@pytest.fixture
+def watch(tmp_path):
+    """Connect to the server's watch socket in the test's folder."""
+    watchers = []
+
+    def connect(**how):
+        watchers.append(Watcher(str(tmp_path / "watch.sock"), **how))
+        return watchers[-1]
+
+    yield connect
+    for watcher in watchers:
+        watcher.close()
+
+
+def talk(server, *messages):
+    """A client says each message and waits for its answer."""
+    with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
+        for message in messages:
+            client.sendall(message)
+            left = len(message)
+            while left:
+                left -= len(client.recv(left))
+
+
+def test_nobody_watches(serve, tmp_path):
+    """A watch socket to which nobody came is removed when the server ends well."""
+    server = serve("--tcp", "127.0.0.1:0", "--watch", "watch.sock")
+    assert (tmp_path / "watch.sock").is_socket()
+    assert server.stop() == 0
+    assert server.complaints == []
+    assert not (tmp_path / "watch.sock").exists()
+
+
+@pytest.mark.parametrize("selector", selector_names())
+def test_header_snapshot_events_and_the_end(serve, watch, selector):
+    """A watcher gets the header, the state, and from then on every event, to the last."""
+    server = serve("--tcp", "127.0.0.1:0", "--watch", "watch.sock", "--selector", selector)
+    watcher = watch()
+    talk(server, b"hello")
+    assert server.stop() == 0
+    assert server.complaints == []
+    header, snapshot, *events = watcher.rest()
+    assert (header["ev"], header["selector"]) == ("header", selector)
+    assert (snapshot["ev"], snapshot["seq"]) == ("snapshot", -1)
+    assert [listener["address"] for listener in snapshot["listeners"]] == [server.address("tcp")]
+    numbers = [event["seq"] for event in events]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    kinds = [event["ev"] for event in events]
+    assert kinds.index("accept") < kinds.index("recv") < kinds.index("send")
+    assert kinds.count("send") == 1
+    assert kinds[-1] == "end"
+
+
+def test_two_watchers(serve, watch):
+    """Two who watch see the same, and one who leaves takes nothing from the other."""
+    server = serve("--tcp", "127.0.0.1:0", "--watch", "watch.sock")
+    stays, leaves = watch(), watch()
+    talk(server, b"one")
+    one = [stays.until("close"), leaves.until("close")]
+    assert [event for event in one[0] if event["ev"] == "send"] == [
+        event for event in one[1] if event["ev"] == "send"
+    ]
+    leaves.close()
+    talk(server, b"two")
+    assert server.stop() == 0
+    assert [event["n"] for event in stays.rest() if event["ev"] == "send"] == [3]
+
+
+def test_a_watcher_who_breaks_off(serve, watch):
+    """A watcher that vanishes with bytes unread, in the server's last moment, harms nothing."""
+    server = serve("--tcp", "127.0.0.1:0", "--watch", "watch.sock")
+    watcher = watch()
+    talk(server, b"hello")
+    watcher.close()
+    assert server.stop() == 0
+    assert server.complaints == []
+
+
+def test_a_watcher_who_does_not_read(serve, watch):
+    """It misses events, counted for it alone, and is told when it reads again; all others go on."""
+    server = serve("--tcp", "127.0.0.1:0", "--watch", "watch.sock", "--payload", "full", "--log", "log.jsonl")
+    reads, sleeps = watch(), watch()
+    assert sleeps.next()["ev"] == "header"
+    for _ in range(60):
+        talk(server, b"a" * 10_000, b"b" * 10_000)
+        reads.until("close")
+    sleeps.sock.setblocking(False)
+    data = sleeps.lines.read1()
+    deadline = time.monotonic() + SECONDS
+    while b'"ev":"gap"' not in data:  # it wakes up, and there is room for it again
+        assert time.monotonic() < deadline
+        talk(server, b"more")
+        with contextlib.suppress(BlockingIOError):
+            data += sleeps.sock.recv(1 << 20)
+    sleeps.sock.settimeout(SECONDS)
+    assert server.stop() == 0
+    seen = [json.loads(line) for line in (data + sleeps.lines.read()).splitlines()]
+    (gap,) = [event for event in seen if event["ev"] == "gap"]
+    after = seen[seen.index(gap) + 1 :]
+    assert (after[0]["ev"], after[0].get("lost")) == ("snapshot", gap["lost"])
+    events = server.events()
+    told = [event for event in seen if event["seq"] >= 0]
+    assert told[0]["seq"] + len(told) + gap["lost"] == len(events), "each event was told or counted"
+    assert seen[-1]["ev"] == "end"
+    assert (events[-1]["ev"], events[-1].get("lost", 0)) == ("end", 0)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Keep: TypeAlias = Callable[[AnyEvent | Unknown], bool]
 
-__all__ = ["Checkpoint", "Playback"]
+__all__ = ["Checkpoint", "Playback", "due"]
 
 EVERY = 4096  # events from one checkpoint to the next, to begin with
 MOST = 128  # checkpoints

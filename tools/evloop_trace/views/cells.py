@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 
-from evloop_trace.views.palette import PLAIN
+from evloop_trace.views.palette import DIM, PLAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.style import Style
 
 __all__ = ["Line", "Panel", "bar", "cut", "exact", "fit", "spread", "width_of"]
 
@@ -60,12 +61,12 @@ def spread(left: Line, right: Line, width: int) -> Line:
     return [*left, Segment(" " * space), *right]
 
 
-def bar(share: float, width: int) -> str:
+def bar(share: float, width: int, style: Style = PLAIN) -> Line:
     """A bar of `width` cells, filled to `share`; anything above nothing shows, and only all fills it."""
     full = round(min(1.0, max(0.0, share)) * width)
     if 0 < share < 1:
         full = min(max(full, 1), width - 1)
-    return "█" * full + "░" * (width - full)
+    return [Segment("█" * full, style), Segment("·" * (width - full), DIM)]
 
 
 class Panel:

@@ -63,7 +63,7 @@ def _queue(endpoint: Endpoint) -> Line:
     style = TROUBLE if full else PLAIN
     line = [
         Segment("queue "),
-        Segment(bar(endpoint.queued / endpoint.backlog, _BAR), style),
+        *bar(endpoint.queued / endpoint.backlog, _BAR, style),
         Segment(f" {count(endpoint.queued)}/{count(endpoint.backlog)}{' full' if full else ''}", style),
     ]
     return _fixed(line, accepted)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from evloop.events.schema import AnyEvent, Close, Poll
+from evloop.events.schema import AnyEvent, Close, End, Poll, Slow
 from evloop_trace.escape import escape_text
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit
 from evloop_trace.views.numbers import clock, count, duration
@@ -93,7 +93,7 @@ class _Rows:
         self._columns = columns
         self._every_tick = every_tick
         self._tick = -1
-        self._clock = ""
+        self._shown = ("", -1)
         self._ended: int | None = None  # when the event before did
 
     def add(self, event: AnyEvent) -> None:
@@ -104,7 +104,8 @@ class _Rows:
             if said is not None:
                 self._work(event)
                 self._rung(event, said)
-        self._ended = event.t + getattr(event, "dur", 0)
+        self._ended = event.t if isinstance(event, Slow) else event.t + getattr(event, "dur", 0)
+        self._tick = event.tick
 
     def _finished(self, event: AnyEvent) -> bool:
         if not isinstance(event, Close) or event.conn is None:
@@ -120,7 +121,9 @@ class _Rows:
 
     def _work(self, event: AnyEvent) -> None:
         if self._ended is not None and event.t - self._ended >= WORK:
-            self.fold("", event.t - self._ended, "at work")
+            # Between two ticks there was a poll, which a filter may have left out.
+            at_work = event.tick == self._tick and not isinstance(event, End)
+            self.fold("", event.t - self._ended, "at work" if at_work else "later")
 
     def _rung(self, event: AnyEvent, said: Rung) -> None:
         columns = self._columns
@@ -150,8 +153,8 @@ class _Rows:
     def _when(self, t: int, tick: int) -> str:
         """The time, left out where it would say the same again."""
         text = clock(t, self._columns.digits)
-        same = text == self._clock and tick == self._tick
-        self._clock, self._tick = text, tick
+        same = (text, tick) == self._shown
+        self._shown = text, tick
         return "" if same else text
 
 
@@ -162,7 +165,7 @@ def _columns(events: Sequence[AnyEvent], width: int) -> _Columns:
     names = [getattr(it, "conn", None) or getattr(it, "sock", None) or "" for it in events]
     name_width = min(12, max([5, *(cell_len(escape_text(name)) for name in names)]))
     rest = width - clock_width - name_width - 7
-    lane = max(8, min(56, rest * 9 // 20))
+    lane = max(8, min(56, rest * 2 // 5))
     return _Columns(digits, clock_width, name_width, lane, max(0, rest - lane))
 
 

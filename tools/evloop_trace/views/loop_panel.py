@@ -56,7 +56,7 @@ class LoopPanel(Panel):
         cells = max(4, min(40, width // 5))
         right = [
             Segment("asleep "),
-            Segment(bar(pace.recent, cells), KINDS["in"]),
+            *bar(pace.recent, cells, KINDS["in"]),
             Segment(f" {percent(pace.recent):>6}", BOLD),
             Segment(f"  in all {percent(pace.total):>6} "),
         ]

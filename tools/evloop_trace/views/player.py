@@ -13,6 +13,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from evloop.events.schema import Poll
 from evloop_trace.model.filters import parse_time
 from evloop_trace.playback import Playback
 from evloop_trace.tape import open_tape
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
+    from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.playback import Keep
 
 __all__ = ["Player", "play"]
@@ -224,13 +226,7 @@ class Player(App[None]):
     def _only(self, name: str) -> None:
         wanted = name.strip()
         here = self.now
-        keep: Keep | None = None
-        if wanted:
-
-            def keep(event: object) -> bool:
-                return wanted in (getattr(event, "conn", None), getattr(event, "sock", None))
-
-        self.playback.only(keep)
+        self.playback.only(_about(wanted) if wanted else None)
         self.message = f"only {wanted}" if wanted else "everything"
         self.goal = here
 
@@ -324,6 +320,17 @@ class Player(App[None]):
 
     def _place(self) -> str:
         return f"{clock(self.now)} / {clock(self._length)} s"
+
+
+def _about(name: str) -> Keep:
+    """What concerns one socket: its events, and the polls that found it ready."""
+
+    def keep(event: AnyEvent | Unknown) -> bool:
+        if isinstance(event, Poll):
+            return any(ready == name for ready, _ in event.ready)
+        return name in (getattr(event, "conn", None), getattr(event, "sock", None))
+
+    return keep
 
 
 def _pace(speed: float) -> str:

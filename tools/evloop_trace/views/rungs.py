@@ -51,6 +51,9 @@ _REASONS = {
 _BITS = {"IN": "readable", "OUT": "writable", "HUP": "hung up", "RDHUP": "hung up", "ERR": "in error"}
 
 
+_OURS = {"evloop": "the wake-up pipe"}  # what the runtime calls all that is no server's socket
+
+
 class Arrow(NamedTuple):
     """What crosses the wire on a rung."""
 
@@ -95,7 +98,7 @@ def woken(ready: list[tuple[str, str]], limit: int = 3) -> str:
     """Who woke the loop, from what the selector said."""
     if not ready:
         return ""
-    who = [f"{escape_text(name)} {_bits(bits)}" for name, bits in ready[:limit]]
+    who = [f"{_OURS.get(name) or escape_text(name)} {_bits(bits)}" for name, bits in ready[:limit]]
     more = len(ready) - limit
     return ", ".join(who) + (f" and {count(more)} more" if more > 0 else "")
 

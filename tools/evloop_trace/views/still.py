@@ -11,6 +11,7 @@ from rich.segment import Segment
 from evloop.events.reader import Problem
 from evloop_trace.logs import open_logs
 from evloop_trace.model.picture import Picture
+from evloop_trace.playback import due
 from evloop_trace.views.screen import Screen
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def picture_at(path: str, at: int | None) -> Picture:
             for item in block.items:
                 if isinstance(item, Problem):
                     continue
-                if at is not None and item.t > at:
+                if at is not None and due(item) > at:
                     return picture
                 picture.apply(item)
     return picture

@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script, not a package
 """Keeps the code shown in docs/ as it is in the source: `python tools/docs/excerpts.py [--check]`.
 
 A block that begins with a comment that names a file, then a `def`, is replaced by

@@ -13,6 +13,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -250,3 +251,50 @@ def evloop(
 def alone() -> tuple[str, ...]:
     """What to put before a command to give it a network of its own."""
     return ALONE
+
+
+# -- watching -------------------------------------------------------------------------------
+
+
+class Watcher:
+    """A raw client of the watch socket."""
+
+    def __init__(self, path: str) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(SECONDS)
+        self.sock.connect(path)
+        self.lines = self.sock.makefile("rb")
+
+    def next(self) -> dict[str, Any]:
+        """The next event."""
+        return json.loads(self.lines.readline())
+
+    def until(self, ev: str, condition: Callable[[dict[str, Any]], object] = bool) -> list[dict[str, Any]]:
+        """Events up to the first of a kind that fulfils a condition."""
+        seen = [self.next()]
+        while seen[-1]["ev"] != ev or not condition(seen[-1]):
+            seen.append(self.next())
+        return seen
+
+    def rest(self) -> list[dict[str, Any]]:
+        """Everything up to the end of the stream, which must not be torn."""
+        return [json.loads(line) for line in self.lines]
+
+    def close(self) -> None:
+        """Leave."""
+        self.lines.close()
+        self.sock.close()
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Callable[[], Watcher]]:
+    """Connect to the server's watch socket in the test's folder."""
+    watchers: list[Watcher] = []
+
+    def connect() -> Watcher:
+        watchers.append(Watcher(str(tmp_path / "watch.sock")))
+        return watchers[-1]
+
+    yield connect
+    for watcher in watchers:
+        watcher.close()

@@ -14,52 +14,6 @@ from evloop.kernel import selector_names
 SECONDS = 30
 
 
-class Watcher:
-    """A raw client of the watch socket."""
-
-    def __init__(self, path: str, *, receive_buffer: int | None = None) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(SECONDS)
-        if receive_buffer:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.sock.connect(path)
-        self.lines = self.sock.makefile("rb")
-
-    def next(self) -> dict:
-        """The next event."""
-        return json.loads(self.lines.readline())
-
-    def until(self, ev: str) -> list[dict]:
-        """Events up to the first of a kind."""
-        seen = [self.next()]
-        while seen[-1]["ev"] != ev:
-            seen.append(self.next())
-        return seen
-
-    def rest(self) -> list[dict]:
-        """Everything up to the end of the stream, which must not be torn."""
-        return [json.loads(line) for line in self.lines]
-
-    def close(self) -> None:
-        """Leave."""
-        self.lines.close()
-        self.sock.close()
-
-
-@pytest.fixture
-def watch(tmp_path):
-    """Connect to the server's watch socket in the test's folder."""
-    watchers = []
-
-    def connect(**how):
-        watchers.append(Watcher(str(tmp_path / "watch.sock"), **how))
-        return watchers[-1]
-
-    yield connect
-    for watcher in watchers:
-        watcher.close()
-
-
 def talk(server, *messages):
     """A client says each message and waits for its answer."""
     with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:

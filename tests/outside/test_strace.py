@@ -96,6 +96,14 @@ def judge(server):
     return [(call, result) for call, _, result in calls]
 
 
+def receive(client, size):
+    """Exactly so many bytes."""
+    while size:
+        piece = client.recv(size)
+        assert piece
+        size -= len(piece)
+
+
 @pytest.fixture(params=["tcp", "unix"])
 def stream(request, traced, tmp_path):
     """A server of one kind under strace, and how to connect to it."""

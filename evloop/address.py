@@ -61,7 +61,7 @@ def parse_inet(text: str) -> Inet:
         host = host[1:-1]
     elif ":" in host:
         raise AddressError(f"the address {text!r} has several colons: write an IPv6 address as [::1]:8080")
-    if not (port.isascii() and port.isdigit() and int(port) <= 0xFFFF):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 0xFFFF):
         raise AddressError(f"the address {text!r} has no port from 0 to 65535: write it as 127.0.0.1:8080")
     if any(c.isspace() or not c.isprintable() for c in host):
         raise AddressError(f"the address {text!r} has white space or control characters in its host")

@@ -104,15 +104,16 @@ class Checker:
             if item.seq != seq or item.t < t or item.tick < tick or self._ended:
                 self._out_of_order(line, item, seq, t, tick)
             seq, t, tick = item.seq + 1, item.t, item.tick
-            # Nearly all events are these two, and nearly always all is well with them.
+            # Nearly all events are these two, and nearly always all is well with them. Nobody derives from
+            # them, and isinstance() takes twice as long to say so.
             if (
-                isinstance(item, (Recv, Send))
+                (type(item) is Recv or type(item) is Send)
                 and (off := item.off) is not None
                 and (stream := streams.get(item.conn)) is not None
                 and (n := off[1] - off[0]) == item.n
                 and n <= item.size
             ):
-                if isinstance(item, Recv):
+                if type(item) is Recv:
                     if off[0] == stream.received:
                         stream.received = off[1]
                         line += 1

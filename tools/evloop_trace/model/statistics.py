@@ -171,8 +171,9 @@ class Statistics:
         recvs, sends = self._calls["recv"], self._calls["send"]
         turn, first, start, end = self._turn
         for at, item in enumerate(items, line):
-            # Nearly all events are these two; they are counted here, without a call.
-            if isinstance(item, (Recv, Send)):
+            # Nearly all events are these two; they are counted here, without a call. Nobody derives from
+            # them, and isinstance() takes twice as long to say so.
+            if type(item) is Recv or type(item) is Send:
                 name, dur, n = item.conn, item.dur, item.n
                 if name != turn:
                     if end - start > slowest.floor and turn is not None:
@@ -182,7 +183,7 @@ class Statistics:
                 connection = connection_of(name) or self._unheard_of(name, item.t)
                 connection.calls += 1
                 connection.time += dur
-                if isinstance(item, Recv):
+                if type(item) is Recv:
                     calls = recvs
                     if n is not None:
                         self._recv_sizes[n.bit_length()] += 1

@@ -1,0 +1,65 @@
+"""The live picture on a real terminal, which tmux plays."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+import subprocess
+import sys
+
+import pytest
+
+SECONDS = 30
+
+pytestmark = pytest.mark.needs("tmux")
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """A terminal of 80 by 24 in which a command runs; what it shows is waited for."""
+    tmux = ("tmux", "-S", str(tmp_path / "tmux.sock"), "-f", "/dev/null")
+
+    def call(*command):
+        return subprocess.run(
+            [*tmux, *command], check=True, capture_output=True, text=True, timeout=SECONDS
+        ).stdout
+
+    class Terminal:
+        def start(self, *command):
+            line = f"{shlex.join(command)}; echo ended with $?; tmux wait-for -S ended; read -r _"
+            call("new-session", "-d", "-x", "80", "-y", "24", "-c", str(tmp_path), line)
+
+        def show(self):
+            return call("capture-pane", "-p")
+
+        def type(self, *keys):
+            call("send-keys", *keys)
+
+        def await_text(self, text):
+            """Poll the screen, at most so many times; a call to tmux takes a while, so it does not spin."""
+            for _ in range(2000):
+                if text in (screen := self.show()):
+                    return screen
+            raise AssertionError(f"{text!r} never appeared:\n{screen}")
+
+    yield Terminal()
+    subprocess.run([*tmux, "kill-server"], check=False, capture_output=True, timeout=SECONDS)
+
+
+def test_picture(terminal, serve):
+    """`evloop serve --trace` at 80x24: a client's bytes appear, and SIGINT leaves a clean terminal."""
+    # A port that is free: of a server that has just ended.
+    free = serve("--tcp", "127.0.0.1:0")
+    assert free.stop() == 0
+    address = free.address("tcp")
+    terminal.start(sys.executable, "-P", "-m", "evloop", "serve", "--tcp", address, "--trace")
+    terminal.await_text(address)
+    with socket.create_connection(("127.0.0.1", free.port()), SECONDS) as client:
+        client.sendall(b"look at me")
+        assert client.recv(100) == b"LOOK AT ME"
+        screen = terminal.await_text("LOOK AT ME")
+    assert len(screen.splitlines()) <= 24
+    terminal.type("C-c")
+    screen = terminal.await_text("ended with ")
+    assert "ended with 0" in screen
+    assert "Traceback" not in screen

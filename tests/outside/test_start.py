@@ -1,0 +1,54 @@
+"""What a start costs: `--help`, and a server that nobody traces, load nothing that they do not need."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+import pytest
+
+HEAVY = {"rich", "scapy", "textual", "msgspec", "selectors", "socket", "asyncio", "subprocess"}
+
+
+def loaded(stderr):
+    """Top-level modules that -X importtime names."""
+    names = re.findall(r"^import time:.*\| +([\w.]+)$", stderr, re.MULTILINE)
+    return {name.partition(".")[0] for name in names}
+
+
+@pytest.mark.parametrize("command", [["evloop"], ["evloop", "serve"], ["evloop", "client"]])
+def test_help_of_evloop(run, command):
+    """Help loads click and nothing that talks or draws."""
+    name, *rest = command
+    result = run(sys.executable, "-X", "importtime", "-m", name, *rest, "--help")
+    assert result.returncode == 0
+    assert result.stdout.startswith("Usage: ")
+    assert "click" in loaded(result.stderr)
+    assert not loaded(result.stderr) & HEAVY
+
+
+@pytest.mark.parametrize("command", [[], ["replay"], ["check"], ["stats"], ["watch"]])
+def test_help_of_evloop_trace(run, command):
+    """The same for the tools."""
+    result = run(sys.executable, "-X", "importtime", "-m", "evloop_trace", *command, "--help")
+    assert result.returncode == 0
+    assert result.stdout.startswith("Usage: ")
+    assert not loaded(result.stderr) & {"rich", "scapy", "textual", "msgspec", "asyncio"}
+
+
+def test_versions(run):
+    """Both commands tell their version, the same one."""
+    versions = [
+        run(sys.executable, "-m", module, "--version").stdout.split()[-1]
+        for module in ("evloop", "evloop_trace")
+    ]
+    assert versions[0] == versions[1]
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*", versions[0])
+
+
+def test_a_client_loads_no_drawing(serve, run):
+    """Neither does a client that talks."""
+    server = serve("--tcp", "127.0.0.1:0")
+    result = run(sys.executable, "-X", "importtime", "-m", "evloop", "client", server.address("tcp"), "hello")
+    assert result.stdout == "HELLO\n"
+    assert not loaded(result.stderr) & {"rich", "scapy", "textual", "asyncio", "subprocess"}

@@ -98,7 +98,8 @@ class Stream:
         This runs for every message, and a call costs what a tenth of it does: so the
         common case stands here in one piece, and what is rare is called.
         """
-        if bits & OUT:
+        # OUT; or ERR and HUP, which a Unix socket reports for ever: only a send tells that nobody reads.
+        if bits != IN and self._unsent is not None:
             self._flush()
         if self.eof or not bits & ~OUT:  # IN; or ERR and HUP, of which recv tells the cause
             return False
@@ -198,9 +199,12 @@ class Stream:
         To close at once would throw away requests that the peer believes received,
         and answer bytes that come later with a reset.
         """
-        for _ in range(LAST_READS):
-            if self._paused or not self.on_ready(IN):
-                break
+        try:
+            for _ in range(LAST_READS):
+                if self._paused or not self.on_ready(IN):
+                    break
+        except Exception as error:  # noqa: BLE001 - as in the loop, which did not call this one
+            self.fail(error)
         if self.closed:
             return
         self.ending = True

@@ -45,10 +45,9 @@ class EventTrace(Trace):
     def tick_done(self) -> None:
         """Encode and hand on."""
         worked = self._kernel.now() - self._kernel.woke_at
-        if worked > SLOW:
-            self._recorder.append(
-                Slow(*self._begin(), worked, _longest_turn(self._recorder.batch, self._begin()[1]))
-            )
+        if worked > SLOW and self._recorder.batch:
+            whose = _longest_turn(self._recorder.batch, self._kernel.clock())
+            self._recorder.append(Slow(*self._begin(), worked, whose))
         self._recorder.flush()
 
     def interest(self, sock: Socket, old: int, new: int, reason: str) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import sys
 
 import pytest
 
 HEAVY = {"rich", "scapy", "textual", "msgspec", "selectors", "socket", "asyncio", "subprocess"}
+
+
+@pytest.fixture
+def python(run):
+    """Run a module to its end, and have its imports told; measuring coverage would add its own."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    return functools.partial(run, sys.executable, "-X", "importtime", "-m", env=env)
 
 
 def loaded(stderr):
@@ -17,10 +26,10 @@ def loaded(stderr):
 
 
 @pytest.mark.parametrize("command", [["evloop"], ["evloop", "serve"], ["evloop", "client"]])
-def test_help_of_evloop(run, command):
+def test_help_of_evloop(python, command):
     """Help loads click and nothing that talks or draws."""
     name, *rest = command
-    result = run(sys.executable, "-X", "importtime", "-m", name, *rest, "--help")
+    result = python(name, *rest, "--help")
     assert result.returncode == 0
     assert result.stdout.startswith("Usage: ")
     assert "click" in loaded(result.stderr)
@@ -28,9 +37,9 @@ def test_help_of_evloop(run, command):
 
 
 @pytest.mark.parametrize("command", [[], ["replay"], ["check"], ["stats"], ["watch"]])
-def test_help_of_evloop_trace(run, command):
+def test_help_of_evloop_trace(python, command):
     """The same for the tools."""
-    result = run(sys.executable, "-X", "importtime", "-m", "evloop_trace", *command, "--help")
+    result = python("evloop_trace", *command, "--help")
     assert result.returncode == 0
     assert result.stdout.startswith("Usage: ")
     assert not loaded(result.stderr) & {"rich", "scapy", "textual", "msgspec", "asyncio"}
@@ -46,9 +55,9 @@ def test_versions(run):
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*", versions[0])
 
 
-def test_a_client_loads_no_drawing(serve, run):
+def test_a_client_loads_no_drawing(serve, python):
     """Neither does a client that talks."""
     server = serve("--tcp", "127.0.0.1:0")
-    result = run(sys.executable, "-X", "importtime", "-m", "evloop", "client", server.address("tcp"), "hello")
+    result = python("evloop", "client", server.address("tcp"), "hello")
     assert result.stdout == "HELLO\n"
     assert not loaded(result.stderr) & {"rich", "scapy", "textual", "asyncio", "subprocess"}

@@ -60,25 +60,31 @@ class Watcher:
 
     def offer(self, block: bytes, events: Sequence[Event]) -> None:
         """Send events if the socket has room, else count them."""
-        if not self._finish() or not self._catch_up(events[-1]):
-            self._missed += len(events)
-            self.lost += len(events)
-        else:
+        if not self._finish():
+            self._miss(events)
+        elif isinstance(events[0], Header) or (self._begun and not self._missed):
+            self._begun = True
             self._put(block)
+        elif self._begun and events[-1].t - self._caught_up_at < SNAPSHOT_EVERY:
+            self._miss(events)
+        else:
+            self._catch_up(events)
 
-    def _catch_up(self, event: Event) -> bool:
-        """Bring it to the state before `event`, if it is not; whether it now is."""
-        if self._begun and not self._missed:
-            return True
-        if self._begun and event.t - self._caught_up_at < SNAPSHOT_EVERY:
-            return False
-        self._caught_up_at = event.t
-        first: list[Event] = [] if self._begun else [self._watchers.header]
-        if self._missed:
-            first.append(Gap(-1, event.t, event.tick, self._missed, "this watcher did not keep up"))
+    def _miss(self, events: Sequence[Event]) -> None:
+        self._missed += len(events)
+        self.lost += len(events)
+
+    def _catch_up(self, events: Sequence[Event]) -> None:
+        """Send the state as it is after `events`, instead of all that led to it."""
+        last = events[-1]
+        first: list[Event] = []
+        if self._begun:
+            self._miss(events)
+            first.append(Gap(-1, last.t, last.tick, self._missed, "this watcher did not keep up"))
+        else:
+            first.append(self._watchers.header)
         self._put(encode([*first, self._watchers.snapshot(self.lost)]))
-        self._begun, self._missed = True, 0
-        return self._rest is None
+        self._begun, self._missed, self._caught_up_at = True, 0, last.t
 
     def _finish(self) -> bool:
         """Send what is left of a line that was begun; whether all of it is gone."""

@@ -87,17 +87,17 @@ class LoopState(msgspec.Struct):
         if elapsed <= 0:
             return Pace(0.0, 0.0, total)
         recent = min(1.0, (blocked - base.blocked) / elapsed)
-        return Pace((self.tick - base.tick) * 1e9 / elapsed, recent, total)
+        # A few ticks in their first microseconds are no millions a second.
+        return Pace((self.tick - base.tick) * 1e9 / max(elapsed, _SAMPLE_EVERY), recent, total)
 
     def _at(self, t: int, end: Sample) -> Sample:
         """How far the loop had come at `t`: between two samples it is taken as steady."""
-        before = self.samples[0] if self.samples else Sample(0, 0, 0)
-        for after in (*self.samples[1:], end):
-            if after.t > t:
+        before, after = (self.samples[0] if self.samples else Sample(0, 0, 0)), end
+        for sample in self.samples[1:]:
+            if sample.t > t:
+                after = sample
                 break
-            before = after
-        else:
-            return before
+            before = sample
         if before.t >= t:
             return before
         share = (t - before.t) / (after.t - before.t)

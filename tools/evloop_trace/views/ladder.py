@@ -47,14 +47,13 @@ class _Columns(NamedTuple):
 class LadderPanel(Panel):
     """The last events, the newest at the bottom."""
 
-    def __init__(self, picture: Picture, now: int, only: str = "") -> None:
+    def __init__(self, picture: Picture, now: int) -> None:
         self.picture = picture
         self.now = now
-        self.only = only
 
     def lines(self, width: int, height: int) -> list[Line]:
         """At most `height` lines."""
-        events = self._events(2 * height)
+        events = self.picture.ladder[-2 * height :]
         columns = _columns(events, width)
         rows = _Rows(self.picture, columns, every_tick=height >= _ROOMY)
         for event in events:
@@ -65,17 +64,10 @@ class LadderPanel(Panel):
 
     def heading(self, width: int) -> Line:
         """A rule that says which side is whose."""
-        columns = _columns(self._events(1), width)
+        columns = _columns(self.picture.ladder[-1:], width)
         side = columns.clock + columns.names + 4
         lane = f" client {'─' * max(0, columns.lane - 14)} server "
         return exact([Segment(f"{'─' * side}{lane}".ljust(width, "─"), DIM)], width)
-
-    def _events(self, number: int) -> Sequence[AnyEvent]:
-        ladder = self.picture.ladder
-        if not self.only:
-            return ladder[-number:]
-        mine = [it for it in ladder if self.only in (getattr(it, "conn", None), getattr(it, "sock", None))]
-        return mine[-number:]
 
     def _asleep(self, rows: _Rows) -> None:
         """The sleep that still goes on: its poll is recorded when it returns."""

@@ -124,21 +124,20 @@ def connect(path: str) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect("\0" + path[1:] if path.startswith("@") else path)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         sock.close()
         raise EvloopError(_why_not(path, error)) from None
     return sock
 
 
-def _why_not(path: str, error: OSError | ValueError) -> str:
+def _why_not(path: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{path} does not exist: start the server with evloop serve --watch {path}"
     if isinstance(error, ConnectionRefusedError):
         if Path(path).exists() and not Path(path).is_socket():
             return f"{path} is no socket: watch needs the path that evloop serve --watch was given"
         return f"nobody listens on {path}: start the server again with evloop serve --watch {path}"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{path} cannot be watched: {reason}"
+    return f"{path} cannot be watched: {error.strerror or error}"
 
 
 @contextmanager

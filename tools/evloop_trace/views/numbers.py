@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["clock", "count", "duration", "percent", "size"]
 
 _KIB = 1024
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def count(number: int) -> str:
@@ -16,12 +17,11 @@ def size(number: int) -> str:
     """Bytes, exact as long as they are read at a glance."""
     if number < 100_000:
         return f"{number:,} B"
-    value = float(number)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
-        value /= _KIB
-        if value < 1000 or unit == "TiB":
-            break
-    return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
+    power = min(4, (number.bit_length() - 1) // 10)
+    if number >= 1000 * _KIB**power:
+        power = min(4, power + 1)
+    value = number / _KIB**power
+    return f"{value:.1f} {_UNITS[power]}" if value < 100 else f"{value:.0f} {_UNITS[power]}"
 
 
 def duration(ns: int) -> str:

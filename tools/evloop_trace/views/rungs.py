@@ -194,7 +194,7 @@ def _shutdown(event: Shutdown) -> Rung:
 
 def _close(event: Close, *, finished: bool) -> Rung:
     name = escape_text(event.conn or event.sock or "")
-    why = _REASONS.get(event.reason, event.reason)
+    why = _REASONS.get(event.reason) or escape_text(event.reason)
     left = [
         f"{size(number)} {what}"
         for number, what in (

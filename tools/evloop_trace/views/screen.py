@@ -24,11 +24,11 @@ _LADDER_LEAST = 6  # rows, before anything else may have more than its first
 class Screen(Panel):
     """Loop, listeners, connections and ladder, from the top down."""
 
-    def __init__(self, picture: Picture, now: int, status: str = "", only: str = "") -> None:
+    def __init__(self, picture: Picture, now: int, status: str = "") -> None:
         self.loop = LoopPanel(picture, now, status)
         self.endpoints = EndpointsPanel(picture)
         self.connections = ConnectionsPanel(picture, now)
-        self.ladder = LadderPanel(picture, now, only)
+        self.ladder = LadderPanel(picture, now)
 
     def lines(self, width: int, height: int) -> list[Line]:
         """Exactly `height` lines of exactly `width` cells."""

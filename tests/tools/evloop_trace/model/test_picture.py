@@ -1,0 +1,351 @@
+"""The fold from events to the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from evloop_trace.model.picture import IDLE, PREVIEW, RUNGS, Picture
+
+from evloop.events.schema import (
+    Accept,
+    Bind,
+    Clock,
+    Close,
+    ConnectionState,
+    End,
+    Event,
+    Gap,
+    Header,
+    Interest,
+    Limit,
+    Listen,
+    ListenerState,
+    Poll,
+    Prepare,
+    Queue,
+    Recv,
+    Recvfrom,
+    Send,
+    Sendto,
+    Shutdown,
+    Signal,
+    Slow,
+    Snapshot,
+    Timer,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from evloop_trace.model.sockets import Connection
+
+    from evloop.events.schema import AnyEvent
+
+
+class Stage:
+    """A picture to which things happen, 1 µs after one another."""
+
+    def __init__(self) -> None:
+        self.picture = Picture()
+        self.seq = 0
+
+    def __call__(self, cls: type[Event], *args: Any, **fields: Any) -> Stage:
+        """One more event."""
+        self.picture.apply(cls(self.seq, self.seq * 1000, 1, *args, **fields))  # type: ignore[arg-type]
+        self.seq += 1
+        return self
+
+    def accept(self, conn: str = "tcp-1") -> Stage:
+        """A connection comes."""
+        return self(Accept, 10, "listen-1", conn, 7, "127.0.0.1:40000", "127.0.0.1:8080", 2)
+
+    def recv(self, n: int | None, errno: str | None = None, data: bytes = b"") -> Stage:
+        """Bytes come."""
+        return self(Recv, 10, "tcp-1", 7, 65536, n, None, data, errno)
+
+    def send(self, size: int, n: int | None, errno: str | None = None) -> Stage:
+        """Bytes go."""
+        return self(Send, 10, "tcp-1", 7, size, n, None, b"", errno)
+
+    @property
+    def tcp(self) -> Connection:
+        """The connection tcp-1, open or closed."""
+        return self.picture.connections.get("tcp-1") or self.picture.closed["tcp-1"]
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """A listener, a UDP socket, nobody connected."""
+    it = Stage()
+    it(Listen, 10, "listen-1", 5, "tcp", "127.0.0.1:8080", 128)
+    return it(Bind, 10, "udp-1", 6, "udp", "127.0.0.1:8080")
+
+
+def test_the_header_is_kept(stage: Stage) -> None:
+    """It says who runs."""
+    stage(Header, "evloop/1", 1, 2, 3, 4, [], {}, "epoll", "upper", "none", 0)
+    header = stage.picture.header
+    assert header is not None
+    assert header.pid == 4
+
+
+def test_sockets_appear_and_are_marked_when_they_are_closed(stage: Stage) -> None:
+    """A listener has a queue, a datagram socket none."""
+    listener, udp = stage.picture.endpoints.values()
+    assert (listener.listens, udp.listens) == (True, False)
+    stage(Close, 10, 5, "stop", sock="listen-1")
+    assert (listener.closed, udp.closed) == (True, False)
+    stage(Close, 10, 9, "stop", sock="unheard-of")(Close, 10, 9, "stop")
+    assert len(stage.picture.endpoints) == 2
+
+
+def test_an_accept_opens_a_connection(stage: Stage) -> None:
+    """It is counted, and the queue is as long as the accept says."""
+    stage.accept()
+    it = stage.picture
+    assert (it.open, it.accepted) == (1, 1)
+    assert (it.endpoints["listen-1"].accepted, it.endpoints["listen-1"].queued) == (1, 2)
+    assert (stage.tcp.peer, stage.tcp.sock, stage.tcp.state) == ("127.0.0.1:40000", "listen-1", "open")
+
+
+def test_an_accept_that_fails_opens_nothing(stage: Stage) -> None:
+    """Nor does one of an unknown listener disturb."""
+    stage(Accept, 10, "listen-1", errno="EAGAIN")
+    assert stage.picture.open == 0
+    stage(Accept, 10, "listen-9", "tcp-9", 7, None, None, 3)
+    assert stage.picture.connections["tcp-9"].peer == ""
+
+
+def test_bytes_are_counted_each_way_and_what_waits_is_their_difference(stage: Stage) -> None:
+    """Received and not sent is held by the server."""
+    stage.accept().recv(18)
+    assert stage.tcp.buffered == 18
+    stage.send(18, 10)
+    assert (stage.tcp.received, stage.tcp.sent, stage.tcp.buffered) == (18, 10, 8)
+    assert (stage.picture.received, stage.picture.sent) == (18, 10)
+
+
+def test_a_handler_may_say_more_than_it_heard(stage: Stage) -> None:
+    """Then what the send could not take is what waits."""
+    stage.accept().recv(1).send(100, 60)
+    assert stage.tcp.buffered == 40
+
+
+def test_not_now_is_no_error(stage: Stage) -> None:
+    """EAGAIN leaves the connection as it is; a reset is remembered."""
+    stage.accept().recv(None, "EAGAIN").send(5, None, "EAGAIN")
+    assert stage.tcp.errno == ""
+    stage.send(5, None, "EPIPE")
+    assert stage.tcp.errno == "EPIPE"
+    stage.recv(None, "ECONNRESET")
+    assert stage.tcp.errno == "ECONNRESET"
+
+
+def test_states_have_words(stage: Stage) -> None:
+    """Open, half-closed by either, closing, closed with its reason."""
+    stage.accept().recv(0)
+    assert stage.tcp.state == "half-closed (peer)"
+    stage(Shutdown, 10, "tcp-1", 7, "SHUT_WR")
+    assert stage.tcp.state == "closing"
+    stage(Close, 10, 7, "eof", "tcp-1")
+    assert stage.tcp.state == "closed: eof"
+    stage.accept()(Shutdown, 10, "tcp-1", 7, "SHUT_WR")
+    assert stage.tcp.state == "half-closed (us)"
+    stage(Close, 10, 7, "error", "tcp-1", errno="ECONNRESET")
+    assert stage.picture.closed["tcp-1"].state == "closed: ECONNRESET"
+
+
+def test_a_close_takes_the_connection_from_the_open_ones(stage: Stage) -> None:
+    """The last few that were closed are remembered."""
+    for number in range(100):
+        stage.accept(f"tcp-{number}")(Close, 10, 7, "eof", f"tcp-{number}")
+    it = stage.picture
+    assert (it.open, len(it.connections), len(it.closed)) == (0, 0, 64)
+    assert "tcp-99" in it.closed
+
+
+def test_a_connection_whose_accept_was_never_seen_begins_with_its_first_event(stage: Stage) -> None:
+    """A watcher may come late."""
+    stage.recv(5)
+    assert (stage.tcp.fd, stage.picture.open) == (7, 1)
+    stage(Interest, "tcp-2", None, "READ", "READ|WRITE", "much is left")
+    assert stage.picture.connections["tcp-2"].interest == "READ|WRITE"
+    stage(Interest, None, "listen-1", "", "READ", "begin")
+    assert stage.picture.open == 2
+
+
+def test_datagrams_are_counted(stage: Stage) -> None:
+    """One that failed is not, and an unknown socket does not disturb."""
+    stage(Recvfrom, 10, "udp-1", 6, 0, "a:1")(Recvfrom, 10, "udp-1", 6, None, errno="EAGAIN")
+    stage(Sendto, 10, "udp-1", 6, "a:1", 7)(Sendto, 10, "udp-1", 6, "a:1", None, errno="EPERM")
+    stage(Recvfrom, 10, "udp-9", 6, 4, "a:1")(Sendto, 10, "udp-9", 6, "a:1", 4)
+    udp = stage.picture.endpoints["udp-1"]
+    assert (udp.accepted, udp.sent) == (1, 1)
+    assert (stage.picture.received, stage.picture.sent) == (4, 11)
+
+
+def test_the_loops_own_events_go_to_the_loop(stage: Stage) -> None:
+    """Poll, prepare, timer, signal, slow."""
+    stage(Poll, 500, None, "nothing", [("tcp-1", "IN")])(Prepare, None, "nothing is due")
+    stage(Timer, "idle", 10)(Signal, "SIGINT")(Slow, 200_000_000)
+    loop = stage.picture.loop
+    assert (loop.tick, loop.slept, loop.why, loop.timer, loop.signal, loop.slow) == (
+        1, 500, "nothing is due", "idle", "SIGINT", 1,
+    )  # fmt: skip
+
+
+def test_limits_hold_until_they_are_left(stage: Stage) -> None:
+    """Leaving one that never was is nothing."""
+    stage(Limit, "connections", True)
+    assert list(stage.picture.limits) == ["connections "]
+    stage(Limit, "connections", False)(Limit, "high water", False, "tcp-1")
+    assert stage.picture.limits == {}
+
+
+def test_the_queue_is_what_was_sampled_last(stage: Stage) -> None:
+    """Of a listener that is known."""
+    stage(Queue, "listen-1", 5, 64)(Queue, "listen-9", 1, 2)
+    listener = stage.picture.endpoints["listen-1"]
+    assert (listener.queued, listener.backlog) == (5, 64)
+
+
+def test_the_end_is_kept_and_nobody_sleeps_after_it(stage: Stage) -> None:
+    """The reason why the log ends."""
+    assert stage.picture.asleep(stage.picture.t + IDLE) == IDLE
+    assert stage.picture.asleep(stage.picture.t + IDLE - 1) == 0
+    stage(End, "SIGINT", 4)
+    assert stage.picture.end is not None
+    assert stage.picture.asleep(stage.picture.t + IDLE) == 0
+    assert Picture().asleep(IDLE) == 0
+
+
+def test_the_ladder_is_bounded_and_keeps_the_newest(stage: Stage) -> None:
+    """And of a payload no more than can ever be shown."""
+    stage.accept()
+    for _ in range(3 * RUNGS):
+        stage.recv(1000, data=b"x" * 1000)
+    ladder = stage.picture.ladder
+    assert RUNGS <= len(ladder) < 2 * RUNGS
+    last = ladder[-1]
+    assert isinstance(last, Recv)
+    assert (last.seq, last.n, len(last.data)) == (stage.seq - 1, 1000, PREVIEW)
+
+
+def test_what_is_not_known_is_counted_and_nothing_else(stage: Stage) -> None:
+    """A later version's event, and the clock pair."""
+    before = len(stage.picture.ladder)
+    stage.picture.apply(Unknown(stage.seq, 5000, 1, "migrate", {}))
+    stage.seq += 1
+    stage(Clock, 1, 2, 3)
+    assert (stage.picture.events, len(stage.picture.ladder)) == (4, before)
+
+
+def test_missing_numbers_are_a_loss(stage: Stage) -> None:
+    """But the first number may be any, and what goes back is no loss."""
+    stage.seq += 7
+    stage.accept()
+    assert stage.picture.lost == 7
+    stage.seq -= 3
+    stage.recv(1)
+    assert stage.picture.lost == 7
+
+
+def test_a_gap_in_a_file_is_counted_once(stage: Stage) -> None:
+    """It has the number of the last event that is missing."""
+    stage.seq += 4
+    stage(Gap, 5, "the disk was full").accept()
+    assert stage.picture.lost == 5
+
+
+def test_the_pace_takes_late_news_for_late_and_silence_for_sleep(stage: Stage) -> None:
+    """Up to a tenth of a second is the way of the news."""
+    t = stage.picture.t
+    assert stage.picture.pace(t + IDLE // 2).total == 0.0
+    assert stage.picture.pace(t + 1_000_000_000).total == pytest.approx(1.0, rel=0.01)
+
+
+def test_a_frozen_picture_thaws_to_the_same(stage: Stage) -> None:
+    """All of it, and it goes on as the other does."""
+    stage.accept().recv(18, data=b"hello")(Poll, 1, None, "", [("tcp-1", "IN")])(Slow, 1)(Limit, "x", True)
+    copy = Picture.thaw(stage.picture.freeze())
+    assert copy == stage.picture
+    event = Recv(99, 99_000, 2, 10, "tcp-1", 7, 10, 4)
+    copy.apply(event)
+    stage.picture.apply(event)
+    assert copy == stage.picture
+
+
+def snapshot(t: int, lost: int = 0) -> Snapshot:
+    """A server with a listener and one connection."""
+    return Snapshot(
+        -1, t, 40,
+        [ListenerState("listen-1", 5, "tcp", "127.0.0.1:8080", 128, 9, 0, 1)],
+        [ConnectionState("tcp-1", 7, "127.0.0.1:40000", "127.0.0.1:80", 10, 100, 80, 20, "READ", "listen-1")],
+        3, 500, 9, 1000, 900, lost,
+    )  # fmt: skip
+
+
+def test_a_snapshot_replaces_what_was_known() -> None:
+    """Counts, sockets, connections: the server knows best."""
+    stage = Stage()
+    stage.accept("tcp-8").accept("tcp-1").recv(0)
+    stage.picture.apply(snapshot(1_000_000, 12))
+    it = stage.picture
+    assert (it.open, it.accepted, it.received, it.sent, it.lost) == (3, 9, 1000, 900, 12)
+    assert (list(it.connections), it.endpoints["listen-1"].queued, it.loop.blocked) == (["tcp-1"], 1, 500)
+    assert (stage.tcp.received, stage.tcp.buffered) == (100, 20)
+    assert stage.tcp.eof, "how the streams stand is not in a snapshot"
+
+
+def test_after_a_gap_for_a_watcher_and_a_snapshot_any_number_may_come() -> None:
+    """Their own number is -1; what was missed is counted once."""
+    stage = Stage()
+    stage.accept()
+    stage.picture.apply(Gap(-1, 900_000, 1, 12, "this watcher did not keep up"))
+    stage.picture.apply(snapshot(1_000_000, 12))
+    stage.seq = 5000
+    stage.recv(1)
+    assert stage.picture.lost == 12
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Header(0, 0, 0, "evloop/1", 1, 2, 3, 4, [], {}, "epoll", "upper", "none", 0),
+        Listen(1, 1, 0, 10, "listen-1", 5, "tcp", "127.0.0.1:8080", 128),
+        Accept(2, 2, 1, 10, "listen-1", "tcp-1", 7),
+        Recv(3, 3, 1, 10, "tcp-1", 7, 10, 5, None, b"x" * 1000),
+        Recv(3, 3, 1, 10, "tcp-1", 7, 10, 0),
+        Send(3, 3, 1, 10, "tcp-1", 7, 5, 5),
+        Shutdown(3, 3, 1, 10, "tcp-1", 7, "SHUT_WR"),
+        Recvfrom(3, 3, 1, 10, "udp-1", 7, 4),
+        Close(4, 4, 1, 10, 8, "eof", "tcp-0"),
+        Poll(5, 5, 1, 10, None, "x", []),
+        Prepare(5, 5, 1, None, "x"),
+        Unknown(5, 5, 1, "later", {}),
+    ],
+    ids=lambda event: type(event).__name__,
+)
+def test_what_a_snapshot_has_counted_is_not_counted_again(event: AnyEvent | Unknown) -> None:
+    """The tick in which a watcher joins is told twice: as its outcome, then as its events."""
+    picture = Picture()
+    picture.apply(snapshot(1_000_000))
+    picture.apply(event)
+    assert (picture.open, picture.accepted, picture.received, picture.sent) == (3, 9, 1000, 900)
+    assert (picture.t, picture.loop.blocked, picture.connections["tcp-1"].received) == (1_000_000, 500, 100)
+    shown = not isinstance(event, (Header, Prepare, Unknown))
+    assert len(picture.ladder) == shown
+
+
+def test_what_a_snapshot_does_not_tell_is_taken_from_the_events() -> None:
+    """The header, the end of a stream, why the loop sleeps."""
+    picture = Picture()
+    picture.apply(snapshot(1_000_000))
+    picture.apply(Header(0, 0, 0, "evloop/1", 1, 2, 3, 4, [], {}, "epoll", "upper", "none", 0))
+    picture.apply(Recv(3, 3, 1, 10, "tcp-1", 7, 10, 0))
+    picture.apply(Shutdown(4, 4, 1, 10, "tcp-1", 7, "SHUT_WR"))
+    picture.apply(Poll(5, 5, 1, 10, None, "x", [("tcp-1", "IN")]))
+    picture.apply(Prepare(6, 6, 1, None, "nothing is due"))
+    assert picture.header is not None
+    assert picture.connections["tcp-1"].state == "closing"
+    assert (picture.loop.ready, picture.loop.why) == ([("tcp-1", "IN")], "nothing is due")

@@ -1,0 +1,370 @@
+"""The live picture, on a real socket pair and a terminal of paper."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
+
+import pytest
+from evloop_trace.cli import cli, run
+from evloop_trace.views import live
+from evloop_trace.views.live import Feed, connect, draw_live, follow, watch
+from evloop_trace.views.terminal import Terminal
+
+from evloop.errors import EvloopError
+from evloop.events.schema import Gap, Recv
+from evloop.events.sinks import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from evloop_trace.views.cells import Line
+
+    from tests.tools.evloop_trace.conftest import Book
+
+
+class Clock:
+    """Seconds that pass only when somebody looks."""
+
+    def __init__(self, step: float = 0.03) -> None:
+        self.now = 100.0
+        self.step = step
+
+    def __call__(self) -> float:
+        """A look takes its time."""
+        self.now += self.step
+        return self.now
+
+
+class Paper:
+    """A terminal that keeps what is drawn."""
+
+    def __init__(self) -> None:
+        self.frames: list[str] = []
+        self.printed = ""
+        self.forgot = 0
+        self.inside = False
+
+    def __enter__(self) -> Self:
+        self.inside = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.inside = False
+
+    def size(self) -> tuple[int, int]:
+        """80 columns and 24 lines."""
+        return 80, 24
+
+    def forget(self) -> None:
+        """Counted."""
+        self.forgot += 1
+
+    def draw(self, lines: list[Line], size: tuple[int, int]) -> None:
+        """Only on the other screen."""
+        assert self.inside
+        assert size == (80, 24)
+        self.frames.append(_text(lines))
+
+    def print(self, lines: list[Line]) -> None:
+        """Only on the normal one."""
+        assert not self.inside
+        self.printed += _text(lines)
+
+
+def _text(lines: list[Line]) -> str:
+    return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A server's end and a watcher's."""
+    server, watcher = socket.socketpair()
+    with closing(server), closing(watcher):
+        yield server, watcher
+
+
+@pytest.fixture(autouse=True)
+def polite(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The tests themselves stay as nice as they are."""
+    calls: list[int] = []
+    monkeypatch.setattr(os, "nice", calls.append)
+    return calls
+
+
+def test_a_whole_stream_is_drawn_and_its_last_picture_stays(
+    pair: tuple[socket.socket, socket.socket], book: Book
+) -> None:
+    """On the normal screen, with the reason for the end."""
+    server, watcher = pair
+    server.sendall(book.conversation().encode())
+    server.close()
+    paper = Paper()
+    picture = draw_live(Feed(watcher), paper, Clock())  # type: ignore[arg-type]
+    assert picture.events == len(book.events)
+    assert paper.frames
+    assert " evloop   upper · epoll · pid 1" in paper.printed
+    assert paper.printed.endswith("The server has stopped: SIGTERM.")
+    assert not re.search(r"\n\n", paper.printed), "no empty lines"
+
+
+def test_a_stream_that_breaks_off_says_so(pair: tuple[socket.socket, socket.socket], book: Book) -> None:
+    """The server was killed: there is no last event."""
+    server, watcher = pair
+    server.sendall(book.encode() + b'{"ev":"re')
+    server.close()
+    paper = Paper()
+    draw_live(Feed(watcher), paper, Clock(), lambda: 5_000_001_000)  # type: ignore[arg-type]
+    assert paper.printed.endswith("The stream broke off: the server was killed, or let this watcher go.")
+    assert "5.000 s  ended" in paper.printed, "the clock went on"
+
+
+def test_nothing_at_all_is_a_picture_too(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A server that dies before its first event."""
+    server, watcher = pair
+    server.close()
+    paper = Paper()
+    assert draw_live(Feed(watcher), paper, Clock()).events == 0  # type: ignore[arg-type]
+
+
+def test_what_was_skipped_is_shown(pair: tuple[socket.socket, socket.socket], book: Book) -> None:
+    """The number of events that this watcher was too slow for."""
+    server, watcher = pair
+    server.sendall(book.encode() + encode([Gap(-1, 500, 1, 12345, "this watcher did not keep up")]))
+    server.close()
+    paper = Paper()
+    draw_live(Feed(watcher), paper, Clock())  # type: ignore[arg-type]
+    assert "skipped 12,345" in paper.printed
+
+
+def test_a_frame_costs_at_most_an_eighth_of_the_time(
+    pair: tuple[socket.socket, socket.socket], book: Book
+) -> None:
+    """The dearer it is the rarer it gets."""
+    _, watcher = pair
+    clock = Clock(0.0)
+    paper = Paper()
+    view = live._Live(Feed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    starts: list[float] = []
+
+    def draw(*_: object) -> None:
+        starts.append(clock.now)
+        clock.now += 0.05
+
+    paper.draw = draw  # type: ignore[method-assign]
+    for _ in range(3):
+        view._frame()
+        clock.now = view._due
+    assert [round(b - a, 6) for a, b in pairwise(starts)] == [0.45, 0.45]
+
+
+def test_a_cheap_frame_comes_ten_times_a_second_and_now_and_then_whole(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Others may have written on the terminal."""
+    _, watcher = pair
+    clock, paper = Clock(0.0), Paper()
+    view = live._Live(Feed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    paper.inside = True
+    for _ in range(45):
+        view._frame()
+        clock.now = view._due
+    assert clock.now == pytest.approx(104.5)
+    assert paper.forgot == 2
+
+
+def test_reading_stops_when_it_has_had_its_share(
+    pair: tuple[socket.socket, socket.socket], book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the next frame; the server drops what does not fit, and never waits."""
+    server, watcher = pair
+    server.sendall(book.conversation().encode())
+    clock, paper = Clock(0.0), Paper()
+    view = live._Live(Feed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clock.now += seconds
+
+    monkeypatch.setattr(live.time, "sleep", sleep)
+    paper.inside = True
+    view._frame()
+    view._feed.spent = 0.025
+    view.turn()
+    assert slept == [pytest.approx(0.1)]
+    assert view.picture.events == 0
+    assert view._feed.spent == 0.0
+    view.turn()
+    assert view.picture.events == len(book.events)
+
+
+def test_broken_lines_are_counted_and_passed_over(
+    pair: tuple[socket.socket, socket.socket], book: Book
+) -> None:
+    """The stream goes on behind them."""
+    server, watcher = pair
+    feed = Feed(watcher)
+    server.sendall(b"nonsense\n" + book.encode())
+    assert feed.wait(1)
+    assert len(feed.read()) == 1
+    assert feed.broken == 1
+    assert feed.read() == []
+
+
+def test_a_server_that_is_killed_ends_the_stream(pair: tuple[socket.socket, socket.socket]) -> None:
+    """A reset is an end like another."""
+    server, watcher = pair
+    watcher.send(b"unread")
+    feed = Feed(watcher)
+    server.close()
+    feed.read()
+    assert feed.ended
+
+
+def test_without_a_terminal_there_is_a_line_an_event(
+    pair: tuple[socket.socket, socket.socket], book: Book
+) -> None:
+    """Flushed when a frame would be due, and at the end."""
+    server, watcher = pair
+    server.sendall(book.conversation().encode())
+    server.close()
+    out: list[str] = []
+    flushes: list[int] = []
+    follow(Feed(watcher), out.append, lambda: flushes.append(len(out)), Clock(0.2))
+    assert "".join(out).count("\n") == len(book.events)
+    assert flushes[-1] == len(out)
+    assert len(flushes) == 2
+
+
+def test_watching_a_descriptor(
+    pair: tuple[socket.socket, socket.socket],
+    book: Book,
+    capsys: pytest.CaptureFixture[str],
+    polite: list[int],
+) -> None:
+    """As the server starts it: nicer than the server, and deaf to Ctrl-C."""
+    server, watcher = pair
+    before = signal.getsignal(signal.SIGINT)
+    server.sendall(book.conversation().encode())
+    server.close()
+    assert watch(None, watcher.detach()) == 0
+    assert polite == [5]
+    assert signal.getsignal(signal.SIGINT) == before
+    assert "recv(65536) = 9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_watching_ends_with_a_signal(
+    number: int, tmp_path: Path, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It detaches, and that is no failure."""
+    path = str(tmp_path / "w")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        monkeypatch.setattr(live, "follow", lambda *_: os.kill(os.getpid(), number))
+        assert watch(path) == 0
+
+
+def test_a_path_on_which_somebody_listens(tmp_path: Path) -> None:
+    """Abstract names begin with @."""
+    for address, path in (
+        (str(tmp_path / "w"), str(tmp_path / "w")),
+        (f"\0evloop-{os.getpid()}", f"@evloop-{os.getpid()}"),
+    ):
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(address)
+            listener.listen()
+            connect(path).close()
+
+
+def test_a_path_that_cannot_be_watched_is_one_sentence(tmp_path: Path) -> None:
+    """It says what to do."""
+    plain = tmp_path / "log.jsonl"
+    plain.write_text("x")
+    deaf = str(tmp_path / "deaf")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(deaf)
+    for path, message in (
+        (str(tmp_path / "missing"), "does not exist: start the server with evloop serve --watch"),
+        (str(plain), "is no socket: watch needs the path"),
+        (deaf, "nobody listens on"),
+        ("x" * 200, "cannot be watched: AF_UNIX path too long"),
+    ):
+        with pytest.raises(EvloopError, match=re.escape(message)):
+            connect(path)
+
+
+def test_the_command_wants_a_path(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Wrong usage is 2."""
+    assert run(lambda: cli.main(["watch"], standalone_mode=False)) == 2
+    assert "Name the PATH" in capsys.readouterr().err
+    assert run(lambda: cli.main(["watch", str(tmp_path / "no")], standalone_mode=False)) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+HOSTILE = b"\x1b]0;owned\x07\x1b[2J\r\n\x9b31m[bold]\xe2\x80\xae"
+
+
+def test_a_hostile_payload_reaches_the_terminal_as_text(
+    pair: tuple[socket.socket, socket.socket], book: Book
+) -> None:
+    """The raw bytes hold no sequence but our own."""
+    server, watcher = pair
+    book.listen()
+    book.accept("tcp-1\x1b[5m\n")
+    book.recv("tcp-1\x1b[5m\n", HOSTILE)
+    book.events.append(Recv(9, 99_000, 1, 1, "tcp-2", 7, 9, len(HOSTILE), None, HOSTILE, None))
+    server.sendall(book.encode())
+    server.close()
+    out = io.StringIO()
+    draw_live(Feed(watcher), Terminal(out, lambda: (120, 40)), Clock())
+    ours = r"\x1b\[(\?(1049|25|7|2026)[hl]|2J|\d*H|K|0m|[\d;]+m)"
+    rest = re.sub(ours, "", out.getvalue())
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", rest)
+    assert r"\x1b]0;owned\x07" in rest
+    assert "[bold]" in rest
+    assert out.getvalue().count("\x1b[2J") <= 2, "entering, and the first frame"
+
+
+def test_a_real_terminal_is_left_as_it_was(book: Book) -> None:
+    """The whole program on a pseudo-terminal, as the server starts it."""
+    server, watcher = socket.socketpair()
+    master, slave = pty.openpty()
+    command = [sys.executable, "-P", "-m", "evloop_trace", "watch", "--fd", str(watcher.fileno())]
+    environment = {**os.environ, "TERM": "xterm", "LINES": "24", "COLUMNS": "80"}
+    with subprocess.Popen(
+        command, pass_fds=[watcher.fileno()], stdout=slave, stderr=slave, env=environment
+    ) as process:
+        watcher.close()
+        os.close(slave)
+        server.sendall(book.conversation().encode())
+        server.close()
+        shown = b""
+        while data := _read(master):
+            shown += data
+        assert process.wait() == 0
+    os.close(master)
+    assert shown.startswith(b"\x1b[?1049h")
+    last = shown.rpartition(b"\x1b[?1049l")[2].decode()
+    assert last.startswith("\x1b[1;7m evloop \x1b[0m")
+    assert "The server has stopped: SIGTERM." in last
+
+
+def _read(master: int) -> bytes:
+    """What was written on a terminal; nothing when nobody holds it any more."""
+    try:
+        return os.read(master, 65536)
+    except OSError:  # EIO
+        return b""

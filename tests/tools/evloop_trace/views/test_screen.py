@@ -1,0 +1,287 @@
+"""The panels, and how they are laid out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from evloop_trace.model.picture import Picture
+from evloop_trace.model.sockets import Connection, Endpoint
+from evloop_trace.views.cells import Line, width_of
+from evloop_trace.views.connections import LINGER, ConnectionsPanel
+from evloop_trace.views.endpoints import EndpointsPanel
+from evloop_trace.views.ladder import LadderPanel
+from evloop_trace.views.loop_panel import LoopPanel
+from evloop_trace.views.palette import KINDS
+from evloop_trace.views.screen import Screen
+
+from evloop.events import schema
+from evloop.events.schema import Close, End, Header, Poll, Recv, Send, Shutdown, Slow
+
+if TYPE_CHECKING:
+    from evloop.events.schema import AnyEvent
+    from tests.tools.evloop_trace.conftest import Book
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+def texts(lines: list[Line]) -> list[str]:
+    """What stands on lines, without the spaces at their ends."""
+    return ["".join(segment.text for segment in line).rstrip() for line in lines]
+
+
+def picture_of(*events: AnyEvent) -> Picture:
+    """The fold of events."""
+    picture = Picture()
+    for event in events:
+        picture.apply(event)
+    return picture
+
+
+def poll(t: int, dur: int, tick: int, *ready: str, timeout: int | None = None, why: str = "nothing") -> Poll:
+    """A tick begins."""
+    return Poll(-1, t, tick, dur, timeout, why, [(name, "IN") for name in ready])
+
+
+HEADER = Header(0, 0, 0, "evloop/1", 1, 2, 3, 4711, [], {}, "epoll", "upper", "prefix", 64)
+
+
+def crowd(number: int) -> Picture:
+    """A server with so many connections, each active 1 ms after the one before."""
+    picture = picture_of(HEADER)
+    picture.endpoints = {"listen-1": Endpoint("listen-1", 5, "tcp", "127.0.0.1:8080", 128, 1)}
+    for n in range(number):
+        name = f"tcp-{n}"
+        picture.connections[name] = Connection(name, n, f"127.0.0.1:{n}", n * MS, seen=n * MS)
+    picture.open = number
+    picture.t = number * MS
+    return picture
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (10, 2), (40, 10), (80, 15), (80, 16), (80, 24), (120, 40), (200, 60), (500, 200)]
+)
+@pytest.mark.parametrize("number", [0, 1, 7, 300])
+def test_the_screen_has_exactly_the_size_it_is_given(size: tuple[int, int], number: int, book: Book) -> None:
+    """Whatever the terminal: no line too long, none too short."""
+    picture = crowd(number)
+    for event in book.conversation().events:
+        picture.apply(event)
+    lines = Screen(picture, picture.t + SECOND, "live").lines(*size)
+    assert len(lines) == size[1]
+    assert {width_of(line) for line in lines} == {size[0]}
+
+
+def test_nothing_at_all_can_be_drawn() -> None:
+    """Before the first event."""
+    lines = texts(Screen(Picture(), 0).lines(80, 24))
+    assert lines[0].startswith(" evloop")
+    assert " nobody is connected" in lines
+
+
+def test_the_screen_of_a_conversation(book: Book) -> None:
+    """From the loop on top to the last rung."""
+    shown = "\n".join(texts(Screen(picture_of(*book.conversation().events), 13_000, "replay").lines(80, 24)))
+    assert " evloop   upper · epoll · pid 1 " in shown
+    assert " ended   SIGTERM" in shown
+    assert " listen-1  tcp   127.0.0.1:8080  closed" in shown
+    assert "── connections  0 open, 1 accepted, 9 B in, 9 B out ──" in shown
+    assert " tcp-1   127.0.0.1:40000 closed: eof " in shown
+    assert '│───── 9 B [0,9) ──────►│ recv() = 9  "hello 哈"' in shown
+
+
+def test_the_title_tells_what_was_skipped() -> None:
+    """In words, and where it is seen."""
+    picture = picture_of(HEADER, schema.Gap(-1, 5, 1, 12345, "slow"))
+    title = texts(LoopPanel(picture, 12_034 * MS, "live").lines(80, 1))[0]
+    assert title == " evloop   upper · epoll · pid 4711               skipped 12,345  12.034 s  live"
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ((), " woke    not yet"),
+        ((poll(0, 5, 1, "tcp-1"),), " woke    tcp-1 readable after 5 ns asleep"),
+        ((poll(0, 5, 1),), " woke    timeout after 5 ns asleep"),
+        (
+            (poll(0, 5, 1), schema.Timer(-1, 9, 1, "idle timeout of tcp-1", 3)),
+            " woke    timer: idle timeout of tcp-1 after 5 ns asleep",
+        ),
+        (
+            (poll(0, 5, 1, "evloop"), schema.Signal(-1, 9, 1, "SIGINT")),
+            " woke    signal SIGINT after 5 ns asleep",
+        ),
+    ],
+)
+def test_why_the_loop_woke(events: tuple[AnyEvent, ...], expected: str) -> None:
+    """A socket, a timer, a signal, or just the time."""
+    assert texts(LoopPanel(picture_of(*events), 10).lines(80, 4))[2] == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (schema.Prepare(-1, 5, 1, None, "until something is ready"), " sleeps  until something is ready"),
+        (schema.Prepare(-1, 5, 1, 8200 * MS, "idle"), " sleeps  at most 8.1 s: idle"),
+        (schema.Prepare(-1, 5, 1, 50 * MS, "idle"), " sleeps  no longer: idle"),
+        (End(-1, 5, 1, "SIGINT", 9), " ended   SIGINT"),
+    ],
+)
+def test_why_the_loop_sleeps(event: AnyEvent, expected: str) -> None:
+    """And for how long at most."""
+    assert texts(LoopPanel(picture_of(event), 100 * MS).lines(80, 4))[3] == expected
+
+
+def test_ticks_and_the_share_of_sleep() -> None:
+    """A bar, and the number it stands for."""
+    picture = picture_of(poll(0, SECOND, 1), Slow(-1, SECOND, 1, 200 * MS), poll(SECOND, SECOND, 1234))
+    line = texts(LoopPanel(picture, 2 * SECOND).lines(100, 2))[1]
+    assert line.startswith(" ticks   1,234 · 616 a second · 1 slow ")
+    assert line.endswith("asleep ████████████████████  100 %  in all  100 %")
+
+
+def test_a_queue_shows_how_full_it_is() -> None:
+    """Red and the word when it is full; dots where it is not known."""
+    picture = Picture()
+    for number, queued in enumerate((None, 0, 64, 128)):
+        name = f"listen-{number}"
+        picture.endpoints[name] = Endpoint(name, 5, "tcp", "127.0.0.1:80", 128, queued, 1234)
+    panel = EndpointsPanel(picture)
+    lines = panel.lines(90, panel.rows())
+    assert texts(lines) == [
+        " listen-0  tcp   127.0.0.1:80  queue ·········· ?/128      accepted 1,234",
+        " listen-1  tcp   127.0.0.1:80  queue ·········· 0/128      accepted 1,234",
+        " listen-2  tcp   127.0.0.1:80  queue █████····· 64/128     accepted 1,234",
+        " listen-3  tcp   127.0.0.1:80  queue ██████████ 128/128 full  accepted 1,234",
+    ]
+    assert texts(panel.lines(90, 2))[1] == " … 3 more"
+    assert panel.lines(90, 0) == []
+
+
+def test_datagram_sockets_have_no_queue() -> None:
+    """They have datagrams."""
+    picture = Picture(endpoints={"udp-1": Endpoint("udp-1", 5, "udp", "[::1]:80", accepted=3, sent=2)})
+    assert texts(EndpointsPanel(picture).lines(90, 2)) == [" udp-1  udp   [::1]:80  datagrams 3 in, 2 out"]
+
+
+def test_of_many_connections_the_last_active_are_shown_in_the_order_they_came() -> None:
+    """A row stays where it is, and the rest is counted."""
+    picture = crowd(100)
+    picture.connections["tcp-3"].seen = 500 * MS
+    lines = texts(ConnectionsPanel(picture, picture.t).lines(80, 5))
+    assert [line.split()[0] for line in lines] == ["name", "tcp-3", "tcp-98", "tcp-99", "…"]
+    assert lines[-1] == " … 97 more"
+
+
+def test_a_narrow_table_shortens_the_peers_address_first() -> None:
+    """The numbers are what one looks for."""
+    heading, row, *_ = texts(ConnectionsPanel(crowd(1), MS).lines(66, 4))
+    assert heading.split() == ["name", "peer", "state", "in", "out", "buffered", "age"]
+    assert row.split() == ["tcp-0", "127.0.0.1:0", "open", "0", "B", "0", "B", "0", "B", "1.0", "ms"]
+    assert "127.0.0… open" in texts(ConnectionsPanel(crowd(1), MS).lines(58, 4))[1]
+
+
+def test_all_are_shown_when_there_is_just_room() -> None:
+    """And nobody is counted."""
+    panel = ConnectionsPanel(crowd(3), 3 * MS)
+    assert panel.rows() == 4
+    assert len(texts(panel.lines(80, 4))) == 4
+    assert texts(ConnectionsPanel(crowd(0), 0).lines(80, 4))[1] == " nobody is connected"
+
+
+def test_a_closed_connection_lingers_for_a_moment() -> None:
+    """After the end of a log it stays."""
+    picture = crowd(1)
+    gone = picture.connections.pop("tcp-0")
+    gone.closed, gone.reason = SECOND, "eof"
+    picture.closed["tcp-0"], picture.open = gone, 0
+    assert "closed: eof" in texts(ConnectionsPanel(picture, SECOND + LINGER - 1).lines(80, 4))[1]
+    assert ConnectionsPanel(picture, SECOND + LINGER).rows() == 2
+    assert "nobody" in texts(ConnectionsPanel(picture, SECOND + LINGER).lines(80, 4))[1]
+    picture.end = End(9, 9, 9, "SIGINT", 9)
+    assert "closed: eof" in texts(ConnectionsPanel(picture, SECOND + LINGER).lines(80, 4))[1]
+
+
+def test_a_failed_connection_and_a_half_closed_one_have_colours_of_their_own() -> None:
+    """Besides their words."""
+    picture = crowd(2)
+    picture.connections["tcp-0"].eof = True
+    it = picture.connections["tcp-1"]
+    it.closed, it.errno = MS, "ECONNRESET"
+    lines = ConnectionsPanel(picture, 2 * MS).lines(80, 4)
+    assert lines[1][1].style == KINDS["life"]
+    assert lines[2][1].style == KINDS["trouble"]
+
+
+def ladder(*events: AnyEvent, width: int = 80, height: int = 10, now: int = 0) -> list[str]:
+    """The rows of a ladder."""
+    picture = picture_of(*events)
+    return texts(LadderPanel(picture, max(now, picture.t)).lines(width, height))
+
+
+def test_bytes_cross_the_ladder_as_arrows_that_align() -> None:
+    """Wide characters too; the time stands where it changes."""
+    data = "hello la 哈哈哈".encode()
+    assert ladder(
+        Recv(1, 12_034 * MS, 4, 10, "tcp-1", 7, 65536, 18, (0, 18), data),
+        Send(2, 12_034 * MS + 5000, 4, 10, "tcp-1", 7, 18, 18, (0, 18), data.upper()),
+    ) == [
+        '  12.034  tcp-1 │───── 18 B [0,18) ─────►│ recv() = 18  "hello la 哈哈哈"',
+        '          tcp-1 │◄───── 18 B [0,18) ─────│ send() = 18  "HELLO LA 哈哈哈"',
+    ]
+
+
+def test_a_wide_ladder_shows_microseconds() -> None:
+    """A tick is made of them."""
+    (row,) = ladder(Recv(1, 12_034_215_000, 4, 10, "tcp-1", 7, 65536, 5), width=120)
+    assert row.startswith(" 12.034 215  tcp-1 │")
+
+
+def test_a_sleep_is_folded_and_labelled() -> None:
+    """With the tick it led to; short ones have no row where there is little room."""
+    events = (poll(0, 10_200_000, 4, "tcp-1"), poll(20 * MS, 5000, 5, "tcp-1"), poll(30 * MS, MS, 6))
+    assert ladder(*events) == [
+        "   0.010        ┆┄┄┄┄┄┄┄ 10.2 ms ┄┄┄┄┄┄┄┄┆ tick 4: tcp-1 readable",
+        "   0.031        ┆┄┄┄┄┄┄┄┄ 1.0 ms ┄┄┄┄┄┄┄┄┆ tick 6: timeout",
+    ]
+    assert len(ladder(*events, height=30)) == 3
+
+
+def test_the_sleep_that_goes_on_is_the_last_row() -> None:
+    """It grows between events."""
+    rows = ladder(poll(0, MS, 4, "tcp-1"), now=3201 * MS)
+    assert rows[-1].endswith("┄┄ 3.2 s ┄┄┄┄┄┄┄┄┄┆ asleep")
+
+
+def test_work_between_two_calls_is_a_row() -> None:
+    """In one tick the loop was at work; between two a filter has left something out."""
+    recv = Recv(1, 0, 4, 10, "tcp-1", 7, 9, 5)
+    slow = Slow(-1, 150 * MS, 4, 150 * MS)
+    assert "150 ms ┄┄┄┄┄┄┄┄┆ at work" in ladder(recv, Send(2, 150 * MS, 4, 10, "tcp-1", 7, 9, 9))[1]
+    assert ladder(recv, Send(2, 150 * MS, 5, 10, "tcp-1", 7, 9, 9))[1].endswith("┆ later")
+    assert ladder(recv, slow, End(-1, 170 * MS, 4, "SIGINT", 9))[3].endswith("┆ later")
+
+
+def test_a_narrow_arrow_leaves_out_its_offsets() -> None:
+    """What counts is how many bytes."""
+    rows = ladder(Recv(1, 0, 4, 10, "tcp-1", 7, 65536, 123, (1000, 1123)), width=50)
+    assert "│── 123 B ──►│" in rows[0]
+
+
+def test_a_close_after_our_fin_draws_no_second() -> None:
+    """The ladder remembers the shutdown; one of a listener has no arrow."""
+    rows = ladder(
+        Shutdown(1, 0, 1, 5, "tcp-1", 7, "SHUT_WR"),
+        Close(2, 10, 1, 5, 7, "eof", "tcp-1"),
+        Close(3, 20, 1, 5, 7, "stop", sock="listen-1"),
+    )
+    assert ["FIN" in row for row in rows] == [True, False, False]
+
+
+def test_nothing_is_drawn_where_there_is_no_room() -> None:
+    """A heading alone takes a line."""
+    picture = picture_of(Recv(1, 0, 1, 1, "tcp-1", 7, 9, 5))
+    assert LadderPanel(picture, 0).lines(80, 0) == []
+    assert len(LadderPanel(picture, 0).lines(80, 1)) == 1
+    assert "client" in texts([LadderPanel(picture, 0).heading(80)])[0]

@@ -35,7 +35,9 @@ class Listener:
         """`on_accept` takes a connection, and says whether there is room for another."""
         self._loop = loop
         self._on_accept = on_accept
-        self._paused = ""  # why
+        self._full = ""  # why the server has no room for more
+        self._short = ""  # of what the system is short; it may have some again when the timer fires
+        self._retry: Timer | None = None
         self._closed = False
         self._sampler: Timer | None = None
         self.sock = loop.kernel.listen(address, backlog)
@@ -46,7 +48,11 @@ class Listener:
 
     def wants(self) -> tuple[int, str]:
         """READ, which here means that a connection can be accepted, unless there is no room for one."""
-        return (0, self._paused) if self._paused else (READ, "there is room for connections")
+        if self._full:
+            return 0, self._full
+        return (
+            (0, f"accept failed: {self._short}") if self._retry else (READ, "there is room for connections")
+        )
 
     def on_ready(self, _bits: int) -> None:
         """Accept what waits, up to a batch."""
@@ -55,6 +61,7 @@ class Listener:
             try:
                 connection, _ = kernel.accept(sock)
             except BlockingIOError:
+                self._found_room()
                 return
             except OSError as error:
                 if is_resource_shortage(error):
@@ -63,36 +70,57 @@ class Listener:
                 if is_broken_listener(error):
                     raise
                 continue  # this one connection failed on its way (accept(2)); the next is another
+            if self._short:
+                self._found_room()
             if not self._on_accept(connection):
                 return
 
+    # -- no room -----------------------------------------------------------------------
+
     def _wait_for_room(self, error: OSError) -> None:
         """Level-triggered readiness would come back at once and for ever; so stop watching for a while."""
-        if not self._paused:
-            self._loop.trace.limit(f"accept: {error.strerror}", active=True, sock=self.sock)
-        self.pause(f"accept failed: {error.strerror}")
-        self._loop.after(RETRY_AFTER, self.resume, "accept again after a shortage of descriptors or memory")
+        if not self._short:
+            self._short = error.strerror or str(error)
+            self._loop.trace.limit(f"accept: {self._short}", active=True, sock=self.sock)
+        why = "accept again after a shortage of descriptors or memory"
+        self._retry = self._loop.after(RETRY_AFTER, self._try_again, why)
+        self._update()
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._update()
+
+    def _found_room(self) -> None:
+        if self._short:
+            self._loop.trace.limit(f"accept: {self._short}", active=False, sock=self.sock)
+            self._short = ""
 
     def pause(self, why: str) -> None:
         """Accept nothing until `resume`; clients queue up in the kernel, up to the backlog."""
-        if not self._paused and not self._closed:
-            self._paused = why
-            self._loop.interests.update(self)
-            if self._loop.trace.samples:
-                self._sample()
-
-    def _sample(self) -> None:
-        """While nobody accepts, no event tells how the queue grows; so look at it now and then."""
-        if self._paused and not self._closed:
-            self._loop.trace.queue(self.sock)
-            self._sampler = self._loop.after(SAMPLE_EVERY, self._sample, "look at the accept queue")
+        self._full = why
+        self._update()
 
     def resume(self) -> None:
         """Accept again."""
-        if self._paused and not self._closed:
-            self._paused = ""
+        self._full = ""
+        self._update()
+
+    def _update(self) -> None:
+        if self._closed:
+            return
+        self._loop.interests.update(self)
+        if self.watching:
             self._loop.timers.cancel(self._sampler)
-            self._loop.interests.update(self)
+            self._sampler = None
+        elif self._loop.trace.samples and not self._sampler:
+            self._sample()
+
+    def _sample(self) -> None:
+        """While nobody accepts, no event tells how the queue grows; so look at it now and then."""
+        self._loop.trace.queue(self.sock)
+        self._sampler = self._loop.after(SAMPLE_EVERY, self._sample, "look at the accept queue")
+
+    # -- ending ------------------------------------------------------------------------
 
     def fail(self, error: Exception) -> None:
         """The listener itself is broken: end it, and let the connections live."""
@@ -104,6 +132,8 @@ class Listener:
         if self._closed:
             return
         self._closed = True
+        for timer in (self._retry, self._sampler):
+            self._loop.timers.cancel(timer)
         loop, sock = self._loop, self.sock
         loop.interests.drop(self, reason)
         loop.close_later(lambda: loop.kernel.close(sock, reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.errors import AddressError
@@ -115,15 +116,19 @@ class LoopServer:
         self._streams.add(stream)
         if self._options.idle_timeout or self._options.lifetime:
             self._set_timers(stream)
-        if len(self._streams) != self._options.max_connections:
+        if not self._is_full:
             return True
         self._loop.trace.limit("connections", active=True)
         for listener in self._listeners:
             listener.pause(f"{len(self._streams)} connections are open, as many as are allowed")
         return False
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._streams) >= (self._options.max_connections or sys.maxsize)
+
     def _on_close(self, stream: Stream) -> None:
-        full = len(self._streams) == self._options.max_connections
+        full = self._is_full
         self._streams.discard(stream)
         if self._stopping:
             self._stop_when_empty()

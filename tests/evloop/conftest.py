@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from evloop.net.stream import Stream
 
-TURNS = 3000  # of a loop, until what is waited for must have come
-NAP = 0.01  # seconds a turn may sleep when there is nothing to do
+TURNS = 10_000  # of a loop, until what is waited for must have come
+NAP = 0.002  # seconds a turn may sleep when there is nothing to do
 
 
 class Spy(Trace):
@@ -151,7 +151,7 @@ class Scripted:
         return self.poller.registered.get(sock.fileno(), 0)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def scripted() -> type[Scripted]:
     """A server on a scripted kernel, made with the server's options."""
     return Scripted

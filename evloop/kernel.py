@@ -302,7 +302,8 @@ class Kernel:
         """Give the descriptor back; the reason and what is lost with it are for the log."""
         del reason, buffered, error
         assert isinstance(sock, socket.socket)
-        with contextlib.suppress(ConnectionError):  # FreeBSD and macOS report an old reset here
+        # EINTR, EIO, or an old reset (FreeBSD, macOS): the descriptor is gone all the same, close(2).
+        with contextlib.suppress(OSError):
             sock.close()
 
     def reset_on_close(self, sock: Socket) -> None:

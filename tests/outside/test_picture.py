@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 SECONDS = 30
-
-pytestmark = pytest.mark.needs("tmux")
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def terminal(tmp_path):
     subprocess.run([*tmux, "kill-server"], check=False, capture_output=True, timeout=SECONDS)
 
 
+@pytest.mark.needs("tmux")
 def test_picture(terminal, serve):
     """`evloop serve --trace` at 80x24: a client's bytes appear, and SIGINT leaves a clean terminal."""
     # A port that is free: of a server that has just ended.
@@ -63,3 +65,31 @@ def test_picture(terminal, serve):
     screen = terminal.await_text("ended with ")
     assert "ended with 0" in screen
     assert "Traceback" not in screen
+
+
+def test_lines(serve):
+    """Where there is no terminal, each event is a line, down to the last."""
+    server = serve("--tcp", "127.0.0.1:0", "--trace")
+    with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
+        client.sendall(b"look at me")
+        assert client.recv(100) == b"LOOK AT ME"
+    assert server.stop() == 0
+    assert server.complaints == []
+    lines = server.popen.stdout.read().decode().splitlines()
+    assert [line for line in lines if "recv(65536) = 10" in line]
+    assert [line for line in lines if "LOOK AT ME" in line]
+    assert " end " in lines[-1]
+    assert "SIGINT" in lines[-1]
+
+
+def test_the_picture_dies(serve):
+    """Whatever becomes of the picture, the server goes on; in the end it says what became of it."""
+    server = serve("--tcp", "127.0.0.1:0", "--trace")
+    viewer = int(Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text())
+    os.kill(viewer, signal.SIGKILL)
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
+            client.sendall(b"still here")
+            assert client.recv(100) == b"STILL HERE"
+    assert server.stop() == 0
+    assert server.complaints == ["evloop: the live picture ended with code -9; the server was not affected"]

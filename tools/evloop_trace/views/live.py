@@ -184,11 +184,27 @@ def draw_live(
 ) -> Picture:
     """Draw until the stream ends; then the last picture stays on the normal screen."""
     live = _Live(feed, terminal, clock, monotonic_ns)
-    with terminal:
+    with terminal, _suspended_well(terminal):
         while not feed.ended:
             live.turn()
     live.farewell()
     return live.picture
+
+
+@contextmanager
+def _suspended_well(terminal: Terminal) -> Iterator[None]:
+    """Ctrl-Z gives the terminal back before we stop, and takes it again when we go on."""
+
+    def suspend(_number: int, _frame: Any) -> None:
+        terminal.leave()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        terminal.enter()
+
+    before = signal.signal(signal.SIGTSTP, suspend)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 class _Live:

@@ -314,6 +314,17 @@ def test_the_command_wants_a_path(capsys: pytest.CaptureFixture[str], tmp_path: 
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_suspended_picture_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And takes it again when it goes on."""
+    out = io.StringIO()
+    stopped: list[str] = []
+    monkeypatch.setattr(os, "kill", lambda _pid, number: stopped.append(f"{number}{out.getvalue()[-8:]}"))
+    with live._suspended_well(Terminal(out, lambda: (80, 24))):
+        signal.raise_signal(signal.SIGTSTP)
+    assert stopped == [f"{signal.SIGSTOP}\x1b[?1049l"]
+    assert "\x1b[?1049h" in out.getvalue()
+
+
 HOSTILE = b"\x1b]0;owned\x07\x1b[2J\r\n\x9b31m[bold]\xe2\x80\xae"
 
 

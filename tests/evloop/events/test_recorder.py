@@ -1,0 +1,72 @@
+"""Events are numbered and handed on; a sink that fails is let go, and the clocks are told again."""
+
+from __future__ import annotations
+
+from evloop.events.recorder import CLOCK_EVERY, Recorder, read_clocks
+from evloop.events.schema import Clock, End, Signal
+from evloop.events.sinks import MemorySink
+
+
+class BrokenSink(MemorySink):
+    """Raises whatever it is given."""
+
+    def write(self, block, events):
+        """Fail."""
+        raise RuntimeError("no more")
+
+
+def record(recorder, t) -> None:
+    """Something that happened at a time."""
+    recorder.append(Signal(recorder.next_seq(), t, recorder.tick, "SIGINT"))
+
+
+def test_a_broken_sink_is_let_go(header):
+    """It is reported once and asked no more; the others get everything."""
+    broken, whole, said = BrokenSink(), MemorySink(), []
+    recorder = Recorder(header(), lambda sink, error: said.append((sink, str(error))))
+    recorder.sinks += [broken, whole]
+    for t in (1, 2):
+        record(recorder, t)
+        recorder.flush()
+    assert said == [(broken, "no more")]
+    assert [event.seq for event in whole.events] == [0, 1, 2]
+
+
+def test_the_clocks_are_told_again(header):
+    """Once in ten seconds of events, and not more often."""
+    sink, recorder = MemorySink(), Recorder(header(), lambda _sink, _error: None)
+    recorder.sinks.append(sink)
+    for t in (1, CLOCK_EVERY - 1, CLOCK_EVERY, CLOCK_EVERY + 1):
+        record(recorder, t)
+        recorder.flush()
+    assert [type(event) for event in sink.events].count(Clock) == 1
+    assert [event.seq for event in sink.events] == list(range(6))
+
+
+def test_nothing_to_hand_on(header):
+    """A flush of nothing writes nothing."""
+    sink, recorder = MemorySink(), Recorder(header(), lambda _sink, _error: None)
+    recorder.flush()
+    recorder.sinks.append(sink)
+    recorder.flush()
+    assert sink.events == []
+
+
+def test_the_last_line(header):
+    """It says why it ended, how many events there were, and what this sink has lost."""
+    sink, recorder = MemorySink(), Recorder(header(), lambda _sink, _error: None)
+    recorder.sinks.append(sink)
+    sink.lost = 7
+    record(recorder, 1)
+    recorder.reason = "SIGINT"
+    recorder.close(5)
+    assert sink.events[-1] == End(2, 5, 0, "SIGINT", 3, 7)
+    assert recorder.sinks == []
+
+
+def test_the_clocks_are_read_together():
+    """The two readings are as close as the bracket says, and the bracket is small."""
+    mono_ns, wall_ns, bracket_ns = read_clocks()
+    assert 0 <= bracket_ns < 1_000_000_000
+    assert mono_ns > 0
+    assert wall_ns > 1_500_000_000 * 10**9

@@ -75,8 +75,8 @@ def serve(
     Raises:
         EvloopError: an address or a file cannot be opened; the message says why.
     """
-    raise_descriptor_limit()
     selector = selector or selector_names()[0]
+    raise_descriptor_limit(selector)
     with ExitStack() as stack:
         if keep.is_traced:
             loop = _traced_loop(selector, options, keep, stack)

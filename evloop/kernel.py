@@ -46,6 +46,7 @@ __all__ = [
     "accept_queue",
     "errno_name",
     "is_broken_listener",
+    "is_missing_address",
     "is_resource_shortage",
     "raise_descriptor_limit",
     "recvmsg_call",
@@ -62,6 +63,7 @@ IN, OUT, ERR, HUP = 0x1, 0x4, 0x8, 0x10
 
 # A UDP payload has at most 65,507 bytes on IPv4 and 65,527 on IPv6: a buffer of this size cuts none.
 MAX_DATAGRAM = 65535
+FD_SETSIZE = 1024  # descriptors that select(2) can name: those below
 
 Recv: TypeAlias = "Callable[[int], bytes]"
 Send: TypeAlias = "Callable[[bytes | memoryview], int]"
@@ -205,24 +207,25 @@ class Kernel:
         Raises:
             AddressError: it is taken, not permitted, or not of this machine.
         """
-        sock = socket.socket(_family(address), socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            if isinstance(address, UnixPath):
-                _take_over_path(address)
-            else:
-                # Lets us bind while connections of an earlier run are in TIME_WAIT, which
-                # would refuse us for a minute; it does not steal a living listener's port.
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                # Inherited by what is accepted: a reply must not wait for the ACK of the one before.
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with _umask(0o177) if private else contextlib.nullcontext():
-                _bind(sock, address)
-            sock.listen(backlog)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        with _explained(address, socket.SOCK_STREAM):
+            sock = socket.socket(_family(address), socket.SOCK_STREAM)
+            try:
+                sock.setblocking(False)
+                if isinstance(address, UnixPath):
+                    _take_over_path(address)
+                else:
+                    # Lets us bind while connections of an earlier run are in TIME_WAIT, which
+                    # would refuse us for a minute; it does not steal a living listener's port.
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    # Inherited by what is accepted: a reply must not wait for the ACK of the one before.
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with _umask(0o177) if private else contextlib.nullcontext():
+                    _bind(sock, address)
+                sock.listen(backlog)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
 
     def bind(self, address: Inet) -> Socket:
         """A datagram socket, bound to a numeric address. No SO_REUSEADDR: on UDP it would share the port.
@@ -230,16 +233,17 @@ class Kernel:
         Raises:
             AddressError: as `listen`.
         """
-        sock = socket.socket(_family(address), socket.SOCK_DGRAM)
-        try:
-            sock.setblocking(False)
-            with contextlib.suppress(OSError):  # room for a burst; the system caps it at rmem_max
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-            _bind(sock, address)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+        with _explained(address, socket.SOCK_DGRAM):
+            sock = socket.socket(_family(address), socket.SOCK_DGRAM)
+            try:
+                sock.setblocking(False)
+                with contextlib.suppress(OSError):  # room for a burst; the system caps it at rmem_max
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+                _bind(sock, address)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
 
     def connect(self, address: Address, timeout: float | None, *, datagram: bool = False) -> Socket:
         """A blocking socket, connected to a numeric address or a path; calls time out after `timeout` s."""
@@ -286,11 +290,12 @@ class Kernel:
 
     def is_local(self, host: str) -> bool:
         """Whether a numeric address is one of this machine's: only such a one can be bound."""
-        with socket.socket(_family(Inet(host, 0)), socket.SOCK_DGRAM) as probe:
-            try:
+        try:
+            with socket.socket(_family(Inet(host, 0)), socket.SOCK_DGRAM) as probe:
                 probe.bind((host, 0))
-            except OSError:
-                return False
+        except OSError as error:
+            # Whatever else fails, such as want of a descriptor, does not say that it is another's.
+            return error.errno != errno.EADDRNOTAVAIL
         return True
 
     def shutdown(self, sock: Socket) -> None:
@@ -341,10 +346,15 @@ def _bind(sock: socket.socket, address: Address) -> None:
     if sock.family == socket.AF_INET6:
         # One socket a family: else [::] would hold the IPv4 port as well, on some systems.
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind(_sockaddr(address))  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def _explained(address: Address, kind: int) -> Iterator[None]:
     try:
-        sock.bind(_sockaddr(address))  # type: ignore[arg-type]
+        yield
     except OSError as error:
-        raise AddressError(_why_not_bound(address, sock.type, error)) from error
+        raise AddressError(_why_not_bound(address, kind, error)) from error
 
 
 @contextlib.contextmanager
@@ -387,8 +397,6 @@ def _take_over_path(address: UnixPath) -> None:
         mode = os.lstat(address.path).st_mode
     except FileNotFoundError:
         return
-    except OSError as error:
-        raise AddressError(f"{address} cannot be bound: {error.strerror}") from None
     if not stat.S_ISSOCK(mode):
         raise AddressError(f"{address} exists and is no socket: choose another path, or move that file away")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -461,15 +469,26 @@ def errno_name(number: int | None) -> str:
     return errno.errorcode.get(number or 0, f"E{number}")
 
 
-def raise_descriptor_limit() -> int:
-    """Let this process open as many descriptors as it may; the soft limit is for users of select(2)."""
+def raise_descriptor_limit(selector: str) -> int:
+    """Let this process open as many descriptors as it may; how many that is.
+
+    With select(2) it is those that fit into its set: one more would make every later
+    call fail, while accept(2), told of the limit, fails for that one connection.
+    """
     import resource  # noqa: PLC0415 - only here
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FD_SETSIZE if selector == "select" and not 0 <= hard < FD_SETSIZE else hard
     with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        return hard
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        return wanted
     return soft
+
+
+def is_missing_address(error: AddressError) -> bool:
+    """Whether this machine has no such address, or no such family at all; another may have."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 
 
 def is_resource_shortage(error: OSError) -> bool:

@@ -27,7 +27,7 @@ class Datagrams:
     def __init__(
         self, loop: Loop, address: Inet, respond: Respond, recv_size: int, own_ports: set[int]
     ) -> None:
-        """`own_ports` are the server's own UDP ports; this one's is added."""
+        """`own_ports` are the server's own UDP ports, to which whoever opens this one adds it."""
         self._loop = loop
         self._respond = respond
         self._size = recv_size
@@ -36,7 +36,6 @@ class Datagrams:
         self._recvfrom, self._sendto = loop.kernel.datagram_calls(self.sock, recv_size)
         self.address = loop.kernel.address_of(self.sock)
         self._own_ports = own_ports
-        own_ports.add(int(self.address.rpartition(":")[2]))
         self.fd = self.sock.fileno()
         self.watching = 0
         loop.interests.update(self)

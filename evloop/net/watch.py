@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Event, Gap, Header, Snapshot
 from evloop.events.sinks import encode
-from evloop.kernel import READ, Kernel, Socket
+from evloop.kernel import READ, Kernel, Socket, is_broken_listener, is_resource_shortage
+from evloop.net.listener import RETRY_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evloop.address import UnixPath
     from evloop.loop.loop import Loop
+    from evloop.loop.timers import Timer
 
 __all__ = ["WatchPoint", "Watchers"]
 
@@ -152,21 +154,32 @@ class WatchPoint:
         self._kernel = watchers.kernel
         self.sock = self._kernel.listen(address, 16, private=True)
         self._inode = self._kernel.inode_of(address)
+        self._retry: Timer | None = None
+        self._closed = False
         self.fd = self.sock.fileno()
         self.watching = 0
         loop.interests.update(self)
 
     def wants(self) -> tuple[int, str]:
-        """READ: a watcher may come."""
-        return READ, "watchers may come"
+        """READ: a watcher may come; but not while descriptors are short, as it would be ready for ever."""
+        return (0, "descriptors are short") if self._retry else (READ, "watchers may come")
 
     def on_ready(self, _bits: int) -> None:
         """Let one watcher in; the selector reports the next."""
         try:
             sock, _ = self._kernel.accept(self.sock)
-        except OSError:
+        except OSError as error:
+            if is_broken_listener(error):
+                raise
+            if is_resource_shortage(error):
+                self._retry = self._loop.after(RETRY_AFTER, self._try_again, "let watchers in again")
+                self._loop.interests.update(self)
             return
         self._watchers.join(sock)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._loop.interests.update(self)
 
     def fail(self, error: Exception) -> None:
         """It cannot go on; the server can."""
@@ -174,7 +187,11 @@ class WatchPoint:
         self.close()
 
     def close(self) -> None:
-        """Let nobody in any more, and remove the path."""
+        """Let nobody in any more; the path goes first, since that of a closed socket is anybody's."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.timers.cancel(self._retry)
         self._loop.interests.drop(self, "the loop ends")
-        self._kernel.close(self.sock, "stop")
         self._kernel.remove_path(self._address, self._inode)
+        self._kernel.close(self.sock, "stop")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from evloop.address import parse_inet
 from evloop.errors import AddressError
-from evloop.kernel import MAX_DATAGRAM
+from evloop.kernel import MAX_DATAGRAM, is_missing_address
 from evloop.loop.wakeup import Wakeup
 from evloop.net.datagram import Datagrams
 from evloop.net.listener import Listener
@@ -63,44 +64,25 @@ class LoopServer:
     def listen_tcp(self, address: Inet) -> list[str]:
         """Listen on every address of a host, with one port for all; gives them as they were bound."""
 
-        def open_one(numeric: Inet) -> str:
-            listener = Listener(self._loop, numeric, self._options.backlog, self._on_accept)
-            self._listeners.append(listener)
-            return listener.address
+        def open_one(numeric: Inet) -> Listener:
+            return Listener(self._loop, numeric, self._options.backlog, self._on_accept)
 
-        return self._open_all(self._loop.kernel.resolve(address), open_one)
+        opened = _open_all(self._loop.kernel.resolve(address), open_one)
+        self._listeners += opened
+        return [listener.address for listener in opened]
 
     def bind_udp(self, address: Inet) -> list[str]:
         """Receive datagrams on every address of a host; gives them as they were bound."""
-        options = self._options
+        respond = PROTOCOLS[self._options.mode]
+        size = self._options.recv_size or MAX_DATAGRAM
 
-        def open_one(numeric: Inet) -> str:
-            datagrams = Datagrams(
-                self._loop,
-                numeric,
-                PROTOCOLS[options.mode],
-                options.recv_size or MAX_DATAGRAM,
-                self._udp_ports,
-            )
-            self._datagrams.append(datagrams)
-            return datagrams.address
+        def open_one(numeric: Inet) -> Datagrams:
+            return Datagrams(self._loop, numeric, respond, size, self._udp_ports)
 
-        return self._open_all(self._loop.kernel.resolve(address, datagram=True), open_one)
-
-    def _open_all(self, addresses: list[Inet], open_one: Callable[[Inet], str]) -> list[str]:
-        """Open one socket an address family. A host that has one family only is no failure."""
-        opened, port, failure = [], addresses[0].port, None
-        for address in addresses:
-            try:
-                bound = open_one(address._replace(port=port))
-            except AddressError as error:
-                failure = error
-                continue
-            opened.append(bound)
-            port = int(bound.rpartition(":")[2])
-        if failure and (not opened or len(addresses) == 1):
-            raise failure
-        return opened
+        opened = _open_all(self._loop.kernel.resolve(address, datagram=True), open_one)
+        self._datagrams += opened
+        self._udp_ports.update(parse_inet(datagrams.address).port for datagrams in opened)
+        return [datagrams.address for datagrams in opened]
 
     def listen_unix(self, address: UnixPath) -> list[str]:
         """Listen on a path; a path that a dead server left is taken over."""
@@ -180,13 +162,10 @@ class LoopServer:
 
     def close(self) -> None:
         """Close what is still open, put the signal handlers back, and remove our paths; the loop lives on."""
-        loop = self._loop
         self.abort()
         if self._wakeup:
             self._wakeup.close()
-        for address, inode in self._paths:
-            loop.kernel.remove_path(address, inode)
-        loop.finish()
+        self._loop.finish()
 
     def _on_signal(self, name: str) -> None:
         if self._stopping:
@@ -199,10 +178,7 @@ class LoopServer:
         """End well: accept no more, let everybody have their answers, close; at the deadline, break off."""
         self._stopping = True
         self.reason = reason
-        for listener in self._listeners:
-            listener.close()
-        for datagrams in self._datagrams:
-            datagrams.close()
+        self._let_nobody_in()
         for stream in tuple(self._streams):
             stream.drain()
         waiting = len(self._streams)
@@ -211,6 +187,20 @@ class LoopServer:
             self._report(f"stopping: waiting at most {seconds:g} s for {waiting} open connections to end")
             self._loop.after(seconds, self._give_up, "the time for a graceful stop ends")
         self._stop_when_empty()
+
+    def _let_nobody_in(self) -> None:
+        """Close all but the connections, and remove our paths first of all.
+
+        A path of a closed socket is anybody's: another server takes it over, and its file may even get
+        our inode's number. Ours cannot be taken for another's as long as the socket is open.
+        """
+        for address, inode in self._paths:
+            self._loop.kernel.remove_path(address, inode)
+        self._paths.clear()
+        for listener in self._listeners:
+            listener.close()
+        for datagrams in self._datagrams:
+            datagrams.close()
 
     def _give_up(self) -> None:
         self._report(f"stopping: {len(self._streams)} connections did not end in time and were closed")
@@ -224,10 +214,46 @@ class LoopServer:
     def abort(self) -> None:
         """End at once."""
         self._stopping = True
-        for listener in self._listeners:
-            listener.close()
-        for datagrams in self._datagrams:
-            datagrams.close()
+        self._let_nobody_in()
         for stream in tuple(self._streams):
             stream.close("aborted")
         self._loop.stop()
+
+
+_Opened = TypeVar("_Opened", Listener, Datagrams)
+
+
+def _open_all(addresses: list[Inet], open_one: Callable[[Inet], _Opened]) -> list[_Opened]:
+    """Open one socket an address family, all on one port; a family that this machine lacks is no failure.
+
+    For port 0 the system finds a port that is free in the first family. If it is taken in the other, that
+    of the next try may not be.
+    """
+    for tries_left in reversed(range(PORT_TRIES if addresses[0].port == 0 else 1)):
+        opened, failure = _try_all(addresses, open_one)
+        if failure is None:
+            break
+        for one in opened:
+            one.close()
+        if not (opened and tries_left):
+            raise failure
+    return opened
+
+
+def _try_all(
+    addresses: list[Inet], open_one: Callable[[Inet], _Opened]
+) -> tuple[list[_Opened], AddressError | None]:
+    """What could be opened, and the failure because of which that is not enough."""
+    opened: list[_Opened] = []
+    port, missing = addresses[0].port, None
+    for address in addresses:
+        try:
+            one = open_one(address._replace(port=port))
+        except AddressError as error:
+            if not is_missing_address(error):
+                return opened, error
+            missing = error
+        else:
+            opened.append(one)
+            port = parse_inet(one.address).port
+    return opened, None if opened else missing

@@ -63,6 +63,8 @@ class Datagrams:
                 sendto(respond(data), peer)
             except OSError:
                 continue  # EAGAIN, ENOBUFS: dropped, and the log says so
+            except Exception as error:  # noqa: BLE001 - one bad datagram must not end the others
+                self._loop.trace.error("datagrams", error, self.sock)
 
     def _is_own(self, host: str) -> bool:
         """Whether one of our own sockets would get the answer, and answer it, for ever."""
@@ -76,7 +78,7 @@ class Datagrams:
         self._loop.trace.refuse(self.sock, peer, reason)
 
     def fail(self, error: Exception) -> None:
-        """A handler raised: this socket ends."""
+        """It cannot go on; the others can."""
         self._loop.trace.error("datagrams", error, self.sock)
         self.close("handler-error")
 

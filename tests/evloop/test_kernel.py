@@ -114,7 +114,7 @@ def test_an_address_of_another_machine(kernel):
     """Not bound, and told from one that is taken."""
     for make in (lambda to: kernel.listen(to, 1), kernel.bind):
         with pytest.raises(AddressError, match="not an address of this machine") as failed:
-            make(Inet("192.0.2.1", 0))
+            make(Inet("203.0.113.1", 0))
         assert is_missing_address(failed.value)
 
 
@@ -332,7 +332,7 @@ def test_which_hosts_are_ours(kernel):
     """Those that can be bound."""
     assert kernel.is_local("127.0.0.1")
     assert kernel.is_local("127.1.2.3")
-    assert not kernel.is_local("192.0.2.1")
+    assert not kernel.is_local("203.0.113.1")
     assert not kernel.is_local("2001:db8::1")
 
 
@@ -346,7 +346,7 @@ def test_a_host_of_which_nothing_can_be_told(kernel, monkeypatch, number):
         raise failure(number)
 
     monkeypatch.setattr(kernel_module.socket, "socket", no_socket)
-    assert kernel.is_local("192.0.2.1")
+    assert kernel.is_local("203.0.113.1")
     assert tries == [1]
 
 

@@ -39,6 +39,7 @@ __all__ = ["Feed", "connect", "draw_live", "follow", "watch"]
 FRAME = 0.1  # seconds from one frame to the next, at least
 DRAWING = 8  # and so many times what drawing one costs
 READING = 0.25  # share of the time spent reading
+NICE = 15  # a thirtieth of the server's weight, if the two must share a core
 WHOLE = 2.0  # seconds after which a frame is drawn whole: others write on a terminal too
 _PIECE = 128 * 1024
 
@@ -98,7 +99,7 @@ def watch(path: str | None, fd: int | None = None) -> int:
         EvloopError: nobody offers anything there.
     """
     with suppress(OSError):
-        os.nice(5)
+        os.nice(NICE)
     sock = socket.socket(fileno=fd) if fd is not None else connect(path or "")
     feed = Feed(sock)
     console = Console()

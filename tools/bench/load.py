@@ -53,7 +53,7 @@ def measure(load: Load, seconds: float, pid: int | None) -> dict[str, Any]:
     messages = load.run(seconds)
     took, busy = time.perf_counter() - begun, time.process_time() - busy
     after, own_after = cpu_of(pid) if pid else None, cpu_of(os.getpid())
-    report: dict[str, Any] = {"messages": messages, "seconds": took, "load_cpu": busy / took}
+    report: dict[str, Any] = {"messages": messages, "seconds": took, "load_cpu": busy / took, "waited": 0.0}
     if before and after and own_before and own_after:
         waited = max(after.waited - before.waited, own_after.waited - own_before.waited)
         report["waited"] = waited / 1e9 / took
@@ -113,6 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "errors": 1,
             "first_error": str(error),
             "lost": 0,
+            "waited": 0.0,
         }
     print(json.dumps(report))
     return 1 if report["errors"] else 0

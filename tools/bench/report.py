@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["NOTES", "Table", "as_markdown", "print_tables", "summary_table", "tables_of"]
 
 NOTES = """\
-The load is a Python program, and for most servers the limit itself (load busy near 100 %): rates, and
-ratios of rates, then differ less than the servers do. The server's CPU time a message is what it costs.
+The load is a Python program. Where "load busy" comes near 100 % it is the limit, and not the server: rates,
+and their ratios, then differ less than the servers do. What a message costs is the server's CPU time.
 Ratios (x) are taken within a round, against asyncio Protocol; more is better. (…) holds the least and the
 most of all rounds. Compare what is in one run, never one run with another.
 "Waited" is the part of the time in which server or load was ready to run and others had its core: where
-it is more than a few per cent, the machine was busy with something else, and the row tells little."""
+it is much more than 20 %, the machine was busy with something else, and the row tells little."""
 SPLIT = ("user_us", "system_us")
 BAD = "-"
 
@@ -80,7 +80,7 @@ def load_table(name: str, reports: Sequence[dict[str, Any]]) -> Table:
         own = [report for report in reports if report["server"] == who]
         known = [report for report in own if cpu(report)]
         parts = [statistics.median(report[key] for report in known) for key in SPLIT if known]
-        waits = [report["waited"] for report in own if "waited" in report]
+        waits = [report["waited"] for report in known]
         row = [
             who + trouble(own),
             spread([rate(report) for report in own], ",.0f"),

@@ -1,6 +1,6 @@
 """Measure evloop beside other echo servers on this machine.
 
-    python tools/bench/run.py                           everything: about six minutes
+    python tools/bench/run.py                           everything: about seven minutes
     python tools/bench/run.py --cell echo-64 --cell udp --rounds 5
     python tools/bench/run.py --only "evloop,asyncio Protocol" --json results.json
     python tools/bench/run.py --from results.json --markdown

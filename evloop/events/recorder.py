@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -64,9 +65,14 @@ class Recorder:
             try:
                 sink.write(block, batch)
             except Exception as error:  # noqa: BLE001 - a sink must not end the server
-                self.sinks.remove(sink)
-                self._on_broken_sink(sink, error)
+                self._let_go(sink, error)
         batch.clear()
+
+    def _let_go(self, sink: Sink, error: Exception) -> None:
+        self.sinks.remove(sink)
+        with suppress(Exception):  # it is broken already, and that is told
+            sink.close()
+        self._on_broken_sink(sink, error)
 
     def _record_clock(self, t: int) -> None:
         self._next_clock = t + CLOCK_EVERY
@@ -77,8 +83,15 @@ class Recorder:
         """Write the last line, one a sink, since each counts what it lost, and close the sinks."""
         self.flush()
         seq = self.next_seq()
-        for sink in self.sinks:
+        for sink in tuple(self.sinks):
             end = End(seq, t, self.tick, self.reason, seq + 1, sink.lost)
-            sink.write(encode([end]), [end])
-            sink.close()
+            try:
+                sink.write(encode([end]), [end])
+            except Exception as error:  # noqa: BLE001 - nor must it keep the others from their end
+                self._let_go(sink, error)
+        for sink in self.sinks:
+            try:
+                sink.close()
+            except Exception as error:  # noqa: BLE001
+                self._on_broken_sink(sink, error)
         self.sinks.clear()

@@ -93,7 +93,7 @@ class FileSink:
         if written < len(events):
             self.lost += len(events) - written
             self._missing += len(events) - written
-        elif self._failing:
+        elif self._failing and not self._rest:
             self._failing = False
             self._report(f"the log {self._name} can be written again; {self.lost} events are missing from it")
 
@@ -101,7 +101,11 @@ class FileSink:
         """Finish the line that was begun, and tell of the events that are missing before `event`."""
         if self._rest:
             self._rest = self._rest[self._write(self._rest) :]
-        if self._missing and not self._rest and self._lines(encode_gap(event, self._missing, self._reason), 1):
+        if (
+            self._missing
+            and not self._rest
+            and self._lines(encode_gap(event, self._missing, self._reason), 1)
+        ):
             self._missing = 0
         return not (self._rest or self._missing)
 

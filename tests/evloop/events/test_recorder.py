@@ -70,3 +70,54 @@ def test_the_clocks_are_read_together():
     assert 0 <= bracket_ns < 1_000_000_000
     assert mono_ns > 0
     assert wall_ns > 1_500_000_000 * 10**9
+
+
+class LastLineSink(MemorySink):
+    """Raises for the last line, or when it is closed."""
+
+    def __init__(self, *, fails_at):
+        super().__init__()
+        self.fails_at = fails_at
+        self.closed = 0
+
+    def write(self, block, events):
+        """Fail at the end."""
+        super().write(block, events)
+        if self.fails_at == "write" and isinstance(events[-1], End):
+            raise RuntimeError("no last line")
+
+    def close(self):
+        """Count."""
+        self.closed += 1
+        if self.fails_at == "close":
+            raise RuntimeError("no end")
+
+
+def test_a_sink_that_fails_at_the_end(header):
+    """The others get their last line and are closed all the same; so is this one."""
+    for fails_at in ("write", "close"):
+        said = []
+        recorder = Recorder(header(), lambda sink, _error, said=said: said.append(sink))
+        broken, whole = LastLineSink(fails_at=fails_at), LastLineSink(fails_at="")
+        recorder.sinks += [broken, whole]
+        recorder.close(5)
+        assert isinstance(whole.events[-1], End)
+        assert (broken.closed, whole.closed) == (1, 1)
+        assert said == [broken]
+
+
+def test_a_broken_sink_is_closed(header):
+    """What it has open is given back, even if that fails too."""
+    broken, recorder = BrokenSink(), Recorder(header(), lambda _sink, _error: None)
+    closes = []
+
+    def close():
+        closes.append(1)
+        raise RuntimeError("again")
+
+    broken.close = close
+    recorder.sinks.append(broken)
+    recorder.flush()
+    recorder.flush()
+    assert closes == [1]
+    assert recorder.sinks == []

@@ -264,6 +264,8 @@ class Watcher:
         self.sock.settimeout(SECONDS)
         self.sock.connect(path)
         self.lines = self.sock.makefile("rb")
+        # The server lets it in when its loop comes to that; from here on it is told of everything.
+        self.header, self.snapshot = self.next(), self.next()
 
     def next(self) -> dict[str, Any]:
         """The next event."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.events.schema import Event, Gap, Header, Snapshot
+from evloop.events.schema import End, Event, Gap, Header, Snapshot
 from evloop.events.sinks import encode
 from evloop.kernel import READ, Kernel, Socket, is_broken_listener, is_resource_shortage
 from evloop.net.listener import RETRY_AFTER
@@ -63,29 +63,30 @@ class Watcher:
     def offer(self, block: bytes, events: Sequence[Event]) -> None:
         """Send events if the socket has room, else count them."""
         if not self._finish():
-            self._miss(events)
+            self._miss(len(events))
         elif isinstance(events[0], Header) or (self._begun and not self._missed):
             self._begun = True
             self._put(block)
-        elif self._begun and events[-1].t - self._caught_up_at < SNAPSHOT_EVERY:
-            self._miss(events)
+        elif self._begun and not _is_end(events) and events[-1].t - self._caught_up_at < SNAPSHOT_EVERY:
+            self._miss(len(events))
         else:
             self._catch_up(events)
 
-    def _miss(self, events: Sequence[Event]) -> None:
-        self._missed += len(events)
-        self.lost += len(events)
+    def _miss(self, count: int) -> None:
+        self._missed += count
+        self.lost += count
 
     def _catch_up(self, events: Sequence[Event]) -> None:
-        """Send the state as it is after `events`, instead of all that led to it."""
+        """Send the state as it is after `events`, instead of all that led to it; and a log's last line."""
         last = events[-1]
+        end = [last] if _is_end(events) else []
         first: list[Event] = []
         if self._begun:
-            self._miss(events)
+            self._miss(len(events) - len(end))
             first.append(Gap(-1, last.t, last.tick, self._missed, "this watcher did not keep up"))
         else:
             first.append(self._watchers.header)
-        self._put(encode([*first, self._watchers.snapshot(self.lost)]))
+        self._put(encode([*first, self._watchers.snapshot(self.lost), *end]))
         self._begun, self._missed, self._caught_up_at = True, 0, last.t
 
     def _finish(self) -> bool:
@@ -105,6 +106,11 @@ class Watcher:
             return
         if sent < len(data):
             self._rest = memoryview(data)[sent:]
+
+
+def _is_end(events: Sequence[Event]) -> bool:
+    """Whether the log ends with these: without that line a watcher would take the server for crashed."""
+    return isinstance(events[-1], End)
 
 
 class Watchers:

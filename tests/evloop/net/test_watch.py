@@ -1,0 +1,433 @@
+"""Watchers: sent what happens, never waited for, and told what they have missed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import resource
+import socket
+import stat
+
+import pytest
+
+from evloop.address import UnixPath
+from evloop.errors import AddressError
+from evloop.events.recorder import Recorder
+from evloop.events.schema import End, Signal
+from evloop.events.sinks import encode
+from evloop.kernel import ERR, Kernel
+from evloop.loop.loop import Loop
+from evloop.net.watch import SNAPSHOT_EVERY, Watchers, WatchPoint
+from evloop.testing import failure
+from evloop.trace import Trace
+from evloop.tracing import TracedKernel
+
+BIG = 20_000  # bytes of an event's text: a few of them fill a socket
+
+
+class Reader:
+    """The other end of a watcher's socket pair."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.sock.setblocking(False)
+        self.text = b""
+
+    def read(self, most=1 << 30):
+        """What has come, up to so many bytes."""
+        with contextlib.suppress(BlockingIOError):
+            while most > 0 and (data := self.sock.recv(min(most, 1 << 16))):
+                self.text += data
+                most -= len(data)
+        return self
+
+    @property
+    def events(self):
+        """Whole lines."""
+        return [json.loads(line) for line in self.text[: self.text.rfind(b"\n") + 1].splitlines()]
+
+    @property
+    def kinds(self):
+        """What they are."""
+        return [event["ev"] for event in self.events]
+
+
+class Watched:
+    """Watchers on a real loop, and a recorder's part played by the test."""
+
+    def __init__(self, selector, header, recorder):
+        self.loop = Loop(Kernel(), selector, Trace())
+        kernel = TracedKernel(recorder, 64)
+        self.watchers = Watchers(self.loop, header, kernel.snapshot)
+        self.seq = 1
+        self.t = 0
+        self.offered = 0
+        self.socks = []
+
+    def join(self, room=None):
+        """One more, whose socket takes about so much."""
+        ours, theirs = Kernel().socket_pair()
+        self.socks.append(theirs)
+        if room:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, room)
+        self.watchers.join(ours)
+        return Reader(theirs)
+
+    def say(self, count=1, size=10, after=0):
+        """A tick with events, so many ns after the last."""
+        self.t += after
+        events = [Signal(self.seq + n, self.t, 1, "x" * size) for n in range(count)]
+        self.seq += count
+        self.offered += count
+        self.watchers.write(encode(events), events)
+
+    @property
+    def watcher(self):
+        """The only one."""
+        (watcher,) = self.watchers._watchers
+        return watcher
+
+    def close(self):
+        """All of it."""
+        self.watchers.close()
+        self.loop.close()
+        for sock in self.socks:
+            sock.close()
+
+
+@pytest.fixture
+def watched(selector, header):
+    """Watchers on every selector."""
+    first = header(selector)
+    made = Watched(selector, first, Recorder(first, print))
+    yield made
+    made.close()
+
+
+def follows(events):
+    """Whether every number follows from the last, gaps included."""
+    seq = None
+    for event in events:
+        if event["ev"] == "gap":
+            seq = None if seq is None else seq + event["lost"]
+        elif event["ev"] == "signal":
+            if seq is not None and event["seq"] != seq + 1:
+                return False
+            seq = event["seq"]
+    return True
+
+
+def test_a_new_watcher(watched):
+    """The header, the state as it is after the first tick it sees, and the events from then on."""
+    watched.say()
+    reader = watched.join()
+    watched.say(2)
+    watched.say()
+    watched.say(2)
+    assert reader.read().kinds == ["header", "snapshot", "signal", "signal", "signal"]
+    assert [event["seq"] for event in reader.events] == [0, -1, 4, 5, 6]
+
+
+def test_a_watcher_from_the_beginning(watched, header):
+    """It gets the log itself, header and all, and needs no snapshot."""
+    reader = watched.join()
+    events = [header(), Signal(1, 0, 0, "x")]
+    watched.watchers.write(encode(events), events)
+    watched.say()
+    assert reader.read().kinds == ["header", "signal", "signal"]
+
+
+@pytest.mark.parametrize("state", ["new", "behind", "up to date"])
+def test_the_last_line_reaches_everybody(watched, state):
+    """Else a watcher would think that the server had crashed."""
+    reader = watched.join(room=4096)
+    if state != "new":
+        watched.say()
+    if state == "behind":
+        for _ in range(20):
+            watched.say(2, size=BIG)
+        while watched.watcher._rest:
+            reader.read()
+            watched.watcher._finish()
+    end = [End(watched.seq, watched.t, 1, "stopped", watched.seq + 1)]
+    watched.watchers.write(encode(end), end)
+    assert reader.read().kinds[-1] == "end"
+    assert follows(reader.events)
+    assert ("gap" in reader.kinds) == (state == "behind")
+    gaps = [event["lost"] for event in reader.events if event["ev"] == "gap"]
+    assert sum(gaps) == watched.watcher.lost
+
+
+def test_a_watcher_that_does_not_read(watched):
+    """The server is not held up; what is missed is counted, for this watcher alone."""
+    deaf, keen = watched.join(room=4096), watched.join()
+    watched.say()
+    for _ in range(50):
+        watched.say(2, size=BIG)
+        keen.read()
+    assert keen.kinds.count("signal") == 100
+    assert "gap" not in keen.kinds
+    one, other = watched.watchers._watchers
+    assert (one.lost > 50, other.lost) == (True, 0)
+    assert deaf.read().kinds[:2] == ["header", "snapshot"]
+
+
+def test_it_catches_up(watched):
+    """The line that was begun is finished, then a gap with the right number, the state, and the events."""
+    reader = watched.join(room=4096)
+    watched.say()
+    for _ in range(20):
+        watched.say(3, size=BIG)
+    watcher = watched.watcher
+    assert watcher._rest is not None
+    reader.read()
+    assert not reader.text.endswith(b"\n")
+    for _ in range(100):
+        watched.say(size=10, after=SNAPSHOT_EVERY)
+        reader.read()
+    assert reader.text.endswith(b"\n")
+    assert follows(reader.events)
+    assert reader.kinds.count("gap") >= 1
+    assert reader.kinds[reader.kinds.index("gap") + 1] == "snapshot"
+    assert sum(event["lost"] for event in reader.events if event["ev"] == "gap") == watcher.lost
+    assert reader.kinds.count("signal") + watcher.lost == watched.offered - 1
+    snapshots = [event for event in reader.events if event["ev"] == "snapshot"]
+    assert snapshots[-1].get("lost", 0) == watcher.lost
+    assert reader.events[-1]["seq"] == watched.seq - 1
+
+
+@pytest.mark.parametrize("step", [1000, 3000, 7001, 50_000])
+def test_a_slow_reader(watched, step):
+    """It reads so much a tick: it has gaps, and never a torn line or a wrong number."""
+    reader = watched.join(room=4096)
+    watched.say()
+    for _ in range(120):
+        watched.say(2, size=3000, after=SNAPSHOT_EVERY // 3)
+        reader.read(step)
+    watcher = watched.watcher
+    for _ in range(60):
+        reader.read()
+        watched.say(after=SNAPSHOT_EVERY)
+    reader.read()
+    assert follows(reader.events)
+    assert reader.text.endswith(b"\n")
+    assert sum(event["lost"] for event in reader.events if event["ev"] == "gap") == watcher.lost
+    assert reader.kinds.count("signal") + watcher.lost == watched.offered - 1
+
+
+def test_snapshots_are_not_too_many(watched):
+    """A watcher that falls behind again and again gets one in a quarter of a second."""
+    reader = watched.join(room=4096)
+    watched.say()
+    for _ in range(200):
+        watched.say(2, size=BIG, after=SNAPSHOT_EVERY // 20)
+        reader.read()
+    assert 2 <= reader.kinds.count("gap") <= 11
+    assert reader.kinds.count("snapshot") == reader.kinds.count("gap") + 1
+
+
+def test_a_watcher_leaves(watched):
+    """Its socket is closed at the end of the tick, and the others go on."""
+    leaver, stayer = watched.join(), watched.join()
+    watched.say()
+    leaver.sock.close()
+    watched.loop.tick()
+    assert len(watched.watchers._watchers) == len(watched.loop.interests.watched) == 1
+    watched.say()
+    assert stayer.read().kinds == ["header", "snapshot", "signal"]
+
+
+def test_a_watcher_leaves_while_it_is_sent_to(watched):
+    """The send tells; it is let go once, and closed with the next tick."""
+    leaver = watched.join()
+    watched.say()
+    watcher = watched.watcher
+    leaver.sock.close()
+    watched.say()
+    watched.say()
+    assert watched.watchers._watchers == []
+    assert watched.loop.interests.watched == {}
+    watched.loop.after(0, lambda: None, "")
+    watched.loop.tick()
+    assert watcher.sock.fileno() == -1
+
+
+def test_what_a_watcher_says(watched):
+    """It is read and thrown away, so that it does not wake the loop for ever."""
+    reader = watched.join()
+    reader.sock.send(b"hello?" * 100)
+    watched.loop.tick()
+    assert list(watched.loop.poller.poll(0)) == []
+    watched.watcher.on_ready(1)
+    assert len(watched.watchers._watchers) == 1
+
+
+@pytest.mark.parametrize("how", ["recv", "fail"])
+def test_a_watcher_that_breaks(watched, how):
+    """Whatever goes wrong is its own trouble."""
+    watched.join()
+    other = watched.join()
+    watcher = watched.watchers._watchers[0]
+    if how == "recv":
+
+        def recv(_size):
+            raise failure(errno.ECONNRESET)
+
+        watcher._recv = recv
+        watcher.on_ready(ERR)
+    else:
+        watcher.fail(RuntimeError("fault"))
+        watcher.fail(RuntimeError("again"))
+    watched.say()
+    assert other.read().kinds[-1] == "snapshot"
+    assert len(watched.watchers._watchers) == 1
+
+
+def test_the_end(watched):
+    """The stream ends, and what was sent can still be read."""
+    reader = watched.join()
+    watched.say()
+    watched.say()
+    watched.watchers.close()
+    assert reader.sock.recv(1 << 16).count(b"\n") == 3
+    assert reader.sock.recv(1) == b""
+    assert watched.loop.interests.watched == {}
+
+
+# -- the point on which they connect ---------------------------------------------------------
+
+
+@pytest.fixture
+def path(short_dir):
+    """Where."""
+    return f"{short_dir}/watch"
+
+
+@pytest.fixture
+def point(watched, path):
+    """The watch point."""
+    made = WatchPoint(watched.loop, UnixPath(path), watched.watchers)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def connect(path):
+    """Connect to it."""
+    socks = []
+
+    def connected():
+        socks.append(socket.socket(socket.AF_UNIX))
+        socks[-1].connect(path)
+        return Reader(socks[-1])
+
+    yield connected
+    for sock in socks:
+        sock.close()
+
+
+@pytest.mark.usefixtures("point")
+def test_several_connect(watched, connect, path):
+    """All of them get all; the path is its owner's alone."""
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+    readers = [connect() for _ in range(3)]
+    for _ in readers:
+        watched.loop.tick()
+    watched.say()
+    watched.say()
+    assert [reader.read().kinds for reader in readers] == [["header", "snapshot", "signal"]] * 3
+
+
+def test_its_path_goes_with_it(watched, connect, path, point):
+    """Twice is once; who is in stays in."""
+    reader = connect()
+    watched.loop.tick()
+    point.close()
+    point.close()
+    assert not os.path.exists(path)
+    watched.say()
+    watched.say()
+    assert reader.read().kinds[-1] == "signal"
+
+
+def test_a_path_that_another_took_over(watched, path, point):
+    """It is not ours to remove."""
+    os.unlink(path)
+    other = WatchPoint(watched.loop, UnixPath(path), watched.watchers)
+    point.close()
+    assert os.path.exists(path)
+    other.close()
+    assert not os.path.exists(path)
+
+
+def test_a_path_of_a_dead_server(watched, path):
+    """It is taken over; that of a living one is not."""
+    Kernel().listen(UnixPath(path), 1).close()
+    point = WatchPoint(watched.loop, UnixPath(path), watched.watchers)
+    with pytest.raises(AddressError, match="living"):
+        WatchPoint(watched.loop, UnixPath(path), watched.watchers)
+    point.close()
+
+
+def test_no_descriptor_for_a_watcher(watched, connect, point):
+    """It waits in the queue and does not wake the loop meanwhile; then it is let in."""
+    reader = connect()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (reader.sock.fileno() + 1, hard))
+    polls, poll = [], watched.loop.poller.poll
+    watched.loop.poller.poll = lambda timeout: polls.append(list(poll(timeout))) or polls[-1]
+    fillers = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                fillers.append(os.dup(0))
+        for _ in range(3):
+            watched.loop.tick()
+        assert [len(ready) for ready in polls] == [1, 0, 1]
+        assert watched.watchers._watchers == []
+        assert len(watched.loop.timers) == 1
+    finally:
+        for fd in fillers:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    while not watched.watchers._watchers:
+        watched.loop.tick()
+    watched.say()
+    watched.say()
+    assert reader.read().kinds == ["header", "snapshot", "signal"]
+    assert point.watching
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EAGAIN])
+def test_a_watcher_that_was_gone_before_it_was_let_in(watched, point, monkeypatch, number):
+    """Nothing happens."""
+    tries = []
+
+    def accept(_sock):
+        tries.append(1)
+        raise failure(number)
+
+    monkeypatch.setattr(watched.watchers.kernel, "accept", accept)
+    point.on_ready(1)
+    assert tries == [1]
+    assert point.watching
+    assert watched.watchers._watchers == []
+
+
+def test_a_watch_point_that_breaks(watched, connect, path, point, monkeypatch):
+    """It is closed with an error, and the server goes on."""
+    heard = []
+    watched.loop.trace.error = lambda where, error: heard.append((where, error.errno))
+
+    def accept(_sock):
+        raise failure(errno.EINVAL)
+
+    monkeypatch.setattr(watched.watchers.kernel, "accept", accept)
+    connect()
+    watched.loop.tick()
+    assert heard == [("watch", errno.EINVAL)]
+    assert not os.path.exists(path)
+    assert watched.loop.interests.watched == {}
+    assert point.sock.fileno() == -1

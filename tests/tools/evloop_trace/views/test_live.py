@@ -267,7 +267,7 @@ def test_watching_a_descriptor(
     server.sendall(book.conversation().encode())
     server.close()
     assert watch(None, watcher.detach()) == 0
-    assert polite == [5]
+    assert polite == [live.NICE]
     assert signal.getsignal(signal.SIGINT) == before
     assert "recv(65536) = 9" in capsys.readouterr().out
 

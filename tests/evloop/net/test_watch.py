@@ -151,6 +151,7 @@ def test_the_last_line_reaches_everybody(watched, state):
         while watched.watcher._rest:
             reader.read()
             watched.watcher._finish()
+        reader.read()
     end = [End(watched.seq, watched.t, 1, "stopped", watched.seq + 1)]
     watched.watchers.write(encode(end), end)
     assert reader.read().kinds[-1] == "end"

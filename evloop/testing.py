@@ -176,7 +176,7 @@ class ScriptedKernel(Kernel):
         self.time += round(seconds * SECOND)
 
     def socket(self, address: str = "127.0.0.1:8080", **scripts: Iterable[Any]) -> ScriptedSocket:
-        """A socket with a script for each call: recv, send, accept, recvfrom, sendto, shutdown, close."""
+        """A socket with a script for each call: recv, send, accept, recvfrom, sendto, shutdown."""
         sock = ScriptedSocket(self, self._new_fd(), address, scripts)
         self.sockets[sock.fileno()] = sock
         return sock
@@ -249,7 +249,7 @@ class ScriptedKernel(Kernel):
         self._succeed("shutdown", sock)
 
     def close(self, sock: Socket, reason: CloseReason, buffered: int = 0, error: int | None = None) -> None:
-        """Succeeds; the call's arguments are (reason, buffered, error)."""
+        """Succeeds, as `Kernel.close` always does; the call's arguments are (reason, buffered, error)."""
         _scripted(sock).closed = True
         self.calls.append(Call("close", sock.fileno(), (reason, buffered, error)))
 

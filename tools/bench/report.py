@@ -33,6 +33,12 @@ class Table(NamedTuple):
     rows: Sequence[Sequence[str]]
 
 
+def rounds_of(reports: Sequence[dict[str, Any]]) -> str:
+    """How many there were."""
+    count = 1 + max((report["round"] for report in reports), default=-1)
+    return "1 round" if count == 1 else f"{count} rounds"
+
+
 def spread(values: Sequence[float], form: str) -> str:
     """The median, and the least and the most if there are several."""
     if not values:
@@ -97,7 +103,7 @@ def load_table(name: str, reports: Sequence[dict[str, Any]]) -> Table:
             row += [spread(compared, ".2f"), spread(memory, ".2f")]
         rows.append(row)
     title = CELLS[name].title.replace("10,000", f"{idle:,}") if idle else CELLS[name].title
-    return Table(f"{name}: {title}", columns, rows)
+    return Table(f"{name}: {title} ({rounds_of(reports)})", columns, rows)
 
 
 def has_alone(report: dict[str, Any]) -> bool:
@@ -138,7 +144,7 @@ def startup_table(reports: Sequence[dict[str, Any]]) -> Table:
         [what, spread([1000 * report["seconds"] for report in reports if report["what"] == what], ".0f")]
         for what in dict.fromkeys(report["what"] for report in reports)
     ]
-    return Table("startup: from start to end, or until it listens", ["command", "ms"], rows)
+    return Table(f"startup: to the end, or until it listens ({rounds_of(reports)})", ["command", "ms"], rows)
 
 
 def reading_table(reports: Sequence[dict[str, Any]]) -> Table:
@@ -156,7 +162,8 @@ def reading_table(reports: Sequence[dict[str, Any]]) -> Table:
         )
     events = max(report["events"] for report in reports)
     columns = ["command", "events/s", "seconds", "peak RSS, MiB"]
-    return Table(f"reading: a log of {events:,} events, output to /dev/null", columns, rows)
+    title = f"reading: a log of {events:,} events, output to /dev/null ({rounds_of(reports)})"
+    return Table(title, columns, rows)
 
 
 def tables_of(results: dict[str, Any]) -> list[Table]:
@@ -185,7 +192,7 @@ def print_tables(console: Console, tables: Sequence[Table]) -> None:
     for table in tables:
         shown = RichTable(title=Text(table.title), title_justify="left", box=box.SIMPLE_HEAD)
         for number, column in enumerate(table.columns):
-            shown.add_column(column, justify="right" if number else "left")
+            shown.add_column(column, justify="right" if number else "left", overflow="fold")
         for row in table.rows:
             shown.add_row(*map(Text, row))
         console.print(shown)

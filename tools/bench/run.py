@@ -106,7 +106,7 @@ def measure(given: argparse.Namespace, servers: dict[str, Server], console: Cons
     results: dict[str, Any] = {
         "when": time.strftime("%Y-%m-%d"),
         "machine": machine(),
-        "how": f"{given.rounds} rounds of {given.seconds:g} s, {where}.",
+        "how": f"Rounds of {given.seconds:g} s; {where}.",
         "cells": {},
     }
     console.print(f"{results['machine']}. {results['how']}", highlight=False)
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run it; 1 if a server answered anything wrongly."""
     given = options(argv)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    out = Console(stderr=given.json == "-" or given.markdown, width=None if sys.stdout.isatty() else 160)
+    out = Console(stderr=given.json == "-" or given.markdown, width=None if sys.stdout.isatty() else 200)
     if given.files:
         results = load_results(given.files)
         if not given.markdown:

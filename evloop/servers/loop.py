@@ -229,15 +229,16 @@ def _open_all(addresses: list[Inet], open_one: Callable[[Inet], _Opened]) -> lis
     For port 0 the system finds a port that is free in the first family. If it is taken in the other, that
     of the next try may not be.
     """
-    for tries_left in reversed(range(PORT_TRIES if addresses[0].port == 0 else 1)):
+    tries_left = 1 if addresses[0].port else PORT_TRIES
+    while True:
         opened, failure = _try_all(addresses, open_one)
         if failure is None:
-            break
+            return opened
         for one in opened:
             one.close()
+        tries_left -= 1
         if not (opened and tries_left):
             raise failure
-    return opened
 
 
 def _try_all(

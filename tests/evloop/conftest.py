@@ -14,6 +14,7 @@ import tempfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from evloop.address import UnixPath, parse_inet
 from evloop.events.recorder import Recorder
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from evloop.net.stream import Stream
+
+# A busy machine is no failure.
+settings.register_profile("evloop", deadline=None)
+settings.load_profile("evloop")
 
 TURNS = 10_000  # of a loop, until what is waited for must have come
 NAP = 0.002  # seconds a turn may sleep when there is nothing to do

@@ -322,6 +322,8 @@ def test_an_abstract_name(kernel, keep, short_dir):
     assert kernel.inode_of(address) == 0
     assert kernel.address_of(listener) == address.path
     keep(kernel.connect(address, 1))
+    with pytest.raises(AddressError, match="in use by a living server"):
+        kernel.listen(address, 1)
     kernel.remove_path(address, 0)
 
 

@@ -164,4 +164,4 @@ class TimersMachine(RuleBasedStateMachine):
 
 
 TestTimersMachine = TimersMachine.TestCase
-TestTimersMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestTimersMachine.settings = settings(max_examples=40, stateful_step_count=30)

@@ -6,7 +6,7 @@ import errno
 import socket
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evloop.kernel import ERR, HUP, IN, OUT, READ, WRITE
@@ -163,6 +163,7 @@ def test_a_later_answer_waits_behind_an_earlier_one(scripted):
     assert server.watching(sock) == READ
 
 
+@settings(max_examples=50)
 @given(data=st.data())
 def test_whatever_the_kernel_takes(scripted, data):
     """Reads and sends of any size, refusals among them: the peer gets every byte once and in order."""

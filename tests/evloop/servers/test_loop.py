@@ -232,6 +232,14 @@ def test_a_lifetime_which_nothing_moves_on(scripted):
     assert len(server.loop.timers) == 0
 
 
+def test_a_lifetime_without_an_idle_timeout(scripted):
+    """The one needs not the other."""
+    server = scripted(lifetime=30)
+    sock = server.connect()
+    server.sleep()
+    assert server.closed(sock) == ("lifetime", 0, None)
+
+
 def test_who_leaves_takes_its_timers_along(scripted):
     """Nothing is due for a connection that has ended."""
     server = scripted(idle_timeout=10, lifetime=30)

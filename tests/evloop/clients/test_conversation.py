@@ -325,6 +325,21 @@ def test_abandoned(serve):
     assert server.join() == [(b"x", "eof")]
 
 
+def test_abandoned_closes_nothing(serve, monkeypatch):
+    """The process ends there and then."""
+    codes = []
+
+    def end(code):
+        codes.append(code)
+        raise SystemExit
+
+    monkeypatch.setattr(conversation.os, "_exit", end)
+    _, target = serve(read_all)
+    with pytest.raises(SystemExit):
+        run(target, ("x",), ClientOptions(end="abandon"))
+    assert codes == [0]
+
+
 def test_delay_and_hold(serve, monkeypatch):
     """The one before the first message, the other before the end."""
     slept = []

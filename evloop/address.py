@@ -28,6 +28,10 @@ Sockaddr: TypeAlias = InetSockaddr | str | bytes | None
 MAX_UNIX_PATH = 103
 
 
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Inet(NamedTuple):
     """A TCP or UDP address; `host` may be a name."""
 
@@ -35,7 +39,7 @@ class Inet(NamedTuple):
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return _host_port(self.host, self.port)
 
 
 class UnixPath(NamedTuple):
@@ -88,7 +92,7 @@ def parse_unix(text: str) -> UnixPath:
 def format_sockaddr(address: Sockaddr) -> str:
     """What accept(2) and getsockname(2) give, as the log shows it; an unnamed Unix socket is empty."""
     if isinstance(address, tuple):
-        return str(Inet(address[0], address[1]))
+        return _host_port(address[0], address[1])
     if isinstance(address, bytes):  # an abstract name begins with NUL
         return "@" + address[1:].decode(errors="backslashreplace")
     return address or ""

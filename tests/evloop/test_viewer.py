@@ -1,0 +1,54 @@
+"""The picture's process, played by the test: how it ends is told, and never waited for too long."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from evloop import viewer
+from evloop.kernel import Kernel
+from evloop.loop.loop import Loop
+from evloop.net.watch import Watchers
+from evloop.viewer import Viewer
+
+
+class Process:
+    """As `subprocess.Popen`: ends with the codes of the script, or does not end in time."""
+
+    script: tuple[int | None, ...] = ()
+
+    def __init__(self, command, pass_fds):
+        self.command, self.pass_fds = command, pass_fds
+        self.left = list(self.script)
+        self.killed = 0
+
+    def wait(self, timeout=None):
+        """The next code of the script."""
+        code = self.left.pop(0)
+        if code is None:
+            raise subprocess.TimeoutExpired("picture", timeout)
+        return code
+
+    def kill(self):
+        """Counted."""
+        self.killed += 1
+
+
+@pytest.mark.parametrize(
+    ("script", "killed", "said"), [((0,), 0, 0), ((3,), 0, 1), ((None, -9), 1, 1)], ids=str
+)
+def test_how_it_ends(header, monkeypatch, script, killed, said):
+    """Well, with a code, or not in time: then it is killed, once; the server is not affected."""
+    monkeypatch.setattr(Process, "script", script)
+    monkeypatch.setattr(viewer.subprocess, "Popen", Process)
+    loop, sentences = Loop(Kernel(), "epoll"), []
+    watchers = Watchers(loop, header(), lambda _lost: None)
+    picture = Viewer(watchers, sentences.append)
+    process = picture._process
+    assert process.command[-1] == str(process.pass_fds[0])
+    assert len(loop.interests.watched) == 1
+    picture.wait()
+    assert (process.killed, len(sentences), process.left) == (killed, said, [])
+    watchers.close()
+    loop.close()

@@ -197,8 +197,9 @@ class Stream:
     def drain(self) -> None:
         """End well: answer what has already arrived, send all, say FIN, and wait for the peer's.
 
-        To close at once would throw away requests that the peer believes received,
-        and answer bytes that come later with a reset.
+        To close at once would throw away requests that the peer believes received, and
+        answer bytes that come later with a reset. A peer that is too far ahead of what
+        it reads, as always, is not read.
         """
         try:
             for _ in range(LAST_READS):

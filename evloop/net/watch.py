@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["WatchPoint", "Watchers"]
 
 SNAPSHOT_EVERY = 250_000_000  # ns, at most so often for a watcher that keeps falling behind
+LOOK_AGAIN = 0.3  # seconds, whether there is room for one that is behind
 
 
 class Watcher:
@@ -59,6 +60,11 @@ class Watcher:
     def fail(self, error: Exception) -> None:  # noqa: ARG002
         """Whatever went wrong, it is this watcher's trouble alone."""
         self._watchers.leave(self)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something that it should still be told."""
+        return self._rest is not None or self._missed > 0
 
     def offer(self, block: bytes, events: Sequence[Event]) -> None:
         """Send events if the socket has room, else count them."""
@@ -123,6 +129,7 @@ class Watchers:
         self.lost = 0
         self._loop = loop
         self._watchers: list[Watcher] = []
+        self._look_again: Timer | None = None
 
     def join(self, sock: Socket) -> None:
         """Serve a connected, non-blocking socket from the next events on."""
@@ -141,6 +148,12 @@ class Watchers:
         """Offer events to everybody."""
         for watcher in tuple(self._watchers):
             watcher.offer(block, events)
+        if self._look_again is None and any(watcher.is_behind for watcher in self._watchers):
+            self._look_again = self._loop.after(LOOK_AGAIN, self._wake, "a watcher is behind")
+
+    def _wake(self) -> None:
+        """That the loop woke is an event, and with it `write` is called: that is all that is needed."""
+        self._look_again = None
 
     def close(self) -> None:
         """Let everybody go; what their sockets hold they can still read."""
@@ -148,6 +161,7 @@ class Watchers:
             self._loop.interests.drop(watcher, "the loop ends")
             self.kernel.close(watcher.sock, "stop")
         self._watchers.clear()
+        self._loop.timers.cancel(self._look_again)
 
 
 class WatchPoint:

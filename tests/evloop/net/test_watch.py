@@ -432,3 +432,21 @@ def test_a_watch_point_that_breaks(watched, connect, path, point, monkeypatch):
     assert not os.path.exists(path)
     assert watched.loop.interests.watched == {}
     assert point.sock.fileno() == -1
+
+
+def test_a_quiet_server_wakes_for_a_watcher_that_is_behind(watched):
+    """One timer for all of them, until none is behind: else it would show an old state meanwhile."""
+    reader = watched.join(room=4096)
+    watched.say()
+    assert len(watched.loop.timers) == 0
+    for _ in range(20):
+        watched.say(2, size=BIG)
+    assert [len(watched.loop.timers), watched.loop.timers.next().why] == [1, "a watcher is behind"]
+    while watched.watcher.is_behind:
+        reader.read()
+        (timer,) = watched.loop.timers.due(1 << 62)
+        timer.callback()
+        watched.say(after=SNAPSHOT_EVERY)  # the poll and the timer, which woke the loop
+    kinds = reader.read().kinds
+    assert kinds[kinds.index("gap") + 1] == "snapshot"
+    assert len(watched.loop.timers) == 0

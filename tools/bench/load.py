@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-WARM = 0.2  # seconds before it counts
+WARM = 0.5  # seconds before it counts: the C library has then learnt what sizes are asked for
 SAMPLE = 100  # idle connections that are asked at the end whether they still live
 
 

@@ -93,19 +93,23 @@ class Stream:
 
     # -- readiness ---------------------------------------------------------------------
 
-    def on_ready(self, bits: int) -> bool:  # noqa: C901, PLR0911 - in one piece, and why
+    def on_ready(self, bits: int) -> bool:  # noqa: C901, PLR0911, PLR0912 - in one piece, and why
         """Send what waits; then read once and answer at once. Whether there was something to read.
 
         This runs for every message, and a call costs what a tenth of it does: so the
         common case stands here in one piece, and what is rare is called.
         """
-        # OUT; or ERR and HUP, which a Unix socket reports for ever: only a send tells that nobody reads.
-        if bits != IN and self._unsent is not None:
-            self._flush()
-        if self.eof or not bits & ~OUT:  # IN; or ERR and HUP, of which recv tells the cause
+        if bits != IN:
+            if self._unsent is not None:
+                # OUT; or ERR and HUP, which a Unix socket reports for ever: a send tells why.
+                self._flush()
+            if bits == OUT:
+                return False
+        if self.eof:
             return False
+        size = self._size
         try:
-            data = self._recv(self._size)
+            data = self._recv(size)  # after ERR and HUP too: it tells their cause
         except BlockingIOError:
             return False
         except OSError as error:
@@ -115,7 +119,7 @@ class Stream:
             self._end_of_stream()
             return False
         self.active = self._loop.time
-        if len(data) == self._size:
+        if len(data) == size:
             self._read_more()
         if self.ending:
             return True

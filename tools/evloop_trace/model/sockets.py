@@ -24,8 +24,8 @@ class Endpoint(msgspec.Struct):
 
     @property
     def listens(self) -> bool:
-        """It hands over connections; a datagram socket has none."""
-        return self.backlog > 0
+        """It hands over connections; a datagram socket has none. Its backlog may well be 0."""
+        return self.proto != "udp"
 
 
 class Connection(msgspec.Struct):

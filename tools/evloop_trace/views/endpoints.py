@@ -59,11 +59,13 @@ def _queue(endpoint: Endpoint) -> Line:
         return _fixed(
             [Segment("queue "), Segment("·" * _BAR, DIM), Segment(f" ?/{count(endpoint.backlog)}")], accepted
         )
-    full = endpoint.queued >= endpoint.backlog
+    # Linux turns a handshake away once *more* than the backlog wait (sk_acceptq_is_full), so that one more
+    # fits than listen(2) was told: a backlog of 0 has room for one.
+    full = endpoint.queued > endpoint.backlog
     style = TROUBLE if full else PLAIN
     line = [
         Segment("queue "),
-        *bar(endpoint.queued / endpoint.backlog, _BAR, style),
+        *bar(endpoint.queued / (endpoint.backlog + 1), _BAR, style),
         Segment(f" {count(endpoint.queued)}/{count(endpoint.backlog)}{' full' if full else ''}", style),
     ]
     return _fixed(line, accepted)

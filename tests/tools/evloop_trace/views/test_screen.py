@@ -142,9 +142,9 @@ def test_ticks_and_the_share_of_sleep() -> None:
 
 
 def test_a_queue_shows_how_full_it_is() -> None:
-    """Red and the word when it is full; dots where it is not known."""
+    """Red and the word when one more than the backlog waits; dots where it is not known."""
     picture = Picture()
-    for number, queued in enumerate((None, 0, 64, 128)):
+    for number, queued in enumerate((None, 0, 64, 128, 129)):
         name = f"listen-{number}"
         picture.endpoints[name] = Endpoint(name, 5, "tcp", "127.0.0.1:80", 128, queued, 1234)
     panel = EndpointsPanel(picture)
@@ -153,10 +153,21 @@ def test_a_queue_shows_how_full_it_is() -> None:
         " listen-0  tcp   127.0.0.1:80  queue ·········· ?/128      accepted 1,234",
         " listen-1  tcp   127.0.0.1:80  queue ·········· 0/128      accepted 1,234",
         " listen-2  tcp   127.0.0.1:80  queue █████····· 64/128     accepted 1,234",
-        " listen-3  tcp   127.0.0.1:80  queue ██████████ 128/128 full  accepted 1,234",
+        " listen-3  tcp   127.0.0.1:80  queue █████████· 128/128    accepted 1,234",
+        " listen-4  tcp   127.0.0.1:80  queue ██████████ 129/128 full  accepted 1,234",
     ]
-    assert texts(panel.lines(90, 2))[1] == " … 3 more"
+    assert texts(panel.lines(90, 2))[1] == " … 4 more"
     assert panel.lines(90, 0) == []
+
+
+@pytest.mark.parametrize(
+    ("queued", "shown"),
+    [(None, "·········· ?/0  "), (0, "·········· 0/0  "), (1, "██████████ 1/0 full")],
+)
+def test_a_backlog_of_nothing_has_room_for_one(queued: int | None, shown: str) -> None:
+    """It is a listener all the same."""
+    picture = Picture(endpoints={"listen-1": Endpoint("listen-1", 5, "tcp", "[::1]:80", 0, queued)})
+    assert shown in texts(EndpointsPanel(picture).lines(90, 1))[0]
 
 
 def test_datagram_sockets_have_no_queue() -> None:

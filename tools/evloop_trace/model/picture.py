@@ -167,9 +167,7 @@ def _prepare(picture: Picture, event: Prepare) -> None:
 
 
 def _listen(picture: Picture, event: Listen) -> None:
-    picture.endpoints[event.sock] = Endpoint(
-        event.sock, event.fd, event.proto, event.address, event.backlog, queued=0
-    )
+    picture.endpoints[event.sock] = Endpoint(event.sock, event.fd, event.proto, event.address, event.backlog)
     _call(picture, event)
 
 

@@ -99,6 +99,13 @@ def test_sockets_appear_and_are_marked_when_they_are_closed(stage: Stage) -> Non
     assert len(stage.picture.endpoints) == 2
 
 
+@pytest.mark.parametrize("proto", ["tcp", "unix"])
+def test_the_queue_of_a_new_listener_is_not_known(proto: str) -> None:
+    """It is a listener whatever its backlog, and an event has to tell how many wait."""
+    listener = Stage()(Listen, 10, "listen-1", 5, proto, "somewhere", 0).picture.endpoints["listen-1"]
+    assert (listener.listens, listener.backlog, listener.queued) == (True, 0, None)
+
+
 def test_an_accept_opens_a_connection(stage: Stage) -> None:
     """It is counted, and the queue is as long as the accept says."""
     stage.accept()

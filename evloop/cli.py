@@ -1,4 +1,4 @@
-"""The command `evloop`: puts kernel, loop, server and sinks together, and nothing else does.
+"""The command `evloop`: what its options mean; `evloop.composition` puts the parts together.
 
 Imports are inside the functions: `evloop --help` needs none of them.
 """
@@ -134,10 +134,14 @@ def serve(
     Without an address it serves TCP and UDP on 127.0.0.1:8080.
     """
     from evloop import composition
+    from evloop.kernel import selector_names
     from evloop.servers.loop import ServerOptions
 
     if payload_max is not None and payload != "prefix":
         raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
+    if selector and selector not in selector_names():
+        names = ", ".join(selector_names())
+        raise click.UsageError(f"--selector {selector} is not to be had on this system: it has {names}")
     if log == "-" and trace:
         raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
     if not (tcp or udp or unix):

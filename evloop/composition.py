@@ -81,7 +81,7 @@ def serve(
         if keep.is_traced:
             loop = _traced_loop(selector, options, keep, stack)
         else:
-            loop = Loop(Kernel(), selector)
+            loop = Loop(Kernel(), selector, report=report)
             stack.callback(loop.close)
         server = LoopServer(loop, options, report)
         stack.callback(server.close)
@@ -116,7 +116,7 @@ def _traced_loop(selector: str, options: ServerOptions, keep: LogOptions, stack:
     if keep.log:
         recorder.sinks.append(FileSink(open_log(keep.log), keep.log, report))
     kernel = TracedKernel(recorder, keep.payload_limit)
-    loop = Loop(kernel, selector, EventTrace(kernel))
+    loop = Loop(kernel, selector, EventTrace(kernel), report)
     stack.callback(loop.close)
     watchers = Watchers(loop, recorder.header, kernel.snapshot)
     if keep.trace:

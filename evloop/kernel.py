@@ -144,8 +144,10 @@ class SignalPipe:
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
         self._arrived: list[str] = []
-        self._old_handlers = {number: signal.signal(number, self._on_signal) for number in signals}
+        # The fd before the handlers, and the other way round at the end: a signal between
+        # the two would be noted, and nothing would wake the loop to look.
         self._old_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        self._old_handlers = {number: signal.signal(number, self._on_signal) for number in signals}
 
     def fileno(self) -> int:
         """What the selector watches."""
@@ -164,9 +166,9 @@ class SignalPipe:
 
     def close(self) -> None:
         """Put the old handlers back."""
-        signal.set_wakeup_fd(self._old_fd)
         for number, handler in self._old_handlers.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._old_fd)
         self._receiver.close()
         self._sender.close()
 
@@ -311,6 +313,11 @@ class Kernel:
         with contextlib.suppress(OSError):
             sock.close()
 
+    def set_patience(self, sock: Socket, seconds: float) -> None:
+        """From now on its calls wait, but no longer than this: TimeoutError."""
+        assert isinstance(sock, socket.socket)
+        sock.settimeout(seconds)
+
     def reset_on_close(self, sock: Socket) -> None:
         """Make close(2) send a reset instead of a FIN: SO_LINGER of 0 seconds, socket(7)."""
         assert isinstance(sock, socket.socket)
@@ -441,14 +448,18 @@ def unread_bytes(sock: Socket) -> int | None:
 
 
 def unsent_bytes(sock: Socket) -> int | None:
-    """Bytes sent that the peer has not acknowledged: SIOCOUTQ, tcp(7), which is TIOCOUTQ."""
-    return _ioctl_int(sock, termios.TIOCOUTQ)
+    """Bytes that the peer has not acknowledged, sent or not: SIOCOUTQ, tcp(7), which is TIOCOUTQ.
+
+    None for a Unix socket, where the same call counts memory and not bytes.
+    """
+    assert isinstance(sock, socket.socket)
+    return None if sock.family == socket.AF_UNIX else _ioctl_int(sock, termios.TIOCOUTQ)
 
 
 def _ioctl_int(sock: Socket, request: int) -> int | None:
     try:
         return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), request, b"\0\0\0\0"))[0])
-    except OSError:
+    except (OSError, ValueError):  # ValueError: it is closed
         return None
 
 

@@ -5,7 +5,9 @@ The sink of the watchers, which needs the loop, is `evloop.net.watch`.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -55,16 +57,33 @@ def open_log(path: str) -> int:
     Raises:
         LogError: the file cannot be opened for writing.
     """
-    if path == "-":
-        return os.dup(1)
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        return _open_output() if path == "-" else _open_file(path)
     except FileNotFoundError:
         raise LogError(
             f"the log {path!r} cannot be written: its folder does not exist; make it first"
         ) from None
     except OSError as error:
         raise LogError(f"the log {path!r} cannot be written: {error.strerror}") from None
+
+
+def _open_file(path: str) -> int:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+        os.set_blocking(fd, False)
+    return fd
+
+
+def _open_output() -> int:
+    """Standard output; if it is a pipe, so that a slow reader cannot hold the server up.
+
+    O_NONBLOCK belongs to the open file, which other programs may share; so a pipe is
+    opened anew, where the system lets us.
+    """
+    if stat.S_ISFIFO(os.fstat(1).st_mode):
+        with contextlib.suppress(OSError):
+            return os.open("/dev/fd/1", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return os.dup(1)
 
 
 class FileSink:
@@ -85,6 +104,7 @@ class FileSink:
         self._missing = 0  # events lost since the last that was written
         self._failing = False
         self._reason = ""
+        self._slow = self._told_slow = False
         self.lost = 0
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
@@ -95,7 +115,7 @@ class FileSink:
             self._missing += len(events) - written
         elif self._failing and not self._rest:
             self._failing = False
-            self._report(f"the log {self._name} can be written again; {self.lost} events are missing from it")
+            self._tell(f"the log {self._name} can be written again; {self.lost} events are missing from it")
 
     def _catch_up(self, event: Event) -> bool:
         """Finish the line that was begun, and tell of the events that are missing before `event`."""
@@ -130,10 +150,16 @@ class FileSink:
     def _fail(self, error: OSError) -> None:
         if not self._failing:
             self._failing = True
-            self._reason = f"the log could not be written: {error.strerror}"
-            self._report(
-                f"the log {self._name} cannot be written ({error.strerror}): serving goes on without it"
-            )
+            self._slow = isinstance(error, BlockingIOError)
+            why = "its reader does not keep up" if self._slow else error.strerror
+            self._reason = f"the log could not be written: {why}"
+            self._tell(f"the log {self._name} cannot be written ({why}): serving goes on without it")
+
+    def _tell(self, sentence: str) -> None:
+        """A pipe whose reader is slow fails and recovers many times a second: that is said once."""
+        if not (self._slow and self._told_slow):
+            self._report(sentence)
+        self._told_slow |= self._slow
 
     def close(self) -> None:
         """Give the descriptor back."""

@@ -18,7 +18,7 @@ from evloop.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evloop.kernel import Kernel
+    from evloop.kernel import Kernel, Socket
 
     Closing: TypeAlias = Callable[[], None]
 
@@ -31,7 +31,15 @@ LONGEST_SLEEP = 24 * 3600 * SECOND  # epoll_wait(2) takes at most 2**31 ms
 class Loop:
     """Watches sockets and calls whoever is ready, until `stop`."""
 
-    def __init__(self, kernel: Kernel, selector: str, trace: Trace | None = None) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        selector: str,
+        trace: Trace | None = None,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`report` gets sentences for the person who runs the loop."""
+        self._report = report
         self.kernel = kernel
         self.trace = trace or Trace()
         self.timers = Timers()
@@ -90,7 +98,7 @@ class Loop:
         now = self.kernel.now()
         for timer in self.timers.due(now):
             self.trace.timer(timer.why, now - timer.when)
-            timer.callback()
+            self._attempt("timer", timer.callback)
 
     def close_later(self, close: Closing) -> None:
         """Have `close` run at the end of this tick.
@@ -103,7 +111,19 @@ class Loop:
     def _close_deferred(self) -> None:
         closing, self._closing = self._closing, []
         for close in closing:
-            close()
+            self._attempt("close", close)
+
+    def _attempt(self, where: str, call: Callable[[], None]) -> None:
+        """Nobody's failure may keep the others from their turn."""
+        try:
+            call()
+        except Exception as error:  # noqa: BLE001
+            self.failed(where, error)
+
+    def failed(self, where: str, error: Exception, sock: Socket | None = None) -> None:
+        """Tell of an exception that ended something, but not the loop."""
+        self.trace.error(where, error, sock)
+        self._report(f"{where} failed: {type(error).__name__}: {error}")
 
     def after(self, seconds: float, callback: Closing, why: str) -> Timer:
         """Have `callback` run `seconds` from now."""

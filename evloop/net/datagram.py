@@ -64,7 +64,7 @@ class Datagrams:
             except OSError:
                 continue  # EAGAIN, ENOBUFS: dropped, and the log says so
             except Exception as error:  # noqa: BLE001 - one bad datagram must not end the others
-                self._loop.trace.error("datagrams", error, self.sock)
+                self._loop.failed("datagram socket", error, self.sock)
 
     def _is_own(self, host: str) -> bool:
         """Whether one of our own sockets would get the answer, and answer it, for ever."""
@@ -79,7 +79,7 @@ class Datagrams:
 
     def fail(self, error: Exception) -> None:
         """It cannot go on; the others can."""
-        self._loop.trace.error("datagrams", error, self.sock)
+        self._loop.failed("datagram socket", error, self.sock)
         self.close("handler-error")
 
     def close(self, reason: CloseReason = "stop") -> None:

@@ -72,8 +72,18 @@ class Listener:
                 continue  # this one connection failed on its way (accept(2)); the next is another
             if self._short:
                 self._found_room()
-            if not self._on_accept(connection):
+            if not self._hand_over(connection):
                 return
+
+    def _hand_over(self, connection: Socket) -> bool:
+        """Give a connection to the server; whether it has room for another. A failure ends this one alone."""
+        loop = self._loop
+        try:
+            return self._on_accept(connection)
+        except Exception as error:  # noqa: BLE001
+            loop.failed("accepted connection", error, connection)
+            loop.close_later(lambda: loop.kernel.close(connection, "handler-error"))
+            return True
 
     # -- no room -----------------------------------------------------------------------
 
@@ -124,7 +134,7 @@ class Listener:
 
     def fail(self, error: Exception) -> None:
         """The listener itself is broken: end it, and let the connections live."""
-        self._loop.trace.error("listener", error, self.sock)
+        self._loop.failed("listener", error, self.sock)
         self.close("handler-error")
 
     def close(self, reason: CloseReason = "stop") -> None:

@@ -223,7 +223,7 @@ class Stream:
 
     def fail(self, error: Exception) -> None:
         """A handler raised: this connection ends, and nobody else's."""
-        self._loop.trace.error("stream", error, self.sock)
+        self._loop.failed("connection", error, self.sock)
         self.close("handler-error")
 
     def close(self, reason: CloseReason, error: int | None = None) -> None:

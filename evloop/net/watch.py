@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from evloop.events.schema import End, Event, Gap, Header, Snapshot
 from evloop.events.sinks import encode
 from evloop.kernel import READ, Kernel, Socket, is_broken_listener, is_resource_shortage
+from evloop.loop.loop import SECOND
 from evloop.net.listener import RETRY_AFTER
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["WatchPoint", "Watchers"]
 
 SNAPSHOT_EVERY = 250_000_000  # ns, at most so often for a watcher that keeps falling behind
+LAST_WORDS = 0.5  # seconds that a watcher may take for the last lines
 LOOK_AGAIN = 0.3  # seconds, whether there is room for one that is behind
 
 
@@ -68,32 +72,50 @@ class Watcher:
 
     def offer(self, block: bytes, events: Sequence[Event]) -> None:
         """Send events if the socket has room, else count them."""
-        if not self._finish():
+        last = events[-1]
+        if isinstance(last, End):
+            self._say_the_end(last)
+        elif not self._finish():
             self._miss(len(events))
         elif isinstance(events[0], Header) or (self._begun and not self._missed):
             self._begun = True
             self._put(block)
-        elif self._begun and not _is_end(events) and events[-1].t - self._caught_up_at < SNAPSHOT_EVERY:
+        elif self._begun and last.t - self._caught_up_at < SNAPSHOT_EVERY:
             self._miss(len(events))
         else:
-            self._catch_up(events)
+            self._catch_up(last, len(events))
 
     def _miss(self, count: int) -> None:
         self._missed += count
         self.lost += count
 
-    def _catch_up(self, events: Sequence[Event]) -> None:
-        """Send the state as it is after `events`, instead of all that led to it; and a log's last line."""
-        last = events[-1]
-        end = [last] if _is_end(events) else []
+    def _catch_up(self, last: Event, count: int) -> None:
+        """Send the state as it is after `count` events, instead of all that led to it."""
         first: list[Event] = []
         if self._begun:
-            self._miss(len(events) - len(end))
+            self._miss(count)
             first.append(Gap(-1, last.t, last.tick, self._missed, "this watcher did not keep up"))
         else:
             first.append(self._watchers.header)
-        self._put(encode([*first, self._watchers.snapshot(self.lost), *end]))
+        self._put(encode([*first, self._watchers.snapshot(self.lost)]))
         self._begun, self._missed, self._caught_up_at = True, 0, last.t
+
+    def _say_the_end(self, end: End) -> None:
+        """Send the log's last line; for this a watcher is waited for, else it thinks the server crashed."""
+        kernel = self._watchers.kernel
+        kernel.set_patience(self.sock, LAST_WORDS)
+        deadline = kernel.now() + round(LAST_WORDS * SECOND)
+        self._finish_until(deadline)
+        if self._missed or not self._begun:
+            self._catch_up(end, 0)
+            self._finish_until(deadline)
+        if self._rest is None:
+            self._put(encode([replace(end, lost=self.lost)]))
+            self._finish_until(deadline)
+
+    def _finish_until(self, deadline: int) -> None:
+        while not self._finish() and self._watchers.kernel.now() < deadline:
+            pass
 
     def _finish(self) -> bool:
         """Send what is left of a line that was begun; whether all of it is gone."""
@@ -112,11 +134,6 @@ class Watcher:
             return
         if sent < len(data):
             self._rest = memoryview(data)[sent:]
-
-
-def _is_end(events: Sequence[Event]) -> bool:
-    """Whether the log ends with these: without that line a watcher would take the server for crashed."""
-    return isinstance(events[-1], End)
 
 
 class Watchers:
@@ -203,7 +220,7 @@ class WatchPoint:
 
     def fail(self, error: Exception) -> None:
         """It cannot go on; the server can."""
-        self._loop.trace.error("watch", error)
+        self._loop.failed("watch point", error)
         self.close()
 
     def close(self) -> None:

@@ -359,7 +359,7 @@ def test_a_host_of_which_nothing_can_be_told(kernel, monkeypatch, number):
 
 
 def test_bytes_unread_and_unsent(kernel, keep):
-    """What a close would lose, of both sides; nothing is known of what is no socket."""
+    """What a close would lose, of both sides; a Unix socket counts memory, so nothing is said of it."""
     listener = keep(kernel.listen(Inet("127.0.0.1", 0), 1))
     client = keep(kernel.connect(Inet(*listener.getsockname()), 1))
     accepted = keep(kernel.accept(listener)[0])
@@ -369,8 +369,11 @@ def test_bytes_unread_and_unsent(kernel, keep):
     assert unread_bytes(accepted) == 7
     assert unread_bytes(client) == 0
     assert unsent_bytes(accepted) == 0
-    with open(os.devnull) as no_socket:
-        assert unread_bytes(no_socket) is unsent_bytes(no_socket) is None
+    ours, theirs = (keep(sock) for sock in kernel.socket_pair())
+    ours.send(b"12345")
+    assert (unsent_bytes(ours), unread_bytes(theirs)) == (None, 5)
+    client.close()
+    assert unread_bytes(client) is unsent_bytes(client) is None
 
 
 def test_the_accept_queue(kernel, keep, short_dir):

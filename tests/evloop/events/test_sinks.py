@@ -228,3 +228,27 @@ def test_a_sink_in_memory():
     sink.close()
     assert sink.events == events
     assert sink.lost == 0
+
+
+def test_a_pipe_whose_reader_is_slow(tmp_path):
+    """The server does not wait for it: events are lost, that is said once, and the log tells of the gap."""
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    said = []
+    sink = FileSink(open_log(str(path)), "the.log", said.append)
+    text = b""
+    for number in range(400):
+        events = [Signal(number, 0, 0, "x" * 1000)]
+        sink.write(encode(events), events)
+        if number % 150 == 149:
+            text += os.read(reader, 1 << 20)
+    text += os.read(reader, 1 << 20)
+    sink.close()
+    os.close(reader)
+    assert said == [
+        "the log the.log cannot be written (its reader does not keep up): serving goes on without it"
+    ]
+    lines = [json.loads(line) for line in text.splitlines()[:-1]]
+    assert [line["ev"] for line in lines].count("gap") >= 1
+    assert sink.lost > 100

@@ -263,3 +263,20 @@ def test_a_close_that_fails_is_a_close(number, selector):
     loop.close()
     assert kernel.failed == 1
     assert wrapped.fileno() == theirs.fileno() == -1
+
+
+def test_a_callback_that_raises(kernel):
+    """A timer or a close that raises is told of, and the others have their turn."""
+    said, done = [], []
+    loop = Loop(kernel, "epoll", report=said.append)
+
+    def bad():
+        raise ZeroDivisionError("by zero")
+
+    for call in (bad, lambda: done.append("timer")):
+        loop.after(0, call, "now")
+    for call in (bad, lambda: done.append("close")):
+        loop.close_later(call)
+    loop.tick()
+    assert done == ["timer", "close"]
+    assert said == ["timer failed: ZeroDivisionError: by zero", "close failed: ZeroDivisionError: by zero"]

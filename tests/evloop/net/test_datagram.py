@@ -153,7 +153,7 @@ def test_a_handler_that_raises(scripted, monkeypatch):
     assert server.calls("sendto", sock) == [(b"b", PEER)]
     assert server.watching(sock) == READ
     ((_, where, error, whose),) = server.trace.of("error")
-    assert (where, whose) == ("datagrams", sock)
+    assert (where, whose) == ("datagram socket", sock)
     assert isinstance(error, ZeroDivisionError)
 
 

@@ -267,3 +267,22 @@ def test_a_client_that_reset_before_it_was_accepted(real, selector):
     assert server.exchange(other, b"x") == b"X"
     (close,) = server.events("close")
     assert (close.reason, close.errno) == ("error", "ECONNRESET")
+
+
+def test_a_connection_that_cannot_be_watched(scripted, monkeypatch):
+    """epoll_ctl fails for one connection (ENOSPC): it ends alone, and the next in the queue is served."""
+    server = scripted()
+    bad, good = server.kernel.socket(), server.kernel.socket()
+    listener = server.listener(bad, good)
+    register = server.poller.register
+
+    def short(fd, mask):
+        if fd == bad.fileno():
+            raise failure(errno.ENOSPC)
+        register(fd, mask)
+
+    monkeypatch.setattr(server.poller, "register", short)
+    server.tick(listener)
+    assert [said[1] for said in server.trace.of("error")] == ["accepted connection"]
+    assert (bad.closed, good.closed) == (True, False)
+    assert server.watching(good) == server.watching(listener) == READ

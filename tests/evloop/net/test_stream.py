@@ -326,7 +326,7 @@ def test_a_handler_that_raises(scripted):
     assert server.closed(first) is server.closed(last) is None
     assert sent(server, first) + sent(server, last) == b"AB"
     ((_, where, error, sock),) = server.trace.of("error")
-    assert (where, sock) == ("stream", bad)
+    assert (where, sock) == ("connection", bad)
     assert isinstance(error, ZeroDivisionError)
 
 

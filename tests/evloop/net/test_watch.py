@@ -420,7 +420,7 @@ def test_a_watcher_that_was_gone_before_it_was_let_in(watched, point, monkeypatc
 def test_a_watch_point_that_breaks(watched, connect, path, point, monkeypatch):
     """It is closed with an error, and the server goes on."""
     heard = []
-    watched.loop.trace.error = lambda where, error: heard.append((where, error.errno))
+    watched.loop.trace.error = lambda where, error, _sock: heard.append((where, error.errno))
 
     def accept(_sock):
         raise failure(errno.EINVAL)
@@ -428,7 +428,7 @@ def test_a_watch_point_that_breaks(watched, connect, path, point, monkeypatch):
     monkeypatch.setattr(watched.watchers.kernel, "accept", accept)
     connect()
     watched.loop.tick()
-    assert heard == [("watch", errno.EINVAL)]
+    assert heard == [("watch point", errno.EINVAL)]
     assert not os.path.exists(path)
     assert watched.loop.interests.watched == {}
     assert point.sock.fileno() == -1

@@ -85,7 +85,7 @@ def cli() -> None:
     "--idle-timeout",
     type=SECONDS,
     metavar="S",
-    help="Close a connection from which nothing came for S seconds.",
+    help="Close a connection that has neither sent nor taken anything for S seconds.",
 )
 @click.option(
     "--lifetime", type=SECONDS, metavar="S", help="Close a connection S seconds after it was accepted."

@@ -85,7 +85,7 @@ def serve(
             stack.callback(loop.close)
         server = LoopServer(loop, options, report)
         stack.callback(server.close)
-        server.heed()
+        server.handle_signals()
         _open(server, addresses)
         server.run()
 

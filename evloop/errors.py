@@ -1,7 +1,7 @@
 """The errors that a user can do something about.
 
 A library message is lowercase, without a full stop, and names the value; the
-command line turns it into a sentence and exit code 2.
+command line turns it into a sentence and an exit code: 2 if nothing could begin, else 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The only module that calls the operating system.
+"""The only module that calls the operating system for sockets, selectors and signals.
 
 The loop, and all that it runs, asks a `Kernel` for what it needs. That makes
 three things possible without a branch in the hot path: `TracedKernel` records
@@ -99,10 +99,15 @@ class Poller:
 
     def _select(self, timeout: float | None) -> list[tuple[int, int]]:
         """Poll or select, translated: `selectors` has folded ERR and HUP into what was asked for."""
+        # READ is the same bit as IN; WRITE is 2, and OUT is 4.
         return [(key.fd, mask & READ | (mask & WRITE) << 1) for key, mask in self._selector.select(timeout)]
 
     def register(self, fd: int, mask: int) -> None:
-        """Watch `fd` for `mask`, level-triggered: it is reported again until it is dealt with."""
+        """Watch `fd` for `mask`, level-triggered: it is reported in every poll while it is ready.
+
+        Edge-triggered, it would be reported once, and whoever did not read everything then
+        would never hear of the rest.
+        """
         self._selector.register(fd, mask)
 
     def modify(self, fd: int, mask: int) -> None:
@@ -324,7 +329,7 @@ class Kernel:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     def remove_path(self, address: UnixPath, inode: int) -> None:
-        """Unlink the path of a closed Unix listener, unless another server has taken it over since."""
+        """Unlink the path of a Unix listener that is about to be closed, if the path is still its own."""
         with contextlib.suppress(OSError):
             if not address.path.startswith("@") and os.stat(address.path).st_ino == inode:
                 os.unlink(address.path)

@@ -312,7 +312,7 @@ class Signal(Event, tag="signal"):
 
 
 class Limit(Event, tag="limit"):
-    """A limit was reached, or left again: the connection limit, descriptors, the high-water mark."""
+    """A limit was reached, or left again: of connections, or of the system's descriptors and memory."""
 
     what: Annotated[str, Meta(description="which limit")]
     active: Annotated[bool, Meta(description="reached, rather than left again")]
@@ -341,7 +341,9 @@ class Slow(Event, tag="slow"):
     """The loop worked for over 100 ms before it asked again what is ready: everybody waited."""
 
     dur: Annotated[Natural, Meta(description="nanoseconds from the poll's return to the end of the tick")]
-    conn: Annotated[str | None, Meta(description="whose turn was the longest, if known")] = None
+    conn: Annotated[
+        str | None, Meta(description="whose turn was the longest, if known: a connection, or another socket")
+    ] = None
 
 
 class Queue(Event, tag="queue"):

@@ -144,11 +144,11 @@ class LoopServer:
         again = loop.after(
             left, lambda: self._watch_idle(stream, seconds), "a connection may be idle for too long"
         )
-        stream.timers = (*(timer for timer in stream.timers if not timer.cancelled), again)
+        stream.timers = (*(timer for timer in stream.timers if not timer.done), again)
 
     # -- running and ending ------------------------------------------------------------
 
-    def heed(self, signals: tuple[str, ...] = ("SIGINT", "SIGTERM")) -> None:
+    def handle_signals(self, signals: tuple[str, ...] = ("SIGINT", "SIGTERM")) -> None:
         """From now on these signals stop the server well.
 
         To be called before it says that it listens: who waited for that may send one at once.

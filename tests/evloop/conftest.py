@@ -92,7 +92,7 @@ class Scripted:
         self.loop = Loop(self.kernel, "epoll", self.trace)
         self.said: list[str] = []
         self.server = LoopServer(self.loop, ServerOptions(**options), self.said.append)
-        self.server.heed()
+        self.server.handle_signals()
         self.pipe = self.kernel.pipes[0]
         self.poller = self.kernel.pollers[0]
 

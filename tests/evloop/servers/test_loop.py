@@ -391,7 +391,7 @@ def test_real_signals(real, selector):
     server = real(selector, traced=True)
     client = server.client(server.tcp())
     assert server.exchange(client, b"one") == b"ONE"
-    server.server.heed()
+    server.server.handle_signals()
     client.sendall(b"two")
     os.kill(os.getpid(), signal.SIGTERM)
     assert server.receive(client) == b"TWO"
@@ -405,7 +405,7 @@ def test_real_signals(real, selector):
 def test_run_until_a_signal(real, selector):
     """The loop runs by itself, and returns."""
     server = real(selector)
-    server.server.heed(("SIGUSR1",))
+    server.server.handle_signals(("SIGUSR1",))
     os.kill(os.getpid(), signal.SIGUSR1)
     server.server.run()
     assert server.server.reason == "SIGUSR1"
@@ -450,7 +450,7 @@ def test_all_of_a_server_is_given_back(real, selector, short_dir, descriptors):
     address = server.tcp()
     server.udp()
     server.unix(f"{short_dir}/s")
-    server.server.heed(("SIGUSR1",))
+    server.server.handle_signals(("SIGUSR1",))
     client = server.client(address)
     server.exchange(client, b"x")
     server.close()

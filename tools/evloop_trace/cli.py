@@ -193,12 +193,12 @@ def replay(
 def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> int:
     from evloop_trace.logs import open_logs
     from evloop_trace.progress import track
-    from evloop_trace.replay import Pace, Problems, replay
+    from evloop_trace.replay import Problems, Tempo, replay
 
     problems = Problems(tell)
-    pace = None if speed is None or speed == float("inf") else Pace(speed)
+    tempo = None if speed is None or speed == float("inf") else Tempo(speed)
     with open_logs(paths) as logs:
-        replay(track(logs, "replay") if pace is None else logs.runs(), write, keep, problems, pace)
+        replay(track(logs, "replay") if tempo is None else logs.runs(), write, keep, problems, tempo)
     return FOUND if problems.count else OK
 
 

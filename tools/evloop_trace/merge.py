@@ -1,4 +1,7 @@
-"""Several logs as one: in the order of their times, on the clock of the earliest."""
+"""Several logs as one: in the order in which their events are due, on the clock of the earliest.
+
+A call stands where it returned: a client may sleep in a poll for an hour in which its server is busy.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from evloop.events.reader import Block, Problem
 from evloop.events.schema import Poll, Prepare, Unknown
+from evloop_trace.model.filters import due
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -57,8 +61,8 @@ def origins(headers: Sequence[Header]) -> list[int]:
 def merge(logs: Sequence[LogT]) -> Iterator[Run[LogT]]:
     """All lines of all logs; of each log, only a block is held.
 
-    A line that is no event has no time: it follows the line before it. So does an event whose `t` is less
-    than that of the event before it.
+    A line that is no event has no time: it follows the line before it. So does an event that is due earlier
+    than the event before it.
     """
     cursors = [
         _Cursor(log, start) for log, start in zip(logs, origins([log.header for log in logs]), strict=True)
@@ -100,7 +104,7 @@ class _Cursor:
         return Block(line, items[first:])
 
     def _time(self, item: Item) -> int:
-        return self.time if isinstance(item, Problem) else max(self.time, item.t)
+        return self.time if isinstance(item, Problem) else max(self.time, due(item))
 
     def _fill(self) -> None:
         """The next block that has lines, or no items at the end."""

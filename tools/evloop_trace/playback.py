@@ -10,7 +10,8 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evloop.events.reader import Problem
-from evloop.events.schema import Call, Poll
+from evloop.events.schema import Poll
+from evloop_trace.model.filters import due
 from evloop_trace.model.picture import Picture
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     Keep: TypeAlias = Callable[[AnyEvent | Unknown], bool]
 
-__all__ = ["Checkpoint", "Playback", "due"]
+__all__ = ["Checkpoint", "Playback"]
 
 EVERY = 4096  # events from one checkpoint to the next, to begin with
 MOST = 128  # checkpoints
@@ -35,13 +36,6 @@ class Checkpoint(NamedTuple):
     number: int
     t: int
     frozen: bytes
-
-
-def due(item: Item) -> int:
-    """When an event can be shown: when its call has returned."""
-    if isinstance(item, Problem):
-        return 0
-    return item.t + item.dur if isinstance(item, Call) else item.t
 
 
 class Playback:
@@ -60,7 +54,7 @@ class Playback:
     def next(self) -> Item | None:
         """What comes next, or None at the end."""
         items = self.tape.after(self.number)
-        if not items or (self._end is not None and due(items[0]) > self._end):
+        if not items or (self._end is not None and _due(items[0]) > self._end):
             return None
         return items[0]
 
@@ -73,8 +67,8 @@ class Playback:
         """
         t = t if self._end is None else min(t, self._end)
         while items := self.tape.after(self.number)[:SLICE]:
-            if due(items[-1]) > t:
-                self._apply(list(takewhile(lambda item: due(item) <= t, items)))
+            if _due(items[-1]) > t:
+                self._apply(list(takewhile(lambda item: _due(item) <= t, items)))
                 return True
             self._apply(items)
             if interrupted():
@@ -165,3 +159,8 @@ class Playback:
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.number = checkpoint.number
         self.picture = Picture.thaw(checkpoint.frozen)
+
+
+def _due(item: Item) -> int:
+    """When an item can be shown; a broken line waits for nothing."""
+    return 0 if isinstance(item, Problem) else due(item)

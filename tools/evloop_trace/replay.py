@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from evloop.events.reader import Problem
 from evloop_trace.escape import escape_text
+from evloop_trace.model.filters import due
 from evloop_trace.views.lines import format_events
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from evloop_trace.merge import Run
     from evloop_trace.model.filters import Filter
 
-__all__ = ["Pace", "Problems", "replay"]
+__all__ = ["Problems", "Tempo", "replay"]
 
 _SHOWN = 20  # broken lines that are told one by one
 _PATIENCE = 5_000_000  # nanoseconds: less is not waited for
@@ -42,8 +43,8 @@ class Problems:
             self._tell(f"… and {self.count - _SHOWN} more lines that are no events")
 
 
-class Pace:
-    """When an event is due: its time in the log, `speed` times as fast."""
+class Tempo:
+    """When an event is written: when it is due in the log, `speed` times as fast."""
 
     def __init__(
         self,
@@ -67,7 +68,7 @@ class Pace:
         """The events in groups; each is yielded when it is due."""
         start = 0
         for at, event in enumerate(events):
-            wait = self.wait(event.t)
+            wait = self.wait(due(event))
             if wait > _PATIENCE / 1e9:
                 yield events[start:at]
                 self._sleep(wait)
@@ -80,16 +81,16 @@ def replay(
     write: Callable[[str], None],
     keep: Filter,
     problems: Problems,
-    pace: Pace | None = None,
+    tempo: Tempo | None = None,
 ) -> None:
     """Write a line for each event that `keep` keeps; `write` is given many lines at once and flushes them."""
     for log, block in runs:
         events = _events(log, block.items, problems)
-        if keep.end is not None and events and events[0].t > keep.end:
+        if keep.end is not None and events and due(events[0]) > keep.end:
             break
         if not keep.everything:
             events = [event for event in events if keep.within(event) and keep.keep(event)]
-        for batch in pace.batches(events) if pace else (events,):
+        for batch in tempo.batches(events) if tempo else (events,):
             if batch:
                 write("\n".join(format_events(batch)) + "\n")
     problems.finish()

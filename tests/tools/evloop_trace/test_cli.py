@@ -53,7 +53,7 @@ def test_replay_filters(log: str, capsys: pytest.CaptureFixture[str]) -> None:
         "--from",
         "5us",
         "--to",
-        "6us",
+        "6.1us",
         "--speed",
         "10",
     )

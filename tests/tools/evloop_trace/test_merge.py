@@ -1,4 +1,4 @@
-"""Several logs become one, in the order of their times."""
+"""Several logs become one, in the order in which their events are due."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evloop.events.reader import Block, Problem
-from evloop.events.schema import SCHEMA, Header, Prepare, Signal, Unknown
+from evloop.events.schema import SCHEMA, Header, Poll, Prepare, Signal, Unknown
 
 
 class FakeLog(NamedTuple):
@@ -89,3 +89,11 @@ def test_a_broken_line_stays_behind_the_line_before_it() -> None:
     two = fake("b", 0, [11, 12])
     merged = [(log.label, block.line, len(block.items)) for log, block in merge([one, two])]
     assert merged == [("a", 1, 3), ("b", 1, 2)]
+
+
+def test_a_call_comes_when_it_has_returned() -> None:
+    """A client that sleeps in a poll does not hold its server's events back."""
+    asleep: list[Any] = [Poll(0, 1, 1, 90, None, "nothing is due", []), Signal(1, 95, 1, "a")]
+    logs = [FakeLog("a", header(0, 0, "b"), iter([Block(1, asleep)])), fake("b", 0, [5, 50, 92])]
+    times = [(log.label, item.t) for log, block in merge(logs) for item in block.items]
+    assert times == [("b", 5), ("b", 50), ("a", 1), ("b", 92), ("a", 95)]

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from evloop_trace import playback as module
 from evloop_trace.model.picture import Picture
-from evloop_trace.playback import Playback, due
+from evloop_trace.playback import Playback
 from evloop_trace.tape import Tape
 
-from evloop.events.reader import Problem
-from evloop.events.schema import Poll, Recv, Signal
+from evloop.events.schema import Poll, Recv
 
 if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent, Unknown
@@ -47,13 +46,6 @@ def playback(book: Book, monkeypatch: pytest.MonkeyPatch) -> Playback:
     monkeypatch.setattr(module, "MOST", 8)
     monkeypatch.setattr(module, "SLICE", 4)
     return Playback(Tape(io.BytesIO(long(book).encode()), 2000))
-
-
-def test_an_event_is_due_when_its_call_has_returned() -> None:
-    """A poll sleeps, and shows what woke it when it has; a broken line waits for nothing."""
-    assert due(Poll(1, 100, 1, 50, None, "", [])) == 150
-    assert due(Signal(1, 100, 1, "SIGINT")) == 100
-    assert due(Problem(1, "broken", "")) == 0
 
 
 def test_a_step_is_one_event(playback: Playback, book: Book) -> None:

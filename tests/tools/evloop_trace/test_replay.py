@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, NamedTuple
 
 import pytest
 from evloop_trace.merge import Run
 from evloop_trace.model.filters import Filter
-from evloop_trace.replay import Pace, Problems, replay
+from evloop_trace.playback import Playback
+from evloop_trace.replay import Problems, Tempo, replay
+from evloop_trace.tape import Tape
 
 from evloop.events.reader import Block, Problem
 
@@ -38,13 +41,13 @@ class Clock:
 
 
 def lines_of(
-    items: list[Any], keep: Filter = EVERYTHING, pace: Pace | None = None
+    items: list[Any], keep: Filter = EVERYTHING, tempo: Tempo | None = None
 ) -> tuple[list[str], list[str]]:
     """The texts written, and what was told."""
     written: list[str] = []
     told: list[str] = []
     runs: Any = [Run(Named("a.jsonl"), Block(1 + at, items[at : at + 4])) for at in range(0, len(items), 4)]
-    replay(runs, written.append, keep, Problems(told.append), pace)
+    replay(runs, written.append, keep, Problems(told.append), tempo)
     return written, told
 
 
@@ -61,7 +64,7 @@ def test_only_what_is_wanted(book: Any) -> None:
     written, _ = lines_of(events, Filter(frozenset({"tcp-1"}), frozenset({"recv"})))
     assert [("recv(" in line) for line in "".join(written).splitlines()] == [True, True]
     written, told = lines_of(
-        [*events[:8], Problem(9, "broken", "is"), *events[8:]], Filter(start=2000, end=3000)
+        [*events[:8], Problem(9, "broken", "is"), *events[8:]], Filter(start=2100, end=3100)
     )
     assert "".join(written).count("\n") == 2
     assert told == []
@@ -82,6 +85,24 @@ def test_the_pace_of_the_log(book: Any, speed: float, slept: list[float]) -> Non
     for event, t in zip(events, (10**9, 10**9 + 1000, 2 * 10**9, 2 * 10**9 + 10**6, 4 * 10**9), strict=True):
         event.t = t
     clock = Clock()
-    written, _ = lines_of(events, pace=Pace(speed, clock.now, clock.sleep))
+    written, _ = lines_of(events, tempo=Tempo(speed, clock.now, clock.sleep))
     assert [text.count("\n") for text in written] == [2, 2, 1]
     assert clock.slept == slept
+
+
+def test_a_call_is_written_when_it_has_returned(book: Any) -> None:
+    """A poll of three seconds is not told before it is over."""
+    book.poll("tcp-1")
+    book.events[1].dur = 3 * 10**9
+    clock = Clock()
+    written, _ = lines_of(book.events, tempo=Tempo(1.0, clock.now, clock.sleep))
+    assert (len(written), clock.slept) == (2, [3.000001])
+
+
+@pytest.mark.parametrize("end", [0, 999, 1_000, 1_099, 1_100, 5_100, 5_200, 40_000])
+def test_the_lines_end_where_the_player_ends(book: Any, end: int) -> None:
+    """The same time selects the same events, however they are shown."""
+    playback = Playback(Tape(io.BytesIO(book.conversation().encode())), end=end)
+    playback.run_to(1 << 62)
+    written, _ = lines_of(book.events, Filter(end=end))
+    assert "".join(written).count("\n") == playback.number

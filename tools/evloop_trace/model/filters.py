@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.events.schema import EVENT_TYPES, Unknown
+from evloop.events.schema import EVENT_TYPES, Call, Unknown
 
 if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent
 
-__all__ = ["Filter", "kind_of", "parse_time"]
+__all__ = ["Filter", "due", "kind_of", "parse_time"]
 
 _UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "": 10**9, "min": 60 * 10**9}
 _TIME = re.compile(r"(\d{1,12})(?:\.(\d{1,9}))?\s?([a-zµ]*)")
@@ -21,6 +21,11 @@ _NAMES = {cls: ev for ev, cls in EVENT_TYPES.items()}
 def kind_of(event: AnyEvent | Unknown) -> str:
     """The event's name as it stands in the log under `ev`."""
     return event.ev if isinstance(event, Unknown) else _NAMES[type(event)]
+
+
+def due(event: AnyEvent | Unknown) -> int:
+    """When an event can be shown: when its call has returned."""
+    return event.t + event.dur if isinstance(event, Call) else event.t
 
 
 def parse_time(text: str) -> int:
@@ -37,7 +42,7 @@ def parse_time(text: str) -> int:
 
 
 class Filter(NamedTuple):
-    """What to keep; an empty set keeps all."""
+    """What to keep; an empty set keeps all. Both times are those at which an event is due."""
 
     names: frozenset[str] = frozenset()
     """Of connections, listeners and datagram sockets."""
@@ -52,8 +57,9 @@ class Filter(NamedTuple):
         return not self.names or self._names(event)
 
     def within(self, event: AnyEvent | Unknown) -> bool:
-        """Whether the event's time passes; both ends do."""
-        return self.start <= event.t and (self.end is None or event.t <= self.end)
+        """Whether the event is due in the span; at both its ends it is."""
+        time = due(event)
+        return self.start <= time and (self.end is None or time <= self.end)
 
     @property
     def everything(self) -> bool:

@@ -10,8 +10,8 @@ from rich.segment import Segment
 
 from evloop.events.reader import Problem
 from evloop_trace.logs import open_logs
+from evloop_trace.model.filters import due
 from evloop_trace.model.picture import Picture
-from evloop_trace.playback import due
 from evloop_trace.views.screen import Screen
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from evloop_trace.model.filters import Filter, kind_of, parse_time
+from evloop_trace.model.filters import Filter, due, kind_of, parse_time
 
-from evloop.events.schema import Unknown
+from evloop.events.schema import Poll, Signal, Unknown
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,13 @@ def test_what_is_no_time(text: str) -> None:
     """The message shows how a time is written."""
     with pytest.raises(ValueError, match="is not a time: write seconds"):
         parse_time(text)
+
+
+def test_an_event_is_due_when_its_call_has_returned() -> None:
+    """A poll sleeps, and shows what woke it when it has; what is no call takes no time."""
+    assert due(Poll(1, 100, 1, 50, None, "", [])) == 150
+    assert due(Signal(1, 100, 1, "SIGINT")) == 100
+    assert due(Unknown(1, 100, 1, "later", {"dur": 7})) == 100
 
 
 def test_an_empty_filter_keeps_everything(book: Any) -> None:
@@ -50,8 +57,8 @@ def test_kinds_and_names_both_count(book: Any) -> None:
 
 
 def test_both_ends_of_the_time_count(book: Any) -> None:
-    """Events at the beginning and the end of the span are kept."""
-    keep = Filter(start=2000, end=4000)
+    """Events that are due at the beginning and the end of the span are kept: each call takes 100 ns."""
+    keep = Filter(start=2100, end=4100)
     assert not keep.everything
     assert [event.t for event in book.conversation().events if keep.within(event)] == [2000, 3000, 4000]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from evloop.events.schema import Poll, Prepare, Slow
+    from evloop.events.schema import Poll, Prepare
 
 __all__ = ["WINDOW", "LoopState", "Pace", "Sample"]
 
@@ -46,7 +46,6 @@ class LoopState(msgspec.Struct):
     why: str = ""  # it sleeps as long as it does
     until: int | None = None  # it will wake by itself; None is never
     slow: int = 0  # ticks that made everybody wait
-    slowest: int = 0  # nanoseconds
     samples: list[Sample] = []
 
     def poll(self, event: Poll) -> None:
@@ -68,10 +67,9 @@ class LoopState(msgspec.Struct):
         self.why = event.why
         self.until = event.until
 
-    def slow_tick(self, event: Slow) -> None:
+    def slow_tick(self) -> None:
         """It worked for so long that everybody waited."""
         self.slow += 1
-        self.slowest = max(self.slowest, event.dur)
 
     def restart(self, t: int, tick: int, blocked: int) -> None:
         """Take over what a snapshot says; what was between is not known, so the window begins anew."""

@@ -289,7 +289,7 @@ def _limit(picture: Picture, event: Limit) -> None:
 
 
 def _slow(picture: Picture, event: Slow) -> None:
-    picture.loop.slow_tick(event)
+    picture.loop.slow_tick()
     _rung(picture, event)
 
 
@@ -311,7 +311,10 @@ def _end(picture: Picture, event: End) -> None:
 
 
 def _snapshot(picture: Picture, event: Snapshot) -> None:
-    """The server's own word replaces what we made of the events; how a stream stood we remember ourselves."""
+    """The server's own word replaces what we made of the events; how a stream stood we remember ourselves.
+
+    It tells of no limits, and what was missed may have been that they were left.
+    """
     picture.endpoints = {
         s.sock: Endpoint(s.sock, s.fd, s.proto, s.address, s.backlog, s.queued, s.accepted, s.sent)
         for s in event.listeners
@@ -329,6 +332,7 @@ def _snapshot(picture: Picture, event: Snapshot) -> None:
     picture.received, picture.sent = event.received, event.sent
     picture.lost = max(picture.lost, event.lost)
     picture.counted = event.t
+    picture.limits = {}
     picture.loop.restart(event.t, event.tick, event.blocked)
 
 

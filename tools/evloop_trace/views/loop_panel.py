@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
-from evloop_trace.views.cells import Line, Panel, bar, exact, spread
+from evloop_trace.views.cells import Line, Panel, bar, cut, exact, spread, width_of
 from evloop_trace.views.numbers import clock, count, duration, percent
 from evloop_trace.views.palette import BOLD, DIM, KINDS, TITLE, TROUBLE
 from evloop_trace.views.rungs import woken
 
 if TYPE_CHECKING:
+    from evloop.events.schema import Limit
     from evloop_trace.model.picture import Picture
 
 __all__ = ["LoopPanel"]
@@ -30,7 +31,7 @@ class LoopPanel(Panel):
 
     def lines(self, width: int, height: int) -> list[Line]:
         """At most four lines; where there is room for fewer the first matter most."""
-        lines = [self._title(width), self._ticks(width), self._woke(), self._sleeps()]
+        lines = [self._title(width), self._ticks(width), self._woke(), self._last(width)]
         return [exact(line, width) for line in lines[:height]]
 
     def _title(self, width: int) -> Line:
@@ -74,6 +75,14 @@ class LoopPanel(Panel):
             what = f"timer: {escape_text(loop.timer)}" if loop.timer else "timeout"
         return _labelled("woke", what, f" after {duration(loop.slept)} asleep")
 
+    def _last(self, width: int) -> Line:
+        """Why it sleeps; the limits that hold matter more where there is no room for both."""
+        limits = [_limit(event) for event in self.picture.limits.values()]
+        if not limits:
+            return self._sleeps()
+        right = [Segment(cut(f"  limit reached: {', '.join(limits)} ", width), TROUBLE)]
+        return [*exact(self._sleeps(), max(0, width - width_of(right))), *right]
+
     def _sleeps(self) -> Line:
         picture = self.picture
         if picture.end is not None:
@@ -84,6 +93,11 @@ class LoopPanel(Panel):
             return _labelled("sleeps", why, "")
         left = until - self.now
         return _labelled("sleeps", f"at most {duration(left)}" if left > 0 else "no longer", f": {why}")
+
+
+def _limit(event: Limit) -> str:
+    name = event.conn or event.sock
+    return escape_text(f"{event.what} ({name})" if name else event.what)
 
 
 def _labelled(label: str, strong: str, rest: str) -> Line:

@@ -304,6 +304,13 @@ def test_a_snapshot_replaces_what_was_known() -> None:
     assert stage.tcp.eof, "how the streams stand is not in a snapshot"
 
 
+def test_after_a_snapshot_no_limit_is_known_to_hold() -> None:
+    """That it was left may be among what was missed."""
+    stage = Stage()(Limit, "connections", True)
+    stage.picture.apply(snapshot(1_000_000, 12))
+    assert stage.picture.limits == {}
+
+
 def test_after_a_gap_for_a_watcher_and_a_snapshot_any_number_may_come() -> None:
     """Their own number is -1; what was missed is counted once."""
     stage = Stage()

@@ -141,6 +141,22 @@ def test_ticks_and_the_share_of_sleep() -> None:
     assert line.endswith("asleep ████████████████████  100 %  in all  100 %")
 
 
+def test_limits_are_told_as_long_as_they_hold() -> None:
+    """On the last line of the loop, before what it sleeps for."""
+    picture = picture_of(schema.Prepare(-1, 5, 1, None, "until something is ready"))
+    picture.apply(schema.Limit(-1, 6, 1, "connections", active=True))
+    picture.apply(schema.Limit(-1, 7, 1, "accept: EMFILE\x1b", active=True, sock="listen-1"))
+    line = "limit reached: connections, accept: EMFILE\\x1b (listen-1)"
+    shown = {width: texts(LoopPanel(picture, 10).lines(width, 4))[3] for width in (100, 80, 30)}
+    assert shown[100] == f" sleeps  until something is ready{line:>66}"
+    assert shown[80].startswith(" sleeps  until")
+    assert shown[80].endswith(line)
+    assert shown[30] == "  limit reached: connections,…"
+    picture.apply(schema.Limit(-1, 8, 1, "connections", active=False))
+    picture.apply(schema.Limit(-1, 9, 1, "accept: EMFILE\x1b", active=False, sock="listen-1"))
+    assert texts(LoopPanel(picture, 10).lines(80, 4))[3] == " sleeps  until something is ready"
+
+
 def test_a_queue_shows_how_full_it_is() -> None:
     """Red and the word when one more than the backlog waits; dots where it is not known."""
     picture = Picture()

@@ -28,6 +28,7 @@ __all__ = ["Checkpoint", "Playback"]
 EVERY = 4096  # events from one checkpoint to the next, to begin with
 MOST = 128  # checkpoints
 SLICE = 256  # events after which a long way is interrupted to look at the clock
+_NEVER = 1 << 62
 
 
 class Checkpoint(NamedTuple):
@@ -53,10 +54,8 @@ class Playback:
 
     def next(self) -> Item | None:
         """What comes next, or None at the end."""
-        items = self.tape.after(self.number)
-        if not items or (self._end is not None and _due(items[0]) > self._end):
-            return None
-        return items[0]
+        item = self.tape.item(self.number)
+        return None if item is None or (self._end is not None and _due(item) > self._end) else item
 
     def run_to(self, t: int, interrupted: Callable[[], bool] = lambda: False) -> bool:
         """Apply what is due at the time `t`; whether it got there, or to the end.
@@ -66,7 +65,7 @@ class Playback:
             interrupted: Asked now and then whether to stop for the time being.
         """
         t = t if self._end is None else min(t, self._end)
-        while items := self.tape.after(self.number)[:SLICE]:
+        while items := self.tape.after(self.number, SLICE):
             if _due(items[-1]) > t:
                 self._apply(list(takewhile(lambda item: _due(item) <= t, items)))
                 return True
@@ -82,10 +81,16 @@ class Playback:
 
     def step(self) -> bool:
         """Apply one event, and those before it that are not kept; whether there was one."""
-        while (item := self.next()) is not None:
-            self._apply((item,))
-            if self._is_kept(item):
-                return True
+        t = _NEVER if self._end is None else self._end
+        while items := self.tape.after(self.number, SLICE):
+            for at, item in enumerate(items):
+                if _due(item) > t:
+                    self._apply(items[:at])
+                    return False
+                if self._is_kept(item):
+                    self._apply(items[: at + 1])
+                    return True
+            self._apply(items)
         return False
 
     def previous(self) -> int:
@@ -111,7 +116,7 @@ class Playback:
     def go(self, number: int) -> None:
         """Be where `number` items are applied."""
         self.rewind(number)
-        while items := self.tape.after(self.number)[: max(0, min(SLICE, number - self.number))]:
+        while items := self.tape.after(self.number, min(SLICE, number - self.number)):
             self._apply(items)
 
     def only(self, keep: Keep | None) -> None:
@@ -121,15 +126,15 @@ class Playback:
         self._every = EVERY
         self._restore(self._checkpoints[0])
 
-    def _last(self, wanted: Callable[[Item], bool]) -> int:
+    def _last(self, wanted: Callable[[Item | None], bool]) -> int:
         """The number of the last applied item that is `wanted`, or 0."""
         for number in range(self.number - 1, 0, -1):
             if wanted(self.tape.item(number)):
                 return number
         return 0
 
-    def _is_kept(self, item: Item) -> bool:
-        return not isinstance(item, Problem) and (self._keep is None or self._keep(item))
+    def _is_kept(self, item: Item | None) -> bool:
+        return not isinstance(item, Problem | None) and (self._keep is None or self._keep(item))
 
     def _apply(self, items: Sequence[Item]) -> None:
         apply, keep = self.picture.apply, self._keep

@@ -46,18 +46,18 @@ class Tape:
         """Let the file go."""
         self._file.close()
 
-    def after(self, number: int) -> Sequence[Item]:
-        """The items from `number` to the end of its block; empty at the end of the log.
+    def after(self, number: int, most: int) -> Sequence[Item]:
+        """At most `most` items from `number` on, all of one block; empty at the end of the log.
 
         Only a number up to the first one that was never returned is known.
         """
-        index = bisect_right(self._starts, number) - 1
-        items = self._load(index)
-        return items[number - self._starts[index] :]
+        items, at = self._find(number)
+        return items[at : at + most]
 
-    def item(self, number: int) -> Item:
-        """One item, which was returned before."""
-        return self.after(number)[0]
+    def item(self, number: int) -> Item | None:
+        """One item; None at the end of the log."""
+        items, at = self._find(number)
+        return items[at] if at < len(items) else None
 
     def last_t(self) -> int:
         """The time of the last event, as far as the end of the file tells."""
@@ -65,6 +65,11 @@ class Tape:
         block = LineReader().feed(self._file.read(self._block))
         times = [item.t for item in block.items if not isinstance(item, Problem)] if block else []
         return max(times, default=0)
+
+    def _find(self, number: int) -> tuple[list[Item], int]:
+        """The block of an item, and its index there."""
+        index = bisect_right(self._starts, number) - 1
+        return self._load(index), number - self._starts[index]
 
     def _decode(self, index: int) -> list[Item]:
         reader = LineReader()

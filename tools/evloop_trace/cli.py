@@ -182,7 +182,7 @@ def replay(
     if end is not None and end < start:
         raise click.UsageError("--to is before --from: nothing lies between them.")
     if sys.stdout.isatty():
-        from evloop_trace.views.player import play
+        from evloop_trace.apps.player import play
 
         return play(list(logs), speed=speed or 1.0, step=step, keep=keep.keep, start=start, end=end)
     if step:
@@ -210,7 +210,7 @@ def watch(path: str | None, fd: int | None) -> int:
 
     Ctrl-C leaves; the server does not notice.
     """
-    from evloop_trace.views.live import watch
+    from evloop_trace.apps.live import watch
 
     if (path is None) == (fd is None):
         raise click.UsageError("Name the PATH that evloop serve --watch was given.")
@@ -236,7 +236,7 @@ def _dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 )
 def picture(log: str, output: str, at: int | None, size: tuple[int, int]) -> int:
     """Draw a moment of a log as an SVG file: the picture that watch and replay show."""
-    from evloop_trace.views.still import still
+    from evloop_trace.apps.still import still
 
     svg = still(log, at, size)
     if output == "-":

@@ -15,10 +15,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from evloop_trace.apps import live
+from evloop_trace.apps.live import Feed, connect, draw_live, follow, watch
+from evloop_trace.apps.terminal import Terminal
 from evloop_trace.cli import cli, run
-from evloop_trace.views import live
-from evloop_trace.views.live import Feed, connect, draw_live, follow, watch
-from evloop_trace.views.terminal import Terminal
 
 from evloop.errors import EvloopError
 from evloop.events.schema import Gap, Recv

@@ -8,7 +8,7 @@ import pty
 import termios
 
 import pytest
-from evloop_trace.views.terminal import Terminal
+from evloop_trace.apps.terminal import Terminal
 from rich.segment import Segment
 from rich.style import Style
 

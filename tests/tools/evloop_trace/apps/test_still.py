@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 import pytest
+from evloop_trace.apps.still import still
 from evloop_trace.cli import cli, run
-from evloop_trace.views.still import still
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,11 +22,11 @@ from rich.segment import Segment
 
 from evloop.errors import EvloopError
 from evloop.events.reader import LineReader, Problem
+from evloop_trace.apps.terminal import Terminal
 from evloop_trace.escape import escape_text
 from evloop_trace.model.picture import Picture
 from evloop_trace.views.palette import BOLD
 from evloop_trace.views.screen import Screen
-from evloop_trace.views.terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

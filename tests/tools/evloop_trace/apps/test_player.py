@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from evloop_trace.apps import player as module
+from evloop_trace.apps.player import Player, play
 from evloop_trace.playback import Playback
 from evloop_trace.tape import Tape
-from evloop_trace.views import player as module
-from evloop_trace.views.player import Player, play
 
 from evloop.errors import LogError
 from evloop.events.schema import Poll, Recv, Send

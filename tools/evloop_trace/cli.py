@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evloop_trace.model.filters import Filter
+    from evloop_trace.model.report import Report
 
 __all__ = ["cli", "main"]
 
@@ -280,12 +281,22 @@ def stats(log: str, as_json: bool) -> int:
     if as_json:
         write(msgspec.json.encode(report).decode() + "\n")
     else:
-        from evloop_trace.views.statistics import render
-
-        write(render(report, log))
+        write(_page(report, log))
     if report.problems:
         tell(f"{report.problems} lines are no events: evloop-trace check says which.")
     return FOUND if report.problems else OK
+
+
+def _page(report: Report, name: str) -> str:
+    """The report as wide as the terminal and coloured, if there is one."""
+    import shutil
+
+    from evloop_trace.views.statistics import PLAIN_WIDTH, render
+
+    if not sys.stdout.isatty():
+        return render(report, name)
+    width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns
+    return render(report, name, width, colour=not os.environ.get("NO_COLOR"))
 
 
 @cli.command()

@@ -201,6 +201,23 @@ def test_stats(log: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["received"] == 9
 
 
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_stats_on_a_terminal(
+    log: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    no_color: str,
+    coloured: bool,
+) -> None:
+    """A terminal gets colour unless NO_COLOR is set."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "100")
+    assert run("stats", log) == 0
+    assert ("\x1b[36m" in capsys.readouterr().out) == coloured
+
+
 def test_stats_of_a_damaged_log(log: str, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     """What could be read is put in numbers, and the exit code says that it was not all."""
     with open(log, "rb") as file:

@@ -1,11 +1,8 @@
-"""A log in numbers, as tables and bars; plain text where there is no terminal or no colour is wanted."""
+"""A log in numbers, as tables and bars; plain text where no colour is wanted."""
 
 from __future__ import annotations
 
 import io
-import os
-import shutil
-import sys
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -22,21 +19,20 @@ if TYPE_CHECKING:
 
     from evloop_trace.model.report import Bucket, DatagramReport, Report
 
-__all__ = ["render", "statistics_view"]
+__all__ = ["PLAIN_WIDTH", "render", "statistics_view"]
 
 _BAR = 30
-_PLAIN_WIDTH = 120
+PLAIN_WIDTH = 120
+"""Cells, where there is no terminal to ask."""
 
 
-def render(report: Report, name: str) -> str:
-    """The report as text for standard output; coloured if that is a terminal."""
-    terminal = sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if terminal else _PLAIN_WIDTH
+def render(report: Report, name: str, width: int = PLAIN_WIDTH, *, colour: bool = False) -> str:
+    """The report as text, `width` cells wide but never less than 60."""
     out = io.StringIO()
     console = Console(
         file=out,
-        force_terminal=terminal,
-        no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
+        force_terminal=colour,
+        no_color=not colour,
         width=max(width, 60),
         highlight=False,
     )

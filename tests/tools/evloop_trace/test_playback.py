@@ -121,6 +121,27 @@ def test_the_end_is_kept(book: Book) -> None:
     assert playback.next() is None
 
 
+def test_no_step_goes_past_the_end(book: Book) -> None:
+    """Nor past what is not kept and comes before it."""
+    playback = Playback(Tape(io.BytesIO(long(book).encode())), lambda _: False, end=20_000)
+    assert not playback.step()
+    assert playback.number == 20
+
+
+def test_a_long_log_is_stepped_through_without_copying_it(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To look for what is kept costs no more than a slice at a time."""
+    tape = Tape(io.BytesIO(long(book, 400).encode()), 1 << 20)
+    asked: list[int] = []
+    after = tape.after
+    monkeypatch.setattr(tape, "after", lambda number, most: asked.append(most) or after(number, most))
+    playback = Playback(tape, lambda _: False)
+    assert not playback.step()
+    assert playback.number == len(book.events)
+    assert (len(asked), set(asked)) == (len(book.events) // module.SLICE + 2, {module.SLICE})
+
+
 def received(event: AnyEvent | Unknown) -> bool:
     """Only what came."""
     return isinstance(event, Recv)

@@ -294,7 +294,11 @@ def test_a_path_on_which_somebody_listens(tmp_path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen()
-            connect(path).close()
+            with connect(path) as sock:
+                peer, _ = listener.accept()
+                with peer:
+                    peer.sendall(b"event")
+                assert sock.recv(100) == b"event"
 
 
 def test_a_path_that_cannot_be_watched_is_one_sentence(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ Imports are inside the functions: `evloop --help` needs none of them.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ import click
 from evloop import __version__
 from evloop.address import Inet, UnixPath, parse_inet, parse_unix
 from evloop.errors import AddressError, EvloopError, LogError
+from evloop.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +45,22 @@ class _Parsed(click.ParamType[Any]):
 
 INET = _Parsed("HOST:PORT", parse_inet)
 UNIX = _Parsed("PATH", parse_unix)
-SECONDS = click.FloatRange(min=0, min_open=True)
-BYTES = click.IntRange(min=1)
+
+
+class _Seconds(click.FloatRange):
+    """A time that a timer can be set to: at most a year, and a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is no number of seconds", param, ctx)
+        return seconds
+
+
+A_YEAR = 366 * 24 * 3600
+SECONDS = _Seconds(min=0, max=A_YEAR, min_open=True)
+SECONDS_OR_NONE = _Seconds(min=0, max=A_YEAR)
+BYTES = click.IntRange(min=1, max=1 << 30)
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
@@ -106,7 +123,7 @@ def cli() -> None:
 )
 @click.option(
     "--drain-timeout",
-    type=click.FloatRange(min=0),
+    type=SECONDS_OR_NONE,
     metavar="S",
     default=5.0,
     show_default=True,
@@ -142,6 +159,8 @@ def serve(
     if selector and selector not in selector_names():
         names = ", ".join(selector_names())
         raise click.UsageError(f"--selector {selector} is not to be had on this system: it has {names}")
+    if log == "":
+        raise click.UsageError("--log '' names no file: give one, or - for standard output")
     if log == "-" and trace:
         raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
     if not (tcp or udp or unix):
@@ -157,9 +176,9 @@ def serve(
 @click.argument("address")
 @click.argument("message", nargs=-1)
 @click.option(
-    "--delay", type=click.FloatRange(min=0), metavar="S", default=0.0, help="Wait before the first message."
+    "--delay", type=SECONDS_OR_NONE, metavar="S", default=0.0, help="Wait before the first message."
 )
-@click.option("--hold", type=click.FloatRange(min=0), metavar="S", default=0.0, help="Wait before closing.")
+@click.option("--hold", type=SECONDS_OR_NONE, metavar="S", default=0.0, help="Wait before closing.")
 @click.option(
     "--end",
     type=click.Choice(["fin", "reset", "half", "abandon"]),
@@ -197,19 +216,33 @@ def main() -> None:
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:
-        print(f"evloop: {_sentence(error)}", file=sys.stderr)
+        _say(_sentence(error))
         code = error.exit_code
     except (AddressError, LogError) as error:  # it could not begin
-        print(f"evloop: {error}", file=sys.stderr)
+        _say(str(error))
         code = 2
     except EvloopError as error:  # it began, and what was asked for did not come true
-        print(f"evloop: {error}", file=sys.stderr)
+        _say(str(error))
         code = 1
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:
-        code = 1
+        code = _discard_output()
+    except OSError as error:  # standard output is full, or closed
+        _say(f"cannot go on: {error.strerror or error}")
+        code = _discard_output()
     sys.exit(code)
+
+
+def _say(sentence: str) -> None:
+    with contextlib.suppress(OSError):
+        print(f"evloop: {printable(sentence)}", file=sys.stderr, flush=True)
+
+
+def _discard_output() -> int:
+    """Nothing more can be printed: let the interpreter not try again when it ends. The exit code."""
+    sys.stdout = None
+    return 1
 
 
 def _sentence(error: click.ClickException) -> str:

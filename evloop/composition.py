@@ -16,11 +16,12 @@ from evloop.events.sinks import FileSink, Sink, open_log
 from evloop.kernel import Kernel, raise_descriptor_limit, selector_names
 from evloop.loop.loop import Loop
 from evloop.net.watch import Watchers, WatchPoint
+from evloop.printable import printable
 from evloop.servers.loop import LoopServer, ServerOptions
 from evloop.tracing import EventTrace, TracedKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["Addresses", "LogOptions", "serve"]
 
@@ -59,9 +60,24 @@ class LogOptions(NamedTuple):
         return {"none": 0, "prefix": self.payload_max, "full": sys.maxsize}[self.payload]
 
 
-def report(sentence: str) -> None:
-    """Tell the person who runs the server."""
-    print(f"evloop: {sentence}", file=sys.stderr, flush=True)
+class Reporter:
+    """Tells the person who runs the server, on standard error; later, while a picture is on their screen."""
+
+    def __init__(self) -> None:
+        self.later = False
+        self._sentences: list[str] = []
+
+    def __call__(self, sentence: str) -> None:
+        """Say it, or keep it until `tell`."""
+        self._sentences.append(sentence)
+        if not self.later:
+            self.tell()
+
+    def tell(self) -> None:
+        """Say what was kept."""
+        for sentence in self._sentences:
+            print(f"evloop: {printable(sentence)}", file=sys.stderr, flush=True)
+        self._sentences.clear()
 
 
 def serve(
@@ -77,32 +93,38 @@ def serve(
     """
     selector = selector or selector_names()[0]
     raise_descriptor_limit(selector)
+    report = Reporter()
     with ExitStack() as stack:
+        stack.callback(report.tell)
+        begin: Callable[[], None] = lambda: None  # noqa: E731
         if keep.is_traced:
-            loop = _traced_loop(selector, options, keep, stack)
+            loop, begin = _traced_loop(selector, options, keep, stack, report)
         else:
             loop = Loop(Kernel(), selector, report=report)
             stack.callback(loop.close)
         server = LoopServer(loop, options, report)
         stack.callback(server.close)
         server.handle_signals()
-        _open(server, addresses)
+        _open(server, addresses, report)
+        begin()
         server.run()
 
 
-def _open(server: LoopServer, addresses: Addresses) -> None:
+def _open(server: LoopServer, addresses: Addresses, report: Reporter) -> None:
     """Open every address, then say so: a line an address, so that a script can wait for it."""
     opened = [("tcp", bound) for address in addresses.tcp for bound in server.listen_tcp(address)]
     opened += [("udp", bound) for address in addresses.udp for bound in server.bind_udp(address)]
     opened += [("unix", bound) for address in addresses.unix for bound in server.listen_unix(address)]
     for kind, bound in opened:
-        print(f"listening {kind} {bound}", file=sys.stderr, flush=True)
+        print(f"listening {kind} {printable(bound)}", file=sys.stderr, flush=True)
         if kind != "unix" and not is_loopback(parse_inet(bound).host):
             report(f"{bound} can be reached from other machines, by anyone: there is no access control")
 
 
-def _traced_loop(selector: str, options: ServerOptions, keep: LogOptions, stack: ExitStack) -> Loop:
-    """A loop on a traced kernel, with its sinks.
+def _traced_loop(
+    selector: str, options: ServerOptions, keep: LogOptions, stack: ExitStack, report: Reporter
+) -> tuple[Loop, Callable[[], None]]:
+    """A loop on a traced kernel, and what attaches its sinks, to be called when the server has begun.
 
     The stack ends them after the server, which is put on it last: nobody new may watch; the log gets
     its last line, and with it the watchers' streams end; the picture, now complete, is waited for; and
@@ -113,22 +135,31 @@ def _traced_loop(selector: str, options: ServerOptions, keep: LogOptions, stack:
         report(f"{type(sink).__name__} failed ({error}): serving goes on without it")
 
     recorder = Recorder(_header(selector, options, keep), on_broken_sink)
-    if keep.log:
-        recorder.sinks.append(FileSink(open_log(keep.log), keep.log, report))
+    log = FileSink(open_log(keep.log), keep.log, report) if keep.log else None
     kernel = TracedKernel(recorder, keep.payload_limit)
     loop = Loop(kernel, selector, EventTrace(kernel), report)
     stack.callback(loop.close)
     watchers = Watchers(loop, recorder.header, kernel.snapshot)
+    viewer = None
     if keep.trace:
         from evloop.viewer import Viewer  # noqa: PLC0415 - needs subprocess, which costs time to import
 
-        stack.callback(Viewer(watchers, report).wait)
+        viewer = Viewer(watchers, report)
+        stack.callback(viewer.wait)
     stack.callback(lambda: recorder.close(kernel.clock()))
-    if keep.watch or keep.trace:
-        recorder.sinks.append(watchers)
     if keep.watch:
         stack.callback(WatchPoint(loop, keep.watch, watchers).close)
-    return loop
+
+    def begin() -> None:
+        if log:
+            log.begin()
+            recorder.sinks.append(log)
+        recorder.sinks.append(watchers)
+        if viewer:
+            viewer.start()
+            report.later = sys.stdout.isatty()
+
+    return loop, begin
 
 
 def _header(selector: str, options: ServerOptions, keep: LogOptions) -> Header:

@@ -21,6 +21,9 @@ class Trace:
 
     samples = False  # whether it is worth waking up to look at a queue
 
+    def own(self, fd: int, name: str) -> None:
+        """A descriptor is the loop's own, and no client's: the signal pipe, a watcher."""
+
     def prepare(self, deadline: int | None, why: str) -> None:
         """The loop is about to sleep until `deadline` (monotonic ns; None is for ever)."""
 

@@ -23,17 +23,25 @@ class Viewer:
     """`evloop-trace watch` on one end of a socket pair, the server's watchers on the other."""
 
     def __init__(self, watchers: Watchers, report: Callable[[str], None]) -> None:
+        self._watchers = watchers
+        self._report = report
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """From now on it draws."""
+        watchers = self._watchers
         ours, theirs = watchers.kernel.socket_pair()
         fd = theirs.fileno()
         # -P: a file in the current folder must not stand in for one of our modules.
         command = [sys.executable, "-P", "-m", "evloop_trace", "watch", "--fd", str(fd)]
         self._process = subprocess.Popen(command, pass_fds=[fd])
-        self._report = report
         watchers.kernel.close(theirs, "stop")
         watchers.join(ours)
 
     def wait(self) -> None:
         """Let it draw the last picture; its stream has ended."""
+        if self._process is None:
+            return
         try:
             code = self._process.wait(LAST_PICTURE)
         except subprocess.TimeoutExpired:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from evloop.address import Address, Inet, UnixPath, parse_inet, parse_unix
 from evloop.errors import EvloopError
 from evloop.kernel import Kernel, Socket, errno_name
+from evloop.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientOptions", "parse_target", "run"]
 
 RECV_SIZE = 64 * 1024
+EMPTY = "an empty line is not sent: TCP is a stream of bytes, and no bytes are no message"
 
 
 class ClientOptions(NamedTuple):
@@ -48,7 +50,7 @@ def parse_target(text: str) -> tuple[str, Address]:
         return scheme, parse_inet(rest)
     if scheme == "unix":
         return scheme, parse_unix(rest)
-    if "/" in text or text.startswith(("@", ".")):
+    if "/" in text or text.startswith("@") or not (":" in text or text.isdigit()):
         return "unix", parse_unix(text)
     return "tcp", parse_inet(text)
 
@@ -65,7 +67,10 @@ def run(target: str, messages: tuple[str, ...], options: ClientOptions) -> int:
         time.sleep(options.delay)
         said = (message for _ in range(options.repeat) for message in messages) if messages else _prompt(kind)
         for message in said:
-            print(conversation.exchange(message), flush=True)
+            if message or kind == "udp":
+                print(conversation.exchange(message), flush=True)
+            else:
+                print(EMPTY, file=sys.stderr, flush=True)
         if options.end == "half":
             conversation.half_close()
         time.sleep(options.hold)
@@ -81,13 +86,13 @@ def _prompt(kind: str) -> Iterator[str]:
     while True:
         try:
             message = input("message to send: ").strip()
-        except EOFError:
+        except (EOFError, RuntimeError):  # RuntimeError: there is no standard input
             return
         if message or kind == "udp":
             yield message
         else:
             # send(b"") puts nothing on the wire: the server would see nothing, and we would wait for ever.
-            print("an empty line is not sent: TCP is a stream of bytes, and no bytes are no message")
+            print(EMPTY)
 
 
 class Conversation:
@@ -120,8 +125,6 @@ class Conversation:
     def exchange(self, message: str) -> str:
         """Send a message and wait for its answer: as many bytes on a stream, one datagram on UDP."""
         data = message.encode(errors="surrogateescape")
-        if not data and not self._is_datagram:
-            return ""
         try:
             self._send_all(data)
             reply = self._recv(RECV_SIZE) if self._is_datagram else self._recv_exactly(len(data))
@@ -129,7 +132,7 @@ class Conversation:
             self._fail(f"did not answer within {self._options.timeout:g} s")
         except OSError as error:
             self._fail(_BROKEN.get(errno_name(error.errno), f"cannot be talked to: {error.strerror}"))
-        return _printable(self._decode(reply, self._is_datagram))
+        return printable(self._decode(reply, self._is_datagram), "\n\t")
 
     def _send_all(self, data: bytes) -> None:
         """The kernel may take less than it is offered: send(2)."""
@@ -160,7 +163,7 @@ class Conversation:
         try:
             self._kernel.shutdown(self._sock)
             while data := self._recv(RECV_SIZE):
-                print(_printable(self._decode(data)), flush=True)
+                print(printable(self._decode(data), "\n\t"), flush=True)
         except TimeoutError:
             self._fail("kept its half of the connection open after ours was closed")
         except OSError as error:
@@ -200,8 +203,3 @@ def _why_not_connected(address: Address, error: OSError, timeout: float) -> str:
         option = "--unix" if isinstance(address, UnixPath) else "--tcp"
         return f"{address} refuses: no server listens there; start one with `evloop serve {option} {address}`"
     return f"{address} cannot be connected to: {error.strerror or error}"
-
-
-def _printable(text: str) -> str:
-    """Text from the network: control characters and their kin are shown, not obeyed."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

@@ -96,6 +96,10 @@ def decode_header(text: bytes, name: str) -> Header:
     """
     item = decode_line(text, 1)
     version = re.search(rb'"schema":\s*"evloop/(\d+)"', text[:4096])
+    if isinstance(item, Header) and not item.schema.startswith("evloop/"):
+        raise LogError(
+            f"{name} has the schema {item.schema[:40]!r}, which is not evloop's: it is another program's log"
+        )
     if version and int(version[1]) != SCHEMA_VERSION:
         raise LogError(
             f"{name} has schema version {int(version[1])} and this program reads {SCHEMA_VERSION}: "

@@ -6,6 +6,8 @@ The sink of the watchers, which needs the loop, is `evloop.net.watch`.
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
 import stat
 from typing import TYPE_CHECKING, Protocol
@@ -52,25 +54,35 @@ class MemorySink:
 
 
 def open_log(path: str) -> int:
-    """A descriptor to write a log to; `-` is standard output.
+    """A descriptor to write a log to; `-` is standard output. What a file holds stays until `FileSink.begin`.
 
     Raises:
-        LogError: the file cannot be opened for writing.
+        LogError: the file cannot be opened for writing, or another server writes it.
     """
     try:
         return _open_output() if path == "-" else _open_file(path)
+    except BlockingIOError:
+        raise LogError(f"the log {path!r} is written by another server: choose another file") from None
     except FileNotFoundError:
         raise LogError(
             f"the log {path!r} cannot be written: its folder does not exist; make it first"
         ) from None
     except OSError as error:
-        raise LogError(f"the log {path!r} cannot be written: {error.strerror}") from None
+        why = (
+            "nobody reads this pipe; start its reader first" if error.errno == errno.ENXIO else error.strerror
+        )
+        raise LogError(f"the log {path!r} cannot be written: {why}") from None
 
 
 def _open_file(path: str) -> int:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    if stat.S_ISFIFO(os.fstat(fd).st_mode):
-        os.set_blocking(fd, False)
+    # O_NONBLOCK is for pipes, see _open_output; to a file it makes no difference.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+    except OSError:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -106,6 +118,11 @@ class FileSink:
         self._reason = ""
         self._slow = self._told_slow = False
         self.lost = 0
+
+    def begin(self) -> None:
+        """Empty a file of what it held: only now is it certain that there is something to write instead."""
+        if self._name != "-" and stat.S_ISREG(os.fstat(self._fd).st_mode):
+            os.ftruncate(self._fd, 0)
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
         """Write lines; those that cannot be written are counted."""

@@ -24,6 +24,7 @@ class Wakeup:
         self._loop = loop
         self._on_signal = on_signal
         self._alive = True
+        loop.trace.own(self.fd, "signals")
         loop.interests.update(self)
 
     def wants(self) -> tuple[int, str]:

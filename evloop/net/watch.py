@@ -151,6 +151,7 @@ class Watchers:
     def join(self, sock: Socket) -> None:
         """Serve a connected, non-blocking socket from the next events on."""
         watcher = Watcher(self, sock)
+        self._loop.trace.own(watcher.fd, "watchers")
         self._watchers.append(watcher)
         self._loop.interests.update(watcher)
 
@@ -195,6 +196,7 @@ class WatchPoint:
         self._closed = False
         self.fd = self.sock.fileno()
         self.watching = 0
+        loop.trace.own(self.fd, "watchers")
         loop.interests.update(self)
 
     def wants(self) -> tuple[int, str]:

@@ -32,6 +32,10 @@ class EventTrace(Trace):
         """What every event begins with: number, time, tick."""
         return self._recorder.next_seq(), self._kernel.clock(), self._recorder.tick
 
+    def own(self, fd: int, name: str) -> None:
+        """A poll that reports it says so by this name."""
+        self._kernel.names[fd] = name
+
     def prepare(self, deadline: int | None, why: str) -> None:
         """Written when it differs from the last, so that a quiet loop is quiet in the log."""
         if deadline == self._deadline and why == self._kernel.why:

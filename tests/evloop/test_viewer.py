@@ -45,6 +45,8 @@ def test_how_it_ends(header, monkeypatch, script, killed, said):
     loop, sentences = Loop(Kernel(), "epoll"), []
     watchers = Watchers(loop, header(), lambda _lost: None)
     picture = Viewer(watchers, sentences.append)
+    picture.wait()  # it was not started: there is nothing to wait for
+    picture.start()
     process = picture._process
     assert process.command[-1] == str(process.pass_fds[0])
     assert len(loop.interests.watched) == 1

@@ -129,7 +129,7 @@ def test_refused(serve, evloop):
 
 def test_wrong_address(evloop):
     """An address that does not parse is wrong usage."""
-    result = evloop("client", "nonsense", "hello")
+    result = evloop("client", "non:sense", "hello")
     assert result.returncode == 2
     assert "127.0.0.1:8080" in result.stderr
     assert len(result.stderr.splitlines()) == 1

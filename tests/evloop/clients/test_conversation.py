@@ -178,10 +178,11 @@ def test_an_argument_that_is_no_text(serve):
 
 
 def test_nothing_to_say(serve, capsys):
-    """An empty message puts nothing on a stream, and there is nothing to wait for."""
+    """An empty message puts nothing on a stream: it is not sent, and that is said."""
     server, target = serve(read_all)
     assert run(target, ("", "x"), ClientOptions()) == 0
-    assert capsys.readouterr().out == "\nX\n"
+    out, err = capsys.readouterr()
+    assert (out, err.count("an empty line is not sent")) == ("X\n", 1)
     assert server.join() == [(b"x", "eof")]
 
 
@@ -535,6 +536,7 @@ def test_other_failures_have_the_systems_words(monkeypatch):
         ("unix:name", ("unix", UnixPath("name"))),
         ("/tmp/s", ("unix", UnixPath("/tmp/s"))),
         ("./s", ("unix", UnixPath("./s"))),
+        ("s.sock", ("unix", UnixPath("s.sock"))),
         ("@name", ("unix", UnixPath("@name"))),
     ],
 )
@@ -543,7 +545,7 @@ def test_targets(text, target):
     assert parse_target(text) == target
 
 
-@pytest.mark.parametrize("text", ["", "host", "udp:host", "unix:", "tcp:/tmp/s"])
+@pytest.mark.parametrize("text", ["", "udp:host", "host:port", "unix:", "tcp:/tmp/s"])
 def test_no_targets(text):
     """None of these."""
     with pytest.raises(AddressError):

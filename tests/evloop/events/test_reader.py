@@ -13,6 +13,7 @@ from evloop.errors import LogError
 from evloop.events import reader
 from evloop.events.reader import Item, LineReader, Problem, decode_header, read_blocks
 from evloop.events.schema import SCHEMA, Header, Timer, Unknown
+from evloop.events.sinks import encode
 
 HEADER = Header(0, 0, 0, SCHEMA, 1, 2, 3, 4, ["evloop"], {}, "epoll", "upper", "prefix", 64)
 TIMER = msgspec.json.encode(Timer(1, 2, 3, "idle", 4))
@@ -145,3 +146,10 @@ def test_an_endless_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_header_is_decoded_alone() -> None:
     """A watcher has its first line already."""
     assert decode_header(HEAD, "x") == HEADER
+
+
+def test_another_programs_log():
+    """A header with a schema that is not ours is refused, whatever else fits."""
+    line = encode([HEADER]).strip().replace(SCHEMA.encode(), b"other/1")
+    with pytest.raises(LogError, match="another program's log"):
+        decode_header(line, "x.jsonl")

@@ -174,11 +174,15 @@ def test_other_failures(number):
 
 
 def test_a_file(tmp_path):
-    """It is its owner's alone, begins anew, and has a line for each event."""
+    """It is its owner's alone, is emptied when there is something to write, and has a line for each event."""
     path = tmp_path / "log"
     path.write_text("old\n" * 100)
     path.chmod(0o600)
     sink = FileSink(open_log(str(path)), "log", print)
+    assert path.read_text().startswith("old")
+    with pytest.raises(LogError, match="is written by another server"):
+        open_log(str(path))
+    sink.begin()
     events = [Signal(0, 1, 0, "SIGINT"), Signal(1, 2, 0, "SIGTERM")]
     sink.write(encode(events), events)
     sink.close()
@@ -252,3 +256,10 @@ def test_a_pipe_whose_reader_is_slow(tmp_path):
     lines = [json.loads(line) for line in text.splitlines()[:-1]]
     assert [line["ev"] for line in lines].count("gap") >= 1
     assert sink.lost > 100
+
+
+def test_a_pipe_without_a_reader(tmp_path):
+    """To wait for one would hang the server before it listens."""
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(LogError, match="start its reader first"):
+        open_log(str(tmp_path / "fifo"))

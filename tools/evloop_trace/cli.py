@@ -5,8 +5,11 @@ What a command needs is imported when it runs: `--help` waits for none of it.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -43,7 +46,8 @@ def run(command: Callable[[], Any]) -> int:
     """The exit code of `command`; what went wrong is a sentence on standard error, never a traceback."""
     try:
         code = command()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         _drop_output()
         return INTERRUPTED
@@ -51,15 +55,18 @@ def run(command: Callable[[], Any]) -> int:
         _drop_output()
         return OK
     except click.ClickException as error:
-        error.show()
-        return USAGE
+        if isinstance(error, click.exceptions.NoArgsIsHelpError):
+            error.show()
+        else:
+            tell(_sentence(error))
+        return error.exit_code
     except EvloopError as error:
-        tell(f"Error: {sentence(error)}")
+        tell(str(error))
         return USAGE
-    except OSError as error:
+    except OSError as error:  # standard output is full, or closed
         _drop_output()
-        tell(f"Error: the output cannot be written: {error.strerror or error}.")
-        return USAGE
+        tell(f"cannot go on: {error.strerror or error}")
+        return FOUND
     return code if isinstance(code, int) else OK
 
 
@@ -67,31 +74,44 @@ def _drop_output() -> None:
     """Nothing more goes to standard output, not even what the interpreter flushes when it ends."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError):  # it is closed, or no file
+    except (OSError, ValueError, AttributeError):  # it is closed, or no file
         return
 
 
-def sentence(error: Exception) -> str:
-    """A library's message, as a sentence that is safe to show."""
-    from evloop_trace.escape import escape_text
+def _sentence(error: click.ClickException) -> str:
+    """What is wrong, and where help is, if the message does not say."""
+    message = error.format_message().rstrip(".")
+    name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "evloop-trace"
+    return message if ":" in message else f"{message}: see {name} --help"
 
-    text = escape_text(str(error))
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?")) else ".")
 
+def tell(sentence: str) -> None:
+    """One line on standard error, whatever is in it, if there is standard error."""
+    from evloop_trace.escape import escape_controls
 
-def tell(line: str) -> None:
-    """A line on standard error."""
-    click.echo(line, err=True)
+    with suppress(OSError):
+        click.echo(f"evloop-trace: {escape_controls(sentence)}", err=True)
 
 
 def write(text: str) -> None:
     """Lines on standard output, whatever its encoding, now."""
-    out = sys.stdout
+    out = _output()
     try:
         out.buffer.write(text.encode(out.encoding or "utf-8", "backslashreplace"))
         out.buffer.flush()
     except BrokenPipeError:
         raise _OutputClosed from None
+
+
+def _output() -> Any:
+    """Standard output.
+
+    Raises:
+        OSError: it is closed.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    return sys.stdout
 
 
 class _OutputClosed(Exception):  # noqa: N818 - it is no error
@@ -107,7 +127,7 @@ def _speed(_ctx: click.Context, _param: click.Parameter, value: str | None) -> f
     except ValueError:
         speed = 0.0
     if not 0.001 <= speed <= 1e6:
-        raise click.BadParameter(f"{value!r} is not a speed: write a factor such as 0.5 or 10, or max.")
+        raise click.BadParameter(f"{value!r} is not a speed: write a factor such as 0.5 or 10, or max")
     return speed
 
 
@@ -118,7 +138,7 @@ def _time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> in
     try:
         return None if value is None else parse_time(value)
     except ValueError as error:
-        raise click.BadParameter(f"{error}.") from None
+        raise click.BadParameter(str(error)) from None
 
 
 def _kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
@@ -127,7 +147,7 @@ def _kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 
     for value in values:
         if value not in EVENT_TYPES:
-            raise click.BadParameter(f"{value!r} is no event; there are {', '.join(EVENT_TYPES)}.")
+            raise click.BadParameter(f"{value!r} is no event; there are {', '.join(EVENT_TYPES)}")
     return values
 
 
@@ -181,13 +201,13 @@ def replay(
 
     keep = Filter(frozenset(names), frozenset(kinds), start, end)
     if end is not None and end < start:
-        raise click.UsageError("--to is before --from: nothing lies between them.")
-    if sys.stdout.isatty():
+        raise click.UsageError("--to is before --from: nothing lies between them")
+    if _output().isatty():
         from evloop_trace.apps.player import play
 
         return play(list(logs), speed=speed or 1.0, step=step, keep=keep.keep, start=start, end=end)
     if step:
-        raise click.UsageError("--step needs a terminal to draw on: do not redirect the output.")
+        raise click.UsageError("--step needs a terminal to draw on: do not redirect the output")
     return _replay_lines(logs, speed, keep)
 
 
@@ -214,8 +234,12 @@ def watch(path: str | None, fd: int | None) -> int:
     from evloop_trace.apps.live import watch
 
     if (path is None) == (fd is None):
-        raise click.UsageError("Name the PATH that evloop serve --watch was given.")
-    return watch(path, fd)
+        raise click.UsageError("no PATH: name the one that evloop serve --watch was given")
+    _output()
+    try:
+        return watch(path, fd)
+    except BrokenPipeError:
+        raise _OutputClosed from None
 
 
 def _dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, int]:
@@ -224,7 +248,7 @@ def _dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
     if not (
         columns.isdecimal() and lines.isdecimal() and 10 <= int(columns) <= 500 and 5 <= int(lines) <= 300
     ):
-        raise click.BadParameter(f"{value!r} is not a size: write columns and lines, such as 100x30.")
+        raise click.BadParameter(f"{value!r} is not a size: write columns and lines, such as 100x30")
     return int(columns), int(lines)
 
 
@@ -243,8 +267,12 @@ def picture(log: str, output: str, at: int | None, size: tuple[int, int]) -> int
     if output == "-":
         write(svg)
     else:
-        with open(output, "w", encoding="utf-8") as file:
-            file.write(svg)
+        try:
+            Path(output).write_text(svg, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise EvloopError(
+                f"{output} cannot be written: {getattr(error, 'strerror', None) or error}"
+            ) from None
     return OK
 
 
@@ -283,7 +311,9 @@ def stats(log: str, as_json: bool) -> int:
     else:
         write(_page(report, log))
     if report.problems:
-        tell(f"{report.problems} lines are no events: evloop-trace check says which.")
+        from evloop_trace.replay import no_events
+
+        tell(f"{no_events(report.problems)}: evloop-trace check {log} says which")
     return FOUND if report.problems else OK
 
 
@@ -293,7 +323,7 @@ def _page(report: Report, name: str) -> str:
 
     from evloop_trace.views.statistics import PLAIN_WIDTH, render
 
-    if not sys.stdout.isatty():
+    if not _output().isatty():
         return render(report, name)
     width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns
     return render(report, name, width, colour=not os.environ.get("NO_COLOR"))

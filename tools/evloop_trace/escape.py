@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["escape_payload", "escape_text"]
+__all__ = ["escape_controls", "escape_payload", "escape_text"]
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -26,7 +26,7 @@ def escape_text(text: str) -> str:
     """
     if text.isprintable() and "\\" not in text:
         return text
-    return _escape(text.replace("\\", "\\\\"))
+    return escape_controls(text.replace("\\", "\\\\"))
 
 
 def escape_payload(data: bytes, limit: int = 64, total: int | None = None) -> str:
@@ -57,11 +57,11 @@ def _escape_bytes(data: bytes, limit: int, total: int | None) -> str:
     if cut:
         shown = shown[: cut.start()]
     text = shown.replace(b"\\", b"\\\\").replace(b'"', b'\\"').decode("utf-8", "backslashreplace")
-    return _escape(text) if ends and not cut else _escape(text) + "…"
+    return escape_controls(text) if ends and not cut else escape_controls(text) + "…"
 
 
-def _escape(text: str) -> str:
-    """What is not printable as an escape; backslashes stay."""
+def escape_controls(text: str) -> str:
+    """What is not printable as an escape; backslashes stay, so that a file is named as it was given."""
     if text.isprintable():
         return text
     return "".join([char if char.isprintable() else _NAMED.get(char) or _number(char) for char in text])

@@ -21,7 +21,7 @@ _REFRESH = 0.1
 
 def track(logs: Logs, verb: str, now: Callable[[], float] = time.monotonic) -> Iterator[Run[Log]]:
     """The logs' runs; how far they are is drawn on standard error if that is a terminal."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield from logs.runs()
         return
     due = now() + _PATIENCE

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from evloop_trace.merge import Run
     from evloop_trace.model.filters import Filter
 
-__all__ = ["Problems", "Tempo", "replay"]
+__all__ = ["Problems", "Tempo", "no_events", "replay"]
 
 _SHOWN = 20  # broken lines that are told one by one
 _PATIENCE = 5_000_000  # nanoseconds: less is not waited for
@@ -40,7 +40,12 @@ class Problems:
     def finish(self) -> None:
         """Tell how many there were that were not told of."""
         if self.count > _SHOWN:
-            self._tell(f"… and {self.count - _SHOWN} more lines that are no events")
+            self._tell(f"… and {no_events(self.count - _SHOWN, 'more ')}")
+
+
+def no_events(number: int, more: str = "") -> str:
+    """So many lines are no events."""
+    return f"{number:,} {more}line is no event" if number == 1 else f"{number:,} {more}lines are no events"
 
 
 class Tempo:

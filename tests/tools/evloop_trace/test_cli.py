@@ -128,7 +128,40 @@ def test_what_is_no_log(
 def test_wrong_usage(arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong usage is exit code 2 and a sentence that says what is right."""
     assert run(*arguments) == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.startswith("evloop-trace: ")
+    assert said.count("\n") == 1
+    assert not said.endswith(".\n")
+
+
+@pytest.mark.parametrize("name", ["nosuch.jsonl", "a\\b.jsonl", "--"])
+def test_a_file_is_named_as_it_was_given(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No capital letter, nothing doubled."""
+    assert run("check", "--", name) == 2
+    assert capsys.readouterr().err.startswith(f"evloop-trace: {name} does not exist: check the name")
+
+
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """In lines."""
+    assert run() == 2
+    assert "Commands:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["replay", "check", "stats"])
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [
+        (">&-", "evloop-trace: cannot go on: standard output is closed\n"),
+        (">/dev/full", "evloop-trace: cannot go on: No space left on device\n"),
+        (">/dev/full 2>&-", ""),
+    ],
+)
+def test_output_that_cannot_be_written(command: str, redirection: str, said: str, log: str) -> None:
+    """One sentence, not one word of Python's."""
+    line = f'"{sys.executable}" -m evloop_trace {command} "{log}" {redirection}'
+    done = subprocess.run(["sh", "-c", line], stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr.decode()) == (1, said)
 
 
 def test_a_hostile_payload(book: Any, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,7 +258,7 @@ def test_stats_of_a_damaged_log(log: str, save: Save, capsys: pytest.CaptureFixt
     assert run("stats", path) == 1
     captured = capsys.readouterr()
     assert "the log has no end" in captured.out
-    assert "1 lines are no events: evloop-trace check says which." in captured.err
+    assert f"evloop-trace: 1 line is no event: evloop-trace check {path} says which\n" in captured.err
 
 
 def test_schema(capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,7 +276,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(KeyboardInterrupt(), 130), (BrokenPipeError(), 0), (OSError(28, "No space left on device"), 2)],
+    [(KeyboardInterrupt(), 130), (BrokenPipeError(), 0), (OSError(28, "No space left on device"), 1)],
 )
 def test_how_a_command_may_end(error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C, a closed pipe and a full disk are no tracebacks."""

@@ -75,7 +75,7 @@ def test_broken_lines_are_told(book: Any) -> None:
     _, told = lines_of([book.events[0], Problem(2, "broken", "is not an event: \x1b[31m")])
     assert told == ["a.jsonl: line 2 is not an event: \\x1b[31m"]
     _, told = lines_of([Problem(at, "broken", "is bad") for at in range(30)])
-    assert (len(told), told[-1]) == (21, "… and 10 more lines that are no events")
+    assert (len(told), told[-1]) == (21, "… and 10 more lines are no events")
 
 
 @pytest.mark.parametrize(("speed", "slept"), [(1.0, [1.0, 2.0]), (4.0, [0.25, 0.5])])

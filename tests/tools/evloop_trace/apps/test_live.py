@@ -321,7 +321,7 @@ def test_a_path_that_cannot_be_watched_is_one_sentence(tmp_path: Path) -> None:
 def test_the_command_wants_a_path(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Wrong usage is 2."""
     assert run(lambda: cli.main(["watch"], standalone_mode=False)) == 2
-    assert "Name the PATH" in capsys.readouterr().err
+    assert "name the one that evloop serve --watch was given" in capsys.readouterr().err
     assert run(lambda: cli.main(["watch", str(tmp_path / "no")], standalone_mode=False)) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

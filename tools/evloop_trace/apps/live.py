@@ -150,6 +150,8 @@ def _signals(*, ignore_interrupt: bool) -> Iterator[None]:
 
     handlers: dict[int, Any] = {signal.SIGTERM: interrupt, signal.SIGHUP: interrupt}
     handlers[signal.SIGINT] = signal.SIG_IGN if ignore_interrupt else interrupt
+    # A suspended job is in the background: giving its terminal back must not stop it before it is done.
+    handlers[signal.SIGTTOU] = signal.SIG_IGN
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

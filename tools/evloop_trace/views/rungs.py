@@ -43,7 +43,7 @@ _REASONS = {
     "idle-timeout": "idle for too long",
     "lifetime": "open for too long",
     "drained": "everything was sent",
-    "drain-timeout": "the client did not read in time",
+    "drain-timeout": "it did not end in time",
     "aborted": "aborted",
     "stop": "the server stops",
 }
@@ -51,7 +51,11 @@ _REASONS = {
 _BITS = {"IN": "readable", "OUT": "writable", "HUP": "hung up", "RDHUP": "hung up", "ERR": "in error"}
 
 
-_OURS = {"evloop": "the wake-up pipe"}  # what the runtime calls all that is no server's socket
+_OURS = {  # what the runtime calls what is no server's socket
+    "signals": "the signal pipe",
+    "watchers": "a watcher",
+    "evloop": "the loop's own",  # any of them, in older logs
+}
 
 
 class Arrow(NamedTuple):

@@ -338,6 +338,14 @@ def test_a_suspended_picture_gives_the_terminal_back(monkeypatch: pytest.MonkeyP
     assert "\x1b[?1049h" in out.getvalue()
 
 
+def test_a_picture_in_the_background_may_write_on_the_terminal() -> None:
+    """Else SIGTTOU stops it while it gives the terminal back, and the rest comes after the `fg`."""
+    before = signal.getsignal(signal.SIGTTOU)
+    with live._signals(ignore_interrupt=True):
+        assert signal.getsignal(signal.SIGTTOU) == signal.SIG_IGN
+    assert signal.getsignal(signal.SIGTTOU) == before
+
+
 HOSTILE = b"\x1b]0;owned\x07\x1b[2J\r\n\x9b31m[bold]\xe2\x80\xae"
 
 

@@ -113,6 +113,10 @@ EVENTS: list[tuple[AnyEvent, Rung]] = [
         Close(*HEAD, 7, "error", "tcp-1", errno="ECONNRESET"),
         Rung("tcp-1", "trouble", "close()", "the connection failed"),
     ),
+    (
+        Close(*HEAD, 7, "drain-timeout", "tcp-1"),
+        Rung("tcp-1", "life", "close()", "it did not end in time", "", Arrow(False, "═", "FIN")),
+    ),
     (Close(*HEAD, 5, "stop", sock="listen-1"), Rung("listen-1", "life", "close()")),
     (
         schema.Listen(*HEAD, "listen-1", 5, "tcp", "127.0.0.1:80", 128),
@@ -176,7 +180,9 @@ def test_who_woke_the_loop() -> None:
     assert (
         woken([("tcp-1", "IN|HUP|RDHUP"), ("tcp-2", "OUT")]) == "tcp-1 readable and hung up, tcp-2 writable"
     )
-    assert woken([("evloop", "IN")]) == "the wake-up pipe readable"
+    assert woken([("signals", "IN")]) == "the signal pipe readable"
+    assert woken([("watchers", "OUT")]) == "a watcher writable"
+    assert woken([("evloop", "IN")]) == "the loop's own readable"
     assert woken([(f"tcp-{n}", "IN") for n in range(5)]) == (
         "tcp-0 readable, tcp-1 readable, tcp-2 readable and 2 more"
     )

@@ -34,14 +34,16 @@ if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.views.cells import Line
 
-__all__ = ["Feed", "connect", "draw_live", "follow", "watch"]
+__all__ = ["Feed", "connect", "draw_live", "expect_events", "follow", "watch"]
 
 FRAME = 0.1  # seconds from one frame to the next, at least
 DRAWING = 8  # and so many times what drawing one costs
 READING = 0.25  # share of the time spent reading
 NICE = 15  # a thirtieth of the server's weight, if the two must share a core
 WHOLE = 2.0  # seconds after which a frame is drawn whole: others write on a terminal too
+PATIENCE = 2.0  # seconds in which a server must have sent its first event
 _PIECE = 128 * 1024
+_HEADER = b'{"ev":"header"'
 
 
 class Clock(Protocol):
@@ -105,6 +107,8 @@ def watch(path: str | None, fd: int | None = None) -> int:
     console = Console()
     try:
         with _signals(ignore_interrupt=fd is not None):
+            if fd is None:
+                expect_events(sock, path or "")
             if console.is_terminal and not console.is_dumb_terminal:
                 draw_live(feed, Terminal())
             else:
@@ -129,6 +133,25 @@ def connect(path: str) -> socket.socket:
         sock.close()
         raise EvloopError(_why_not(path, error)) from None
     return sock
+
+
+def expect_events(sock: socket.socket, path: str, seconds: float = PATIENCE) -> None:
+    """Wait for the header that a server sends to each watcher; it stays to be read.
+
+    Raises:
+        EvloopError: something else came, or nothing.
+    """
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        came = bool(selector.select(seconds))
+    try:
+        head = sock.recv(len(_HEADER), socket.MSG_PEEK) if came else b""
+    except OSError:
+        head = b""
+    if not head or not _HEADER.startswith(head):
+        raise EvloopError(
+            f"{path} sends no events: it does not look like the socket of evloop serve --watch {path}"
+        )
 
 
 def _why_not(path: str, error: OSError) -> str:

@@ -282,6 +282,7 @@ def test_watching_ends_with_a_signal(
         listener.bind(path)
         listener.listen()
         monkeypatch.setattr(live, "follow", lambda *_: os.kill(os.getpid(), number))
+        monkeypatch.setattr(live, "expect_events", lambda *_: None)
         assert watch(path) == 0
 
 
@@ -316,6 +317,38 @@ def test_a_path_that_cannot_be_watched_is_one_sentence(tmp_path: Path) -> None:
     ):
         with pytest.raises(EvloopError, match=re.escape(message)):
             connect(path)
+
+
+@pytest.mark.parametrize("sent", [None, b"", b"220 ready\r\n", b"{}"])
+def test_a_socket_that_sends_no_events(
+    sent: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is silent, hangs up at once, or speaks otherwise."""
+    monkeypatch.setattr(live, "follow", pytest.fail)
+    monkeypatch.setattr(live.expect_events, "__defaults__", (0.05,))
+    path = str(tmp_path / "w")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        client, connected = connect(path), listener.accept()[0]
+        with connected:
+            if sent:
+                connected.sendall(sent)
+            elif sent is not None:
+                connected.shutdown(socket.SHUT_WR)
+            monkeypatch.setattr(live, "connect", lambda _: client)
+            with pytest.raises(EvloopError, match="it does not look like the socket of evloop serve"):
+                watch(path)
+
+
+def test_a_header_is_waited_for_and_left_to_be_read(
+    pair: tuple[socket.socket, socket.socket], book: Book
+) -> None:
+    """All of it."""
+    server, watcher = pair
+    server.sendall(book.encode())
+    live.expect_events(watcher, "w")
+    assert len(Feed(watcher).read()) == 1
 
 
 def test_the_command_wants_a_path(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

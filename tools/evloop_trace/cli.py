@@ -203,12 +203,26 @@ def replay(
     if end is not None and end < start:
         raise click.UsageError("--to is before --from: nothing lies between them")
     if _output().isatty():
-        from evloop_trace.apps.player import play
-
-        return play(list(logs), speed=speed or 1.0, step=step, keep=keep.keep, start=start, end=end)
+        return _replay_on_terminal(logs, speed or 1.0, step, keep)
     if step:
         raise click.UsageError("--step needs a terminal to draw on: do not redirect the output")
     return _replay_lines(logs, speed, keep)
+
+
+def _replay_on_terminal(paths: tuple[str, ...], speed: float, step: bool, keep: Filter) -> int:
+    """Problems are told when the terminal is itself again."""
+    from evloop_trace.apps.player import play
+    from evloop_trace.replay import Problems
+
+    told: list[str] = []
+    problems = Problems(told.append)
+    code = play(
+        paths, speed=speed, step=step, keep=keep.keep, start=keep.start, end=keep.end, read=problems.read
+    )
+    problems.finish()
+    for line in told:
+        tell(line)
+    return FOUND if problems.count else code
 
 
 def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> int:
@@ -262,8 +276,11 @@ def _dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 def picture(log: str, output: str, at: int | None, size: tuple[int, int]) -> int:
     """Draw a moment of a log as an SVG file: the picture that watch and replay show."""
     from evloop_trace.apps.still import still
+    from evloop_trace.replay import Problems
 
-    svg = still(log, at, size)
+    problems = Problems(tell)
+    svg = still(log, at, size, problems)
+    problems.finish()
     if output == "-":
         write(svg)
     else:
@@ -273,7 +290,7 @@ def picture(log: str, output: str, at: int | None, size: tuple[int, int]) -> int
             raise EvloopError(
                 f"{output} cannot be written: {getattr(error, 'strerror', None) or error}"
             ) from None
-    return OK
+    return FOUND if problems.count else OK
 
 
 @cli.command()

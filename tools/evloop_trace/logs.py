@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 from evloop.errors import LogError
-from evloop.events.reader import read_blocks
+from evloop.events.reader import Block, Problem, read_blocks
 from evloop_trace.merge import Run, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
-    from evloop.events.reader import Block, Source
+    from evloop.events.reader import Source
     from evloop.events.schema import Header
 
 __all__ = ["Log", "Logs", "Position", "Run", "open_logs"]
@@ -134,7 +134,7 @@ def _open(path: str, label: str, files: ExitStack) -> Log:
     compressed = _peek(file, name).startswith(_GZIP)
     source: Source = _Gzip(file, name) if compressed else _Plain(file, name)
     header, blocks = read_blocks(source, name)
-    return Log(name, label, header, blocks, position)
+    return Log(name, label, header, _until_damage(blocks, source), position)
 
 
 def _open_file(path: str) -> IO[bytes]:
@@ -177,21 +177,46 @@ class _Plain:
 
 
 class _Gzip:
-    """A compressed log."""
+    """A compressed log; behind its first line it ends where it is damaged, and then `damage` says how."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = gzip.GzipFile(fileobj=file)
         self._name = name
+        self._begun = False
+        self.damage = ""
 
     def read(self, size: int, /) -> bytes:
+        if self.damage:
+            return b""
         try:
-            return self._file.read1(size)  # all there is before a damaged place
+            data = self._file.read1(size)  # all there is before a damaged place
         except EOFError:
-            raise LogError(f"{self._name} is cut off: its compressed data ends too early") from None
+            return self._damaged("is cut off: its compressed data ends too early", "ends too early")
         except (gzip.BadGzipFile, zlib.error) as error:
-            raise LogError(f"{self._name} is not readable as gzip: {error}") from None
+            return self._damaged(f"is not readable as gzip: {error}", f"goes on unreadable: {error}")
         except OSError as error:
             raise _unreadable(self._name, error) from None
+        self._begun = self._begun or b"\n" in data
+        return data
+
+    def _damaged(self, nothing: str, behind: str) -> bytes:
+        if not self._begun:
+            raise LogError(f"{self._name} {nothing}") from None
+        self.damage = f"is torn: the compressed data {behind}"
+        return b""
+
+
+def _until_damage(blocks: Iterator[Block], source: Source) -> Iterator[Block]:
+    """The blocks, and as the last line what is wrong with the compressed data, if something is."""
+    line = 1
+    for block in blocks:
+        last = block.items[-1] if block.items else None
+        if isinstance(source, _Gzip) and source.damage and isinstance(last, Problem) and last.kind == "torn":
+            break  # that is why
+        yield block
+        line = block.line + len(block.items)
+    if isinstance(source, _Gzip) and source.damage:
+        yield Block(line, [Problem(line, "torn", source.damage)])
 
 
 def _peek(file: IO[bytes], name: str) -> bytes:

@@ -13,6 +13,7 @@ from evloop_trace.views.lines import format_events
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.logs import Log
     from evloop_trace.merge import Run
@@ -36,6 +37,12 @@ class Problems:
         self.count += 1
         if self.count <= _SHOWN:
             self._tell(f"{log}: line {problem.line} {escape_text(problem.message)}")
+
+    def read(self, log: str, items: Iterable[Item]) -> None:
+        """Tell of those among the items."""
+        for item in items:
+            if isinstance(item, Problem):
+                self.add(log, item)
 
     def finish(self) -> None:
         """Tell how many there were that were not told of."""
@@ -107,7 +114,5 @@ def _events(
     """The items that are events; the others are told of."""
     events = [item for item in items if not isinstance(item, Problem)]
     if len(events) != len(items):
-        for item in items:
-            if isinstance(item, Problem):
-                problems.add(log.name, item)
+        problems.read(log.name, items)
     return events

@@ -9,9 +9,9 @@ from __future__ import annotations
 import stat
 import tempfile
 from bisect import bisect_right
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -21,9 +21,12 @@ from evloop_trace.logs import open_logs
 from evloop_trace.progress import track
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from evloop_trace.logs import Logs
+
+    Found: TypeAlias = Callable[[Sequence[Item]], object]
+    Read: TypeAlias = Callable[[str, Sequence[Item]], object]
 
 __all__ = ["Tape", "open_tape"]
 
@@ -31,9 +34,16 @@ BLOCK = 128 * 1024  # bytes
 
 
 class Tape:
-    """Items by number, from 0. Blocks are found by going forward, and then known."""
+    """Items by number, from 0. Blocks are found by going forward, and then known.
 
-    def __init__(self, file: IO[bytes], block: int = BLOCK) -> None:
+    Args:
+        file: Where the lines are.
+        block: So many bytes are read at once.
+        found: Told of the items of each block once, when it is found; a problem knows its line.
+    """
+
+    def __init__(self, file: IO[bytes], block: int = BLOCK, found: Found | None = None) -> None:
+        self._found = found
         self._file = file
         self._size = file.seek(0, 2)
         self._block = block
@@ -83,21 +93,35 @@ class Tape:
         for block in (reader.feed(data[:whole]), reader.finish() if data else None):
             items += block.items if block else []
         if index + 1 == len(self._starts) and items:
+            if self._found:
+                self._found(_numbered(items, self._starts[index] + 1))
             self._starts.append(self._starts[index] + len(items))
             self._offsets.append(offset + whole)
         return items
 
 
-def open_tape(paths: Sequence[str]) -> Tape:
+def _numbered(items: Sequence[Item], first: int) -> list[Item]:
+    """The items, and of the problems the lines, when the first item is line `first`."""
+    return [
+        item._replace(line=number) if isinstance(item, Problem) else item
+        for number, item in enumerate(items, first)
+    ]
+
+
+def open_tape(paths: Sequence[str], read: Read | None = None) -> Tape:
     """A tape of logs.
+
+    Args:
+        paths: Their names.
+        read: Told once of each block's log's name and items, as far as the logs are read.
 
     Raises:
         LogError: one cannot be read, or is no event log.
     """
     with open_logs(paths) as logs:  # which says what is wrong, if something is
         if len(paths) == 1 and _can_be_wound(paths[0]):
-            return Tape(Path(paths[0]).open("rb"))
-        return Tape(_copy(logs))
+            return Tape(Path(paths[0]).open("rb"), found=partial(read, paths[0]) if read else None)
+        return Tape(_copy(logs, read))
 
 
 def _can_be_wound(path: str) -> bool:
@@ -107,10 +131,12 @@ def _can_be_wound(path: str) -> bool:
         return file.read(2) != b"\x1f\x8b"
 
 
-def _copy(logs: Logs) -> IO[bytes]:
+def _copy(logs: Logs, read: Read | None) -> IO[bytes]:
     file = tempfile.TemporaryFile()  # noqa: SIM115 - the tape closes it
     encode = msgspec.json.Encoder().encode_lines
-    for _, block in track(logs, "read"):
+    for log, block in track(logs, "read"):
+        if read:
+            read(log.name, block.items)
         file.write(encode(_plain(block.items)))
     file.flush()
     return file

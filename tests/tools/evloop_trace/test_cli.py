@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from evloop.events.schema import SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Save = Callable[[str, bytes], str]
 
@@ -87,6 +89,59 @@ def test_a_torn_log(log: str, save: Save, capsys: pytest.CaptureFixture[str]) ->
     assert "line 12 is torn" in capsys.readouterr().err
     assert run("check", path) == 1
     assert "torn-end" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_broken_log_on_a_terminal(
+    name: str,
+    log: str,
+    save: Save,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When the picture is gone, its problems are told with their lines."""
+    with open(log, "rb") as file:
+        lines = file.read()[:-9].split(b"\n")
+    lines[3] = b"nonsense"
+    data = b"\n".join(lines)
+    path = save(name, gzip.compress(data) if name.endswith("gz") else data)
+    monkeypatch.setattr("evloop_trace.apps.player.Player.run", lambda self, **_: self.playback.run_to(9**9))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert run("replay", path) == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"evloop-trace: {path}: line 4 is not an event")
+    assert second.startswith(f"evloop-trace: {path}: line 12 is torn")
+
+
+def test_a_picture_of_a_broken_log(
+    log: str, save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is drawn, and what is not in it is told."""
+    with open(log, "rb") as file:
+        path = save("torn.jsonl", file.read()[:-9])
+    out = tmp_path / "a.svg"
+    assert run("picture", path, "-o", str(out)) == 1
+    assert out.read_text(encoding="utf-8").startswith("<svg")
+    assert capsys.readouterr().err.startswith(f"evloop-trace: {path}: line 12 is torn")
+
+
+@pytest.mark.parametrize("command", ["replay", "check", "stats", "picture"])
+@pytest.mark.parametrize(("cut", "garbage"), [(-4, b""), (None, b"garbage")])
+def test_a_damaged_archive(
+    command: str,
+    cut: int | None,
+    garbage: bytes,
+    log: str,
+    save: Save,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What can be read of it is used, and then it is like a torn log."""
+    with open(log, "rb") as file:
+        path = save("a.gz", gzip.compress(file.read())[:cut] + garbage)
+    assert run(command, path) == 1
+    captured = capsys.readouterr()
+    assert len(captured.out) > 100
+    assert "13" in captured.out + captured.err or command == "stats"
 
 
 @pytest.mark.parametrize("command", ["replay", "check", "stats"])

@@ -116,11 +116,34 @@ def test_a_damaged_archive(book: Any, save: Callable[[str, bytes], str]) -> None
         book.recv("tcp-1", os.urandom(20) + at.to_bytes(2))
     data = gzip.compress(book.encode())
     with pytest.raises(LogError, match="is cut off: its compressed data ends too early"):
-        events_of(save("cut", data[:-20]))
+        events_of(save("cut", data[:30]))
     with pytest.raises(LogError, match=r"is not readable as gzip|not an event log"):
         events_of(save("bad", data[:100] + b"\0" * 100 + data[200:]))
     with pytest.raises(LogError, match="is not readable as gzip"):
         events_of(save("none", b"\x1f\x8b\xff" + b"x" * 50))
+
+
+@pytest.mark.parametrize("whole_lines", [True, False])
+@pytest.mark.parametrize(
+    ("cut", "garbage", "said"),
+    [(-8, b"", "ends too early"), (None, b"garbage", "goes on unreadable: Not a gzipped file")],
+)
+def test_what_is_before_the_damage_is_read(
+    book: Any,
+    save: Callable[[str, bytes], str],
+    whole_lines: bool,
+    cut: int | None,
+    garbage: bytes,
+    said: str,
+) -> None:
+    """One problem stands behind it, whether the last line is torn or not."""
+    lines = book.conversation().encode()
+    kept = len(book.events) - (not whole_lines)
+    data = gzip.compress(lines if whole_lines else lines[:-9])[:cut] + garbage
+    *events, problem = events_of(save("a.gz", data))
+    assert events == book.events[:kept]
+    assert (problem.line, problem.kind) == (kept + 1, "torn")
+    assert problem.message.startswith(f"is torn: the compressed data {said}")
 
 
 class _Failing(io.RawIOBase):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from evloop.events.reader import Item
     from tests.tools.evloop_trace.conftest import Book
 
     Save = Callable[[str, bytes], str]
@@ -53,6 +54,17 @@ def test_lines_that_are_no_events_have_a_place(book: Book) -> None:
     data = book.encode() + b"nonsense\n" + book.encode() + b'{"ev":"re'
     for block in (50, 1 << 20):
         assert unwind(Tape(io.BytesIO(data), block)) == [0, -2, 0, -2]
+
+
+def test_what_is_found_is_told_once_with_its_line(book: Book) -> None:
+    """However the blocks fall, and wherever one winds afterwards."""
+    data = book.encode() + b"nonsense\n" + book.encode() + b'{"ev":"re'
+    for block in (50, 1 << 20):
+        found: list[Item] = []
+        tape = Tape(io.BytesIO(data), block, found.extend)
+        assert unwind(tape) == unwind(tape) == [0, -2, 0, -2]
+        assert [item.line for item in found if isinstance(item, Problem)] == [2, 4]
+        assert len(found) == 4
 
 
 def test_the_last_time_is_read_from_the_end_of_the_file(book: Book) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.playback import Keep
+    from evloop_trace.tape import Read
 
 __all__ = ["Player", "play"]
 
@@ -60,13 +61,16 @@ def play(
     keep: Keep | None = None,
     start: int = 0,
     end: int | None = None,
+    read: Read | None = None,
 ) -> int:
     """Show logs on the terminal, from the time `start` to `end`, until the user has seen enough.
+
+    What was read of them, `read` is told: see `open_tape`.
 
     Raises:
         LogError: one cannot be read, or is no event log.
     """
-    tape = open_tape(paths)
+    tape = open_tape(paths, read)
     if "-" in paths:
         _keys_from_terminal()
     playback = Playback(tape, keep, end)

@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 
     from rich.console import ConsoleOptions, RenderResult
 
+    from evloop_trace.replay import Problems
     from evloop_trace.views.cells import Line
 
 __all__ = ["still"]
 
 
-def still(path: str, at: int | None, size: tuple[int, int]) -> str:
+def still(path: str, at: int | None, size: tuple[int, int], problems: Problems | None = None) -> str:
     """The picture at the time `at`, or at the log's end, in `size` columns and lines.
 
     Raises:
         LogError: the log cannot be read.
     """
-    picture = picture_at(path, at)
+    picture = picture_at(path, at, problems)
     width, height = size
     now = picture.t if at is None or picture.end else max(at, picture.t)
     console = Console(
@@ -41,13 +42,15 @@ def still(path: str, at: int | None, size: tuple[int, int]) -> str:
     return console.export_svg(title="evloop")
 
 
-def picture_at(path: str, at: int | None) -> Picture:
-    """The fold of a log's events up to a time."""
+def picture_at(path: str, at: int | None, problems: Problems | None = None) -> Picture:
+    """The fold of a log's events up to a time; the broken lines among them go to `problems`."""
     picture = Picture()
     with open_logs([path]) as logs:
-        for _, block in logs.runs():
+        for log, block in logs.runs():
             for item in block.items:
                 if isinstance(item, Problem):
+                    if problems:
+                        problems.add(log.name, item)
                     continue
                 if at is not None and due(item) > at:
                     return picture

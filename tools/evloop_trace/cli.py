@@ -18,10 +18,12 @@ from evloop import __version__
 from evloop.errors import EvloopError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from evloop.events.reader import Item
     from evloop_trace.model.filters import Filter
     from evloop_trace.model.report import Report
+    from evloop_trace.replay import Problems, Sought
 
 __all__ = ["cli", "main"]
 
@@ -212,29 +214,42 @@ def replay(
 def _replay_on_terminal(paths: tuple[str, ...], speed: float, step: bool, keep: Filter) -> int:
     """Problems are told when the terminal is itself again."""
     from evloop_trace.apps.player import play
-    from evloop_trace.replay import Problems
+    from evloop_trace.replay import Problems, Sought
 
     told: list[str] = []
-    problems = Problems(told.append)
-    code = play(
-        paths, speed=speed, step=step, keep=keep.keep, start=keep.start, end=keep.end, read=problems.read
-    )
+    problems, sought = Problems(told.append), Sought(keep.names)
+
+    def read(log: str, items: Sequence[Item]) -> None:
+        problems.read(log, items)
+        sought.see(items)
+
+    code = play(paths, speed=speed, step=step, keep=keep.keep, start=keep.start, end=keep.end, read=read)
     problems.finish()
     for line in told:
         tell(line)
-    return FOUND if problems.count else code
+    return _verdict(paths, problems, sought) or code
 
 
 def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> int:
     from evloop_trace.logs import open_logs
     from evloop_trace.progress import track
-    from evloop_trace.replay import Problems, Tempo, replay
+    from evloop_trace.replay import Problems, Sought, Tempo, replay
 
-    problems = Problems(tell)
+    problems, sought = Problems(tell), Sought(keep.names)
     tempo = None if speed is None or speed == float("inf") else Tempo(speed)
     with open_logs(paths) as logs:
-        replay(track(logs, "replay") if tempo is None else logs.runs(), write, keep, problems, tempo)
-    return FOUND if problems.count else OK
+        runs = track(logs, "replay") if tempo is None else logs.runs()
+        replay(sought.watch(runs) if keep.names else runs, write, keep, problems, tempo)
+    return _verdict(paths, problems, sought)
+
+
+def _verdict(paths: tuple[str, ...], problems: Problems, sought: Sought) -> int:
+    """The exit code of a replay; names that were asked for in vain are told."""
+    missing = sought.missing()
+    names = "a name is like tcp-1" if len(paths) == 1 else "with several logs a name is like server:tcp-1"
+    for name in missing:
+        tell(f"--conn {name} occurs nowhere in {', '.join(paths)}: {names}")
+    return FOUND if problems.count or missing else OK
 
 
 @cli.command()

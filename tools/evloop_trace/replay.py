@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 from evloop.events.reader import Problem
 from evloop_trace.escape import escape_text
-from evloop_trace.model.filters import due
+from evloop_trace.model.filters import Filter, due
 from evloop_trace.views.lines import format_events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.logs import Log
     from evloop_trace.merge import Run
-    from evloop_trace.model.filters import Filter
 
-__all__ = ["Problems", "Tempo", "no_events", "replay"]
+__all__ = ["Problems", "Sought", "Tempo", "no_events", "replay"]
 
 _SHOWN = 20  # broken lines that are told one by one
 _PATIENCE = 5_000_000  # nanoseconds: less is not waited for
@@ -53,6 +52,33 @@ class Problems:
 def no_events(number: int, more: str = "") -> str:
     """So many lines are no events."""
     return f"{number:,} {more}line is no event" if number == 1 else f"{number:,} {more}lines are no events"
+
+
+class Sought:
+    """The names that were asked for, until an event has them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.ended = False
+        """The logs were read to their end."""
+        self._filters = {name: Filter(frozenset({name})) for name in names}
+
+    def see(self, items: Sequence[Item]) -> None:
+        """Consecutive lines; none at the end."""
+        self.ended = self.ended or not items
+        for name, wanted in list(self._filters.items()):
+            if any(not isinstance(item, Problem) and wanted.keep(item) for item in items):
+                del self._filters[name]
+
+    def watch(self, runs: Iterable[Run[Log]]) -> Iterator[Run[Log]]:
+        """The runs, seen as they pass."""
+        for run in runs:
+            self.see(run.block.items)
+            yield run
+        self.see(())
+
+    def missing(self) -> list[str]:
+        """The names that no event has, as far as that is known."""
+        return sorted(self._filters) if self.ended else []
 
 
 class Tempo:

@@ -39,7 +39,8 @@ class Tape:
     Args:
         file: Where the lines are.
         block: So many bytes are read at once.
-        found: Told of the items of each block once, when it is found; a problem knows its line.
+        found: Told of the items of each block once, when it is found, and of none at the end of the log; a
+            problem knows its line.
     """
 
     def __init__(self, file: IO[bytes], block: int = BLOCK, found: Found | None = None) -> None:
@@ -92,9 +93,11 @@ class Tape:
         whole = data.rfind(b"\n") + 1 or len(data)
         for block in (reader.feed(data[:whole]), reader.finish() if data else None):
             items += block.items if block else []
-        if index + 1 == len(self._starts) and items:
-            if self._found:
-                self._found(_numbered(items, self._starts[index] + 1))
+        if index + 1 < len(self._starts):
+            return items
+        if self._found:
+            self._found(_numbered(items, self._starts[index] + 1))
+        if items:
             self._starts.append(self._starts[index] + len(items))
             self._offsets.append(offset + whole)
         return items
@@ -113,7 +116,8 @@ def open_tape(paths: Sequence[str], read: Read | None = None) -> Tape:
 
     Args:
         paths: Their names.
-        read: Told once of each block's log's name and items, as far as the logs are read.
+        read: Told once of each block's log's name and items, as far as the logs are read, and of none at
+            their end.
 
     Raises:
         LogError: one cannot be read, or is no event log.
@@ -138,6 +142,8 @@ def _copy(logs: Logs, read: Read | None) -> IO[bytes]:
         if read:
             read(log.name, block.items)
         file.write(encode(_plain(block.items)))
+    if read:
+        read("", ())
     file.flush()
     return file
 

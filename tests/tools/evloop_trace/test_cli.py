@@ -91,6 +91,28 @@ def test_a_torn_log(log: str, save: Save, capsys: pytest.CaptureFixture[str]) ->
     assert "torn-end" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_name_that_occurs_nowhere(
+    terminal: bool, log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told at the end, and the exit code says so; a name whose events are filtered out occurs."""
+    monkeypatch.setattr("evloop_trace.apps.player.Player.run", lambda self, **_: self.playback.run_to(9**9))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    assert run("replay", log, "--conn", "tcp-9", "--conn", "tcp-1") == 1
+    said = f"evloop-trace: --conn tcp-9 occurs nowhere in {log}: a name is like tcp-1\n"
+    assert capsys.readouterr().err == said
+    assert run("replay", log, "--conn", "tcp-1", "--ev", "refuse") == 0
+    assert run("replay", log, log, "--conn", "tcp-1") == 1
+    assert "with several logs a name is like server:tcp-1" in capsys.readouterr().err
+
+
+def test_a_name_that_may_still_come(log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who leaves before the end is not told what is not known."""
+    monkeypatch.setattr("evloop_trace.apps.player.Player.run", lambda *_, **__: None)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert run("replay", log, "--conn", "tcp-9") == 0
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
 def test_a_broken_log_on_a_terminal(
     name: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 from itertools import count
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from evloop.events.sinks import Sink
 
-__all__ = ["Recorder", "read_clocks"]
+__all__ = ["DirectRecorder", "Recorder", "read_clocks"]
 
 CLOCK_EVERY = 10_000_000_000  # ns
 
@@ -95,3 +96,64 @@ class Recorder:
             except Exception as error:  # noqa: BLE001
                 self._on_broken_sink(sink, error)
         self.sinks.clear()
+
+
+class DirectRecorder:
+    """Numbers events and writes each at once, from any thread: for programs that block.
+
+    What was recorded is in the file before the call returns to the program, so
+    that it survives whatever kills the program.
+    """
+
+    def __init__(self, header: Header, sink: Sink) -> None:
+        """Writes the header."""
+        self.header = header
+        self.origin = header.mono_ns
+        self.tick = 0  # polls so far
+        self._sink = sink
+        self._lock = threading.Lock()
+        self._owner = 0  # the thread that holds the lock
+        self._waiting: list[Event] = []  # recorded while their own thread was recording
+        self._seq = 0
+        self._next_clock = CLOCK_EVERY
+        self._closed = False
+        self.record(header)
+
+    def clock(self) -> int:
+        """The present as a `t`."""
+        return time.monotonic_ns() - self.origin
+
+    def record(self, event: Event) -> None:
+        """Number an event and write it; what comes after the end is dropped."""
+        me = threading.get_ident()
+        if self._owner == me:
+            # A signal handler or a finalizer has interrupted this very thread in here.
+            self._waiting.append(event)
+            return
+        with self._lock:
+            self._owner = me
+            try:
+                self._write(event)
+                while self._waiting:
+                    self._write(self._waiting.pop(0))
+            finally:
+                self._owner = 0
+
+    def _write(self, event: Event) -> None:
+        if self._closed:
+            return
+        event.seq = self._seq
+        self._seq += 1
+        self._sink.write(encode((event,)), (event,))
+        if event.t >= self._next_clock:
+            self._next_clock = event.t + CLOCK_EVERY
+            mono_ns, wall_ns, bracket_ns = read_clocks()
+            self._write(Clock(0, mono_ns - self.origin, self.tick, mono_ns, wall_ns, bracket_ns))
+
+    def close(self, reason: str) -> None:
+        """Write the last line and close the sink; nothing is recorded any more."""
+        self.record(End(0, self.clock(), self.tick, reason, self._seq + 1, self._sink.lost))
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._sink.close()

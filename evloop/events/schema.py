@@ -23,20 +23,24 @@ __all__ = [
     "Accept",
     "AnyEvent",
     "Bind",
+    "Block",
     "Call",
     "Clock",
     "Close",
     "CloseReason",
+    "Connect",
     "ConnectionState",
     "End",
     "Error",
     "Event",
     "Gap",
     "Header",
+    "Inherit",
     "Interest",
     "Limit",
     "Listen",
     "ListenerState",
+    "Located",
     "Poll",
     "Prepare",
     "Queue",
@@ -45,12 +49,15 @@ __all__ = [
     "Refuse",
     "Send",
     "Sendto",
+    "Setsockopt",
     "Shutdown",
     "Signal",
     "Slow",
     "Snapshot",
+    "Socket",
     "Timer",
     "Unknown",
+    "Unseen",
     "json_schema",
 ]
 
@@ -61,7 +68,11 @@ SCHEMA = f"evloop/{SCHEMA_VERSION}"
 Natural: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 Errno: TypeAlias = Annotated[
-    str, Meta(description="the errno's name, such as ECONNRESET; absent when the call succeeded")
+    str,
+    Meta(
+        description="the errno's name, such as ECONNRESET, or what ended the wait instead: `timeout`, the "
+        "socket's own, or `interrupted`, by a signal's handler that raised; absent when the call succeeded"
+    ),
 ]
 Offsets: TypeAlias = Annotated[
     tuple[int, int], Meta(description="[from, to) in bytes of this direction of the stream, counted from 0")
@@ -82,9 +93,19 @@ Queued: TypeAlias = Annotated[
 ]
 Total: TypeAlias = Annotated[int, Meta(description="bytes in total")]
 
-CloseReason: TypeAlias = Literal[
-    "eof", "error", "handler-error", "idle-timeout", "lifetime", "drained", "drain-timeout", "aborted", "stop"
+Flags: TypeAlias = Annotated[
+    str, Meta(description="the call's flags, such as MSG_PEEK, which reads and leaves")
 ]
+
+CloseReason: TypeAlias = Literal[
+    "eof", "error", "handler-error", "idle-timeout", "lifetime", "drained", "drain-timeout", "aborted",
+    "stop", "close", "collected", "exit",
+]  # fmt: skip
+"""Why a socket was closed.
+
+Our own servers say why, up to `stop`. Of any other program only this is known: it called close(), it lost
+the last reference to the socket (`collected`), or it ended (`exit`).
+"""
 
 
 class Event(msgspec.Struct, tag_field="ev", omit_defaults=True, gc=False):
@@ -128,6 +149,17 @@ class Header(Event, tag="header"):
         dict[str, str], Meta(description="settings of the kernel that change what TCP does")
     ] = {}
     boot_id: Annotated[str, Meta(description="which boot the monotonic clock counts from, if known")] = ""
+    model: Annotated[
+        str,
+        Meta(
+            description="what kind of program it is: loop, once, conversation, sequential or threaded, which "
+            "are our servers; client; or run, which is any program under evloop-trace run"
+        ),
+    ] = "loop"
+    run: Annotated[str, Meta(description="which run it belongs to: the same in all processes of a run")] = ""
+    parent: Annotated[
+        int | None, Meta(description="the process that started this one, if it is in the run")
+    ] = None
 
 
 class Clock(Event, tag="clock"):
@@ -138,7 +170,17 @@ class Clock(Event, tag="clock"):
     bracket_ns: Annotated[int, Meta(description="how far apart the two may have been read")]
 
 
-class Call(Event):
+class Located(Event, kw_only=True):
+    """What has a place in a program's text: known of programs whose socket module is instrumented."""
+
+    call: Annotated[
+        str, Meta(description="the function that was called, where its name is another, such as recv_into")
+    ] = ""
+    thread: Annotated[str, Meta(description="the thread that called; absent for the main thread")] = ""
+    where: Annotated[str, Meta(description="FILE:LINE of the caller")] = ""
+
+
+class Call(Located):
     """A call to the kernel."""
 
     dur: Annotated[Natural, Meta(description="nanoseconds spent in the call")]
@@ -179,6 +221,78 @@ class Bind(Call, tag="bind"):
     address: Address
 
 
+class Socket(Call, tag="socket"):
+    """A socket was made: socket(2), or one end of a socketpair(2).
+
+    It keeps this name as a listener, a connection or a datagram socket.
+    """
+
+    sock: Sock | None = None
+    fd: Fd | None = None
+    proto: Annotated[str, Meta(description="tcp, udp, unix, unix-dgram or other")] = ""
+    pair: Annotated[str | None, Meta(description="the name of the other end, of a socketpair")] = None
+    errno: Errno | None = None
+
+
+class Inherit(Event, tag="inherit"):
+    """A socket was already there: the process was forked with it, or was handed it."""
+
+    name: Annotated[str, Meta(description="the socket's name from now on")]
+    fd: Fd
+    proto: Annotated[str, Meta(description="tcp, udp, unix, unix-dgram or other")]
+    address: Annotated[str, Meta(description="our address, if it has one")] = ""
+    peer: Annotated[str, Meta(description="the other side's address, if it is connected")] = ""
+    listens: Annotated[bool, Meta(description="it is a listener")] = False
+    received: Annotated[int, Meta(description="bytes that the process before it has received")] = 0
+    sent: Annotated[int, Meta(description="bytes that the process before it has sent")] = 0
+
+
+class Connect(Call, tag="connect"):
+    """A connection was asked for: connect(2). A datagram socket just remembers the peer.
+
+    Errno EINPROGRESS: the handshake goes on; a second `connect`, made by getsockopt(SO_ERROR), may tell how
+    it ended.
+    """
+
+    fd: Fd
+    conn: Annotated[str | None, Meta(description="the stream socket, from now on a connection")] = None
+    sock: Annotated[str | None, Meta(description="or the datagram socket")] = None
+    peer: Peer | None = None
+    local: Annotated[str | None, Meta(description="our address, if it succeeded")] = None
+    errno: Errno | None = None
+
+
+class Setsockopt(Call, tag="setsockopt"):
+    """An option of a socket was set: setsockopt(2), socket(7), tcp(7)."""
+
+    fd: Fd
+    level: Annotated[str, Meta(description="such as SOL_SOCKET")]
+    option: Annotated[str, Meta(description="such as SO_REUSEADDR")]
+    value: Annotated[str, Meta(description="as the program wrote it")]
+    conn: Conn | None = None
+    sock: Sock | None = None
+    errno: Errno | None = None
+
+
+class Block(Located, tag="block"):
+    """A call could not be answered at once: its thread sleeps in it until the call's own event follows.
+
+    Written by programs that block; a log that ends with it ends in a call that never returned.
+    """
+
+    awaits: Annotated[str, Meta(description="the `ev` of the event that will follow: recv, accept, poll, …")]
+    conn: Conn | None = None
+    sock: Sock | None = None
+    fd: Fd | None = None
+    timeout: Annotated[
+        int | None, Meta(description="nanoseconds it is willing to wait; absent is for ever")
+    ] = None
+    size: Annotated[int | None, Meta(description="bytes offered or asked for, where there are any")] = None
+    watched: Annotated[
+        list[tuple[str, str]], Meta(description="[socket, mask]: what a poll, or a select, waits for")
+    ] = []
+
+
 class Accept(Call, tag="accept"):
     """The listener handed over a connection whose handshake the kernel had already finished: accept(2)."""
 
@@ -193,6 +307,14 @@ class Accept(Call, tag="accept"):
         int | None, Meta(description="finished handshakes that still wait in the queue, if known")
     ] = None
     errno: Errno | None = None
+    waited: Annotated[
+        int | None,
+        Meta(
+            description="nanoseconds that the finished handshake waited in the queue, to a few milliseconds, "
+            "if known (TCP_INFO)"
+        ),
+    ] = None
+    pid: Annotated[int | None, Meta(description="the process behind a Unix connection (SO_PEERCRED)")] = None
 
 
 class Recv(Call, tag="recv"):
@@ -205,6 +327,7 @@ class Recv(Call, tag="recv"):
     off: Offsets | None = None
     data: Payload = b""
     errno: Errno | None = None
+    flags: Flags = ""
 
 
 class Send(Call, tag="send"):
@@ -217,6 +340,7 @@ class Send(Call, tag="send"):
     off: Offsets | None = None
     data: Payload = b""
     errno: Errno | None = None
+    flags: Flags = ""
 
 
 class Recvfrom(Call, tag="recvfrom"):
@@ -232,6 +356,7 @@ class Recvfrom(Call, tag="recvfrom"):
     truncated: Annotated[bool, Meta(description="MSG_TRUNC: the rest of the datagram is gone")] = False
     data: Payload = b""
     errno: Errno | None = None
+    flags: Flags = ""
 
 
 class Sendto(Call, tag="sendto"):
@@ -243,6 +368,7 @@ class Sendto(Call, tag="sendto"):
     n: Annotated[Natural | None, Meta(description="its bytes; absent if the call failed")] = None
     data: Payload = b""
     errno: Errno | None = None
+    flags: Flags = ""
 
 
 class Shutdown(Call, tag="shutdown"):
@@ -288,7 +414,7 @@ class Prepare(Event, tag="prepare"):
     why: Annotated[str, Meta(description="what the deadline is for, in words")]
 
 
-class Interest(Event, tag="interest"):
+class Interest(Located, tag="interest"):
     """The loop watches a socket for something else than before: epoll_ctl(2)."""
 
     conn: Conn | None
@@ -335,6 +461,13 @@ class Error(Event, tag="error"):
     message: Annotated[str, Meta(description="the exception, in one line")]
     conn: Conn | None = None
     sock: Sock | None = None
+
+
+class Unseen(Located, tag="unseen"):
+    """Something does its calls past Python's socket module: they are not in this log."""
+
+    what: Annotated[str, Meta(description="what does: a module, or a socket")]
+    reason: Annotated[str, Meta(description="why its calls cannot be seen, in a sentence")]
 
 
 class Slow(Event, tag="slow"):
@@ -428,6 +561,11 @@ AnyEvent: TypeAlias = (
     | Poll
     | Listen
     | Bind
+    | Socket
+    | Inherit
+    | Connect
+    | Setsockopt
+    | Block
     | Accept
     | Recv
     | Send
@@ -442,6 +580,7 @@ AnyEvent: TypeAlias = (
     | Limit
     | Refuse
     | Error
+    | Unseen
     | Slow
     | Queue
     | Gap

@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import selectors
 import signal
 import socket
 import stat
 import struct
-import termios
 import time
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -43,16 +41,12 @@ __all__ = [
     "Poller",
     "SignalPipe",
     "Socket",
-    "accept_queue",
-    "errno_name",
     "is_broken_listener",
     "is_missing_address",
     "is_resource_shortage",
     "raise_descriptor_limit",
     "recvmsg_call",
     "selector_names",
-    "unread_bytes",
-    "unsent_bytes",
 ]
 
 # What we ask the selector to watch for…
@@ -426,48 +420,6 @@ def _take_over_path(address: UnixPath) -> None:
     raise AddressError(f"{address} is in use by a living server: stop that or choose another path")
 
 
-# -- what the kernel knows of a socket ---------------------------------------------------
-
-_TCP_INFO_LISTEN = struct.Struct("=24xII")  # tcpi_unacked and tcpi_sacked, linux/tcp.h
-
-
-def accept_queue(sock: Socket) -> tuple[int, int] | None:
-    """(connections waiting for accept, the limit) of a TCP listener, or None if the system does not tell.
-
-    On a listening socket Linux's TCP_INFO gives the queue in `tcpi_unacked` and the
-    backlog in `tcpi_sacked`, as `ss -ltn` shows them.
-    """
-    assert isinstance(sock, socket.socket)
-    if sock.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
-        return None
-    try:
-        queued, limit = _TCP_INFO_LISTEN.unpack(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32))
-    except (OSError, struct.error):
-        return None
-    return queued, limit
-
-
-def unread_bytes(sock: Socket) -> int | None:
-    """Bytes received that nobody has read: FIONREAD, tcp(7)."""
-    return _ioctl_int(sock, termios.FIONREAD)
-
-
-def unsent_bytes(sock: Socket) -> int | None:
-    """Bytes that the peer has not acknowledged, sent or not: SIOCOUTQ, tcp(7), which is TIOCOUTQ.
-
-    None for a Unix socket, where the same call counts memory and not bytes.
-    """
-    assert isinstance(sock, socket.socket)
-    return None if sock.family == socket.AF_UNIX else _ioctl_int(sock, termios.TIOCOUTQ)
-
-
-def _ioctl_int(sock: Socket, request: int) -> int | None:
-    try:
-        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), request, b"\0\0\0\0"))[0])
-    except (OSError, ValueError):  # ValueError: it is closed
-        return None
-
-
 def recvmsg_call(sock: Socket) -> Callable[[int], tuple[bytes, bool, InetSockaddr]]:
     """recvmsg(2) as (data, whether the datagram was cut, peer): only its flags tell of a cut (MSG_TRUNC)."""
     assert isinstance(sock, socket.socket)
@@ -478,11 +430,6 @@ def recvmsg_call(sock: Socket) -> Callable[[int], tuple[bytes, bool, InetSockadd
         return data, bool(flags & truncated), peer
 
     return receive
-
-
-def errno_name(number: int | None) -> str:
-    """An errno as man pages write it, such as ECONNRESET."""
-    return errno.errorcode.get(number or 0, f"E{number}")
 
 
 def raise_descriptor_limit(selector: str) -> int:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from evloop.address import Address, Inet, UnixPath, parse_inet, parse_unix
 from evloop.errors import EvloopError
-from evloop.kernel import Kernel, Socket, errno_name
+from evloop.kernel import Kernel, Socket
 from evloop.printable import printable
+from evloop.socket_state import errno_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, cast
 
 from evloop.address import InetSockaddr, format_sockaddr
 from evloop.events.schema import Poll, Recv, Recvfrom, Send, Sendto
-from evloop.kernel import ERR, HUP, IN, OUT, errno_name
+from evloop.kernel import ERR, HUP, IN, OUT
+from evloop.socket_state import errno_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

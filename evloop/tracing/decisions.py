@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from evloop.address import Sockaddr, format_sockaddr
 from evloop.events.schema import Error, Event, Interest, Limit, Prepare, Queue, Refuse, Signal, Slow, Timer
-from evloop.kernel import Socket, accept_queue
+from evloop.socket_state import accept_queue
 from evloop.trace import Trace
 from evloop.tracing.kernel import INTEREST, TracedKernel, TracedSocket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from evloop.kernel import Socket
 
 __all__ = ["EventTrace"]
 

@@ -16,19 +16,8 @@ from evloop.events.schema import (
     Shutdown,
     Snapshot,
 )
-from evloop.kernel import (
-    MAX_DATAGRAM,
-    READ,
-    WRITE,
-    Kernel,
-    Poller,
-    Socket,
-    accept_queue,
-    errno_name,
-    recvmsg_call,
-    unread_bytes,
-    unsent_bytes,
-)
+from evloop.kernel import MAX_DATAGRAM, READ, WRITE, Kernel, Poller, Socket, recvmsg_call
+from evloop.socket_state import accept_queue, errno_name, peer_process, queue_wait, unread_bytes, unsent_bytes
 from evloop.tracing.calls import traced_poll, traced_recv, traced_recvfrom, traced_send, traced_sendto
 
 if TYPE_CHECKING:
@@ -157,6 +146,7 @@ class TracedKernel(Kernel):
         traced = self._adopt(sock, listener.proto, listener.proto, format_sockaddr(peer))
         traced.is_connection, traced.opened, traced.listener = True, t, listener.name
         traced.local = super().address_of(sock)
+        waited, pid = queue_wait(sock), peer_process(sock)
         listener.accepted += 1
         self.accepted += 1
         queue = accept_queue(listener.sock)
@@ -165,6 +155,7 @@ class TracedKernel(Kernel):
             Accept(
                 recorder.next_seq(), t, recorder.tick, dur,
                 listener.name, traced.name, traced.fd, traced.address, traced.local, listener.queued,
+                waited=waited, pid=pid,
             )
         )  # fmt: skip
         return traced, peer

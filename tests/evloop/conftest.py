@@ -335,3 +335,18 @@ def short_dir() -> Iterator[str]:
 def descriptors() -> Callable[[], set[str]]:
     """How to count the descriptors of this process."""
     return lambda: set(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture
+def kernel() -> Kernel:
+    """The real one."""
+    return Kernel()
+
+
+@pytest.fixture
+def keep() -> Iterator[Callable[[Any], Any]]:
+    """Close these sockets with the test."""
+    kept: list[Any] = []
+    yield lambda sock: kept.append(sock) or sock
+    for sock in kept:
+        sock.close()

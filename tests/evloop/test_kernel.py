@@ -20,31 +20,11 @@ from evloop.kernel import (
     OUT,
     READ,
     WRITE,
-    Kernel,
     Poller,
-    accept_queue,
-    errno_name,
     is_missing_address,
     raise_descriptor_limit,
-    unread_bytes,
-    unsent_bytes,
 )
 from evloop.testing import failure
-
-
-@pytest.fixture
-def kernel():
-    """The real one."""
-    return Kernel()
-
-
-@pytest.fixture
-def keep():
-    """Close these sockets with the test."""
-    kept = []
-    yield lambda sock: kept.append(sock) or sock
-    for sock in kept:
-        sock.close()
 
 
 @pytest.fixture
@@ -358,36 +338,6 @@ def test_a_host_of_which_nothing_can_be_told(kernel, monkeypatch, number):
     assert tries == [1]
 
 
-def test_bytes_unread_and_unsent(kernel, keep):
-    """What a close would lose, of both sides; a Unix socket counts memory, so nothing is said of it."""
-    listener = keep(kernel.listen(Inet("127.0.0.1", 0), 1))
-    client = keep(kernel.connect(Inet(*listener.getsockname()), 1))
-    accepted = keep(kernel.accept(listener)[0])
-    client.sendall(b"seven!!")
-    accepted.setblocking(True)
-    assert accepted.recv(100, socket.MSG_PEEK) == b"seven!!"
-    assert unread_bytes(accepted) == 7
-    assert unread_bytes(client) == 0
-    assert unsent_bytes(accepted) == 0
-    ours, theirs = (keep(sock) for sock in kernel.socket_pair())
-    ours.send(b"12345")
-    assert (unsent_bytes(ours), unread_bytes(theirs)) == (None, 5)
-    client.close()
-    assert unread_bytes(client) is unsent_bytes(client) is None
-
-
-def test_the_accept_queue(kernel, keep, short_dir):
-    """How many wait and how many may, of TCP; a Unix listener does not tell, nor a closed one."""
-    listener = keep(kernel.listen(Inet("127.0.0.1", 0), 5))
-    assert accept_queue(listener) == (0, 5)
-    for _ in range(3):
-        keep(kernel.connect(Inet(*listener.getsockname()), 1))
-    assert accept_queue(listener) == (3, 5)
-    assert accept_queue(keep(kernel.listen(UnixPath(f"{short_dir}/s"), 1))) is None
-    listener.close()
-    assert accept_queue(listener) is None
-
-
 def test_a_reset_on_demand(kernel, keep):
     """The peer is told ECONNRESET instead of the end of the stream."""
     listener = keep(kernel.listen(Inet("127.0.0.1", 0), 1))
@@ -407,13 +357,6 @@ def test_a_connect_that_fails_gives_its_socket_back(kernel, keep, descriptors):
     with pytest.raises(ConnectionRefusedError):
         kernel.connect(Inet("127.0.0.1", port), 1)
     assert descriptors() == before
-
-
-def test_names_of_errnos():
-    """As man pages write them, and those that have no name."""
-    assert errno_name(errno.ECONNRESET) == "ECONNRESET"
-    assert errno_name(99999) == "E99999"
-    assert errno_name(None) == "ENone"
 
 
 # -- descriptors -----------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The only module that calls the operating system for sockets, selectors and signals.
 
-The loop, and all that it runs, asks a `Kernel` for what it needs. That makes
+The loop, and all that it runs, asks a `Kernel` for what it needs; so do the servers that
+block, for whom it leaves the sockets blocking. That makes
 three things possible without a branch in the hot path: `TracedKernel` records
 every call (`evloop.tracing`), `ScriptedKernel` answers from a script in tests
 (`evloop.testing`), and a reader finds every system call of the server here.
@@ -37,16 +38,19 @@ __all__ = [
     "OUT",
     "READ",
     "WRITE",
+    "Interrupts",
     "Kernel",
     "Poller",
     "SignalPipe",
     "Socket",
+    "Stopped",
     "is_broken_listener",
     "is_missing_address",
     "is_resource_shortage",
     "raise_descriptor_limit",
     "recvmsg_call",
     "selector_names",
+    "send_all",
 ]
 
 # What we ask the selector to watch for…
@@ -58,6 +62,7 @@ IN, OUT, ERR, HUP = 0x1, 0x4, 0x8, 0x10
 # A UDP payload has at most 65,507 bytes on IPv4 and 65,527 on IPv6: a buffer of this size cuts none.
 MAX_DATAGRAM = 65535
 FD_SETSIZE = 1024  # descriptors that select(2) can name: those below
+SHORTLY = 0.001  # seconds
 
 Recv: TypeAlias = "Callable[[int], bytes]"
 Send: TypeAlias = "Callable[[bytes | memoryview], int]"
@@ -172,11 +177,60 @@ class SignalPipe:
         self._sender.close()
 
 
+class Stopped(BaseException):
+    """A signal that is to end a program that blocks: raised out of the call in which its main thread sleeps."""
+
+
+class Interrupts:
+    """Signals as an exception, for a program that sleeps in calls and not in a selector.
+
+    A call that a signal interrupts is made again when the handler has returned (PEP 475):
+    nobody gets out of accept(2) but by an exception. It is raised once. What the program
+    then does to end well must not be torn apart by the next signal, unless it says so.
+    """
+
+    def __init__(self, signals: Iterable[signal.Signals]) -> None:
+        self.is_busy: Callable[[], bool] = lambda: False
+        """Whether the main thread does what must not be broken off; it is asked again until it does not."""
+        self._armed = False
+        self._arrived: list[str] = []
+        handlers = dict.fromkeys(signals, self._on_signal) | {signal.SIGALRM: self._raise}
+        self._old_handlers = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+
+    def arm(self) -> None:
+        """From now on the next signal raises `Stopped` with its name; one that was kept does so at once."""
+        self._armed = True
+        self._raise()
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._arrived.append(signal.Signals(number).name)
+        self._raise()
+
+    def _raise(self, *_: object) -> None:
+        if not (self._armed and self._arrived):
+            return
+        if self.is_busy():
+            signal.setitimer(signal.ITIMER_REAL, SHORTLY)
+            return
+        self._armed = False
+        raise Stopped(self._arrived.pop(0))
+
+    def close(self) -> None:
+        """Put the old handlers back."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+
+
 class Kernel:
     """The system calls of the server; every method says what it may raise besides OSError."""
 
     now = staticmethod(time.monotonic_ns)
     pid = staticmethod(os.getpid)
+
+    def __init__(self, *, blocking: bool = False) -> None:
+        """A loop's calls never sleep, but for its poll; with `blocking` each sleeps until it has an answer."""
+        self._blocking = blocking
 
     # -- opening ---------------------------------------------------------------------
 
@@ -187,6 +241,10 @@ class Kernel:
     def signals(self, names: Iterable[str]) -> SignalPipe:
         """From now on these signals make the returned pipe readable, until it is closed."""
         return SignalPipe(signal.Signals[name] for name in names)
+
+    def interrupts(self, names: Iterable[str]) -> Interrupts:
+        """From now on these signals raise `Stopped`, once it is armed, until it is closed."""
+        return Interrupts(signal.Signals[name] for name in names)
 
     def resolve(self, address: Inet, *, datagram: bool = False) -> list[Inet]:
         """The numeric addresses of a host: several for a name such as localhost.
@@ -211,7 +269,7 @@ class Kernel:
         with _explained(address, socket.SOCK_STREAM):
             sock = socket.socket(_family(address), socket.SOCK_STREAM)
             try:
-                sock.setblocking(False)
+                sock.setblocking(self._blocking)
                 if isinstance(address, UnixPath):
                     _take_over_path(address)
                 else:
@@ -237,7 +295,7 @@ class Kernel:
         with _explained(address, socket.SOCK_DGRAM):
             sock = socket.socket(_family(address), socket.SOCK_DGRAM)
             try:
-                sock.setblocking(False)
+                sock.setblocking(self._blocking)
                 with contextlib.suppress(OSError):  # room for a burst; the system caps it at rmem_max
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
                 _bind(sock, address)
@@ -264,10 +322,10 @@ class Kernel:
         return ours, theirs
 
     def accept(self, listener: Socket) -> tuple[Socket, Sockaddr]:
-        """The next connection whose handshake the kernel has finished, made non-blocking, and its peer."""
+        """The next connection whose handshake the kernel has finished, as blocking as we are, and its peer."""
         assert isinstance(listener, socket.socket)
         sock, peer = listener.accept()
-        sock.setblocking(False)
+        sock.setblocking(self._blocking)
         return sock, peer
 
     # -- bound once, called for every message ------------------------------------------
@@ -303,6 +361,18 @@ class Kernel:
         """No more will be sent: the peer reads the end of the stream after the last byte."""
         assert isinstance(sock, socket.socket)
         sock.shutdown(socket.SHUT_WR)
+
+    def hear_no_more(self, sock: Socket) -> None:
+        """Let recv(2) give what has arrived and then the end of the stream, also to a thread that sleeps in it."""
+        assert isinstance(sock, socket.socket)
+        with contextlib.suppress(OSError):  # the other side is gone, or another thread has closed it
+            sock.shutdown(socket.SHUT_RD)
+
+    def break_off(self, sock: Socket) -> None:
+        """Let every call on it end now, also one in which a thread sleeps."""
+        assert isinstance(sock, socket.socket)
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
 
     def close(self, sock: Socket, reason: CloseReason, buffered: int = 0, error: int | None = None) -> None:
         """Give the descriptor back; the reason and what is lost with it are for the log."""
@@ -418,6 +488,15 @@ def _take_over_path(address: UnixPath) -> None:
             if error.errno != errno.EAGAIN:
                 raise AddressError(f"{address} cannot be taken over: {error.strerror}") from None
     raise AddressError(f"{address} is in use by a living server: stop that or choose another path")
+
+
+def send_all(send: Send, data: bytes) -> None:
+    """Send until the kernel has taken all of it; it may take less than it is offered: send(2)."""
+    rest = memoryview(data)
+    while True:
+        rest = rest[send(rest) :]
+        if not rest:
+            return
 
 
 def recvmsg_call(sock: Socket) -> Callable[[int], tuple[bytes, bool, InetSockaddr]]:

@@ -37,23 +37,22 @@ def accept_queue(sock: Socket) -> tuple[int, int] | None:
     return queued, limit
 
 
-def unread_bytes(sock: Socket) -> int | None:
-    """Bytes received that nobody has read: FIONREAD, tcp(7)."""
-    return _ioctl_int(sock, termios.FIONREAD)
+def unread_bytes(fd: int) -> int | None:
+    """Bytes received that nobody has read: FIONREAD, tcp(7); None if it is closed."""
+    return _ioctl_int(fd, termios.FIONREAD)
 
 
-def unsent_bytes(sock: Socket) -> int | None:
-    """Bytes that the peer has not acknowledged, sent or not: SIOCOUTQ, tcp(7), which is TIOCOUTQ.
+def unsent_bytes(fd: int) -> int | None:
+    """Bytes that the TCP peer has not acknowledged, sent or not: SIOCOUTQ, tcp(7), which is TIOCOUTQ.
 
-    None for a Unix socket, where the same call counts memory and not bytes.
+    Of a Unix socket the same call counts memory and not bytes.
     """
-    assert isinstance(sock, socket.socket)
-    return None if sock.family == socket.AF_UNIX else _ioctl_int(sock, termios.TIOCOUTQ)
+    return _ioctl_int(fd, termios.TIOCOUTQ)
 
 
-def _ioctl_int(sock: Socket, request: int) -> int | None:
+def _ioctl_int(fd: int, request: int) -> int | None:
     try:
-        return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), request, b"\0\0\0\0"))[0])
+        return int(struct.unpack("i", fcntl.ioctl(fd, request, b"\0\0\0\0"))[0])
     except (OSError, ValueError):  # ValueError: it is closed
         return None
 

@@ -158,6 +158,7 @@ class ScriptedKernel(Kernel):
     """A kernel without a system under it; `calls` has every call that was made."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.time = SECOND  # monotonic ns
         self.ready: list[list[tuple[int, int]]] = []
         self.calls: list[Call] = []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from evloop.address import Address, Inet, UnixPath, parse_inet, parse_unix
 from evloop.errors import EvloopError
-from evloop.kernel import Kernel, Socket
+from evloop.kernel import Kernel, Socket, send_all
 from evloop.printable import printable
 from evloop.socket_state import errno_name
 
@@ -127,21 +127,13 @@ class Conversation:
         """Send a message and wait for its answer: as many bytes on a stream, one datagram on UDP."""
         data = message.encode(errors="surrogateescape")
         try:
-            self._send_all(data)
+            send_all(self._send, data)
             reply = self._recv(RECV_SIZE) if self._is_datagram else self._recv_exactly(len(data))
         except TimeoutError:
             self._fail(f"did not answer within {self._options.timeout:g} s")
         except OSError as error:
             self._fail(_BROKEN.get(errno_name(error.errno), f"cannot be talked to: {error.strerror}"))
         return printable(self._decode(reply, self._is_datagram), "\n\t")
-
-    def _send_all(self, data: bytes) -> None:
-        """The kernel may take less than it is offered: send(2)."""
-        rest = memoryview(data)
-        while True:
-            rest = rest[self._send(rest) :]
-            if not rest:
-                return
 
     def _recv_exactly(self, size: int) -> bytes:
         """One send is not one recv: the answer may come in pieces."""

@@ -210,15 +210,17 @@ class Listen(Call, tag="listen"):
     proto: Annotated[str, Meta(description="tcp or unix")]
     address: Address
     backlog: Backlog
+    errno: Errno | None = None
 
 
 class Bind(Call, tag="bind"):
-    """A datagram socket was bound: bind(2)."""
+    """A socket was given an address: bind(2). Of our event loop's sockets only the datagram ones tell."""
 
     sock: Sock
     fd: Fd
-    proto: Annotated[str, Meta(description="udp")]
+    proto: Annotated[str, Meta(description="udp; of programs that call bind(2) themselves also another")]
     address: Address
+    errno: Errno | None = None
 
 
 class Socket(Call, tag="socket"):

@@ -68,6 +68,7 @@ class TracedKernel(Kernel):
 
     def __init__(self, recorder: Recorder, payload_limit: int) -> None:
         """`payload_limit`: bytes kept of each payload."""
+        super().__init__()
         self.recorder = recorder
         self.payload_limit = payload_limit
         self.why = ""  # the next sleep's reason; `EventTrace.prepare` sets it
@@ -206,7 +207,8 @@ class TracedKernel(Kernel):
         """Recorded after a look at what is lost with it; close(2)."""
         assert isinstance(sock, TracedSocket)
         recorder, stream = self.recorder, sock.is_connection
-        unread, unsent = (unread_bytes(sock.sock), unsent_bytes(sock.sock)) if stream else (None, None)
+        unread = unread_bytes(sock.fd) if stream else None
+        unsent = unsent_bytes(sock.fd) if stream and sock.proto == "tcp" else None
         t = self.clock()
         super().close(sock.sock, reason)
         dur = self.clock() - t

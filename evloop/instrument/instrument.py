@@ -1,0 +1,75 @@
+"""The instrument: what is patched, and what every patch needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evloop.events.schema import Block
+from evloop.instrument import lifecycle, transfers
+from evloop.instrument.caller import Callers, thread_name
+from evloop.instrument.known import Known, Sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from evloop.events.recorder import DirectRecorder
+
+__all__ = ["Instrument", "install"]
+
+
+class Instrument:
+    """The recorder, the sockets, and how events are filled in."""
+
+    def __init__(self, recorder: DirectRecorder, payload_limit: int) -> None:
+        """`payload_limit`: bytes kept of each payload."""
+        self.recorder = recorder
+        self.payload_limit = payload_limit
+        self.sockets = Sockets(recorder)
+        self.where = Callers().where
+        self._undo: list[Callable[[], None]] = []
+
+    def name(self, fd: int) -> str:
+        """What a poll calls a descriptor: its socket's name, or its number."""
+        known = self.sockets.get(fd)
+        return known.name if known else f"fd {fd}"
+
+    def block(
+        self, awaits: str, known: Known, frame: FrameType, timeout: float | None, size: int | None = None
+    ) -> None:
+        """This thread is about to sleep in a call on a socket; `timeout` in seconds, None is for ever."""
+        recorder = self.recorder
+        recorder.record(
+            Block(
+                0, recorder.clock(), recorder.tick, awaits, known.conn, known.sock, known.fd,
+                None if timeout is None else round(timeout * 1e9), size,
+                thread=thread_name(), where=self.where(frame),
+            )
+        )  # fmt: skip
+
+    def patch(self, owner: Any, name: str, replacement: Any) -> None:
+        """Replace an attribute until `remove`."""
+        if name in vars(owner):
+            before = vars(owner)[name]
+            self._undo.append(lambda: setattr(owner, name, before))
+        else:
+            self._undo.append(lambda: delattr(owner, name))
+        setattr(owner, name, replacement)
+
+    def remove(self) -> None:
+        """Put everything back."""
+        while self._undo:
+            self._undo.pop()()
+
+
+def install(recorder: DirectRecorder, payload_limit: int) -> Instrument:
+    """Record from now on what this process does with its sockets.
+
+    Args:
+        recorder: Gets the events, from any thread.
+        payload_limit: Bytes kept of each payload.
+    """
+    instrument = Instrument(recorder, payload_limit)
+    lifecycle.patch(instrument)
+    transfers.patch(instrument)
+    return instrument

@@ -1,0 +1,415 @@
+"""From socket to close: the calls that make, connect and end sockets."""
+
+from __future__ import annotations
+
+import _socket
+import os
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from evloop.address import format_sockaddr
+from evloop.events.schema import (
+    Accept,
+    Bind,
+    Close,
+    CloseReason,
+    Connect,
+    Listen,
+    Setsockopt,
+    Shutdown,
+    Socket,
+    Unseen,
+)
+from evloop.instrument.caller import thread_name
+from evloop.instrument.known import local_address, peer_address, protocol
+from evloop.instrument.outcome import now, outcome
+from evloop.socket_state import accept_queue, errno_name, peer_process, queue_wait, unread_bytes, unsent_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.instrument.instrument import Instrument
+    from evloop.instrument.known import Known
+
+__all__ = ["close_all", "patch"]
+
+_real = _socket.socket
+_fileno, _gettimeout = _real.fileno, _real.gettimeout
+_frame = sys._getframe  # noqa: SLF001
+
+
+def patch(instrument: Instrument) -> None:
+    """Replace the methods of `socket.socket` that make, connect and end sockets."""
+    calls = _Calls(instrument)
+    for name, make in (
+        ("__init__", calls.init),
+        ("bind", calls.bind),
+        ("listen", calls.listen),
+        ("accept", calls.accept),
+        ("connect", calls.connect),
+        ("connect_ex", calls.connect_ex),
+        ("shutdown", calls.shutdown),
+        ("setsockopt", calls.setsockopt),
+        ("getsockopt", calls.getsockopt),
+        ("_real_close", calls.real_close),
+        ("__del__", calls.finalize),
+    ):
+        real = getattr(socket.socket, name)
+        replacement = make(real)
+        replacement.__name__, replacement.__qualname__ = name, f"socket.{name}"
+        replacement.__doc__ = real.__doc__
+        instrument.patch(socket.socket, name, replacement)
+    instrument.patch(socket, "socketpair", calls.socketpair(socket.socketpair))
+
+
+def close_all(instrument: Instrument) -> None:
+    """The process ends: the kernel will close what is still open. Record what is lost with it."""
+    for known in tuple(instrument.sockets.values()):
+        _record_close(instrument, known, "exit", None)
+    instrument.sockets.clear()
+
+
+class _Calls:
+    """What takes the place of each method; each is given the real one."""
+
+    def __init__(self, instrument: Instrument) -> None:
+        self._instrument = instrument
+        self._recorder = instrument.recorder
+        self._sockets = instrument.sockets
+
+    def _known(self, sock: Any) -> Known | None:
+        return self._sockets.get(_fileno(sock)) or self._sockets.adopt(sock)
+
+    def _place(self, frame: Any) -> dict[str, str]:
+        return {"thread": thread_name(), "where": self._instrument.where(frame)}
+
+    def _stamp(self, t: int) -> tuple[int, int, int, int]:
+        """What every call's event begins with: number, time, tick, duration."""
+        return 0, t - self._recorder.origin, self._recorder.tick, now() - t
+
+    # -- making ------------------------------------------------------------------------
+
+    def init(self, real: Callable[..., None]) -> Callable[..., None]:
+        """socket(2), unless an open descriptor is given."""
+
+        def init(self_: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: Any = None) -> None:  # noqa: A002
+            t = now()
+            try:
+                real(self_, family, type, proto, fileno)
+            except OSError as error:
+                if fileno is None:
+                    errno = errno_name(error.errno)
+                    self._recorder.record(Socket(*self._stamp(t), errno=errno, **self._place(_frame(1))))
+                raise
+            if fileno is None:
+                self._made(self_, t, self._place(_frame(1)))
+            elif self_.__class__.__name__ == "SSLSocket":
+                self._tls(self_, self._place(_frame(1)))
+
+        return init
+
+    def _made(self, sock: Any, t: int, place: dict[str, str], pair: str | None = None) -> Known:
+        stamp = self._stamp(t)
+        known = self._sockets.add(_fileno(sock), protocol(sock.family, sock.type))
+        self._recorder.record(Socket(*stamp, known.name, known.fd, known.proto, pair, **place))
+        return known
+
+    def _tls(self, sock: Any, place: dict[str, str]) -> None:
+        known = self._known(sock)
+        if known is not None:
+            reason = (
+                f"what {known.name} sends and receives is encrypted by OpenSSL, which calls the system itself"
+            )
+            self._recorder.record(
+                Unseen(0, self._recorder.clock(), self._recorder.tick, known.name, reason, **place)
+            )
+
+    def socketpair(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """socketpair(2): two sockets, connected with each other."""
+
+        def socketpair(*args: Any, **kwargs: Any) -> Any:
+            t = now()
+            pair = real(*args, **kwargs)
+            place = self._place(_frame(1))
+            first = self._made(pair[0], t, place)
+            self._made(pair[1], t, place, first.name)
+            return pair
+
+        return socketpair
+
+    # -- servers -----------------------------------------------------------------------
+
+    def bind(self, real: Callable[..., None]) -> Callable[..., None]:
+        """bind(2): what address it got is asked of the system, which may have chosen the port."""
+
+        def bind(self_: Any, address: Any, /) -> None:
+            known, t, errno = self._known(self_), now(), None
+            try:
+                real(self_, address)
+            except OSError as error:
+                errno = outcome(error)
+                raise
+            finally:
+                if known is not None:
+                    stamp = self._stamp(t)
+                    bound = _format(address) if errno else local_address(self_)
+                    place = self._place(_frame(1))
+                    self._recorder.record(
+                        Bind(*stamp, known.name, known.fd, known.proto, bound, errno, **place)
+                    )
+
+        return bind
+
+    def listen(self, real: Callable[..., None]) -> Callable[..., None]:
+        """listen(2)."""
+
+        def listen(self_: Any, backlog: int | None = None, /) -> None:
+            known, t, errno = self._known(self_), now(), None
+            if backlog is None:  # what CPython then takes
+                backlog = min(socket.SOMAXCONN, 128)
+            try:
+                real(self_, backlog)
+            except OSError as error:
+                errno = outcome(error)
+                raise
+            finally:
+                if known is not None:
+                    stamp = self._stamp(t)
+                    known.listens = errno is None
+                    place = self._place(_frame(1))
+                    address = local_address(self_)
+                    self._recorder.record(
+                        Listen(*stamp, known.name, known.fd, known.proto, address, backlog, errno, **place)
+                    )
+
+        return listen
+
+    def accept(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """accept(2), with what the system knows of the queue."""
+
+        def accept(self_: Any) -> Any:
+            listener = self._known(self_)
+            if listener is None:
+                return real(self_)
+            frame = _frame(1)
+            t = now()
+            try:
+                timeout = _gettimeout(self_)
+                if timeout != 0 and not listener.readable(0):
+                    self._instrument.block("accept", listener, frame, timeout)
+                sock, peer = real(self_)
+            except BaseException as error:
+                stamp = self._stamp(t)
+                self._recorder.record(
+                    Accept(*stamp, listener.name, errno=outcome(error), **self._place(frame))
+                )
+                raise
+            stamp = self._stamp(t)
+            known = self._sockets.add(_fileno(sock), listener.proto)
+            known.is_connection, known.peer = True, _format(peer)
+            queue = accept_queue(self_)
+            self._recorder.record(
+                Accept(
+                    *stamp, listener.name, known.name, known.fd, known.peer, local_address(sock),
+                    queue[0] if queue else None, None, queue_wait(sock), peer_process(sock), **self._place(frame),
+                )
+            )  # fmt: skip
+            return sock, peer
+
+        return accept
+
+    # -- clients -----------------------------------------------------------------------
+
+    def connect(self, real: Callable[..., None]) -> Callable[..., None]:
+        """connect(2); where it waits for a handshake, that it does so is always said before."""
+
+        def connect(self_: Any, address: Any, /) -> None:
+            known, frame = self._known(self_), _frame(1)
+            if known is None:
+                real(self_, address)
+                return
+            t = self._before_connect(self_, known, frame)
+            try:
+                real(self_, address)
+            except (TypeError, ValueError):
+                raise
+            except BaseException as error:
+                self._connected(self_, known, t, address, outcome(error), frame)
+                raise
+            self._connected(self_, known, t, address, None, frame)
+
+        return connect
+
+    def connect_ex(self, real: Callable[..., int]) -> Callable[..., int]:
+        """connect(2), whose errno is given and not raised."""
+
+        def connect_ex(self_: Any, address: Any, /) -> int:
+            known, frame = self._known(self_), _frame(1)
+            if known is None:
+                return real(self_, address)
+            t = self._before_connect(self_, known, frame)
+            errno = real(self_, address)
+            self._connected(self_, known, t, address, errno_name(errno) if errno else None, frame)
+            return errno
+
+        return connect_ex
+
+    def _before_connect(self, sock: Any, known: Known, frame: Any) -> int:
+        known.is_connection = known.is_stream
+        t = now()
+        timeout = _gettimeout(sock)
+        if known.is_stream and timeout != 0:
+            self._instrument.block("connect", known, frame, timeout)
+        return t
+
+    def _connected(
+        self, sock: Any, known: Known, t: int, address: Any, errno: str | None, frame: Any, call: str = ""
+    ) -> None:
+        stamp = self._stamp(t)
+        known.connecting = errno == "EINPROGRESS"
+        local = None if errno else local_address(sock)
+        known.peer = (peer_address(sock) if errno is None else "") or _format(address) or known.peer
+        self._recorder.record(
+            Connect(
+                *stamp, known.fd, known.conn, known.sock, known.peer, local, errno, call=call,
+                **self._place(frame),
+            )
+        )  # fmt: skip
+
+    def getsockopt(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """getsockopt(2): SO_ERROR is how a program asks what became of a connect that went on."""
+
+        def getsockopt(self_: Any, level: int, option: int, *rest: Any) -> Any:
+            t = now()
+            value = real(self_, level, option, *rest)
+            if option == _socket.SO_ERROR and level == _socket.SOL_SOCKET:
+                known = self._sockets.get(_fileno(self_))
+                if known is not None and known.connecting:
+                    errno = errno_name(value) if value else None
+                    self._connected(self_, known, t, None, errno, _frame(1), "getsockopt(SO_ERROR)")
+            return value
+
+        return getsockopt
+
+    # -- options and ends --------------------------------------------------------------
+
+    def setsockopt(self, real: Callable[..., None]) -> Callable[..., None]:
+        """setsockopt(2)."""
+
+        def setsockopt(self_: Any, level: int, option: int, value: Any, *rest: Any) -> None:
+            known, t, errno = self._known(self_), now(), None
+            try:
+                real(self_, level, option, value, *rest)
+            except OSError as error:
+                errno = outcome(error)
+                raise
+            finally:
+                if known is not None:
+                    stamp = self._stamp(t)
+                    words = _option_words(level, option)
+                    shown = str(int(value)) if isinstance(value, int) else repr(value)
+                    self._recorder.record(
+                        Setsockopt(
+                            *stamp, known.fd, *words, shown, known.conn, known.sock, errno,
+                            **self._place(_frame(1)),
+                        )
+                    )  # fmt: skip
+
+        return setsockopt
+
+    def shutdown(self, real: Callable[..., None]) -> Callable[..., None]:
+        """shutdown(2)."""
+
+        def shutdown(self_: Any, how: int, /) -> None:
+            known, t, errno = self._known(self_), now(), None
+            try:
+                real(self_, how)
+            except OSError as error:
+                errno = outcome(error)
+                raise
+            finally:
+                if known is not None:
+                    stamp = self._stamp(t)
+                    word = {0: "SHUT_RD", 1: "SHUT_WR", 2: "SHUT_RDWR"}.get(how, str(how))
+                    place = self._place(_frame(1))
+                    self._recorder.record(Shutdown(*stamp, known.name, known.fd, word, errno, **place))
+
+        return shutdown
+
+    def real_close(self, real: Callable[..., None]) -> Callable[..., None]:
+        """close(2): `socket.close` calls this when no file made of the socket is open any more."""
+
+        def real_close(self_: Any, *args: Any) -> None:
+            known = self._sockets.pop(_fileno(self_), None)
+            if known is None:
+                real(self_, *args)
+                return
+            _record_close(self._instrument, known, "close", lambda: real(self_, *args), _frame(1))
+
+        return real_close
+
+    def finalize(self, real: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Nobody has the socket any more: the interpreter closes it, and warns."""
+
+        def finalize(self_: Any) -> None:
+            known = self._sockets.pop(_fileno(self_), None)
+            if known is None:
+                real(self_)
+                return
+            _record_close(self._instrument, known, "collected", lambda: real(self_), _frame(1))
+
+        return finalize
+
+
+def _record_close(
+    instrument: Instrument,
+    known: Known,
+    reason: CloseReason,
+    close: Callable[[], None] | None,
+    frame: Any = None,
+) -> None:
+    """Close a socket, after a look at what is lost with it."""
+    recorder = instrument.recorder
+    unread = unsent = None
+    if known.is_connection:
+        unread = unread_bytes(known.fd)
+        unsent = unsent_bytes(known.fd) if known.proto == "tcp" else None
+    place = {"thread": thread_name(), "where": instrument.where(frame) if frame else ""}
+    t, errno = now(), None
+    try:
+        if close:
+            close()
+    except OSError as error:
+        errno = outcome(error)
+        raise
+    finally:
+        recorder.record(
+            Close(
+                0, t - recorder.origin, recorder.tick, now() - t, known.fd, reason, known.conn, known.sock,
+                unread, unsent, 0, known.received, known.sent, errno, **place,
+            )
+        )  # fmt: skip
+
+
+def _format(address: Any) -> str:
+    """An address as the program gave it."""
+    try:
+        return format_sockaddr(os.fsdecode(address) if isinstance(address, os.PathLike) else address)
+    except (TypeError, IndexError):
+        return repr(address)
+
+
+def _option_words(level: int, option: int) -> tuple[str, str]:
+    """(SOL_SOCKET, SO_REUSEADDR), as man pages write them."""
+    level_name, prefix = {
+        _socket.SOL_SOCKET: ("SOL_SOCKET", "SO_"),
+        _socket.IPPROTO_TCP: ("IPPROTO_TCP", "TCP_"),
+        _socket.IPPROTO_IP: ("IPPROTO_IP", "IP_"),
+        _socket.IPPROTO_IPV6: ("IPPROTO_IPV6", "IPV6_"),
+    }.get(level, (str(int(level)), ""))
+    if prefix:
+        for name in dir(_socket):
+            if name.startswith(prefix) and getattr(_socket, name) == option:
+                return level_name, name
+    return level_name, str(int(option))

@@ -1,0 +1,88 @@
+"""What the servers that block have in common: a line to be called on, and what may go wrong on it."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, parse_inet
+from evloop.kernel import is_broken_listener, is_resource_shortage
+from evloop.net.datagram import PRIVILEGED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from evloop.kernel import Kernel, Socket
+    from evloop.protocols import Respond
+
+__all__ = ["Line", "mailbox", "may_be_answered", "switched_on", "wait_for_call"]
+
+RETRY_AFTER = 0.1  # seconds, when descriptors or memory ran out
+
+
+class Line(NamedTuple):
+    """What a blocking server is given; `recv_size` is bytes."""
+
+    kernel: Kernel
+    address: Address
+    """Numeric, or a path."""
+    backlog: int
+    recv_size: int
+    respond: Respond
+    opened: Callable[[Socket], None]
+    """To be called when callers can call."""
+    report: Callable[[str], None]
+    """Takes sentences for the person who runs the server."""
+    arm: Callable[[], None]
+    """Lets the next signal raise `Stopped`. When a server begins, that is so."""
+
+
+@contextlib.contextmanager
+def switched_on(line: Line) -> Iterator[Socket]:
+    """Steps 1 to 3, a socket that listens; and step 7, it is closed, whatever happened in between.
+
+    A Unix socket's path goes first, while it is certainly ours: that of a closed socket is anybody's.
+    """
+    kernel, address = line.kernel, line.address
+    phone = kernel.listen(address, line.backlog)
+    try:
+        inode = kernel.inode_of(address) if isinstance(address, UnixPath) else 0
+        line.opened(phone)
+        yield phone
+    finally:
+        if isinstance(address, UnixPath):
+            kernel.remove_path(address, inode)
+        kernel.close(phone, "stop")
+
+
+def wait_for_call(kernel: Kernel, phone: Socket) -> tuple[Socket, Sockaddr]:
+    """accept(2): sleep until somebody has called. Who gave up before we answered does not count."""
+    while True:
+        try:
+            return kernel.accept(phone)
+        except OSError as error:
+            if is_broken_listener(error):
+                raise
+            if is_resource_shortage(error):
+                time.sleep(RETRY_AFTER)  # until a conversation ends and gives its descriptor back
+
+
+@contextlib.contextmanager
+def mailbox(line: Line) -> Iterator[Socket]:
+    """A datagram socket has no line to be called on: socket(2), bind(2), and letters can come."""
+    kernel = line.kernel
+    assert isinstance(line.address, Inet)
+    box = kernel.bind(line.address)
+    try:
+        line.opened(box)
+        yield box
+    finally:
+        kernel.close(box, "stop")
+
+
+def may_be_answered(kernel: Kernel, box: Socket, sender: InetSockaddr) -> bool:
+    """Whether the answer will not be answered in its turn, for ever: by us, or by a service such as echo."""
+    host, port = sender[:2]
+    own_port = parse_inet(kernel.address_of(box)).port
+    return port >= PRIVILEGED and not (port == own_port and kernel.is_local(host))

@@ -1,0 +1,57 @@
+"""One client, who may say as much as it likes: the program ends when it hangs up."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from evloop.kernel import send_all
+from evloop.servers.blocking import mailbox, may_be_answered, switched_on, wait_for_call
+
+if TYPE_CHECKING:
+    from evloop.kernel import Socket
+    from evloop.servers.blocking import Line
+
+__all__ = ["serve", "serve_datagrams", "talk"]
+
+
+def serve(line: Line) -> None:
+    """Talk with one caller. Whoever calls meanwhile is queued by the kernel, and never answered."""
+    kernel = line.kernel
+    # 1. buy a phone, 2. put in the SIM card, 3. switch it on: socket(2), bind(2), listen(2)
+    with switched_on(line) as phone:
+        # 4. wait for a call
+        conn, _caller = wait_for_call(kernel, phone)
+        try:
+            # 5. talk
+            talk(line, conn)
+        finally:
+            # 6. hang up
+            kernel.close(conn, "stop")
+    # 7. switch off: the end of the `with` closes the phone
+
+
+def talk(line: Line, conn: Socket) -> None:
+    """Answer until the caller hangs up. Between two messages the thread sleeps in recv(2), for nobody else."""
+    recv, send = line.kernel.stream_calls(conn)
+    # A caller that breaks off is one that has hung up: ECONNRESET, or EPIPE if we were just talking.
+    with contextlib.suppress(OSError):
+        # b"" is the end of the stream and nothing else; it would come again and again, at once.
+        while data := recv(line.recv_size):
+            send_all(send, line.respond(data))
+
+
+def serve_datagrams(line: Line) -> None:
+    """Answer everybody, each datagram by itself, for ever: nobody can keep the others from being answered.
+
+    There is no conversation to end: a datagram of length 0 is data, and there is no end of a stream.
+    """
+    kernel = line.kernel
+    with mailbox(line) as box:
+        recvfrom, sendto = kernel.datagram_calls(box, line.recv_size)
+        while True:
+            # An error here is an ICMP message about an earlier answer, or no room for this one: it is lost.
+            with contextlib.suppress(OSError):
+                data, sender = recvfrom(line.recv_size)
+                if may_be_answered(kernel, box, sender):
+                    sendto(line.respond(data), sender)

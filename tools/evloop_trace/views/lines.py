@@ -10,9 +10,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from evloop.events import schema
-from evloop.events.schema import Recv, Send, Unknown
+from evloop.events.schema import Located, Recv, Send, Unknown
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.views.numbers import duration
+from evloop_trace.views.waits import awaited, ended, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -46,7 +47,8 @@ def format_events(events: Iterable[AnyEvent | Unknown]) -> list[str]:
             tick = event.tick
             turn = _turn(tick)
         micros = _MICROS[t // 1000 % 1000]
-        append(f"{head}{micros}{turn}{_name(event.conn)}{_bytes(event)}{_took(event.dur // 100)}")
+        where = _place(event) if event.where or event.thread else ""
+        append(f"{head}{micros}{turn}{_name(event.conn)}{_bytes(event)}{_took(event.dur // 100)}{where}")
     return lines
 
 
@@ -58,9 +60,10 @@ def format_event(event: AnyEvent | Unknown) -> str:
 def _bytes(event: Recv | Send) -> str:
     """What a recv() or send() did."""
     n = event.n
-    call = _stream_call(type(event) is Recv, event.size, n, event.errno)
+    word = event.call or ("recv" if type(event) is Recv else "send")
+    call = _stream_call(word, event.size, event.flags, n, event.errno)
     if n is None:
-        return call
+        return call + ended(event.errno)
     off = event.off
     span = "" if off is None else f"[{off[0]},{off[1]})"
     if event.data:
@@ -69,10 +72,11 @@ def _bytes(event: Recv | Send) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _stream_call(recv: bool, size: int, n: int | None, errno: str | None) -> str:
+def _stream_call(word: str, size: int, flags: str, n: int | None, errno: str | None) -> str:
     """`recv(65536) = 18` in its column."""
     result = f"-1 {escape_text(errno or 'unknown')}" if n is None else str(n)
-    return f"{'recv' if recv else 'send'}({size}) = {result}".ljust(_CALL)
+    flags = f", {escape_text(flags)}" if flags else ""
+    return f"{escape_text(word)}({size}{flags}) = {result}".ljust(_CALL)
 
 
 def _millis(millis: int) -> str:
@@ -101,26 +105,45 @@ def _name(name: str) -> str:
     return escape_text(name).ljust(_NAME) + " "
 
 
+def _place(event: Located) -> str:
+    """Where in the program it was called, and by whom: at the line's end."""
+    where = place(event)
+    return f"  {where}" if where else ""
+
+
 def _result(word: str, errno: str | None, success: str) -> str:
     return f"{word} = -1 {escape_text(errno)}" if errno else f"{word}{success}"
+
+
+def _word(event: Located, ev: str) -> str:
+    """The function that was called: `recv_into()` where it was not `recv()`."""
+    return f"{escape_text(event.call or ev)}()"
 
 
 def _header(event: schema.Header) -> str:
     versions = " ".join(f"{key} {value}" for key, value in event.versions.items())
     argv = " ".join(event.argv)
     return _note(
-        event, None, "header", f"{argv}  pid {event.pid}  {versions}  {event.selector}  mode {event.mode}"
+        event, None, "header", f"{argv}  pid {event.pid}  {versions}  {_model(event)}"
         f"  payload {event.payload}({event.payload_max})"
     )  # fmt: skip
 
 
+def _model(event: schema.Header) -> str:
+    """What kind of program it is; only our loop has the rest always."""
+    parts = (event.model if event.model != "loop" else "", event.selector)
+    return "  ".join(filter(None, (*parts, f"mode {event.mode}" if event.mode else "")))
+
+
 def _note(event: AnyEvent | Unknown | Event, name: str | None, word: str, text: str) -> str:
     """What is no call: a word and a sentence."""
-    return f"{_head(event, name)}{word:<{_CALL}}{escape_text(text)}"
+    where = _place(event) if isinstance(event, Located) else ""
+    return f"{_head(event, name)}{word:<{_CALL}}{escape_text(text)}{where}"
 
 
 def _call(event: Call, name: str | None, result: str, text: str = "") -> str:
-    return f"{_head(event, name)}{result:<{_CALL}}{escape_text(text)}{_took(event.dur // 100)}"
+    took = _took(event.dur // 100)
+    return f"{_head(event, name)}{result:<{_CALL}}{escape_text(text)}{took}{_place(event)}"
 
 
 def _clock(event: schema.Clock) -> str:
@@ -132,8 +155,9 @@ def _poll(event: schema.Poll) -> str:
     timeout = "∞" if event.timeout is None else _span(event.timeout)
     ready = ", ".join([f"{sock} {bits}" for sock, bits in event.ready[:12]])
     more = f" and {len(event.ready) - 12} more" if len(event.ready) > 12 else ""
-    text = f"slept {_span(event.dur)} of {timeout} ({event.why})  {ready or 'timeout'}{more}"
-    return f"{_head(event, None)}{f'poll() = {len(event.ready)}':<{_CALL}}{escape_text(text)}"
+    why = f" ({event.why})" if event.why else ""
+    text = f"slept {_span(event.dur)} of {timeout}{why}  {ready or 'timeout'}{more}"
+    return _note(event, None, f"{_word(event, 'poll')} = {len(event.ready)}", text)
 
 
 def _span(ns: int) -> str:
@@ -150,28 +174,68 @@ def _bind(event: schema.Bind) -> str:
     return _call(event, event.sock, "bind() = 0", f"{event.proto} {event.address}  fd {event.fd}")
 
 
+def _socket(event: schema.Socket) -> str:
+    pair = f"  the other end is {event.pair}" if event.pair else ""
+    fd = "" if event.fd is None else f"  fd {event.fd}"
+    result = _result(_word(event, "socket"), event.errno, f" = {escape_text(event.sock or '')}")
+    return _call(event, event.sock, result, f"{event.proto}{fd}{pair}")
+
+
+def _inherit(event: schema.Inherit) -> str:
+    ends = " → ".join(filter(None, (event.address, event.peer)))
+    what = "listens" if event.listens else f"received {event.received} B, sent {event.sent} B before"
+    return _note(event, event.name, "inherited", f"{event.proto} {ends}  fd {event.fd}  {what}")
+
+
+def _connect(event: schema.Connect) -> str:
+    local = f"  from {event.local}" if event.local else ""
+    text = f"to {event.peer or 'an unnamed peer'}{local}  {ended(event.errno)}".rstrip()
+    return _call(event, event.conn or event.sock, _result(_word(event, "connect"), event.errno, " = 0"), text)
+
+
+def _setsockopt(event: schema.Setsockopt) -> str:
+    text = f"{event.level}  {event.option} = {event.value}"
+    result = _result(_word(event, "setsockopt"), event.errno, " = 0")
+    return _call(event, event.conn or event.sock, result, text)
+
+
+def _block(event: schema.Block) -> str:
+    patience = "" if event.timeout is None else f", at most {_span(event.timeout)}"
+    text = f"blocks: {awaited(event)}{patience}"
+    return _note(event, event.conn or event.sock, f"{_word(event, event.awaits)} …", text)
+
+
+def _unseen(event: schema.Unseen) -> str:
+    return _note(event, None, "unseen", f"{event.what}: {event.reason}")
+
+
 def _accept(event: schema.Accept) -> str:
     if event.errno:
-        return _call(event, event.sock, _result("accept()", event.errno, ""))
+        result = _result(_word(event, "accept"), event.errno, "")
+        return _call(event, event.sock, result, ended(event.errno))
     queued = "" if event.queued is None else f"  queue {event.queued}"
+    waited = f"  waited {_span(event.waited)}" if event.waited else ""
+    pid = "" if event.pid is None else f" (pid {event.pid})"
     peer = event.peer or "an unnamed peer"
-    text = f"{peer} → {event.local or ''}  through {event.sock}{queued}"
-    return _call(event, event.conn, f"accept() = {event.fd}", text)
+    text = f"{peer}{pid} → {event.local or ''}  through {event.sock}{queued}{waited}"
+    return _call(event, event.conn, f"{_word(event, 'accept')} = {event.fd}", text)
 
 
 def _recvfrom(event: schema.Recvfrom) -> str:
-    return _datagram(event, "recvfrom()", "from", " cut off (MSG_TRUNC)" if event.truncated else "")
+    return _datagram(event, "recvfrom", "from", " cut off (MSG_TRUNC)" if event.truncated else "")
 
 
 def _sendto(event: schema.Sendto) -> str:
-    return _datagram(event, "sendto()", "to", "")
+    return _datagram(event, "sendto", "to", "")
 
 
-def _datagram(event: schema.Recvfrom | schema.Sendto, word: str, way: str, note: str) -> str:
+def _datagram(event: schema.Recvfrom | schema.Sendto, ev: str, way: str, note: str) -> str:
+    word = f"{escape_text(event.call or ev)}({escape_text(event.flags)})"
     result = _result(word, event.errno, f" = {event.n}")
-    peer = f"{way} {escape_text(event.peer)}" if event.peer else ""
+    peer = f"{way} {escape_text(event.peer)}" if event.peer else ended(event.errno)
     text = f'  "{escape_payload(event.data, PAYLOAD, event.n)}"' if event.data else ""
-    return f"{_head(event, event.sock)}{result:<{_CALL}}{peer}{text}{note}{_took(event.dur // 100)}"
+    took = _took(event.dur // 100)
+    return f"{_head(event, event.sock)}{result:<{_CALL}}{peer}{text}{note}{took}{_place(event)}"
 
 
 def _shutdown(event: schema.Shutdown) -> str:
@@ -256,6 +320,12 @@ _FORMATS: dict[type, Callable[[Any], str]] = {
     schema.Poll: _poll,
     schema.Listen: _listen,
     schema.Bind: _bind,
+    schema.Socket: _socket,
+    schema.Inherit: _inherit,
+    schema.Connect: _connect,
+    schema.Setsockopt: _setsockopt,
+    schema.Block: _block,
+    schema.Unseen: _unseen,
     schema.Accept: _accept,
     schema.Recvfrom: _recvfrom,
     schema.Sendto: _sendto,

@@ -8,33 +8,48 @@ from evloop.events.schema import (
     Accept,
     AnyEvent,
     Bind,
+    Block,
     Close,
+    Connect,
     End,
     Error,
     Gap,
+    Inherit,
     Interest,
     Limit,
     Listen,
+    Located,
     Queue,
     Recv,
     Recvfrom,
     Refuse,
     Send,
     Sendto,
+    Setsockopt,
     Shutdown,
     Signal,
     Slow,
+    Socket,
     Timer,
+    Unseen,
 )
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.views.numbers import count, duration, size
+from evloop_trace.views.waits import about, awaited, ended, has_waited, short_place, waited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
+
+    _AnyCall: TypeAlias = Recv | Send | Recvfrom | Sendto | Accept
 
 __all__ = ["Arrow", "Rung", "brief", "rung", "woken"]
 
 _NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
+
+_QUEUED = (
+    10_000_000  # ns in the accept queue, from which it is worth a word: the kernel counts in milliseconds
+)
 
 _REASONS = {
     "eof": "both have finished",
@@ -46,6 +61,9 @@ _REASONS = {
     "drain-timeout": "it did not end in time",
     "aborted": "aborted",
     "stop": "the server stops",
+    "close": "",  # the program called it: that is no reason
+    "collected": "nobody referred to it any more",
+    "exit": "the program ended",
 }
 
 _BITS = {"IN": "readable", "OUT": "writable", "HUP": "hung up", "RDHUP": "hung up", "ERR": "in error"}
@@ -75,24 +93,35 @@ class Rung(NamedTuple):
     note: str = ""  # what it means
     payload: str = ""
     arrow: Arrow | None = None
+    where: str = ""  # in the program, and by which thread
 
 
-def rung(event: AnyEvent, *, finished: bool = False) -> Rung | None:
+def rung(event: AnyEvent, *, finished: bool = False, outgoing: bool = False) -> Rung | None:
     """What the ladder says of an event, or None where it says nothing.
 
     Args:
         event: The event.
         finished: Our half of its connection had been closed before.
+        outgoing: We are the client: what we send goes to the server.
     """
+    outgoing = outgoing or isinstance(event, Connect)
+    other = "server" if outgoing else "client"
     if isinstance(event, Close):
-        return _close(event, finished=finished)
-    write = _WORDS.get(type(event))
-    return write(event) if write else None
+        said = _close(event, finished=finished)
+    elif write := _STREAM.get(type(event)):
+        said = write(event, other)
+    elif tell := _WORDS.get(type(event)):
+        said = tell(event)
+    else:
+        return None
+    if outgoing and said.arrow:
+        said = said._replace(arrow=said.arrow._replace(inward=not said.arrow.inward))
+    return said._replace(where=short_place(event)) if isinstance(event, Located) else said
 
 
-def brief(event: AnyEvent | None) -> str:
+def brief(event: AnyEvent | None, *, outgoing: bool = False) -> str:
     """An event in a few words, for a table."""
-    said = rung(event) if event is not None else None
+    said = rung(event, outgoing=outgoing) if event is not None else None
     if said is None:
         return ""
     return " · ".join(filter(None, (said.call, said.note)))
@@ -125,67 +154,131 @@ def _fin(name: str) -> str:
     return "FIN" if name.startswith("tcp") else "end"
 
 
-def _recv(event: Recv) -> Rung:
-    name = escape_text(event.conn)
-    if event.n:
-        arrow = Arrow(True, "─", size(event.n) + _range(event.off))
-        return Rung(name, "in", f"recv() = {count(event.n)}", "", _quoted(event.data, event.n), arrow)
-    if event.n == 0:
-        arrow = Arrow(True, "═", _fin(event.conn))
-        return Rung(name, "life", "recv() = 0", "the client has finished sending", "", arrow)
-    return _failed(name, "recv()", event.errno, "nothing has come yet", inward=True)
+def _word(event: Located, ev: str) -> str:
+    """The function that was called."""
+    return escape_text(event.call) or ev
 
 
-def _send(event: Send) -> Rung:
-    name = escape_text(event.conn)
+def _recv(event: Recv, other: str) -> Rung:
+    name, word = escape_text(event.conn), _word(event, "recv")
     if event.n is None:
-        return _failed(name, "send()", event.errno, "the kernel's buffer is full", inward=True)
+        return _failed(name, word, event, "nothing has come yet", other)
+    stays = "it stays in the buffer" if "MSG_PEEK" in event.flags else ""
+    if event.n or not event.size:
+        arrow = Arrow(True, "─", size(event.n) + _range(event.off)) if event.n and not stays else None
+        note = waited(event, stays or (f"the {other} sent" if has_waited(event) else ""))
+        return Rung(name, "in", f"{word}() = {count(event.n)}", note, _quoted(event.data, event.n), arrow)
+    note = waited(event, f"the {other} has finished sending")
+    return Rung(name, "life", f"{word}() = 0", note, "", Arrow(True, "═", _fin(event.conn)))
+
+
+def _send(event: Send, other: str) -> Rung:
+    name, word = escape_text(event.conn), _word(event, "send")
+    if event.n is None:
+        return _failed(name, word, event, "the kernel's buffer is full", other)
     arrow = Arrow(False, "─", size(event.n) + _range(event.off))
     payload = _quoted(event.data[: event.n], event.n)
     if event.n < event.size:
-        call = f"send({count(event.size)}) = {count(event.n)}"
-        return Rung(name, "trouble", call, "the kernel's buffer is full", payload, arrow)
-    return Rung(name, "out", f"send() = {count(event.n)}", "", payload, arrow)
+        call = f"{word}({count(event.size)}) = {count(event.n)}"
+        return Rung(name, "trouble", call, waited(event, "the kernel's buffer is full"), payload, arrow)
+    return Rung(name, "out", f"{word}() = {count(event.n)}", waited(event, ""), payload, arrow)
 
 
-def _failed(name: str, call: str, errno: str | None, not_now: str, *, inward: bool) -> Rung:
-    errno = escape_text(errno or "failed")
+def _failed(name: str, word: str, event: _AnyCall, not_now: str, other: str = "") -> Rung:
+    errno = escape_text(event.errno or "failed")
+    call = f"{word}() {errno}"
     if errno in _NOT_NOW:
-        return Rung(name, "quiet", f"{call} {errno}", not_now)
-    reset = errno in ("ECONNRESET", "EPIPE")
-    arrow = Arrow(inward, "━", "RST") if reset else None
-    return Rung(name, "trouble", f"{call} {errno}", "the client has reset it" if reset else "", "", arrow)
+        return Rung(name, "quiet", call, not_now)
+    if words := ended(event.errno):
+        return Rung(name, "trouble", call, waited(event, words))
+    if other and errno in ("ECONNRESET", "EPIPE"):
+        note = waited(event, f"the {other} has reset it")
+        return Rung(name, "trouble", call, note, "", Arrow(True, "━", "RST"))
+    return Rung(name, "trouble", call, waited(event, ""))
 
 
 def _recvfrom(event: Recvfrom) -> Rung:
-    name = escape_text(event.sock)
+    name, word = escape_text(event.sock), _word(event, "recvfrom")
     if event.n is None:
-        return _failed(name, "recvfrom()", event.errno, "nothing has come yet", inward=True)
-    note = f"from {escape_text(event.peer or '?')}" + (", the rest is cut off" if event.truncated else "")
+        return _failed(name, word, event, "nothing has come yet")
+    parts = [f"from {escape_text(event.peer or '?')}"]
+    parts += ["the rest is cut off"] if event.truncated else []
+    parts += ["it stays in the buffer"] if "MSG_PEEK" in event.flags else []
     arrow = Arrow(True, "┄", size(event.n))
     kind = "trouble" if event.truncated else "in"
     payload = _quoted(event.data, event.n)
-    return Rung(name, kind, f"recvfrom() = {count(event.n)}", note, payload, arrow)
+    return Rung(name, kind, f"{word}() = {count(event.n)}", waited(event, ", ".join(parts)), payload, arrow)
 
 
 def _sendto(event: Sendto) -> Rung:
-    name = escape_text(event.sock)
+    name, word = escape_text(event.sock), _word(event, "sendto")
     if event.n is None:
-        return _failed(name, "sendto()", event.errno, "the kernel's buffer is full", inward=False)
+        return _failed(name, word, event, "the kernel's buffer is full")
     arrow = Arrow(False, "┄", size(event.n))
-    note = f"to {escape_text(event.peer)}"
-    return Rung(name, "out", f"sendto() = {count(event.n)}", note, _quoted(event.data, event.n), arrow)
+    note = waited(event, f"to {escape_text(event.peer)}")
+    return Rung(name, "out", f"{word}() = {count(event.n)}", note, _quoted(event.data, event.n), arrow)
 
 
 def _accept(event: Accept) -> Rung:
-    sock = escape_text(event.sock)
+    sock, word = escape_text(event.sock), _word(event, "accept")
     if event.conn is None:
-        return _failed(sock, "accept()", event.errno, "nobody waits in the queue", inward=True)
+        return _failed(sock, word, event, "nobody waits in the queue")
     conn = escape_text(event.conn)
-    peer = f"from {escape_text(event.peer)}" if event.peer else ""
-    wait = f"{count(event.queued)} still wait" if event.queued else ""
-    note = ", ".join(filter(None, (peer, wait)))
-    return Rung(conn, "life", f"accept() = fd {event.fd}", note, "", Arrow(True, "═", "connection"))
+    parts = (
+        f"from {escape_text(event.peer)}" if event.peer else "",
+        "" if event.pid is None else f"from pid {event.pid}",
+        f"it waited {duration(event.waited)} in the queue" if (event.waited or 0) >= _QUEUED else "",
+        f"{count(event.queued)} still wait" if event.queued else "",
+    )
+    note = waited(event, ", ".join(filter(None, parts)))
+    return Rung(conn, "life", f"{word}() = fd {event.fd}", note, "", Arrow(True, "═", "connection"))
+
+
+def _socket(event: Socket) -> Rung:
+    name, word = escape_text(event.sock or ""), _word(event, "socket")
+    if event.errno:
+        return Rung(name, "trouble", f"{word}() {escape_text(event.errno)}")
+    note = f"the other end is {escape_text(event.pair)}" if event.pair else ""
+    return Rung(name, "quiet", f"{word}() = {name}", note)
+
+
+def _inherit(event: Inherit) -> Rung:
+    ends = " → ".join([escape_text(end) for end in (event.address, event.peer) if end])
+    return Rung(escape_text(event.name), "life", "inherited", ends)
+
+
+def _connect(event: Connect) -> Rung:
+    """The one call that goes to the server, whoever draws it; a datagram socket sends nothing."""
+    name, word = escape_text(event.conn or event.sock or ""), _word(event, "connect")
+    to = f"to {escape_text(event.peer)}" if event.peer else ""
+    arrow = Arrow(False, "═", "connection") if event.conn else None
+    if event.errno in ("EINPROGRESS", *_NOT_NOW):
+        return Rung(name, "quiet", f"{word}() {event.errno}", f"{to}: the handshake goes on", "", arrow)
+    if event.errno:
+        refused = event.errno == "ECONNREFUSED"
+        why = "nobody listens there" if refused else ended(event.errno)
+        arrow = Arrow(True, "━", "RST") if refused and event.conn and _fin(name) == "FIN" else None
+        note = waited(event, ": ".join(filter(None, (to, why))))
+        return Rung(name, "trouble", f"{word}() {escape_text(event.errno)}", note, "", arrow)
+    return Rung(name, "life", f"{word}() = 0", waited(event, to), "", arrow)
+
+
+def _setsockopt(event: Setsockopt) -> Rung:
+    name = escape_text(event.conn or event.sock or "")
+    call = f"{_word(event, 'setsockopt')}({escape_text(event.option)}, {escape_text(event.value)})"
+    if event.errno:
+        return Rung(name, "trouble", f"{call} {escape_text(event.errno)}")
+    return Rung(name, "quiet", call)
+
+
+def _block(event: Block) -> Rung:
+    patience = "" if event.timeout is None else f", at most {duration(event.timeout)}"
+    note = f"blocks: {awaited(event)}{patience}"
+    return Rung(escape_text(event.conn or event.sock or ""), "quiet", f"{about(event)} …", note)
+
+
+def _unseen(event: Unseen) -> Rung:
+    return Rung("", "trouble", f"not in this log: {escape_text(event.what)}", escape_text(event.reason))
 
 
 def _shutdown(event: Shutdown) -> Rung:
@@ -193,12 +286,14 @@ def _shutdown(event: Shutdown) -> Rung:
     call = f"shutdown({escape_text(event.how)})"
     if event.errno:
         return Rung(escape_text(event.conn), "trouble", f"{call} {escape_text(event.errno)}")
+    if event.how == "SHUT_RD":
+        return Rung(escape_text(event.conn), "life", call, "we will not read any more")
     return Rung(escape_text(event.conn), "life", call, "we have finished sending", "", arrow)
 
 
 def _close(event: Close, *, finished: bool) -> Rung:
     name = escape_text(event.conn or event.sock or "")
-    why = _REASONS.get(event.reason) or escape_text(event.reason)
+    why = _REASONS.get(event.reason, escape_text(event.reason))
     left = [
         f"{size(number)} {what}"
         for number, what in (
@@ -255,9 +350,15 @@ def _error(event: Error) -> Rung:
     return Rung(escape_text(event.conn or event.sock or ""), "trouble", "error", note)
 
 
+_STREAM: dict[type, Callable[[Any, str], Rung]] = {Recv: _recv, Send: _send}
+
 _WORDS: dict[type, Callable[[Any], Rung]] = {
-    Recv: _recv,
-    Send: _send,
+    Socket: _socket,
+    Inherit: _inherit,
+    Connect: _connect,
+    Setsockopt: _setsockopt,
+    Block: _block,
+    Unseen: _unseen,
     Recvfrom: _recvfrom,
     Sendto: _sendto,
     Accept: _accept,

@@ -84,6 +84,56 @@ EVENTS: list[tuple[Any, str]] = [
     (schema.End(1, 0, 0, "SIGTERM", 5), "SIGTERM  5 events"),
     (schema.End(1, 0, 0, "SIGTERM", 5, 2), "5 events, 2 lost"),
     (Unknown(1, 0, 0, HOSTILE, {HOSTILE: HOSTILE}), "(unknown here)"),
+    (schema.Socket(1, 0, 0, 1, "tcp-1", 3, "tcp"), "tcp-1      socket() = tcp-1            tcp  fd 3  +"),
+    (
+        schema.Socket(1, 0, 0, 1, "unix-1", 3, "unix", "unix-2", call="socketpair"),
+        "socketpair() = unix-1       unix  fd 3  the other end is unix-2",
+    ),
+    (schema.Socket(1, 0, 0, 1, errno="EMFILE"), "socket() = -1 EMFILE"),
+    (
+        schema.Inherit(1, 0, 0, "tcp-1", 3, "tcp", "l", "p", received=5, sent=6),
+        "inherited                   tcp l → p  fd 3  received 5 B, sent 6 B before",
+    ),
+    (schema.Inherit(1, 0, 0, "tcp-1", 3, "tcp", "l", listens=True), "tcp l  fd 3  listens"),
+    (
+        schema.Connect(1, 0, 0, 1, 3, "tcp-1", None, "127.0.0.1:80", "127.0.0.1:40000"),
+        "tcp-1      connect() = 0               to 127.0.0.1:80  from 127.0.0.1:40000  +",
+    ),
+    (
+        schema.Connect(1, 0, 0, 1, 3, "tcp-1", None, "a:80", errno="timeout", call="connect_ex"),
+        "connect_ex() = -1 timeout   to a:80  its time-out passed  +",
+    ),
+    (
+        schema.Setsockopt(1, 0, 0, 1, 3, "SOL_SOCKET", HOSTILE, "1", "tcp-1"),
+        f"setsockopt() = 0            SOL_SOCKET  {SHOWN} = 1",
+    ),
+    (
+        schema.Block(1, 0, 0, "recv", "tcp-1", timeout=5 * 10**9, where="src/server.py:14", thread="T-1"),
+        "recv() …                    blocks: nothing has come yet, at most 5.0 s  src/server.py:14 · T-1",
+    ),
+    (
+        schema.Block(1, 0, 0, "poll", watched=[("tcp-1", "READ"), ("tcp-2", "READ")], call="select"),
+        "select() …                  blocks: nothing is ready of 2 that it watches",
+    ),
+    (schema.Block(1, 0, 0, "sleep"), "blocks: it has no answer yet"),
+    (schema.Unseen(1, 0, 0, "ssl", "it calls recv(2) itself"), "ssl: it calls recv(2) itself"),
+    (
+        Accept(1, 0, 0, 1, "tcp-1", "unix-1", 7, "", "/s", None, None, 1_500_000_000, 42),
+        "an unnamed peer (pid 42) → /s  through tcp-1  waited 1.5 s",
+    ),
+    (Accept(1, 0, 0, 1, "tcp-1", errno="timeout"), "accept() = -1 timeout       its time-out passed"),
+    (
+        Recv(
+            1, 0, 0, 1, "tcp-1", 7, 9, 3, (0, 3), b"abc", flags="MSG_PEEK", call="recv_into", where="s.py:3"
+        ),
+        'recv_into(9, MSG_PEEK) = 3  [0,3)             "abc"  +0.0 µs  s.py:3',
+    ),
+    (Recv(1, 0, 0, 1, "tcp-1", 7, 9, errno="interrupted"), "recv(9) = -1 interrupted    a signal came"),
+    (
+        schema.Recvfrom(1, 0, 0, 1, "udp-1", 6, errno="timeout", where="s.py:3"),
+        "recvfrom() = -1 timeout     its time-out passed  +0.0 µs  s.py:3",
+    ),
+    (schema.Poll(1, 0, 3, 1000, None, "", [], thread="T-1"), "slept 1.0 µs of ∞  timeout  T-1"),
 ]
 
 
@@ -98,6 +148,13 @@ def test_each_kind(event: Any, part: str) -> None:
 def test_the_header(book: Any) -> None:
     """The first line says what ran."""
     assert "evloop  pid 1  evloop 0  epoll  mode upper  payload prefix(64)" in format_event(book.events[0])
+
+
+def test_the_header_of_a_program(book: Any) -> None:
+    """What has no selector and no mode does not speak of them."""
+    header = book.events[0]
+    header.model, header.selector, header.mode = "run", "", ""
+    assert "pid 1  evloop 0  run  payload prefix(64)" in format_event(header)
 
 
 def test_every_type_has_a_line() -> None:

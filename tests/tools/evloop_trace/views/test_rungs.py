@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from evloop_trace.views.rungs import Arrow, Rung, brief, rung, woken
 from msgspec.structs import replace
@@ -147,7 +149,161 @@ EVENTS: list[tuple[AnyEvent, Rung]] = [
     (schema.Queue(*LOOP, "listen-1", 3, 128), Rung("listen-1", "quiet", "queue 3/128", "wait for accept()")),
     (schema.Gap(*LOOP, 12345, "full"), Rung("", "trouble", "12,345 events missing", "full")),
     (schema.End(*LOOP, "SIGINT", 9), Rung("", "life", "end", "SIGINT")),
+    (Recv(*HEAD, "tcp-1", 7, 0, 0), Rung("tcp-1", "in", "recv() = 0")),
+    (
+        Recv(*HEAD, "tcp-1", 7, 9, 4, (0, 4), b"abcd", flags="MSG_PEEK", call="recv_into"),
+        Rung("tcp-1", "in", "recv_into() = 4", "it stays in the buffer", '"abcd"'),
+    ),
+    (
+        Recvfrom(*HEAD, "udp-1", 6, 4, "a:1", flags="MSG_PEEK"),
+        Rung(
+            "udp-1", "in", "recvfrom() = 4", "from a:1, it stays in the buffer", "", Arrow(True, "┄", "4 B")
+        ),
+    ),
+    (
+        Accept(*HEAD, "tcp-1", "unix-2", 7, "", "", None, None, 1_500_000_000, 42),
+        Rung(
+            "unix-2",
+            "life",
+            "accept() = fd 7",
+            "from pid 42, it waited 1.5 s in the queue",
+            "",
+            Arrow(True, "═", "connection"),
+        ),
+    ),
+    (
+        Accept(*HEAD, "tcp-1", errno="EAGAIN"),
+        Rung("tcp-1", "quiet", "accept() EAGAIN", "nobody waits in the queue"),
+    ),
+    (
+        Shutdown(*HEAD, "tcp-1", 7, "SHUT_RD"),
+        Rung("tcp-1", "life", "shutdown(SHUT_RD)", "we will not read any more"),
+    ),
+    (Close(*HEAD, 7, "close", "tcp-1"), Rung("tcp-1", "life", "close()", "", "", Arrow(False, "═", "FIN"))),
+    (
+        Close(*HEAD, 7, "exit", "tcp-1"),
+        Rung("tcp-1", "life", "close()", "the program ended", "", Arrow(False, "═", "FIN")),
+    ),
+    (schema.Socket(*HEAD, "tcp-1", 3, "tcp"), Rung("tcp-1", "quiet", "socket() = tcp-1")),
+    (
+        schema.Socket(*HEAD, "unix-1", 3, "unix", "unix-2", call="socketpair"),
+        Rung("unix-1", "quiet", "socketpair() = unix-1", "the other end is unix-2"),
+    ),
+    (schema.Socket(*HEAD, errno="EMFILE"), Rung("", "trouble", "socket() EMFILE")),
+    (schema.Inherit(*LOOP, "tcp-1", 3, "tcp", "a:1", "b:2"), Rung("tcp-1", "life", "inherited", "a:1 → b:2")),
+    (
+        schema.Connect(*HEAD, 3, "tcp-1", None, "a:80", "b:4"),
+        Rung("tcp-1", "life", "connect() = 0", "to a:80", "", Arrow(True, "═", "connection")),
+    ),
+    (
+        schema.Connect(*HEAD, 3, "tcp-1", None, "a:80", errno="EINPROGRESS", call="connect_ex"),
+        Rung(
+            "tcp-1",
+            "quiet",
+            "connect_ex() EINPROGRESS",
+            "to a:80: the handshake goes on",
+            "",
+            Arrow(True, "═", "connection"),
+        ),
+    ),
+    (
+        schema.Connect(*HEAD, 3, "tcp-1", None, "a:80", errno="ECONNREFUSED"),
+        Rung(
+            "tcp-1",
+            "trouble",
+            "connect() ECONNREFUSED",
+            "to a:80: nobody listens there",
+            "",
+            Arrow(False, "━", "RST"),
+        ),
+    ),
+    (
+        schema.Connect(*HEAD, 3, "unix-1", None, "/s", errno="ECONNREFUSED"),
+        Rung("unix-1", "trouble", "connect() ECONNREFUSED", "to /s: nobody listens there"),
+    ),
+    (
+        schema.Connect(*HEAD, 3, "tcp-1", errno="EADDRNOTAVAIL"),
+        Rung("tcp-1", "trouble", "connect() EADDRNOTAVAIL"),
+    ),
+    (schema.Connect(*HEAD, 3, None, "udp-1", "a:80"), Rung("udp-1", "life", "connect() = 0", "to a:80")),
+    (
+        schema.Setsockopt(*HEAD, 3, "SOL_SOCKET", "SO_REUSEADDR", "1", "tcp-1"),
+        Rung("tcp-1", "quiet", "setsockopt(SO_REUSEADDR, 1)"),
+    ),
+    (
+        schema.Setsockopt(*HEAD, 3, "SOL_SOCKET", "SO_REUSEADDR", "1", None, "tcp-1", "EINVAL"),
+        Rung("tcp-1", "trouble", "setsockopt(SO_REUSEADDR, 1) EINVAL"),
+    ),
+    (
+        schema.Block(*LOOP, "send", "tcp-1", timeout=5 * 10**9, call="sendall", where="a/server.py:14"),
+        Rung(
+            "tcp-1",
+            "quiet",
+            "sendall() …",
+            "blocks: the kernel's buffer is full, at most 5.0 s",
+            where="server.py:14",
+        ),
+    ),
+    (
+        schema.Unseen(*LOOP, "ssl", "it calls recv(2) itself"),
+        Rung("", "trouble", "not in this log: ssl", "it calls recv(2) itself"),
+    ),
 ]
+
+SLOW: dict[str, Any] = {"where": "/a/server.py:14", "thread": "Thread-1"}
+LATE = (1, 2, 3, 3_200_000_000)
+
+WAITED: list[tuple[AnyEvent, str, str]] = [
+    (Recv(*LATE, "tcp-1", 7, 9, 5, **SLOW), "recv() = 5", "after 3.2 s: the server sent"),
+    (Recv(*LATE, "tcp-1", 7, 9, 0, **SLOW), "recv() = 0", "after 3.2 s: the server has finished sending"),
+    (
+        Recv(*LATE, "tcp-1", 7, 9, errno="timeout", **SLOW),
+        "recv() timeout",
+        "after 3.2 s: its time-out passed",
+    ),
+    (
+        Recv(*LATE, "tcp-1", 7, 9, errno="interrupted", **SLOW),
+        "recv() interrupted",
+        "after 3.2 s: a signal came",
+    ),
+    (
+        Recv(*LATE, "tcp-1", 7, 9, errno="ECONNRESET", **SLOW),
+        "recv() ECONNRESET",
+        "after 3.2 s: the server has reset it",
+    ),
+    (Recv(*LATE, "tcp-1", 7, 9, errno="ETIMEDOUT", **SLOW), "recv() ETIMEDOUT", "after 3.2 s"),
+    (Send(*LATE, "tcp-1", 7, 9, 9, **SLOW), "send() = 9", "after 3.2 s"),
+    (Accept(*LATE, "tcp-1", "tcp-2", 7, "a:1", **SLOW), "accept() = fd 7", "after 3.2 s: from a:1"),
+    (schema.Connect(*LATE, 7, "tcp-1", None, "a:1", **SLOW), "connect() = 0", "after 3.2 s: to a:1"),
+    (Recvfrom(*LATE, "udp-1", 7, 2, "a:1", **SLOW), "recvfrom() = 2", "after 3.2 s: from a:1"),
+]
+
+
+@pytest.mark.parametrize(("event", "call", "note"), WAITED)
+def test_how_long_a_call_blocked_and_what_ended_it(event: AnyEvent, call: str, note: str) -> None:
+    """And where in the program it did, and which thread."""
+    said = rung(event, outgoing=True)
+    assert said is not None
+    assert (said.call, said.note, said.where) == (call, note, "server.py:14 · Thread-1")
+
+
+def test_for_a_client_the_arrows_point_the_other_way() -> None:
+    """What it sends goes to the server, and it is the server that finishes."""
+    said = [
+        rung(event, outgoing=True)
+        for event in (
+            Send(*HEAD, "tcp-1", 7, 9, 9),
+            Recv(*HEAD, "tcp-1", 7, 9, 9),
+            Shutdown(*HEAD, "tcp-1", 7, "SHUT_WR"),
+            Recv(*HEAD, "tcp-1", 7, 9, 0),
+            Send(*HEAD, "tcp-1", 7, 9, errno="EPIPE"),
+            Close(*HEAD, 7, "close", "tcp-1"),
+        )
+    ]
+    assert [it and it.arrow and it.arrow.inward for it in said] == [True, False, True, False, False, True]
+    assert [it and it.note for it in said] == [
+        "", "", "we have finished sending", "the server has finished sending", "the server has reset it", "",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("event", "expected"), EVENTS, ids=lambda it: type(it).__name__)

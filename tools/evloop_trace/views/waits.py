@@ -1,0 +1,67 @@
+"""Calls of programs that block, in words: where in the text, what it waits for, how long, what ended it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop_trace.escape import escape_text
+from evloop_trace.views.numbers import count, duration
+
+if TYPE_CHECKING:
+    from evloop.events.schema import Block, Call, Located
+
+__all__ = ["about", "awaited", "ended", "has_waited", "place", "short_place", "waited"]
+
+_PATIENCE = 1_000_000  # ns
+
+_AWAITED = {
+    "recv": "nothing has come yet",
+    "recvfrom": "nothing has come yet",
+    "accept": "nobody waits in the queue",
+    "connect": "the handshake goes on",
+    "send": "the kernel's buffer is full",
+    "sendto": "the kernel's buffer is full",
+}
+
+_ENDED = {"timeout": "its time-out passed", "interrupted": "a signal came"}
+
+
+def awaited(event: Block) -> str:
+    """What a call that sleeps waits for."""
+    if event.awaits == "poll":
+        return f"nothing is ready of {count(len(event.watched))} that it watches"
+    return _AWAITED.get(event.awaits, "it has no answer yet")
+
+
+def about(event: Block) -> str:
+    """The call that sleeps: `recv()`."""
+    return f"{escape_text(event.call or event.awaits)}()"
+
+
+def ended(errno: str | None) -> str:
+    """What ended a wait without a result, where it was no error of the socket's."""
+    return _ENDED.get(errno or "", "")
+
+
+def has_waited(event: Call) -> bool:
+    """Whether a program's call took so long that it must have slept."""
+    return event.dur >= _PATIENCE and bool(event.where)
+
+
+def waited(event: Call, what: str) -> str:
+    """`after 3.2 s: what`, of a program's call that took so long; else just what."""
+    if not has_waited(event):
+        return what
+    after = f"after {duration(event.dur)}"
+    return f"{after}: {what}" if what else after
+
+
+def place(event: Located) -> str:
+    """`src/server.py:14 · Thread-1`, as far as the log says."""
+    return " · ".join([escape_text(part) for part in (event.where, event.thread) if part])
+
+
+def short_place(event: Located) -> str:
+    """`server.py:14 · Thread-1`: the file without its directory."""
+    where = event.where.rpartition("/")[2]
+    return " · ".join([escape_text(part) for part in (where, event.thread) if part])

@@ -255,18 +255,19 @@ def _verdict(paths: tuple[str, ...], problems: Problems, sought: Sought) -> int:
 @cli.command()
 @click.argument("path", metavar="PATH", required=False)
 @click.option("--fd", type=click.IntRange(min=0), hidden=True, help="A connected socket, from the server.")
-def watch(path: str | None, fd: int | None) -> int:
-    """Draw a server live: PATH is the socket that evloop serve --watch PATH offers.
+@click.option("--child", is_flag=True, hidden=True, help="Who started this writes the log PATH.")
+def watch(path: str | None, fd: int | None, child: bool) -> int:
+    """Draw a program live: PATH is its log, or the socket that evloop serve --watch PATH offers.
 
-    Ctrl-C leaves; the server does not notice.
+    Ctrl-C leaves; the program does not notice.
     """
-    from evloop_trace.apps.live import watch
+    from evloop_trace.apps.live import watch, watch_socket
 
     if (path is None) == (fd is None):
-        raise click.UsageError("no PATH: name the one that evloop serve --watch was given")
+        raise click.UsageError("no PATH: name a log, or the path that evloop serve --watch was given")
     _output()
     try:
-        return watch(path, fd)
+        return watch_socket(None, fd) if path is None else watch(path, child=child)
     except BrokenPipeError:
         raise _OutputClosed from None
 
@@ -359,6 +360,35 @@ def _page(report: Report, name: str) -> str:
         return render(report, name)
     width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns
     return render(report, name, width, colour=not os.environ.get("NO_COLOR"))
+
+
+@cli.command()
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="B")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object; times in nanoseconds.")
+def compare(a: str, b: str, as_json: bool) -> int:
+    """Compare the logs of two servers that had the same clients: who waited, how long, for what.
+
+    Clients are matched by what each said first, or else by the order in which they came.
+    """
+    import shutil
+
+    from evloop_trace import comparing
+    from evloop_trace.replay import Problems
+    from evloop_trace.views.comparison import PLAIN_SIZE, render
+
+    if a == b == "-":
+        raise click.UsageError("standard input can be only one of the two: name the other log")
+    problems = Problems(tell)
+    comparison = comparing.compare((a, b), problems)
+    problems.finish()
+    terminal = _output().isatty()
+    if as_json:
+        write(comparing.as_json(comparison) + "\n")
+    else:
+        width, height = shutil.get_terminal_size(PLAIN_SIZE) if terminal else PLAIN_SIZE
+        write(render(comparison, width, height, colour=terminal and not os.environ.get("NO_COLOR")))
+    return FOUND if problems.count else OK
 
 
 @cli.command()

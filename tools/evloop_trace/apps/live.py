@@ -1,118 +1,109 @@
-"""The live picture: a server's events, drawn as they come.
+"""The live picture: a program's events, drawn as they come.
 
-One thread. The server must never feel that it is watched: this process is the nicer one, reads for a
-quarter of its time at most and draws for an eighth. What it does not read in time the server drops for it,
-counts, and makes up for with a snapshot.
+One thread. The program must never feel that it is watched: this process is the nicer one, reads for a
+quarter of its time at most and draws for an eighth. What it does not read in time of a socket the server
+drops for it, counts, and makes up for with a snapshot; a file waits.
 """
 
 from __future__ import annotations
 
 import os
-import selectors
 import signal
-import socket
+import stat
 import sys
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from socket import socket
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.segment import Segment
 
-from evloop.errors import EvloopError
-from evloop.events.reader import LineReader, Problem
+from evloop_trace.apps.feed import SocketFeed, connect, expect_events
+from evloop_trace.apps.follow import FileFeed
 from evloop_trace.apps.terminal import Terminal
 from evloop_trace.escape import escape_text
 from evloop_trace.model.picture import Picture
+from evloop_trace.views.lines import format_events
 from evloop_trace.views.palette import BOLD
 from evloop_trace.views.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from evloop.events.schema import AnyEvent, Unknown
+    from evloop_trace.apps.feed import Clock, Feed
     from evloop_trace.views.cells import Line
 
-__all__ = ["Feed", "connect", "draw_live", "expect_events", "follow", "watch"]
+__all__ = ["FRAME", "NICE", "Present", "draw_live", "watch", "watch_log", "watch_socket", "write_lines"]
 
 FRAME = 0.1  # seconds from one frame to the next, at least
 DRAWING = 8  # and so many times what drawing one costs
-READING = 0.25  # share of the time spent reading
-NICE = 15  # a thirtieth of the server's weight, if the two must share a core
+NICE = 15  # a thirtieth of the program's weight, if the two must share a core
 WHOLE = 2.0  # seconds after which a frame is drawn whole: others write on a terminal too
-PATIENCE = 2.0  # seconds in which a server must have sent its first event
-_PIECE = 128 * 1024
-_HEADER = b'{"ev":"header"'
 
 
-class Clock(Protocol):
-    """Seconds that only go forward."""
+def watch(path: str, *, child: bool = False) -> int:
+    """Draw what grows in the log `path`, or what a server offers on the socket of that name, until it ends.
 
-    def __call__(self) -> float:
-        """Now."""
+    Args:
+        path: A log, which need not be there yet, or a socket.
+        child: The program itself started us, to draw its log: we wait for it, and Ctrl-C is its business.
 
-
-class Feed:
-    """The stream of events on a socket, with the cost of reading it."""
-
-    def __init__(self, sock: socket.socket, clock: Clock = time.monotonic) -> None:
-        self._sock = sock
-        self._clock = clock
-        self._lines = LineReader()
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(sock, selectors.EVENT_READ)
-        self.ended = False
-        self.spent = 0.0  # seconds of work on events, reset by who watches it
-        self.broken = 0  # lines that were no events
-        sock.setblocking(False)
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep until there is something to read, at most so long; whether there is."""
-        return bool(self._selector.select(max(0.0, seconds)))
-
-    def read(self) -> list[AnyEvent | Unknown]:
-        """The events in one piece of the stream; `ended` is set when there will be no more."""
-        try:
-            data = self._sock.recv(_PIECE)
-        except BlockingIOError:
-            return []
-        except OSError:  # the server was killed
-            data = b""
-        start = self._clock()
-        block = self._lines.feed(data) if data else None
-        self.ended = not data
-        items = block.items if block else []
-        events = [item for item in items if not isinstance(item, Problem)]
-        self.broken += len(items) - len(events)
-        self.spent += self._clock() - start
-        return events
-
-    def close(self) -> None:
-        """Let the server know that nobody watches any more."""
-        self._selector.close()
-        self._sock.close()
+    Raises:
+        EvloopError: there is neither.
+    """
+    if not child and _is_socket(path):
+        return watch_socket(path)
+    return watch_log(path, writer=os.getppid() if child else None)
 
 
-def watch(path: str | None, fd: int | None = None) -> int:
-    """Draw what a server offers on `path`, or sends on the inherited socket `fd`, until it ends.
+def _is_socket(path: str) -> bool:
+    """Whether it is one, or anyway nothing that grows."""
+    if path.startswith("@"):
+        return True
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return False
+    return not stat.S_ISREG(mode)
+
+
+def watch_socket(path: str | None, fd: int | None = None) -> int:
+    """Draw what a server offers on `path`, or sends on the inherited socket `fd`.
 
     Raises:
         EvloopError: nobody offers anything there.
     """
+    sock = socket(fileno=fd) if fd is not None else connect(path or "")
+    feed = SocketFeed(sock)
+    return _watch(feed, lambda: None if path is None else expect_events(sock, path), child=fd is not None)
+
+
+def watch_log(path: str, writer: int | None = None) -> int:
+    """Draw what stands in a log, and what is added to it until its program ends.
+
+    Args:
+        path: Its name.
+        writer: The pid of the program, if it started us.
+
+    Raises:
+        LogError: it is no log.
+    """
+    feed = FileFeed(path)
+    return _watch(feed, lambda: feed.expect(writer), child=writer is not None)
+
+
+def _watch(feed: Feed, expect: Callable[[], None], *, child: bool) -> int:
     with suppress(OSError):
         os.nice(NICE)
-    sock = socket.socket(fileno=fd) if fd is not None else connect(path or "")
-    feed = Feed(sock)
     console = Console()
     try:
-        with _signals(ignore_interrupt=fd is not None):
-            if fd is None:
-                expect_events(sock, path or "")
+        with _signals(ignore_interrupt=child):
+            expect()
             if console.is_terminal and not console.is_dumb_terminal:
                 draw_live(feed, Terminal())
             else:
-                follow(feed, sys.stdout.write, sys.stdout.flush)
+                write_lines(feed, sys.stdout.write, sys.stdout.flush)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -120,53 +111,9 @@ def watch(path: str | None, fd: int | None = None) -> int:
     return 0
 
 
-def connect(path: str) -> socket.socket:
-    """The socket on which a server offers its events.
-
-    Raises:
-        EvloopError: nobody does so there; the message says what to do.
-    """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.connect("\0" + path[1:] if path.startswith("@") else path)
-    except OSError as error:
-        sock.close()
-        raise EvloopError(_why_not(path, error)) from None
-    return sock
-
-
-def expect_events(sock: socket.socket, path: str, seconds: float = PATIENCE) -> None:
-    """Wait for the header that a server sends to each watcher; it stays to be read.
-
-    Raises:
-        EvloopError: something else came, or nothing.
-    """
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_READ)
-        came = bool(selector.select(seconds))
-    try:
-        head = sock.recv(len(_HEADER), socket.MSG_PEEK) if came else b""
-    except OSError:
-        head = b""
-    if not head or not _HEADER.startswith(head):
-        raise EvloopError(
-            f"{path} sends no events: it does not look like the socket of evloop serve --watch {path}"
-        )
-
-
-def _why_not(path: str, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"{path} does not exist: start the server with evloop serve --watch {path}"
-    if isinstance(error, ConnectionRefusedError):
-        if Path(path).exists() and not Path(path).is_socket():
-            return f"{path} is no socket: watch needs the path that evloop serve --watch was given"
-        return f"nobody listens on {path}: start the server again with evloop serve --watch {path}"
-    return f"{path} cannot be watched: {error.strerror or error}"
-
-
 @contextmanager
 def _signals(*, ignore_interrupt: bool) -> Iterator[None]:
-    """Being told to end is an interrupt; Ctrl-C is the server's business where we are its picture."""
+    """Being told to end is an interrupt; Ctrl-C is the program's business where we are its picture."""
 
     def interrupt(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
@@ -183,12 +130,10 @@ def _signals(*, ignore_interrupt: bool) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def follow(
+def write_lines(
     feed: Feed, write: Callable[[str], Any], flush: Callable[[], Any], clock: Clock = time.monotonic
 ) -> None:
     """A line for each event, for who reads no terminal; none waits longer than a frame."""
-    from evloop_trace.views.lines import format_events  # noqa: PLC0415
-
     due: float | None = None  # when what was written must be flushed
     while not feed.ended:
         if feed.wait(FRAME if due is None else due - clock()):
@@ -208,13 +153,13 @@ def draw_live(
     clock: Clock = time.monotonic,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
 ) -> Picture:
-    """Draw until the stream ends; then the last picture stays on the normal screen."""
+    """Draw until there is no more; then the last picture stays on the normal screen."""
     live = _Live(feed, terminal, clock, monotonic_ns)
     with terminal, _suspended_well(terminal):
         while not feed.ended:
             live.turn()
     live.farewell()
-    return live.picture
+    return live.present.picture
 
 
 @contextmanager
@@ -233,35 +178,84 @@ def _suspended_well(terminal: Terminal) -> Iterator[None]:
         signal.signal(signal.SIGTSTP, before)
 
 
+class Present:
+    """The picture of a feed as of now, and what it costs to keep it."""
+
+    def __init__(self, feed: Feed, clock: Clock, monotonic_ns: Callable[[], int]) -> None:
+        self.picture = Picture()
+        self.feed = feed
+        self._clock = clock
+        self._monotonic_ns = monotonic_ns
+        self._spent = 0.0  # seconds of reading since the last frame
+        self._anew = 0
+
+    def may_read(self, seconds: float) -> bool:
+        """Whether reading has had less than its share of so many seconds, which is a frame's time."""
+        return self._spent < seconds * self.feed.share
+
+    def read(self) -> None:
+        """Fold in what is there, at most a piece."""
+        start = self._clock()
+        events = self.feed.read()
+        if self.feed.anew != self._anew:
+            self._anew = self.feed.anew
+            self.picture = Picture()
+        for event in events:
+            self.picture.apply(event)
+        self._spent += self._clock() - start
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """A frame."""
+        self._spent = 0.0
+        return Screen(self.picture, self._now(), "live").lines(width, height)
+
+    def last_lines(self, width: int, height: int) -> list[Line]:
+        """The last picture without its empty lines, and why it is the last."""
+        now = self.picture.t if self.picture.end else self._now()
+        lines = Screen(self.picture, now, "ended").lines(width, max(1, height - 1))
+        while lines and not "".join(segment.text for segment in lines[-1]).strip():
+            lines.pop()
+        return [*lines, self._why()]
+
+    def _now(self) -> int:
+        """The present on the log's clock: the same machine's monotonic clock."""
+        header = self.picture.header
+        if header is None or not self.feed.alive:
+            return self.picture.t
+        return max(self.picture.t, self._monotonic_ns() - header.mono_ns)
+
+    def _why(self) -> Line:
+        end = self.picture.end
+        if end is None:
+            return [Segment(self.feed.fate(), BOLD)]
+        who = _WRITERS.get(self.picture.header.model if self.picture.header else "", "The server has stopped")
+        return [Segment(f"{who}: {escape_text(end.reason)}.", BOLD)]
+
+
+_WRITERS = {"run": "The program has ended", "client": "The client has ended"}
+
+
 class _Live:
-    """The picture and when it is due."""
+    """The picture on a terminal, and when it is due."""
 
     def __init__(self, feed: Feed, terminal: Terminal, clock: Clock, monotonic_ns: Callable[[], int]) -> None:
-        self.picture = Picture()
+        self.present = Present(feed, clock, monotonic_ns)
         self._feed = feed
         self._terminal = terminal
         self._clock = clock
-        self._monotonic_ns = monotonic_ns
         self._interval = FRAME
         self._due = clock()
         self._whole_due = clock() + WHOLE
 
     def turn(self) -> None:
         """Wait for events or the next frame, whichever is first, and see to it."""
-        if self._feed.spent < self._interval * READING:
+        if self.present.may_read(self._interval):
             if self._feed.wait(self._due - self._clock()):
-                self._read()
+                self.present.read()
         else:
             time.sleep(max(0.0, self._due - self._clock()))
         if self._clock() >= self._due:
             self._frame()
-
-    def _read(self) -> None:
-        start = self._clock()
-        reading = self._feed.spent
-        for event in self._feed.read():
-            self.picture.apply(event)
-        self._feed.spent = reading + (self._clock() - start)
 
     def _frame(self) -> None:
         start = self._clock()
@@ -269,28 +263,12 @@ class _Live:
             self._terminal.forget()
             self._whole_due = start + WHOLE
         size = self._terminal.size()
-        self._terminal.draw(Screen(self.picture, self._now(), "live").lines(*size), size)
+        self._terminal.draw(self.present.lines(*size), size)
         end = self._clock()
         self._interval = max(FRAME, DRAWING * (end - start))
         self._due = end + self._interval
-        self._feed.spent = 0.0
-
-    def _now(self) -> int:
-        """The present on the log's clock: the same machine's monotonic clock."""
-        header = self.picture.header
-        return max(self.picture.t, self._monotonic_ns() - header.mono_ns) if header else self.picture.t
 
     def farewell(self) -> None:
         """The last picture, and why it is the last."""
         width, height = self._terminal.size()
-        now = self.picture.t if self.picture.end else self._now()
-        lines = Screen(self.picture, now, "ended").lines(width, max(1, height - 2))
-        while lines and not "".join(segment.text for segment in lines[-1]).strip():
-            lines.pop()
-        self._terminal.print([*lines, _why(self.picture)])
-
-
-def _why(picture: Picture) -> Line:
-    if picture.end is not None:
-        return [Segment(f"The server has stopped: {escape_text(picture.end.reason)}.", BOLD)]
-    return [Segment("The stream broke off: the server was killed, or let this watcher go.", BOLD)]
+        self._terminal.print(self.present.last_lines(width, height - 1))

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 from evloop_trace.apps import live
-from evloop_trace.apps.live import Feed, connect, draw_live, follow, watch
+from evloop_trace.apps.feed import SocketFeed, connect, expect_events
+from evloop_trace.apps.live import draw_live, watch, watch_socket, write_lines
 from evloop_trace.apps.terminal import Terminal
 from evloop_trace.cli import cli, run
 
@@ -118,7 +119,7 @@ def test_a_whole_stream_is_drawn_and_its_last_picture_stays(
     server.sendall(book.conversation().encode())
     server.close()
     paper = Paper()
-    picture = draw_live(Feed(watcher), paper, Clock())  # type: ignore[arg-type]
+    picture = draw_live(SocketFeed(watcher), paper, Clock())  # type: ignore[arg-type]
     assert picture.events == len(book.events)
     assert paper.frames
     assert " evloop   upper · epoll · pid 1" in paper.printed
@@ -132,7 +133,7 @@ def test_a_stream_that_breaks_off_says_so(pair: tuple[socket.socket, socket.sock
     server.sendall(book.encode() + b'{"ev":"re')
     server.close()
     paper = Paper()
-    draw_live(Feed(watcher), paper, Clock(), lambda: 5_000_001_000)  # type: ignore[arg-type]
+    draw_live(SocketFeed(watcher), paper, Clock(), lambda: 5_000_001_000)  # type: ignore[arg-type]
     assert paper.printed.endswith("The stream broke off: the server was killed, or let this watcher go.")
     assert "5.000 s  ended" in paper.printed, "the clock went on"
 
@@ -142,7 +143,7 @@ def test_nothing_at_all_is_a_picture_too(pair: tuple[socket.socket, socket.socke
     server, watcher = pair
     server.close()
     paper = Paper()
-    assert draw_live(Feed(watcher), paper, Clock()).events == 0  # type: ignore[arg-type]
+    assert draw_live(SocketFeed(watcher), paper, Clock()).events == 0  # type: ignore[arg-type]
 
 
 def test_what_was_skipped_is_shown(pair: tuple[socket.socket, socket.socket], book: Book) -> None:
@@ -151,7 +152,7 @@ def test_what_was_skipped_is_shown(pair: tuple[socket.socket, socket.socket], bo
     server.sendall(book.encode() + encode([Gap(-1, 500, 1, 12345, "this watcher did not keep up")]))
     server.close()
     paper = Paper()
-    draw_live(Feed(watcher), paper, Clock())  # type: ignore[arg-type]
+    draw_live(SocketFeed(watcher), paper, Clock())  # type: ignore[arg-type]
     assert "skipped 12,345" in paper.printed
 
 
@@ -162,7 +163,7 @@ def test_a_frame_costs_at_most_an_eighth_of_the_time(
     _, watcher = pair
     clock = Clock(0.0)
     paper = Paper()
-    view = live._Live(Feed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    view = live._Live(SocketFeed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
     starts: list[float] = []
 
     def draw(*_: object) -> None:
@@ -182,7 +183,7 @@ def test_a_cheap_frame_comes_ten_times_a_second_and_now_and_then_whole(
     """Others may have written on the terminal."""
     _, watcher = pair
     clock, paper = Clock(0.0), Paper()
-    view = live._Live(Feed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    view = live._Live(SocketFeed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
     paper.inside = True
     for _ in range(45):
         view._frame()
@@ -198,7 +199,7 @@ def test_reading_stops_when_it_has_had_its_share(
     server, watcher = pair
     server.sendall(book.conversation().encode())
     clock, paper = Clock(0.0), Paper()
-    view = live._Live(Feed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    view = live._Live(SocketFeed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -208,13 +209,13 @@ def test_reading_stops_when_it_has_had_its_share(
     monkeypatch.setattr(live.time, "sleep", sleep)
     paper.inside = True
     view._frame()
-    view._feed.spent = 0.025
+    view.present._spent = 0.025
     view.turn()
     assert slept == [pytest.approx(0.1)]
-    assert view.picture.events == 0
-    assert view._feed.spent == 0.0
+    assert view.present.picture.events == 0
+    assert view.present._spent == 0.0
     view.turn()
-    assert view.picture.events == len(book.events)
+    assert view.present.picture.events == len(book.events)
 
 
 def test_broken_lines_are_counted_and_passed_over(
@@ -222,22 +223,22 @@ def test_broken_lines_are_counted_and_passed_over(
 ) -> None:
     """The stream goes on behind them."""
     server, watcher = pair
-    feed = Feed(watcher)
+    stream = SocketFeed(watcher)
     server.sendall(b"nonsense\n" + book.encode())
-    assert feed.wait(1)
-    assert len(feed.read()) == 1
-    assert feed.broken == 1
-    assert feed.read() == []
+    assert stream.wait(1)
+    assert len(stream.read()) == 1
+    assert stream.broken == 1
+    assert stream.read() == []
 
 
 def test_a_server_that_is_killed_ends_the_stream(pair: tuple[socket.socket, socket.socket]) -> None:
     """A reset is an end like another."""
     server, watcher = pair
     watcher.send(b"unread")
-    feed = Feed(watcher)
+    stream = SocketFeed(watcher)
     server.close()
-    feed.read()
-    assert feed.ended
+    stream.read()
+    assert stream.ended
 
 
 def test_without_a_terminal_there_is_a_line_an_event(
@@ -249,7 +250,7 @@ def test_without_a_terminal_there_is_a_line_an_event(
     server.close()
     out: list[str] = []
     flushes: list[int] = []
-    follow(Feed(watcher), out.append, lambda: flushes.append(len(out)), Clock(0.2))
+    write_lines(SocketFeed(watcher), out.append, lambda: flushes.append(len(out)), Clock(0.2))
     assert "".join(out).count("\n") == len(book.events)
     assert flushes[-1] == len(out)
     assert len(flushes) == 2
@@ -266,7 +267,7 @@ def test_watching_a_descriptor(
     before = signal.getsignal(signal.SIGINT)
     server.sendall(book.conversation().encode())
     server.close()
-    assert watch(None, watcher.detach()) == 0
+    assert watch_socket(None, watcher.detach()) == 0
     assert polite == [live.NICE]
     assert signal.getsignal(signal.SIGINT) == before
     assert "recv(65536) = 9" in capsys.readouterr().out
@@ -281,7 +282,7 @@ def test_watching_ends_with_a_signal(
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         listener.listen()
-        monkeypatch.setattr(live, "follow", lambda *_: os.kill(os.getpid(), number))
+        monkeypatch.setattr(live, "write_lines", lambda *_: os.kill(os.getpid(), number))
         monkeypatch.setattr(live, "expect_events", lambda *_: None)
         assert watch(path) == 0
 
@@ -311,7 +312,7 @@ def test_a_path_that_cannot_be_watched_is_one_sentence(tmp_path: Path) -> None:
         listener.bind(deaf)
     for path, message in (
         (str(tmp_path / "missing"), "does not exist: start the server with evloop serve --watch"),
-        (str(plain), "is no socket: watch needs the path"),
+        (str(plain), "is neither a socket nor a log: watch needs a log, or the path"),
         (deaf, "nobody listens on"),
         ("x" * 200, "cannot be watched: AF_UNIX path too long"),
     ):
@@ -324,8 +325,8 @@ def test_a_socket_that_sends_no_events(
     sent: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is silent, hangs up at once, or speaks otherwise."""
-    monkeypatch.setattr(live, "follow", pytest.fail)
-    monkeypatch.setattr(live.expect_events, "__defaults__", (0.05,))
+    monkeypatch.setattr(live, "write_lines", pytest.fail)
+    monkeypatch.setattr(expect_events, "__defaults__", (0.05,))
     path = str(tmp_path / "w")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
@@ -347,14 +348,14 @@ def test_a_header_is_waited_for_and_left_to_be_read(
     """All of it."""
     server, watcher = pair
     server.sendall(book.encode())
-    live.expect_events(watcher, "w")
-    assert len(Feed(watcher).read()) == 1
+    expect_events(watcher, "w")
+    assert len(SocketFeed(watcher).read()) == 1
 
 
 def test_the_command_wants_a_path(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Wrong usage is 2."""
     assert run(lambda: cli.main(["watch"], standalone_mode=False)) == 2
-    assert "name the one that evloop serve --watch was given" in capsys.readouterr().err
+    assert "name a log, or the path that evloop serve --watch was given" in capsys.readouterr().err
     assert run(lambda: cli.main(["watch", str(tmp_path / "no")], standalone_mode=False)) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -395,7 +396,7 @@ def test_a_hostile_payload_reaches_the_terminal_as_text(
     server.close()
     monkeypatch.setenv("TERM", "xterm")
     out = Tty()
-    draw_live(Feed(watcher), Terminal(out, lambda: (120, 40)), Clock())
+    draw_live(SocketFeed(watcher), Terminal(out, lambda: (120, 40)), Clock())
     ours = r"\x1b\[(\?(1049|25)[hl]|2J|[\d;]*H|0m|[\d;]+m)"
     rest = re.sub(ours, "", out.getvalue())
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", rest)

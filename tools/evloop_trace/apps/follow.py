@@ -1,0 +1,218 @@
+"""Logs that still grow, followed like tail -f: a program's own, and those of the processes that it starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evloop.errors import LogError
+from evloop.events.reader import Problem
+from evloop_trace.apps.feed import PATIENCE, POLITE
+from evloop_trace.apps.tail import Tail, is_running
+from evloop_trace.model.filters import due
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.events.reader import Item
+    from evloop.events.schema import AnyEvent, Header, Unknown
+    from evloop_trace.apps.feed import Clock
+
+__all__ = ["FileFeed"]
+
+POLL = 0.05  # seconds from one look at a file to the next
+SETTLE = 20_000_000  # ns for which an event is held back, when another process may have an earlier one
+
+
+class FileFeed:
+    """The events of one program's log, and of `LOG.<pid>` beside it, which belong to the same run.
+
+    The other processes' sockets have names that begin with the pid: `4242:tcp-1`. Their header and `end`
+    are left out: the picture is the first one's.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        clock: Clock = time.monotonic,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.ended = False
+        self.alive = False
+        self.anew = 0
+        self.share = POLITE
+        self.broken = 0  # lines that were no events
+        self._path = path
+        self._clock = clock
+        self._now = monotonic_ns
+        self._finishing = False
+        self._begin()
+
+    def _begin(self, writer: Header | None = None) -> None:
+        self._writer = writer  # of what stood there before
+        self._main = Tail(self._path)
+        self._others = _Others(self._path)
+        self._held: list[tuple[int, AnyEvent | Unknown]] = []  # with when they are due, in that order
+
+    def expect(self, writer: int | None = None, seconds: float = PATIENCE) -> None:
+        """Wait until the log has begun: for a while, or while its writer, who started us, is alive.
+
+        Args:
+            writer: The pid of who will write it; what another has left there is waited out.
+            seconds: How long to wait where that is not known.
+
+        Raises:
+            LogError: it does not begin, or is no log.
+        """
+        deadline = self._clock() + seconds
+        while not self._has_begun(writer):
+            if writer is not None and os.getppid() != writer:
+                self.ended = True
+                return
+            if writer is None and self._clock() >= deadline:
+                raise LogError(self._main.missing())
+            time.sleep(POLL)
+
+    def _has_begun(self, writer: int | None) -> bool:
+        header = self._main.begin()
+        if header is None or writer is None or header.pid == writer:
+            return header is not None
+        self._main.close()
+        self._begin()
+        return False
+
+    def finish(self) -> None:
+        """The program has ended: what its processes have written so far is the rest."""
+        self._finishing = True
+
+    def wait(self, seconds: float) -> bool:
+        """Look at the files until one has grown, at most so long; whether one has, or all are over."""
+        if self._held:
+            time.sleep(min(seconds, SETTLE / 1e9))
+            return True
+        deadline = self._clock() + seconds
+        while not self._news():
+            left = deadline - self._clock()
+            if left <= 0:
+                return False
+            time.sleep(min(POLL, left))
+        return True
+
+    def _news(self) -> bool:
+        if self._finishing or self._main.is_another():
+            return True
+        tails = self._tails()
+        return any(tail.has_grown() for tail in tails) or self._are_over(tails)
+
+    def _tails(self) -> list[Tail]:
+        """The logs that have begun, the program's own first."""
+        header = self._main.begin()
+        return [self._main, *self._others.look(header)] if header else []
+
+    def _are_over(self, tails: list[Tail]) -> bool:
+        if not tails:  # it was emptied, and by whom is not known yet
+            return self._writer is not None and not is_running(self._writer)
+        return not any(tail.is_alive() for tail in tails)
+
+    def read(self) -> list[AnyEvent | Unknown]:
+        """The next events of all processes, in the order in which they are due, as far as that is known.
+
+        Raises:
+            LogError: it is no event log, or cannot be read.
+        """
+        if self._main.is_another():
+            self.close()
+            self._begin(self._main.header or self._writer)
+            self.anew += 1
+        settled = self._now() - SETTLE
+        tails = self._tails()
+        over = self._finishing or self._are_over(tails)  # asked for first: its last words are read below
+        self.alive = self.alive or bool(tails and not over)
+        self.share = 1.0 if over else POLITE
+        read = [(tail, tail.read()) for tail in tails]
+        self.ended = over and not any(items for _, items in read) and not any(t.has_grown() for t in tails)
+        self.broken += sum(isinstance(item, Problem) for _, items in read for item in items)
+        if len(tails) == 1 and not self._held:
+            return self._main.events(read[0][1])
+        for tail, items in read:
+            self._hold(tail, items)
+        self._held.sort(key=_when)
+        return self._release(None if self.ended else self._horizon(tails, settled))
+
+    def _hold(self, tail: Tail, items: list[Item]) -> None:
+        for event in tail.events(items):
+            tail.due = max(tail.due, due(event))
+            self._held.append((tail.due, event))
+
+    def _horizon(self, tails: list[Tail], settled: int) -> int:
+        """Up to when nothing earlier can come: what has more to be read may hold anything after its last."""
+        origin = self._main.header.mono_ns if self._main.header else 0
+        return min([settled - origin, *(tail.due for tail in tails if tail.has_grown())])
+
+    def _release(self, horizon: int | None) -> list[AnyEvent | Unknown]:
+        ready = [event for time, event in self._held if horizon is None or time <= horizon]
+        del self._held[: len(ready)]
+        return ready
+
+    def fate(self) -> str:
+        """A process cannot write that it was killed."""
+        if self._main.header is None:
+            return "Nothing was recorded: the program ended before its log began."
+        return "The log has no end: the program was killed."
+
+    def close(self) -> None:
+        """Let the files go."""
+        self._main.close()
+        self._others.close()
+
+
+def _when(held: tuple[int, AnyEvent | Unknown]) -> int:
+    return held[0]
+
+
+class _Others:
+    """The logs beside a log that belong to its run."""
+
+    def __init__(self, path: str) -> None:
+        self._folder = Path(path).parent
+        self._name = re.compile(re.escape(Path(path).name) + r"\.\d{1,10}")
+        self._found: dict[str, Tail | None] = {}  # None is another run's
+        self._changed = -1  # when the folder last had, in ns; -1 is: look again
+
+    def look(self, main: Header) -> list[Tail]:
+        """Those that have begun."""
+        if main.run:
+            self._find()
+        tails = []
+        for name, tail in self._found.items():
+            try:
+                header = tail.begin(main) if tail else None
+            except LogError:
+                header, self._found[name] = None, None
+            if tail and header and header.run != main.run:
+                tail.close()
+                self._found[name] = None
+            elif tail and header:
+                tails.append(tail)
+        return tails
+
+    def _find(self) -> None:
+        try:
+            changed = self._folder.stat().st_mtime_ns
+        except OSError:  # removed
+            return
+        if changed == self._changed:
+            return
+        # A folder's time has the grain of the kernel's tick: what comes right after must be seen too.
+        self._changed = changed if time.time_ns() - changed > 10**9 else -1
+        for name in os.listdir(self._folder):
+            if name not in self._found and self._name.fullmatch(name):
+                self._found[name] = Tail(str(self._folder / name))
+
+    def close(self) -> None:
+        for tail in self._found.values():
+            if tail:
+                tail.close()

@@ -1,0 +1,153 @@
+"""A log that grows, and whether there is anybody who can make it grow."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from evloop.errors import LogError
+from evloop.events.reader import MAX_LINE, LineReader, Problem, decode_header
+from evloop.events.schema import End, Header
+from evloop_trace.apps.feed import PIECE
+from evloop_trace.merge import _label, _move
+
+if TYPE_CHECKING:
+    from evloop.events.reader import Item
+    from evloop.events.schema import AnyEvent, Unknown
+
+__all__ = ["Tail", "is_running"]
+
+
+class Tail:
+    """One log from its beginning to where it ends by now."""
+
+    def __init__(self, path: str) -> None:
+        self.header: Header | None = None
+        self.due = 0  # when the last event read was, on the first log's clock
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._place = (0, 0)  # device and inode
+        self._at = 0  # bytes read
+        self._lines = LineReader()
+        self._head = b""  # while the first line is not whole
+        self._main: Header | None = None  # of the log to whose clock events are moved, if not its own
+        self._ended = False
+
+    def begin(self, main: Header | None = None) -> Header | None:
+        """The header, as soon as it is there.
+
+        Raises:
+            LogError: it is no event log.
+        """
+        if self.header is None and (data := self._next()):
+            self._head += data
+            if b"\n" in self._head or len(self._head) > MAX_LINE:
+                self.header = decode_header(self._head.partition(b"\n")[0], self._path)
+                self._main = main
+        return self.header
+
+    def missing(self) -> str:
+        """Why there is no header, in a sentence."""
+        if self._file is None:
+            return (
+                f"{self._path} does not exist: name a log, or start the server with evloop serve "
+                f"--watch {self._path}"
+            )
+        return f"{self._path} is empty: nothing has been recorded, or it is not the log you meant"
+
+    def read(self) -> list[Item]:
+        """The next whole lines."""
+        data, self._head = self._head or self._next(), b""
+        block = self._lines.feed(data) if data else None
+        return block.items if block else []
+
+    def events(self, items: list[Item]) -> list[AnyEvent | Unknown]:
+        """The events among the items, as the first log would tell them."""
+        events: list[Any] = [item for item in items if not isinstance(item, Problem)]
+        self._ended = self._ended or any(isinstance(event, End) for event in events)
+        if self._main is None or self.header is None:
+            return events
+        events = [event for event in events if not isinstance(event, (Header, End))]
+        for event in events:
+            _move(event, self.header.mono_ns - self._main.mono_ns)
+            _label(event, f"{self.header.pid}:")
+            event.seq = -1  # the numbers of one process say nothing about another's
+        return events
+
+    def is_another(self) -> bool:
+        """The file was emptied, or another has its name."""
+        if self._file is None:
+            return False
+        try:
+            status = os.stat(self._path)
+        except OSError:  # it has lost its name, and can still grow
+            status = os.fstat(self._file.fileno())
+        return (status.st_dev, status.st_ino) != self._place or status.st_size < self._at
+
+    def has_grown(self) -> bool:
+        """There is more to be read."""
+        if self._file is None or self.header is None:
+            return False
+        return bool(self._head) or os.fstat(self._file.fileno()).st_size > self._at
+
+    def is_alive(self) -> bool:
+        """Its writer may write more."""
+        return not self._ended and self.header is not None and is_running(self.header)
+
+    def _next(self) -> bytes:
+        try:
+            if self._file is None:
+                self._open()
+            data = self._file.read(PIECE) if self._file else b""
+        except OSError as error:
+            raise LogError(f"{self._path} cannot be read: {error.strerror or error}") from None
+        self._at += len(data)
+        return data
+
+    def _open(self) -> None:
+        with suppress(FileNotFoundError):
+            self._file = Path(self._path).open("rb", buffering=0)  # noqa: SIM115 - `close` does
+            status = os.fstat(self._file.fileno())
+            self._place = (status.st_dev, status.st_ino)
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._file:
+            self._file.close()
+
+
+def is_running(header: Header) -> bool:
+    """Whether the process that wrote a header is there, and not another that has its number by now."""
+    if not 0 < header.pid < 2**31 or (header.boot_id and _boot_id() not in {"", header.boot_id}):
+        return False
+    try:
+        text = Path(f"/proc/{header.pid}/stat").read_bytes()
+    except OSError:
+        return not Path("/proc/self/stat").exists() and _answers(header.pid)
+    # proc_pid_stat(5): the command's name, in brackets, may hold anything; the state is next.
+    fields = text.rpartition(b")")[2].split()
+    if fields[0] in {b"Z", b"X"}:  # dead, and nobody has asked for its exit code yet
+        return False
+    began = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # seconds since the boot, as of CLOCK_BOOTTIME
+    age = (time.monotonic_ns() - header.mono_ns) / 1e9
+    return began <= time.clock_gettime(time.CLOCK_BOOTTIME) - age + 1.0
+
+
+def _answers(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
+
+
+@cache
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -20,9 +20,7 @@ from evloop.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evloop.clients.conversation import ClientOptions
-    from evloop.composition import LogOptions
-    from evloop.servers.loop import ServerOptions
+    from evloop.recording import LogOptions
 
 __all__ = ["main"]
 
@@ -62,6 +60,26 @@ SECONDS = _Seconds(min=0, max=A_YEAR, min_open=True)
 SECONDS_OR_NONE = _Seconds(min=0, max=A_YEAR)
 BYTES = click.IntRange(min=1, max=1 << 30)
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+# What a program that sleeps in one call cannot do: look at a clock, or at anybody else.
+LOOP_ONLY = (
+    "watch", "max_connections", "idle_timeout", "lifetime", "high_water", "drain_timeout", "selector",
+)  # fmt: skip
+
+
+def _payload_options(command: Callable[..., None]) -> Callable[..., None]:
+    """How much of what is said goes into a log."""
+    kinds = click.Choice(["none", "prefix", "full"])
+    policy = click.option(
+        "--payload",
+        type=kinds,
+        default="prefix",
+        show_default=True,
+        help="How much of what is sent and received goes into the log.",
+    )
+    most = click.option(
+        "--payload-max", type=click.IntRange(min=0), help="Bytes kept of each payload.  [default: 64]"
+    )
+    return policy(most(command))
 
 
 @click.group(context_settings=HELP)
@@ -71,6 +89,13 @@ def cli() -> None:
 
 
 @cli.command()
+@click.option(
+    "--model",
+    type=click.Choice(["once", "conversation", "sequential", "threaded", "loop"]),
+    default="loop",
+    show_default=True,
+    help="How it serves: see above.",
+)
 @click.option("--tcp", type=INET, multiple=True, help="Listen for TCP connections; port 0 is any free one.")
 @click.option("--udp", type=INET, multiple=True, help="Answer UDP datagrams.")
 @click.option("--unix", type=UNIX, multiple=True, help="Listen on a Unix socket; @NAME is an abstract one.")
@@ -79,21 +104,12 @@ def cli() -> None:
 )
 @click.option("--trace", is_flag=True, help="Draw what happens, live.")
 @click.option("--log", metavar="FILE", help="Write the event log; - is standard output.")
-@click.option(
-    "--payload",
-    type=click.Choice(["none", "prefix", "full"]),
-    default="prefix",
-    show_default=True,
-    help="How much of what is sent and received goes into the log.",
-)
-@click.option("--payload-max", type=click.IntRange(min=0), help="Bytes kept of each payload.  [default: 64]")
+@_payload_options
 @click.option("--watch", type=UNIX, help="Offer the events on a Unix socket, for evloop-trace watch.")
 @click.option(
     "--backlog",
     type=click.IntRange(min=0, max=2**31 - 1),
-    default=128,
-    show_default=True,
-    help="Connections that may wait to be accepted.",
+    help="Connections that may wait to be accepted.  [default: 128; 5 for the models that block]",
 )
 @click.option(
     "--max-connections", type=click.IntRange(min=1), metavar="N", help="Accept no more than N at a time."
@@ -119,7 +135,7 @@ def cli() -> None:
     "--recv-size",
     type=BYTES,
     metavar="BYTES",
-    help="Ask recv for so much.  [default: 65536, more when filled]",
+    help="Ask recv for so much.  [default: 65536, more when filled; 1024 for the models that block]",
 )
 @click.option(
     "--drain-timeout",
@@ -134,7 +150,11 @@ def cli() -> None:
     type=click.Choice(["epoll", "kqueue", "poll", "select"]),
     help="How to wait.  [default: the best there is]",
 )
+@click.pass_context
 def serve(
+    ctx: click.Context,
+    /,
+    model: str,
     tcp: tuple[Inet, ...],
     udp: tuple[Inet, ...],
     unix: tuple[UnixPath, ...],
@@ -143,33 +163,107 @@ def serve(
     payload: str,
     payload_max: int | None,
     watch: UnixPath | None,
-    selector: str | None,
     **options: Any,
 ) -> None:
-    """Serve TCP, UDP and Unix clients on one thread, until SIGINT or SIGTERM.
+    """Serve TCP, UDP and Unix clients, until SIGINT or SIGTERM.
 
-    Without an address it serves TCP and UDP on 127.0.0.1:8080.
-    """
+    \b
+    The models:
+      once          one client, one exchange, and it ends
+      conversation  one client until it hangs up, and it ends
+      sequential    one client after another; the others wait
+      threaded      a thread for each client
+      loop          one thread for all clients
+
+    All but the loop sleep in one call at a time, and serve one address. UDP has no connections:
+    there, conversation and sequential are the same and answer everybody, and threaded cannot be.
+
+    Without an address it serves TCP, and with the loop UDP too, on 127.0.0.1:8080.
+    """  # noqa: D301 - click wants the control character itself, before what it must not wrap
+    keep = _log_options(log, payload, payload_max, watch, trace)
+    if log == "-" and trace:
+        raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
+    chosen = {name: value for name, value in options.items() if value is not None}
+    if model == "loop":
+        _serve_with_loop(tcp, udp, unix, chosen, keep)
+        return
+    for name in LOOP_ONLY:
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(_why_only_loop(name, model))
+    from evloop import programs
+
+    kind, address = _one_address(model, tcp, udp, unix)
+    programs.serve(
+        kind,
+        address,
+        programs.BlockingOptions(
+            model, **{name: chosen[name] for name in ("mode", "backlog", "recv_size") if name in chosen}
+        ),
+        keep,
+    )
+
+
+def _serve_with_loop(
+    tcp: tuple[Inet, ...],
+    udp: tuple[Inet, ...],
+    unix: tuple[UnixPath, ...],
+    options: dict[str, Any],
+    keep: LogOptions,
+) -> None:
     from evloop import composition
     from evloop.kernel import selector_names
     from evloop.servers.loop import ServerOptions
 
-    if payload_max is not None and payload != "prefix":
-        raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
+    selector = options.pop("selector", None)
     if selector and selector not in selector_names():
         names = ", ".join(selector_names())
         raise click.UsageError(f"--selector {selector} is not to be had on this system: it has {names}")
-    if log == "":
-        raise click.UsageError("--log '' names no file: give one, or - for standard output")
-    if log == "-" and trace:
-        raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
     if not (tcp or udp or unix):
         tcp = udp = (Inet("127.0.0.1", 8080),)
-    keep: LogOptions = composition.LogOptions(
-        log, payload, 64 if payload_max is None else payload_max, watch, trace
+    composition.serve(composition.Addresses(tcp, udp, unix), ServerOptions(**options), keep, selector)
+
+
+def _log_options(
+    log: str | None, payload: str, payload_max: int | None, watch: UnixPath | None = None, trace: bool = False
+) -> LogOptions:
+    from evloop.recording import LogOptions
+
+    if payload_max is not None and payload != "prefix":
+        raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
+    if log == "":
+        raise click.UsageError("--log '' names no file: give one, or - for standard output")
+    return LogOptions(log, payload, 64 if payload_max is None else payload_max, watch, trace)
+
+
+def _why_only_loop(name: str, model: str) -> str:
+    option = f"--{name.replace('_', '-')}"
+    if name == "watch":
+        return f"{option} needs the loop: keep a --log, and follow it with evloop-trace watch LOG"
+    return (
+        f"{option} needs the loop: a program of --model {model} sleeps in one call, and sees to nothing else"
     )
-    served: ServerOptions = ServerOptions(**options)
-    composition.serve(composition.Addresses(tcp, udp, unix), served, keep, selector)
+
+
+def _one_address(
+    model: str, tcp: tuple[Inet, ...], udp: tuple[Inet, ...], unix: tuple[UnixPath, ...]
+) -> tuple[str, Inet | UnixPath]:
+    """The kind and the address that a blocking model is to serve."""
+    given = [
+        (kind, address)
+        for kind, addresses in (("tcp", tcp), ("udp", udp), ("unix", unix))
+        for address in addresses
+    ]
+    if len(given) > 1:
+        raise click.UsageError(
+            f"--model {model} serves one address, not {len(given)}: one thread can wait in one call only, "
+            "which is why there is --model loop"
+        )
+    if udp and model == "threaded":
+        raise click.UsageError(
+            "--model threaded cannot serve --udp: there are no connections to give threads to; "
+            "--model sequential answers everybody with one thread"
+        )
+    return given[0] if given else ("tcp", Inet("127.0.0.1", 8080))
 
 
 @cli.command()
@@ -198,15 +292,30 @@ def serve(
     show_default=True,
     help="Send the messages N times.",
 )
-def client(address: str, message: tuple[str, ...], **options: Any) -> None:
+@click.option("--log", metavar="FILE", help="Write the event log.")
+@_payload_options
+def client(
+    address: str,
+    message: tuple[str, ...],
+    log: str | None,
+    payload: str,
+    payload_max: int | None,
+    **options: Any,
+) -> None:
     """Talk to a server at ADDRESS: HOST:PORT, udp:HOST:PORT, or the path of a Unix socket.
 
     With messages, each is sent and its reply printed; without, it asks for them.
     """
     from evloop.clients import conversation
 
-    chosen: ClientOptions = conversation.ClientOptions(**options)
-    sys.exit(conversation.run(address, message, chosen))
+    chosen = conversation.ClientOptions(**options)
+    if log is None:
+        sys.exit(conversation.run(address, message, chosen))
+    if log == "-":
+        raise click.UsageError("--log - and the replies would both go to standard output: give --log a file")
+    from evloop import programs
+
+    sys.exit(programs.talk(address, message, chosen, _log_options(log, payload, payload_max)))
 
 
 def main() -> None:

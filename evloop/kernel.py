@@ -178,7 +178,7 @@ class SignalPipe:
 
 
 class Stopped(BaseException):
-    """A signal that is to end a program that blocks: raised out of the call in which its main thread sleeps."""
+    """A signal that is to end a program that blocks, raised out of the call in which it sleeps."""
 
 
 class Interrupts:
@@ -197,10 +197,15 @@ class Interrupts:
         handlers = dict.fromkeys(signals, self._on_signal) | {signal.SIGALRM: self._raise}
         self._old_handlers = {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
-    def arm(self) -> None:
-        """From now on the next signal raises `Stopped` with its name; one that was kept does so at once."""
+    @contextlib.contextmanager
+    def armed(self) -> Iterator[None]:
+        """In here the next signal raises `Stopped` with its name; one that came before does so at once."""
         self._armed = True
-        self._raise()
+        try:
+            self._raise()
+            yield
+        finally:
+            self._armed = False
 
     def _on_signal(self, number: int, _frame: object) -> None:
         self._arrived.append(signal.Signals(number).name)
@@ -229,7 +234,7 @@ class Kernel:
     pid = staticmethod(os.getpid)
 
     def __init__(self, *, blocking: bool = False) -> None:
-        """A loop's calls never sleep, but for its poll; with `blocking` each sleeps until it has an answer."""
+        """The calls of a loop never sleep; those of a `blocking` program do, until there is an answer."""
         self._blocking = blocking
 
     # -- opening ---------------------------------------------------------------------
@@ -243,7 +248,7 @@ class Kernel:
         return SignalPipe(signal.Signals[name] for name in names)
 
     def interrupts(self, names: Iterable[str]) -> Interrupts:
-        """From now on these signals raise `Stopped`, once it is armed, until it is closed."""
+        """From now on these signals raise `Stopped`, where it is armed, until it is closed."""
         return Interrupts(signal.Signals[name] for name in names)
 
     def resolve(self, address: Inet, *, datagram: bool = False) -> list[Inet]:
@@ -322,7 +327,7 @@ class Kernel:
         return ours, theirs
 
     def accept(self, listener: Socket) -> tuple[Socket, Sockaddr]:
-        """The next connection whose handshake the kernel has finished, as blocking as we are, and its peer."""
+        """The next connection whose handshake the kernel has finished, blocking as we are, and its peer."""
         assert isinstance(listener, socket.socket)
         sock, peer = listener.accept()
         sock.setblocking(self._blocking)
@@ -363,7 +368,7 @@ class Kernel:
         sock.shutdown(socket.SHUT_WR)
 
     def hear_no_more(self, sock: Socket) -> None:
-        """Let recv(2) give what has arrived and then the end of the stream, also to a thread that sleeps in it."""
+        """Let recv(2) give what has arrived, and then the end: also to a thread that sleeps in it."""
         assert isinstance(sock, socket.socket)
         with contextlib.suppress(OSError):  # the other side is gone, or another thread has closed it
             sock.shutdown(socket.SHUT_RD)

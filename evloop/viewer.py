@@ -1,4 +1,4 @@
-"""The live picture's process: a watcher that the server starts itself.
+"""The live picture's process, which the server starts itself.
 
 Drawing happens over there, so that a slow terminal slows nothing here.
 """
@@ -10,36 +10,29 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from evloop.net.watch import Watchers
 
-__all__ = ["Viewer"]
+__all__ = ["LogViewer", "Viewer"]
 
 LAST_PICTURE = 5.0  # seconds to draw it
 
 
-class Viewer:
-    """`evloop-trace watch` on one end of a socket pair, the server's watchers on the other."""
+class _Picture:
+    """A process of `evloop-trace watch`, and how it ends."""
 
-    def __init__(self, watchers: Watchers, report: Callable[[str], None]) -> None:
-        self._watchers = watchers
+    def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """From now on it draws."""
-        watchers = self._watchers
-        ours, theirs = watchers.kernel.socket_pair()
-        fd = theirs.fileno()
+    def _draw(self, *arguments: str, pass_fds: Sequence[int] = ()) -> None:
         # -P: a file in the current folder must not stand in for one of our modules.
-        command = [sys.executable, "-P", "-m", "evloop_trace", "watch", "--fd", str(fd)]
-        self._process = subprocess.Popen(command, pass_fds=[fd])
-        watchers.kernel.close(theirs, "stop")
-        watchers.join(ours)
+        command = [sys.executable, "-P", "-m", "evloop_trace", "watch", *arguments]
+        self._process = subprocess.Popen(command, pass_fds=pass_fds)
 
     def wait(self) -> None:
-        """Let it draw the last picture; its stream has ended."""
+        """Let it draw the last picture; it has been given the last event."""
         if self._process is None:
             return
         try:
@@ -49,3 +42,32 @@ class Viewer:
             code = self._process.wait()
         if code:
             self._report(f"the live picture ended with code {code}; the server was not affected")
+
+
+class Viewer(_Picture):
+    """It reads from one end of a socket pair, of which the server's watchers have the other."""
+
+    def __init__(self, watchers: Watchers, report: Callable[[str], None]) -> None:
+        super().__init__(report)
+        self._watchers = watchers
+
+    def start(self) -> None:
+        """From now on it draws."""
+        watchers = self._watchers
+        ours, theirs = watchers.kernel.socket_pair()
+        fd = theirs.fileno()
+        self._draw("--fd", str(fd), pass_fds=[fd])
+        watchers.kernel.close(theirs, "stop")
+        watchers.join(ours)
+
+
+class LogViewer(_Picture):
+    """It follows the log of a program that blocks, and so has no time to send anything to anybody."""
+
+    def __init__(self, path: str, report: Callable[[str], None]) -> None:
+        super().__init__(report)
+        self._path = path
+
+    def start(self) -> None:
+        """From now on it draws; the log has its first lines."""
+        self._draw("--", self._path)

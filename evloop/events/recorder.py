@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from itertools import count
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Clock, End, Event, Header
@@ -111,7 +111,7 @@ class DirectRecorder:
         self.origin = header.mono_ns
         self.tick = 0  # polls so far
         self._sink = sink
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._owner = 0  # the thread that holds the lock
         self._waiting: list[Event] = []  # recorded while their own thread was recording
         self._seq = 0
@@ -123,9 +123,13 @@ class DirectRecorder:
         """The present as a `t`."""
         return time.monotonic_ns() - self.origin
 
+    def is_busy(self) -> bool:
+        """Whether this very thread is recording: an exception of a signal handler would tear a line."""
+        return self._owner == get_ident()
+
     def record(self, event: Event) -> None:
         """Number an event and write it; what comes after the end is dropped."""
-        me = threading.get_ident()
+        me = get_ident()
         if self._owner == me:
             # A signal handler or a finalizer has interrupted this very thread in here.
             self._waiting.append(event)
@@ -134,17 +138,22 @@ class DirectRecorder:
             self._owner = me
             try:
                 self._write(event)
-                while self._waiting:
-                    self._write(self._waiting.pop(0))
+                if self._waiting:
+                    self._catch_up()
             finally:
                 self._owner = 0
+
+    def _catch_up(self) -> None:
+        while self._waiting:
+            self._write(self._waiting.pop(0))
 
     def _write(self, event: Event) -> None:
         if self._closed:
             return
         event.seq = self._seq
         self._seq += 1
-        self._sink.write(encode((event,)), (event,))
+        events = (event,)
+        self._sink.write(encode(events), events)
         if event.t >= self._next_clock:
             self._next_clock = event.t + CLOCK_EVERY
             mono_ns, wall_ns, bracket_ns = read_clocks()

@@ -6,12 +6,13 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, parse_inet
+from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath
 from evloop.kernel import is_broken_listener, is_resource_shortage
 from evloop.net.datagram import PRIVILEGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from evloop.kernel import Kernel, Socket
     from evloop.protocols import Respond
@@ -34,8 +35,8 @@ class Line(NamedTuple):
     """To be called when callers can call."""
     report: Callable[[str], None]
     """Takes sentences for the person who runs the server."""
-    arm: Callable[[], None]
-    """Lets the next signal raise `Stopped`. When a server begins, that is so."""
+    armed: Callable[[], AbstractContextManager[None]]
+    """In its context the next signal raises `Stopped`; a server is called in one."""
 
 
 @contextlib.contextmanager
@@ -46,8 +47,8 @@ def switched_on(line: Line) -> Iterator[Socket]:
     """
     kernel, address = line.kernel, line.address
     phone = kernel.listen(address, line.backlog)
+    inode = kernel.inode_of(address) if isinstance(address, UnixPath) else 0
     try:
-        inode = kernel.inode_of(address) if isinstance(address, UnixPath) else 0
         line.opened(phone)
         yield phone
     finally:
@@ -81,8 +82,7 @@ def mailbox(line: Line) -> Iterator[Socket]:
         kernel.close(box, "stop")
 
 
-def may_be_answered(kernel: Kernel, box: Socket, sender: InetSockaddr) -> bool:
+def may_be_answered(kernel: Kernel, own_port: int, sender: InetSockaddr) -> bool:
     """Whether the answer will not be answered in its turn, for ever: by us, or by a service such as echo."""
     host, port = sender[:2]
-    own_port = parse_inet(kernel.address_of(box)).port
     return port >= PRIVILEGED and not (port == own_port and kernel.is_local(host))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from evloop.address import parse_inet
 from evloop.kernel import send_all
 from evloop.servers.blocking import mailbox, may_be_answered, switched_on, wait_for_call
 
@@ -32,7 +33,7 @@ def serve(line: Line) -> None:
 
 
 def talk(line: Line, conn: Socket) -> None:
-    """Answer until the caller hangs up. Between two messages the thread sleeps in recv(2), for nobody else."""
+    """Answer until the caller hangs up. Between its messages we sleep in recv(2), and hear nobody else."""
     recv, send = line.kernel.stream_calls(conn)
     # A caller that breaks off is one that has hung up: ECONNRESET, or EPIPE if we were just talking.
     with contextlib.suppress(OSError):
@@ -49,9 +50,10 @@ def serve_datagrams(line: Line) -> None:
     kernel = line.kernel
     with mailbox(line) as box:
         recvfrom, sendto = kernel.datagram_calls(box, line.recv_size)
+        own_port = parse_inet(kernel.address_of(box)).port
         while True:
             # An error here is an ICMP message about an earlier answer, or no room for this one: it is lost.
             with contextlib.suppress(OSError):
                 data, sender = recvfrom(line.recv_size)
-                if may_be_answered(kernel, box, sender):
+                if may_be_answered(kernel, own_port, sender):
                     sendto(line.respond(data), sender)

@@ -26,7 +26,8 @@ Calls: TypeAlias = dict[threading.Thread, "Socket"]
 
 def serve(line: Line) -> NoReturn:
     """The main thread only accepts: it hands each call to a thread, and is at the phone again."""
-    kernel, calls, numbers = line.kernel, Calls(), count(1)
+    kernel, numbers = line.kernel, count(1)
+    calls: Calls = {}
     try:
         # 1. buy a phone, 2. put in the SIM card, 3. switch it on: socket(2), bind(2), listen(2)
         with switched_on(line) as phone:
@@ -78,11 +79,12 @@ def _end(line: Line, calls: Calls) -> None:
         kernel.hear_no_more(conn)  # its thread's recv(2) returns, in the end with b""
     deadline = kernel.now() + int(DRAIN * 1e9)
     try:
-        line.arm()
-        for thread in tuple(calls):
-            thread.join(max(0.0, (deadline - kernel.now()) / 1e9))
+        with line.armed():
+            for thread in filter(threading.Thread.is_alive, tuple(calls)):
+                thread.join(max(0.0, (deadline - kernel.now()) / 1e9))
     except Stopped as again:
         line.report(f"{again} again: stopping at once")
     for thread, conn in tuple(calls.items()):
         kernel.break_off(conn)
-        thread.join()
+        if thread.is_alive():  # else the signal came before it was started
+            thread.join()

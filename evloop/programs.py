@@ -1,0 +1,129 @@
+"""Options → kernel, recording, program: where the parts of the programs that block meet."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop.address import Address, Inet
+from evloop.clients import conversation as client
+from evloop.errors import EvloopError
+from evloop.kernel import Kernel, Stopped, raise_descriptor_limit
+from evloop.protocols import PROTOCOLS
+from evloop.recording import Recording, Reporter, make_header
+from evloop.servers import conversation, once, sequential, threaded
+from evloop.servers.blocking import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.clients.conversation import ClientOptions
+    from evloop.kernel import Socket
+    from evloop.recording import LogOptions
+
+__all__ = ["BlockingOptions", "serve", "talk"]
+
+
+class BlockingOptions(NamedTuple):
+    """What a blocking server does, as the article's do; sizes are bytes."""
+
+    model: str
+    mode: str = "upper"
+    backlog: int = 5
+    recv_size: int = 1024
+
+
+class Model(NamedTuple):
+    """A blocking server."""
+
+    serve: Callable[[Line], None]
+    serve_datagrams: Callable[[Line], None]
+    over: str = "stopped"
+    """Why it ended, if no signal said so."""
+
+
+MODELS = {
+    "once": Model(once.serve, once.serve_datagrams, "the one exchange is over"),
+    "conversation": Model(conversation.serve, conversation.serve_datagrams, "the one client has hung up"),
+    "sequential": Model(sequential.serve, sequential.serve_datagrams),
+    "threaded": Model(threaded.serve, sequential.serve_datagrams),
+}
+
+
+def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOptions) -> None:
+    """Serve one address, until all is done that the model does, or a signal says to stop.
+
+    Raises:
+        EvloopError: the address or a file cannot be opened; the message says why.
+    """
+    model, kernel, report = MODELS[options.model], Kernel(blocking=True), Reporter()
+    raise_descriptor_limit("")
+    with ExitStack() as stack:
+        stack.callback(report.tell)
+        interrupts = kernel.interrupts(("SIGINT", "SIGTERM"))
+        stack.callback(interrupts.close)
+        if isinstance(address, Inet):
+            address = _one(kernel.resolve(address, datagram=kind == "udp"))
+        recording = None
+        if keep.is_traced:
+            limits = {"backlog": options.backlog, "recv_size": options.recv_size}
+            header = make_header(keep, limits, model=options.model, mode=options.mode)
+            recording = Recording(keep, header, report)
+            stack.callback(recording.close)
+            interrupts.is_busy = recording.is_busy
+
+        def opened(sock: Socket) -> None:
+            report.listening(kind, kernel.address_of(sock) or str(address))
+            if recording:
+                recording.begin()
+
+        line = Line(
+            kernel, address, options.backlog, options.recv_size, PROTOCOLS[options.mode], opened, report,
+            interrupts.armed,
+        )  # fmt: skip
+        reason = model.over
+        try:
+            with interrupts.armed():
+                (model.serve_datagrams if kind == "udp" else model.serve)(line)
+        except Stopped as stopped:
+            reason = str(stopped)
+        if recording:
+            recording.reason = reason
+
+
+def _one(addresses: list[Inet]) -> Inet:
+    """The one of a host's addresses to serve: one of IPv4, if there is any, which is what clients try."""
+    return min(addresses, key=lambda address: ":" in address.host)
+
+
+def talk(target: str, messages: tuple[str, ...], options: ClientOptions, keep: LogOptions) -> int:
+    """Run the client and keep its log, also of a connect that fails; the exit code.
+
+    Raises:
+        EvloopError: the server cannot be reached, or does not answer, or the log cannot be written.
+    """
+    client.parse_target(target)  # what is wrong with it costs nobody a log
+    report = Reporter()
+    limits = {
+        "delay": options.delay,
+        "hold": options.hold,
+        "timeout": options.timeout,
+        "count": options.repeat,
+    }
+    with ExitStack() as stack:
+        recording = Recording(keep, make_header(keep, limits, model="client"), report)
+        stack.callback(recording.close)
+        interrupts = Kernel().interrupts(["SIGINT"])
+        stack.callback(interrupts.close)
+        interrupts.is_busy = recording.is_busy
+        recording.begin()
+        recording.reason = "finished"
+        try:
+            with interrupts.armed():
+                return client.run(target, messages, options)
+        except EvloopError as error:
+            recording.reason = str(error)
+            raise
+        except Stopped as stopped:
+            recording.reason = str(stopped)
+            raise KeyboardInterrupt from None

@@ -1,0 +1,195 @@
+"""Options → a log of a program that blocks: the instrument, its recorder, the file, and the picture of it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+import sys
+import tempfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop import __version__
+from evloop.address import is_loopback, parse_inet
+from evloop.errors import LogError
+from evloop.events.recorder import DirectRecorder, read_clocks
+from evloop.events.schema import SCHEMA, Header
+from evloop.events.sinks import FileSink, open_log
+from evloop.kernel import Kernel
+from evloop.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from evloop.address import UnixPath
+    from evloop.events.schema import Event
+    from evloop.viewer import LogViewer
+
+__all__ = ["LogOptions", "Recording", "Reporter", "make_header"]
+
+# What changes the picture from one machine to another.
+SYSCTLS = (
+    "net/core/somaxconn", "net/ipv4/tcp_abort_on_overflow", "net/ipv4/tcp_syncookies",
+    "net/ipv4/tcp_tw_reuse", "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem", "net/ipv4/tcp_fin_timeout",
+)  # fmt: skip
+
+
+class LogOptions(NamedTuple):
+    """Where events go, and how much of a payload goes with them."""
+
+    log: str | None
+    payload: str
+    payload_max: int
+    watch: UnixPath | None = None
+    trace: bool = False
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self.log or self.watch or self.trace)
+
+    @property
+    def payload_limit(self) -> int:
+        """Bytes kept of each payload."""
+        return {"none": 0, "prefix": self.payload_max, "full": sys.maxsize}[self.payload]
+
+
+class Reporter:
+    """Tells the person who runs the program, on standard error; later, while a picture is on their screen."""
+
+    def __init__(self) -> None:
+        self.later = False
+        self._sentences: list[str] = []
+
+    def __call__(self, sentence: str) -> None:
+        """Say it, or keep it until `tell`."""
+        self._sentences.append(sentence)
+        if not self.later:
+            self.tell()
+
+    def listening(self, kind: str, address: str) -> None:
+        """A line an address, so that a script can wait for it; and a warning, if it is not ours alone."""
+        print(f"listening {kind} {printable(address)}", file=sys.stderr, flush=True)
+        if kind != "unix" and not is_loopback(parse_inet(address).host):
+            self(f"{address} can be reached from other machines, by anyone: there is no access control")
+
+    def tell(self) -> None:
+        """Say what was kept."""
+        for sentence in self._sentences:
+            print(f"evloop: {printable(sentence)}", file=sys.stderr, flush=True)
+        self._sentences.clear()
+
+
+def make_header(
+    keep: LogOptions,
+    options: Mapping[str, int | float | None],
+    *,
+    model: str,
+    mode: str = "",
+    selector: str = "",
+) -> Header:
+    """A log's first line, with the clocks as they are now; `options` are the program's limits."""
+    mono_ns, wall_ns, bracket_ns = read_clocks()
+    return Header(
+        0, 0, 0, SCHEMA, mono_ns, wall_ns, bracket_ns,
+        pid=Kernel.pid(), argv=sys.argv, selector=selector, mode=mode,
+        versions={"evloop": __version__, "python": platform.python_version(), "kernel": platform.release()},
+        payload=keep.payload, payload_max=keep.payload_max, options=dict(options),
+        sysctls={name.replace("/", "."): text for name in SYSCTLS if (text := _read(f"/proc/sys/{name}"))},
+        boot_id=_read("/proc/sys/kernel/random/boot_id"), model=model,
+    )  # fmt: skip
+
+
+def _read(path: str) -> str:
+    """A small file of the system, or nothing where there is no such file."""
+    try:
+        return " ".join(Path(path).read_text().split())
+    except OSError:
+        return ""
+
+
+class _HeldFile(FileSink):
+    """A log file that waits with its lines for `begin`: who cannot begin leaves the file as it was."""
+
+    def __init__(self, fd: int, name: str, report: Callable[[str], None]) -> None:
+        super().__init__(fd, name, report)
+        self._held: list[tuple[bytes, Sequence[Event]]] | None = []
+
+    def begin(self) -> None:
+        """Empty the file, and write to it from now on."""
+        held, self._held = self._held or [], None
+        super().begin()
+        for block, events in held:
+            super().write(block, events)
+
+    def write(self, block: bytes, events: Sequence[Event]) -> None:
+        """Write lines, or keep them."""
+        if self._held is None:
+            super().write(block, events)
+        else:
+            self._held.append((block, events))
+
+
+class Recording:
+    """From its making to `close` every call on a socket, in this process, is an event in the log."""
+
+    def __init__(self, keep: LogOptions, header: Header, report: Reporter) -> None:
+        """Nothing is written before `begin`.
+
+        Raises:
+            LogError: the log cannot be written, or not be followed for a picture.
+        """
+        from evloop.instrument import install  # noqa: PLC0415 - who records nothing does not need it
+
+        self.reason = "stopped"
+        self._report = report
+        self._beginning = False
+        self._viewer: LogViewer | None = None
+        with ExitStack() as stack:
+            path = keep.log or stack.enter_context(_temporary_file())
+            self._log = _HeldFile(open_log(path), path, report)
+            self._recorder = DirectRecorder(header, self._log)
+            if keep.trace:
+                self._viewer = _viewer(path, report)
+                stack.callback(self._viewer.wait)
+            stack.callback(lambda: self._recorder.close(self.reason))
+            stack.callback(install(self._recorder, keep.payload_limit).remove)
+            self._stack = stack.pop_all()
+
+    def begin(self) -> None:
+        """There is something to tell: write what was recorded so far, and draw it if that was asked for."""
+        self._beginning = True
+        self._log.begin()
+        if self._viewer:
+            self._viewer.start()
+            self._report.later = sys.stdout.isatty()
+        self._beginning = False
+
+    def is_busy(self) -> bool:
+        """Whether this thread is at what the exception of a signal handler would leave half done."""
+        return self._beginning or self._recorder.is_busy()
+
+    def close(self) -> None:
+        """Record no more, write the last line, and let the last picture be drawn."""
+        self._stack.close()
+
+
+def _viewer(path: str, report: Reporter) -> LogViewer:
+    from evloop.viewer import LogViewer  # noqa: PLC0415 - needs subprocess, which costs time to import
+
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise LogError(f"--trace draws what is in the log, and {path!r} is no file: leave out one of the two")
+    return LogViewer(path, report)
+
+
+@contextmanager
+def _temporary_file() -> Iterator[str]:
+    """A file for a log that is drawn and not kept."""
+    fd, path = tempfile.mkstemp(prefix="evloop-", suffix=".jsonl")
+    os.close(fd)
+    try:
+        yield path
+    finally:
+        os.unlink(path)

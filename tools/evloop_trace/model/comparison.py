@@ -78,6 +78,11 @@ class Side(NamedTuple):
         """Who was in the accept queue for a time that can be told of."""
         return [it for it in self.clients.all if it.in_queue is not None and it.in_queue >= NOTABLE]
 
+    @property
+    def threads(self) -> int:
+        """How many threads read what clients said."""
+        return len({it.thread for it in self.clients.all if it.greeting_size})
+
     def summary(self) -> Summary:
         """It in numbers."""
         everybody = self.clients.all
@@ -87,7 +92,7 @@ class Side(NamedTuple):
             model=self.header.model,
             clients=len(everybody),
             most=self.clients.most,
-            threads=len({it.thread for it in everybody if it.greeting_size}),
+            threads=self.threads,
             waited=len(self.waiters),
             never_accepted=self.clients.never_accepted,
             still_open=sum([it.closed is None for it in everybody]),

@@ -16,11 +16,14 @@ from evloop.events.schema import (
     Accept,
     AnyEvent,
     Bind,
+    Block,
     Close,
+    Connect,
     End,
     Error,
     Gap,
     Header,
+    Inherit,
     Interest,
     Limit,
     Listen,
@@ -32,20 +35,38 @@ from evloop.events.schema import (
     Refuse,
     Send,
     Sendto,
+    Setsockopt,
     Shutdown,
     Signal,
     Slow,
     Snapshot,
+    Socket,
     Timer,
     Unknown,
+    Unseen,
 )
 from evloop_trace.model.loop_state import LoopState, Pace
-from evloop_trace.model.sockets import Connection, Endpoint
+from evloop_trace.model.sockets import DATAGRAMS, Connection, Endpoint, is_apart
+from evloop_trace.model.threads import MAIN, Thread, follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    _AnyCall: TypeAlias = Poll | Listen | Bind | Accept | Recv | Send | Recvfrom | Sendto | Shutdown | Close
+    _AnyCall: TypeAlias = (
+        Poll
+        | Listen
+        | Bind
+        | Socket
+        | Connect
+        | Setsockopt
+        | Accept
+        | Recv
+        | Send
+        | Recvfrom
+        | Sendto
+        | Shutdown
+        | Close
+    )
 
 __all__ = ["IDLE", "PREVIEW", "RUNGS", "Picture"]
 
@@ -60,13 +81,18 @@ _CLOSED = 64  # connections that are remembered after their close
 IDLE = 100_000_000
 """Nanoseconds without an event after which the loop is taken to be asleep, not its news to be late."""
 
-_NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR"})
+_BRIEF = 1_000_000  # ns: a sleep that was over sooner is no rung of its own
+
+_ENDPOINTS = 64  # above this the ones that were closed go
+
+_NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
 
 
 class Picture(msgspec.Struct):
-    """Everything that is known about a server after the events so far."""
+    """Everything that is known about a program after the events so far."""
 
     header: Header | None = None
+    program: bool = False  # its threads may sleep in any call: it is not our event loop
     t: int = 0  # when the last event ended
     events: int = 0
     lost: int = 0  # events that are known to be missing
@@ -78,8 +104,10 @@ class Picture(msgspec.Struct):
     closed: dict[str, Connection] = {}  # the last few
     open: int = 0  # may be more than we know by name
     accepted: int = 0
+    connected: int = 0  # the ones that we asked for
     received: int = 0
     sent: int = 0
+    threads: dict[str, Thread] = {}  # of a program, by name
     limits: dict[str, Limit] = {}  # the ones that hold now
     ladder: list[AnyEvent] = []
     end: End | None = None
@@ -93,8 +121,11 @@ class Picture(msgspec.Struct):
         if event.t < self.counted:
             _echo(self, event)
             return
-        self.t = event.t
+        if event.t > self.t:  # noqa: PLR1730 - of several threads a call began before what is told before it
+            self.t = event.t
         self.loop.tick = event.tick
+        if self.program and (block := follow(self.threads, event)):
+            self._woken(block)
         fold = _FOLDS.get(type(event))
         if fold is not None:
             fold(self, event)
@@ -105,9 +136,20 @@ class Picture(msgspec.Struct):
         return self.loop.pace(now, self.t)
 
     def asleep(self, now: int) -> int:
-        """For how many nanoseconds the loop has said nothing; 0 if it is at work or has ended."""
+        """For how many nanoseconds nothing was said by who sleeps; 0 if it is at work or has ended."""
         idle = now - self.t
-        return idle if idle >= IDLE and self.events and self.end is None else 0
+        if idle < IDLE or not self.events or self.end is not None:
+            return 0
+        return 0 if self.program and not any(it.block for it in self.threads.values()) else idle
+
+    def outgoing(self, event: AnyEvent) -> bool:
+        """Whether an event is about a socket with which we are the client."""
+        name = getattr(event, "conn", None)
+        if name is not None:
+            connection = self.connections.get(name) or self.closed.get(name)
+            return connection is not None and connection.outgoing
+        endpoint = self.endpoints.get(getattr(event, "sock", None) or "")
+        return endpoint is not None and endpoint.outgoing
 
     def freeze(self) -> bytes:
         """This picture as bytes."""
@@ -117,6 +159,13 @@ class Picture(msgspec.Struct):
     def thaw(frozen: bytes) -> Picture:
         """The picture that `freeze` was asked for."""
         return _decoder.decode(zlib.decompress(frozen))
+
+    def _woken(self, block: Block) -> None:
+        """A call has returned: its sleep is no rung of its own if it was but a moment, or a poll's."""
+        thread = self.threads[block.thread or MAIN]
+        brief = thread.seen - block.t < _BRIEF or block.awaits == "poll"
+        if brief and self.ladder and self.ladder[-1].seq == block.seq:
+            del self.ladder[-1]
 
     def _jump(self, event: AnyEvent | Unknown) -> None:
         """Numbers are missing; a gap brings its own count."""
@@ -132,7 +181,9 @@ def _rung(picture: Picture, event: AnyEvent) -> None:
 
 
 def _call(picture: Picture, event: _AnyCall) -> None:
-    picture.t = event.t + event.dur
+    ended = event.t + event.dur
+    if ended > picture.t:  # noqa: PLR1730 - nor is max() free
+        picture.t = ended
     _rung(picture, event)
 
 
@@ -140,9 +191,10 @@ def _connection(picture: Picture, name: str, event: Recv | Send | Shutdown | Int
     """The connection an event is about; one whose accept we never saw begins here."""
     connection = picture.connections.get(name)
     if connection is None:
+        made = picture.endpoints.pop(name, None)
         fd = -1 if isinstance(event, Interest) else event.fd
-        connection = picture.connections[name] = Connection(name, fd, "", event.t)
-        picture.open = max(picture.open, len(picture.connections))
+        connection = picture.connections[name] = Connection(name, fd, made.peer if made else "", event.t)
+        picture.open = picture.open + 1 if made else max(picture.open, len(picture.connections))
     connection.seen = event.t
     connection.last = event
     return connection
@@ -155,6 +207,7 @@ def _clip(event: Any) -> Any:
 
 def _header(picture: Picture, event: Header) -> None:
     picture.header = event
+    picture.program = picture.program or event.model != "loop"
 
 
 def _poll(picture: Picture, event: Poll) -> None:
@@ -167,13 +220,80 @@ def _prepare(picture: Picture, event: Prepare) -> None:
 
 
 def _listen(picture: Picture, event: Listen) -> None:
-    picture.endpoints[event.sock] = Endpoint(event.sock, event.fd, event.proto, event.address, event.backlog)
+    endpoint = Endpoint(event.sock, event.fd, event.proto, event.address, event.backlog)
+    _opened(picture, endpoint, event.errno)
     _call(picture, event)
 
 
 def _bind(picture: Picture, event: Bind) -> None:
-    picture.endpoints[event.sock] = Endpoint(event.sock, event.fd, event.proto, event.address)
+    made = event.proto not in DATAGRAMS
+    _opened(picture, Endpoint(event.sock, event.fd, event.proto, event.address, made=made), event.errno)
     _call(picture, event)
+
+
+def _opened(picture: Picture, endpoint: Endpoint, errno: str | None) -> None:
+    """A socket has an address now, unless that failed."""
+    if errno is None:
+        picture.endpoints[endpoint.name] = endpoint
+    elif endpoint.name in picture.endpoints:
+        picture.endpoints[endpoint.name].errno = errno
+
+
+def _socket(picture: Picture, event: Socket) -> None:
+    if event.sock is not None:
+        made = event.proto not in DATAGRAMS
+        endpoint = Endpoint(event.sock, event.fd or -1, event.proto, "", made=made, peer=event.pair or "")
+        picture.endpoints[event.sock] = endpoint
+        if event.pair in picture.endpoints:  # which was told of before this one had a name
+            picture.endpoints[event.pair].peer = event.sock
+    _call(picture, event)
+
+
+def _inherit(picture: Picture, event: Inherit) -> None:
+    if event.peer and event.proto not in DATAGRAMS:
+        picture.connections[event.name] = Connection(
+            event.name, event.fd, event.peer, event.t, received=event.received, sent=event.sent, seen=event.t
+        )
+        picture.open += 1
+    else:
+        made = not event.listens and event.proto not in DATAGRAMS
+        picture.endpoints[event.name] = Endpoint(
+            event.name, event.fd, event.proto, event.address, made=made, peer=event.peer
+        )
+    _rung(picture, event)
+
+
+def _connect(picture: Picture, event: Connect) -> None:
+    if event.conn is not None:
+        connection = _outgoing(picture, event.conn, event.fd, event)
+        connection.peer = event.peer or connection.peer
+        if event.errno is None and not connection.connected:
+            connection.connected, connection.errno, connection.opened = True, "", event.t + event.dur
+            picture.connected += 1
+            picture.open += 1
+        elif event.errno not in ("EINPROGRESS", "EISCONN", "EALREADY"):
+            connection.errno = event.errno or ""
+    elif event.errno is None and event.sock in picture.endpoints:
+        picture.endpoints[event.sock].peer = event.peer or ""
+    _call(picture, event)
+
+
+def _outgoing(picture: Picture, name: str, fd: int, event: Connect | Block) -> Connection:
+    """The connection that is asked for."""
+    connection = picture.connections.get(name)
+    if connection is None:
+        picture.endpoints.pop(name, None)
+        connection = Connection(name, fd, "", event.t, interest="", outgoing=True, connected=False)
+        picture.connections[name] = connection
+    connection.seen = event.t
+    connection.last = event
+    return connection
+
+
+def _block(picture: Picture, event: Block) -> None:
+    if event.awaits == "connect" and event.conn is not None:
+        _outgoing(picture, event.conn, event.fd or -1, event).errno = ""
+    _rung(picture, event)
 
 
 def _accept(picture: Picture, event: Accept) -> None:
@@ -197,11 +317,13 @@ def _recv(picture: Picture, event: Recv) -> None:
     connection = _connection(picture, event.conn, event)
     n = event.n
     if n:
-        connection.received += n
-        connection.buffered += n
-        picture.received += n
+        if not is_apart(event):
+            connection.received += n
+            picture.received += n
+            if not picture.program:
+                connection.buffered += n
     elif n == 0:
-        connection.eof = True
+        connection.eof = connection.eof or event.size > 0
     elif event.errno not in _NOT_NOW:
         connection.errno = event.errno or ""
     _call(picture, event)
@@ -213,9 +335,10 @@ def _send(picture: Picture, event: Send) -> None:
     n = event.n
     if n:
         connection.sent += n
-        # What is answered was received, but a handler may say more than it heard.
-        connection.buffered = max(connection.buffered - n, event.size - n)
         picture.sent += n
+        if not picture.program:
+            # What is answered was received, but a handler may say more than it heard.
+            connection.buffered = max(connection.buffered - n, event.size - n)
     elif event.errno not in _NOT_NOW:
         connection.errno = event.errno or ""
     _call(picture, event)
@@ -223,7 +346,7 @@ def _send(picture: Picture, event: Send) -> None:
 
 def _recvfrom(picture: Picture, event: Recvfrom) -> None:
     endpoint = picture.endpoints.get(event.sock)
-    if event.n is not None:
+    if event.n is not None and "MSG_PEEK" not in event.flags:
         picture.received += event.n
         if endpoint is not None:
             endpoint.accepted += 1
@@ -240,7 +363,11 @@ def _sendto(picture: Picture, event: Sendto) -> None:
 
 
 def _shutdown(picture: Picture, event: Shutdown) -> None:
-    _connection(picture, event.conn, event).shut = True
+    endpoint = picture.endpoints.get(event.conn)
+    if endpoint is None or endpoint.made:  # a program may shut down a listener, to wake who waits in accept
+        connection = _connection(picture, event.conn, event)
+        if event.errno is None and event.how != "SHUT_RD":
+            connection.shut = True
     _call(picture, event)
 
 
@@ -250,6 +377,7 @@ def _close(picture: Picture, event: Close) -> None:
         endpoint = picture.endpoints.get(event.sock or "")
         if endpoint is not None:
             endpoint.closed = True
+            _forget(picture.endpoints)
         return
     connection = _connection(picture, event.conn, event)
     connection.closed = event.t
@@ -257,10 +385,19 @@ def _close(picture: Picture, event: Close) -> None:
     connection.errno = event.errno or connection.errno
     connection.buffered = event.buffered
     del picture.connections[event.conn]
-    picture.open = max(0, picture.open - 1)
+    if connection.connected:
+        picture.open = max(0, picture.open - 1)
     picture.closed[event.conn] = connection
     if len(picture.closed) > _CLOSED:
         del picture.closed[next(iter(picture.closed))]
+
+
+def _forget(endpoints: dict[str, Endpoint]) -> None:
+    """A socket that never was anything else is gone; of the others many are remembered, but not for ever."""
+    closed = [it.name for it in endpoints.values() if it.closed]
+    gone = closed if len(endpoints) > _ENDPOINTS else [name for name in closed if endpoints[name].made]
+    for name in gone:
+        del endpoints[name]
 
 
 def _interest(picture: Picture, event: Interest) -> None:
@@ -361,6 +498,12 @@ _FOLDS: dict[type, Callable[[Picture, Any], None]] = {
     Prepare: _prepare,
     Listen: _listen,
     Bind: _bind,
+    Socket: _socket,
+    Inherit: _inherit,
+    Connect: _connect,
+    Setsockopt: _call,
+    Block: _block,
+    Unseen: _rung,
     Accept: _accept,
     Recv: _recv,
     Send: _send,

@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from evloop.events.schema import AnyEvent  # noqa: TC001  (msgspec reads the annotation)
 
-__all__ = ["Connection", "Endpoint"]
+if TYPE_CHECKING:
+    from evloop.events.schema import Recv
+
+__all__ = ["DATAGRAMS", "Connection", "Endpoint", "is_apart"]
+
+DATAGRAMS = frozenset({"udp", "unix-dgram"})
+"""Protocols whose sockets are no connections, even if they are connected."""
+
+_APART = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")
+
+
+def is_apart(event: Recv) -> bool:
+    """Whether the stream stands after the call where it stood before: the bytes stay, or are none of it."""
+    return bool(event.flags) and any(flag in event.flags for flag in _APART)
 
 
 class Endpoint(msgspec.Struct):
-    """A listener or a datagram socket."""
+    """A listener, a datagram socket, or a socket that is not yet anything."""
 
     name: str
     fd: int
-    proto: str  # tcp, unix or udp
+    proto: str  # tcp, unix, udp, unix-dgram or other
     address: str
     backlog: int = 0
     queued: int | None = None  # finished handshakes that wait for accept(), if known
     accepted: int = 0  # connections, or datagrams received
     sent: int = 0  # datagrams
     closed: bool = False
+    made: bool = False  # no more than that: it may come to listen, or become a connection
+    peer: str = ""  # of a connected datagram socket, or the other end's name of a socketpair
+    errno: str = ""  # why it could not be bound, or listen
 
     @property
     def listens(self) -> bool:
         """It hands over connections; a datagram socket has none. Its backlog may well be 0."""
-        return self.proto != "udp"
+        return not self.made and self.proto not in DATAGRAMS
+
+    @property
+    def outgoing(self) -> bool:
+        """It speaks first: a datagram socket that nobody bound has no address that anyone could know."""
+        return self.proto in DATAGRAMS and not self.address
 
 
 class Connection(msgspec.Struct):
-    """A connection, from its accept to a moment after its close."""
+    """A connection, from its accept or connect to a moment after its close."""
 
     name: str
     fd: int
@@ -47,12 +70,17 @@ class Connection(msgspec.Struct):
     errno: str = ""  # the last that was an error rather than "not now"
     seen: int = 0  # t of the last event
     last: AnyEvent | None = None
+    outgoing: bool = False  # we are the client
+    connected: bool = True  # the handshake has been finished
 
     @property
     def state(self) -> str:
         """In words."""
         if self.closed is not None:
-            return f"closed: {self.errno or self.reason}"
+            why = self.errno or (self.reason if self.reason != "close" else "")
+            return f"closed: {why}" if why else "closed"
+        if not self.connected:
+            return f"failed: {self.errno}" if self.errno else "connecting"
         if self.eof:
             return "closing" if self.shut else "half-closed (peer)"
         return "half-closed (us)" if self.shut else "open"

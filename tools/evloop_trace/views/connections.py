@@ -64,23 +64,25 @@ class ConnectionsPanel(Panel):
         total = self._total()
         shown = self._latest(room if total <= room else room - 1)
         cells = [self._cells(connection) for connection in shown]
-        widths = _widths(cells, width)
+        # Only of our own loop the log tells what it holds for a peer.
+        columns = _OF_PROGRAMS if self.picture.program else _COLUMNS
+        widths = _widths(columns, cells, width)
         gap = _gap(width)
-        lines = [_heading(widths, gap)]
-        lines += [_row(row, widths, gap, _style(it)) for row, it in zip(cells, shown, strict=True)]
+        lines = [_heading(columns, widths, gap)]
+        lines += [_row(columns, row, widths, gap, _style(it)) for row, it in zip(cells, shown, strict=True)]
         if total > len(shown):
             lines.append([Segment(f" … {count(total - len(shown))} more")])
         elif not shown:
-            lines.append([Segment(" nobody is connected", DIM)])
+            lines.append([Segment(" no connection" if self.picture.program else " nobody is connected", DIM)])
         return [exact(line, width) for line in lines]
 
     def title(self) -> str:
         """How many there are, and what went through them."""
         it = self.picture
-        return (
-            f"connections  {count(it.open)} open, {count(it.accepted)} accepted, "
-            f"{size(it.received)} in, {size(it.sent)} out"
-        )
+        parts = [f"{count(it.open)} open"]
+        parts += [f"{count(it.accepted)} accepted"] if it.accepted or not it.program else []
+        parts += [f"{count(it.connected)} made"] if it.connected else []
+        return f"connections  {', '.join(parts)}, {size(it.received)} in, {size(it.sent)} out"
 
     def _leaving(self) -> list[Connection]:
         """The ones that were closed a moment ago; after the end of a log, all that are remembered."""
@@ -107,17 +109,20 @@ class ConnectionsPanel(Panel):
             escape_text(it.state),
             size(it.received),
             size(it.sent),
-            size(it.buffered),
+            *([] if self.picture.program else [size(it.buffered)]),
             duration(age),
-            brief(it.last),
+            brief(it.last, outgoing=it.outgoing),
         )
 
 
-def _widths(cells: list[tuple[str, ...]], width: int) -> list[int]:
+_OF_PROGRAMS = tuple(column for column in _COLUMNS if column.title != "buffered")
+
+
+def _widths(columns: tuple[_Column, ...], cells: list[tuple[str, ...]], width: int) -> list[int]:
     """As wide as what stands in a column, between bounds that keep the columns from jumping about."""
     widths = [
         min(column.most, max([column.least, *(cell_len(row[index]) for row in cells)]))
-        for index, column in enumerate(_COLUMNS)
+        for index, column in enumerate(columns)
     ]
     used = sum(widths) + len(_gap(width)) * len(widths) + 1
     if used > width:  # the peer's address gives way first, then the right end is cut
@@ -131,9 +136,11 @@ def _gap(width: int) -> str:
     return "  " if width >= _NARROW else " "
 
 
-def _row(row: tuple[str, ...], widths: list[int], gap: str, style: Style) -> Line:
+def _row(
+    columns: tuple[_Column, ...], row: tuple[str, ...], widths: list[int], gap: str, style: Style
+) -> Line:
     texts = [
-        fit(text, cells, column.align) for text, cells, column in zip(row, widths, _COLUMNS, strict=False)
+        fit(text, cells, column.align) for text, cells, column in zip(row, widths, columns, strict=False)
     ]
     line = [Segment(f" {texts[0]}{gap}", style + BOLD), Segment(gap.join(texts[1:]), style)]
     if widths[-1] > 8:
@@ -141,8 +148,8 @@ def _row(row: tuple[str, ...], widths: list[int], gap: str, style: Style) -> Lin
     return line
 
 
-def _heading(widths: list[int], gap: str) -> Line:
-    titles = [fit(column.title, cells, column.align) for column, cells in zip(_COLUMNS, widths, strict=False)]
+def _heading(columns: tuple[_Column, ...], widths: list[int], gap: str) -> Line:
+    titles = [fit(column.title, cells, column.align) for column, cells in zip(columns, widths, strict=False)]
     return [Segment(" " + gap.join(titles) + ("  last" if widths[-1] > 8 else ""), DIM)]
 
 

@@ -1,4 +1,4 @@
-"""The listeners with their accept queues, and the datagram sockets."""
+"""The listeners with their accept queues, the datagram sockets, and what is not yet anything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class EndpointsPanel(Panel):
     """A line for each socket that clients come to."""
 
     def __init__(self, picture: Picture) -> None:
-        self.endpoints: Sequence[Endpoint] = list(picture.endpoints.values())
+        self.endpoints: Sequence[Endpoint] = sorted(picture.endpoints.values(), key=lambda it: it.made)
 
     def rows(self) -> int:
         """Lines it would like."""
@@ -50,7 +50,17 @@ def _line(endpoint: Endpoint, names: int, where: int) -> Line:
     ]
     if endpoint.closed:
         return [*head, Segment("closed", DIM)]
+    if endpoint.errno:
+        return [*head, Segment(f"failed: {escape_text(endpoint.errno)}", TROUBLE)]
+    if endpoint.made:
+        return [*head, Segment(_made(endpoint), DIM)]
     return [*head, *(_queue(endpoint) if endpoint.listens else _datagrams(endpoint))]
+
+
+def _made(endpoint: Endpoint) -> str:
+    if endpoint.peer:
+        return f"the other end is {escape_text(endpoint.peer)}"
+    return "does not listen yet" if endpoint.address else "neither listens nor is connected yet"
 
 
 def _queue(endpoint: Endpoint) -> Line:
@@ -78,4 +88,5 @@ def _fixed(line: Line, accepted: str) -> Line:
 
 
 def _datagrams(endpoint: Endpoint) -> Line:
-    return [Segment(f"datagrams {count(endpoint.accepted)} in, {count(endpoint.sent)} out")]
+    peer = f"  with {escape_text(endpoint.peer)}" if endpoint.peer else ""
+    return [Segment(f"datagrams {count(endpoint.accepted)} in, {count(endpoint.sent)} out{peer}")]

@@ -13,6 +13,7 @@ from rich.segment import Segment
 
 from evloop.events.schema import AnyEvent, Close, End, Poll, Slow
 from evloop_trace.escape import escape_text
+from evloop_trace.model.filters import due
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit
 from evloop_trace.views.numbers import clock, count, duration
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
@@ -92,7 +93,7 @@ class _Rows:
         if isinstance(event, Poll):
             self._poll(event)
         else:
-            said = rung(event, finished=self._finished(event))
+            said = rung(event, finished=self._finished(event), outgoing=self._picture.outgoing(event))
             if said is not None:
                 self._work(event)
                 self._rung(event, said)
@@ -114,15 +115,18 @@ class _Rows:
     def _work(self, event: AnyEvent) -> None:
         if self._ended is not None and event.t - self._ended >= WORK:
             # Between two ticks there was a poll, which a filter may have left out.
-            at_work = event.tick == self._tick and not isinstance(event, End)
+            # Of a program nothing tells what it does between its calls.
+            program = self._picture.program
+            at_work = event.tick == self._tick and not program and not isinstance(event, End)
             self.fold("", event.t - self._ended, "at work" if at_work else "later")
 
     def _rung(self, event: AnyEvent, said: Rung) -> None:
         columns = self._columns
         style = KINDS[said.kind]
+        when = due(event) if said.where else event.t  # a program's call may have slept for long
         self.lines.append(
             [
-                Segment(f" {fit(self._when(event.t, event.tick), columns.clock, '>')} ", DIM),
+                Segment(f" {fit(self._when(when, event.tick), columns.clock, '>')} ", DIM),
                 Segment(f" {fit(said.name, columns.names)} ", BOLD),
                 Segment("│"),
                 Segment(_lane(said.arrow, columns.lane), style),
@@ -173,6 +177,7 @@ def _words(said: Rung, width: int) -> Line:
     style = KINDS[said.kind]
     line = [Segment(said.call, style)]
     line += [Segment(f"  {text}", PLAIN) for text in (said.note, said.payload) if text]
+    line += [Segment(f"  {said.where}", DIM)] if said.where else []
     return _cut_line(line, width)
 
 

@@ -1,4 +1,4 @@
-"""The loop on top of the picture: how it spends its time, what woke it and why it sleeps."""
+"""Who runs, on top of the picture: a loop and why it sleeps, or a program and its threads."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from evloop_trace.views.cells import Line, Panel, bar, cut, exact, spread, width
 from evloop_trace.views.numbers import clock, count, duration, percent
 from evloop_trace.views.palette import BOLD, DIM, KINDS, TITLE, TROUBLE
 from evloop_trace.views.rungs import woken
+from evloop_trace.views.threads import ThreadsPanel
 
 if TYPE_CHECKING:
     from evloop.events.schema import Limit
     from evloop_trace.model.picture import Picture
 
-__all__ = ["LoopPanel"]
+__all__ = ["LoopPanel", "ProgramPanel"]
 
 _LABEL = 9  # cells
 
@@ -29,13 +30,17 @@ class LoopPanel(Panel):
         self.now = now
         self.status = status
 
+    def rows(self, height: int) -> int:
+        """Lines it should have where the whole picture has `height`."""
+        return 4 if height >= 16 else 2 if height >= 8 else 1
+
     def lines(self, width: int, height: int) -> list[Line]:
         """At most four lines; where there is room for fewer the first matter most."""
         lines = [self._title(width), self._ticks(width), self._woke(), self._last(width)]
         return [exact(line, width) for line in lines[:height]]
 
     def _title(self, width: int) -> Line:
-        left = [Segment(" evloop ", TITLE), Segment(self._facts())]
+        left = [Segment(" evloop ", TITLE), Segment(cut(self._facts(), max(20, width - 30)))]
         right = [Segment(f"{clock(self.now)} s", BOLD), Segment(f"  {self.status} " if self.status else " ")]
         lost = self.picture.lost
         if lost:
@@ -93,6 +98,56 @@ class LoopPanel(Panel):
             return _labelled("sleeps", why, "")
         left = until - self.now
         return _labelled("sleeps", f"at most {duration(left)}" if left > 0 else "no longer", f": {why}")
+
+
+class ProgramPanel(LoopPanel):
+    """Who runs, what its polls woke for if it polls, and what its threads do."""
+
+    def __init__(self, picture: Picture, now: int, status: str = "") -> None:
+        super().__init__(picture, now, status)
+        self.threads = ThreadsPanel(picture, now)
+
+    def rows(self, height: int) -> int:
+        """As many as there are threads, up to a quarter of the picture."""
+        if height < 16:
+            return super().rows(height)
+        return min(len(self._about(80)) + self.threads.rows(), max(5, height // 4))
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """At most `height` lines; where there is room for few, the title and a thread."""
+        lines = self._about(width) if height > 2 else [self._title(width)]
+        lines += self.threads.lines(width, height - len(lines))
+        return [exact(line, width) for line in lines[:height]]
+
+    def _about(self, width: int) -> list[Line]:
+        lines = [self._title(width)]
+        if self.picture.loop.polled:
+            lines += [self._ticks(width), self._woke()]
+        if self.picture.end is not None:
+            lines.append(self._sleeps())
+        return lines
+
+    def _facts(self) -> str:
+        header = self.picture.header
+        if header is None:
+            return ""
+        argv = header.argv if header.model == "run" else []
+        what = (
+            " ".join([argv[0].rpartition("/")[2], *argv[1:]])
+            if argv
+            else _MODELS.get(header.model, header.model)
+        )
+        parts = (what, "" if argv else header.mode, f"pid {header.pid}")
+        return "  " + " · ".join([escape_text(part) for part in parts if part])
+
+
+_MODELS = {
+    "once": "server for one message",
+    "conversation": "server for one client",
+    "sequential": "server, one client after the other",
+    "threaded": "server, a thread a client",
+    "run": "program",
+}
 
 
 def _limit(event: Limit) -> str:

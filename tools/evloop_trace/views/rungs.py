@@ -227,7 +227,9 @@ def _accept(event: Accept) -> Rung:
     parts = (
         f"from {escape_text(event.peer)}" if event.peer else "",
         "" if event.pid is None else f"from pid {event.pid}",
-        f"it waited {duration(event.waited)} in the queue" if (event.waited or 0) >= _QUEUED else "",
+        f"it waited {duration(event.waited)} in the queue"
+        if event.waited and event.waited >= _QUEUED
+        else "",
         f"{count(event.queued)} still wait" if event.queued else "",
     )
     note = waited(event, ", ".join(filter(None, parts)))

@@ -10,7 +10,7 @@ from evloop_trace.views.cells import Line, Panel, exact
 from evloop_trace.views.connections import ConnectionsPanel
 from evloop_trace.views.endpoints import EndpointsPanel
 from evloop_trace.views.ladder import LadderPanel
-from evloop_trace.views.loop_panel import LoopPanel
+from evloop_trace.views.loop_panel import LoopPanel, ProgramPanel
 from evloop_trace.views.palette import DIM
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ _LADDER_LEAST = 6  # rows, before anything else may have more than its first
 
 
 class Screen(Panel):
-    """Loop, listeners, connections and ladder, from the top down."""
+    """Loop or threads, listeners, connections and ladder, from the top down."""
 
     def __init__(self, picture: Picture, now: int, status: str = "") -> None:
-        self.loop = LoopPanel(picture, now, status)
+        self.loop = (ProgramPanel if picture.program else LoopPanel)(picture, now, status)
         self.endpoints = EndpointsPanel(picture)
         self.connections = ConnectionsPanel(picture, now)
         self.ladder = LadderPanel(picture, now)
@@ -46,7 +46,7 @@ class Screen(Panel):
 
     def _heights(self, height: int) -> tuple[int, int, int]:
         """Rows for the loop, the listeners and the connections; the ladder has the rest."""
-        loop = 4 if height >= 16 else 2 if height >= 8 else 1
+        loop = self.loop.rows(height)
         room = max(0, height - loop - _LADDER_LEAST)
         endpoints = min(self.endpoints.rows(), max(0, room // 3 - 1), 8)
         room -= endpoints + 1 if endpoints else 0

@@ -10,7 +10,7 @@ from evloop_trace.views.numbers import count, duration
 if TYPE_CHECKING:
     from evloop.events.schema import Block, Call, Located
 
-__all__ = ["about", "awaited", "ended", "has_waited", "place", "short_place", "waited"]
+__all__ = ["about", "awaited", "ended", "has_waited", "place", "short", "short_place", "waited"]
 
 _PATIENCE = 1_000_000  # ns
 
@@ -63,5 +63,9 @@ def place(event: Located) -> str:
 
 def short_place(event: Located) -> str:
     """`server.py:14 · Thread-1`: the file without its directory."""
-    where = event.where.rpartition("/")[2]
-    return " · ".join([escape_text(part) for part in (where, event.thread) if part])
+    return " · ".join(filter(None, (short(event.where), escape_text(event.thread))))
+
+
+def short(where: str) -> str:
+    """`server.py:14`, of `src/server.py:14`."""
+    return escape_text(where.rpartition("/")[2])

@@ -7,9 +7,11 @@ that a resized window needs no signal.
 from __future__ import annotations
 
 import termios
+import tty
 from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+from rich.control import Control
 from rich.segment import Segment
 from rich.text import Text
 
@@ -24,14 +26,25 @@ __all__ = ["Terminal"]
 
 
 class Terminal:
-    """A context manager: inside it the terminal shows frames, outside what it showed before."""
+    """A context manager: inside it the terminal shows frames, outside what it showed before.
 
-    def __init__(self, out: TextIO | None = None, size: Callable[[], tuple[int, int]] | None = None) -> None:
+    In raw mode every key, Ctrl-C as well, is just a byte to be read.
+    """
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        size: Callable[[], tuple[int, int]] | None = None,
+        *,
+        raw: bool = False,
+    ) -> None:
+        self._raw = raw
         self._console = Console(file=out, highlight=False, markup=False)
         self._size = size or (lambda: self._console.size)
         self._shown: list[Line] = []
         self._shown_size = (0, 0)
-        self._echo: list[int | list[bytes | int]] | None = None
+        self._cursor: tuple[int, int] | None = None
+        self._before: list[int | list[bytes | int]] | None = None
 
     def __enter__(self) -> Self:
         self.enter()
@@ -51,7 +64,7 @@ class Terminal:
 
     def enter(self) -> None:
         """Turn to the other screen; keys that are typed are not shown there."""
-        self._echo = _silence(self._console.file)
+        self._before = _silence(self._console.file, raw=self._raw)
         self.forget()
         self._console.set_alt_screen(True)
         self._console.show_cursor(False)
@@ -60,23 +73,36 @@ class Terminal:
         """Turn back."""
         self._console.show_cursor(True)
         self._console.set_alt_screen(False)
-        if self._echo is not None:
-            termios.tcsetattr(self._console.file.fileno(), termios.TCSADRAIN, self._echo)
+        if self._before is not None:
+            termios.tcsetattr(self._console.file.fileno(), termios.TCSADRAIN, self._before)
 
     def forget(self) -> None:
         """Draw the next frame whole: something else may have written on the screen."""
         self._shown = []
+        self._cursor = None
 
-    def draw(self, lines: list[Line], size: tuple[int, int]) -> None:
-        """Show a frame that was made for `size`; in one write, so that no half of it is seen."""
+    def draw(self, lines: list[Line], size: tuple[int, int], cursor: tuple[int, int] | None = None) -> None:
+        """Show a frame that was made for `size`; in one write, so that no half of it is seen.
+
+        Args:
+            lines: The frame.
+            size: Columns and lines.
+            cursor: Where it stands: column and line, from 0; None hides it.
+        """
         whole = size != self._shown_size or len(lines) != len(self._shown)
+        moved = cursor != self._cursor
         with self._console as console:
             if size != self._shown_size:
                 console.clear()
             for number, line in enumerate(lines):
                 if whole or line != self._shown[number]:
                     console.update_screen_lines([Segment.adjust_line_length(line, size[0])], 0, number)
-        self._shown, self._shown_size = lines, size
+                    moved = True
+            if moved and cursor:
+                console.control(Control.move_to(*cursor))
+            if (cursor is None) != (self._cursor is None):
+                console.show_cursor(cursor is not None)
+        self._shown, self._shown_size, self._cursor = lines, size, cursor
 
     def print(self, lines: list[Line]) -> None:
         """Write lines below what the terminal shows."""
@@ -87,13 +113,16 @@ class Terminal:
                 console.print(text, no_wrap=True, overflow="ignore")
 
 
-def _silence(out: IO[str]) -> list[int | list[bytes | int]] | None:
-    """Stop the echo of keys; how it was before, or None where there is no terminal."""
+def _silence(out: IO[str], *, raw: bool) -> list[int | list[bytes | int]] | None:
+    """Stop the echo of keys, or all that is done to them; how it was before, or None without a terminal."""
     try:
         before = termios.tcgetattr(out.fileno())
-        silent = list(before)
-        silent[3] &= ~termios.ECHO
-        termios.tcsetattr(out.fileno(), termios.TCSADRAIN, silent)
+        if raw:
+            tty.setraw(out.fileno(), termios.TCSADRAIN)
+        else:
+            silent = list(before)
+            silent[3] &= ~termios.ECHO
+            termios.tcsetattr(out.fileno(), termios.TCSADRAIN, silent)
     except (OSError, ValueError, termios.error):
         return None
     return before

@@ -14,7 +14,7 @@ from rich.segment import Segment
 from evloop.events.schema import AnyEvent, Close, End, Poll, Slow
 from evloop_trace.escape import escape_text
 from evloop_trace.model.filters import due
-from evloop_trace.views.cells import Line, Panel, cut, exact, fit
+from evloop_trace.views.cells import Line, Panel, cut, exact, fit, width_of
 from evloop_trace.views.numbers import clock, count, duration
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rungs import Arrow, Rung, rung, woken
@@ -177,7 +177,8 @@ def _words(said: Rung, width: int) -> Line:
     style = KINDS[said.kind]
     line = [Segment(said.call, style)]
     line += [Segment(f"  {text}", PLAIN) for text in (said.note, said.payload) if text]
-    line += [Segment(f"  {said.where}", DIM)] if said.where else []
+    if said.where and width_of(line) + cell_len(said.where) + 2 <= width:
+        line.append(Segment(f"  {said.where}", DIM))
     return _cut_line(line, width)
 
 

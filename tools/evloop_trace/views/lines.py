@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evloop.events import schema
 from evloop.events.schema import Located, Recv, Send, Unknown
 from evloop_trace.escape import escape_payload, escape_text
+from evloop_trace.model.filters import due
 from evloop_trace.views.numbers import duration
 from evloop_trace.views.waits import awaited, ended, place
 
@@ -40,7 +41,7 @@ def format_events(events: Iterable[AnyEvent | Unknown]) -> list[str]:
         if not isinstance(event, stream):
             append(formats[type(event)](event))
             continue
-        t = event.t
+        t = event.t + event.dur if event.where else event.t
         if (now := t // 1_000_000) != millis:  # what many lines share is formatted once
             millis, head = now, _millis(now)
         if event.tick != tick:
@@ -88,8 +89,11 @@ def _turn(tick: int) -> str:
 
 
 def _head(event: AnyEvent | Unknown | Event, name: str | None) -> str:
-    """The columns that all lines have."""
-    t = event.t
+    """The columns that all lines have.
+
+    The calls of a program may sleep for long, and are told when they have returned: that is their time here.
+    """
+    t = due(event) if getattr(event, "where", "") else event.t
     return f"{_millis(t // 1_000_000)}{_MICROS[t // 1000 % 1000]}{_turn(event.tick)}{_name(name or '')}"
 
 
@@ -243,7 +247,7 @@ def _shutdown(event: schema.Shutdown) -> str:
 
 
 def _close(event: schema.Close) -> str:
-    parts: list[str] = [event.reason]
+    parts: list[str] = [event.reason] if event.reason != "close" else []
     if event.errno:
         parts.append(event.errno)
     if event.conn is not None:

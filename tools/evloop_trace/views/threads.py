@@ -34,7 +34,8 @@ class ThreadsPanel(Panel):
 
     def __init__(self, picture: Picture, now: int) -> None:
         self.now = now
-        alive = [it for it in picture.threads.values() if picture.end is not None or not self._is_over(it)]
+        self.ended = picture.end is not None
+        alive = [it for it in picture.threads.values() if self.ended or not self._is_over(it)]
         self.threads = sorted(alive, key=self._rank)
 
     def rows(self) -> int:
@@ -68,6 +69,8 @@ class ThreadsPanel(Panel):
             slept = duration(thread.asleep(self.now))
             return f"blocked in {_call(thread.block)} for {slept}{self._left(thread.block)}"
         after = f"{escape_text(thread.call)}()" + (f" on {escape_text(thread.about)}" if thread.about else "")
+        if self.ended:
+            return f"last call {after}"
         silent = self.now - thread.seen
         return (
             f"at work after {after}" if silent < AT_WORK else f"no call for {duration(silent)}, since {after}"

@@ -194,6 +194,7 @@ class Interrupts:
         """Whether the main thread does what must not be broken off; it is asked again until it does not."""
         self._armed = False
         self._arrived: list[str] = []
+        self._ending = False
         handlers = dict.fromkeys(signals, self._on_signal) | {signal.SIGALRM: self._raise}
         self._old_handlers = {number: signal.signal(number, handler) for number, handler in handlers.items()}
 
@@ -217,14 +218,15 @@ class Interrupts:
         if self.is_busy():
             signal.setitimer(signal.ITIMER_REAL, SHORTLY)
             return
-        self._armed = False
+        self._armed, self._ending = False, True
         raise Stopped(self._arrived.pop(0))
 
     def close(self) -> None:
-        """Put the old handlers back."""
+        """Put the old handlers back; but after `Stopped` nothing shall break off the program's very end."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
+            if not self._ending:
+                signal.signal(number, handler)
 
 
 class Kernel:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evloop.events.reader import Item
+    from evloop_trace.diagnosing import Answer
     from evloop_trace.model.filters import Filter
     from evloop_trace.model.report import Report
     from evloop_trace.replay import Problems, Sought
@@ -232,14 +233,23 @@ def _replay_on_terminal(paths: tuple[str, ...], speed: float, step: bool, keep: 
 
 def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> int:
     from evloop_trace.logs import open_logs
-    from evloop_trace.progress import track
-    from evloop_trace.replay import Problems, Sought, Tempo, replay
+    from evloop_trace.progress import track, track_steps
+    from evloop_trace.replay import Problems, Sought, Tempo, clocks, replay, replay_rows
 
     problems, sought = Problems(tell), Sought(keep.names)
     tempo = None if speed is None or speed == float("inf") else Tempo(speed)
     with open_logs(paths) as logs:
-        runs = track(logs, "replay") if tempo is None else logs.runs()
-        replay(sought.watch(runs) if keep.names else runs, write, keep, problems, tempo)
+        if logs.meet:
+            for line in clocks(logs):
+                tell(line)
+            rows = track_steps(logs, "replay", logs.rows()) if tempo is None else logs.rows()
+            batches = sought.watch_rows(rows) if keep.names else rows
+            replay_rows(batches, write, keep, problems, tempo, names=[log.name for log in logs.logs])
+            for line in clocks(logs, read=True):
+                tell(line)
+        else:
+            runs = track(logs, "replay") if tempo is None else logs.runs()
+            replay(sought.watch(runs) if keep.names else runs, write, keep, problems, tempo)
     return _verdict(paths, problems, sought)
 
 
@@ -389,6 +399,37 @@ def compare(a: str, b: str, as_json: bool) -> int:
         width, height = shutil.get_terminal_size(PLAIN_SIZE) if terminal else PLAIN_SIZE
         write(render(comparison, width, height, colour=terminal and not os.environ.get("NO_COLOR")))
     return FOUND if problems.count else OK
+
+
+@cli.command()
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True)
+@click.option("--at", callback=_time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]")
+@click.option("--json", "json", is_flag=True, help="A JSON array of findings; times in nanoseconds.")
+def why(logs: tuple[str, ...], at: int | None, json: bool) -> int:
+    """Say why a program hangs: who waits for what, since when and where, and why it does not come.
+
+    With the logs of both ends, what the other end does is told too. The exit code is 1 if anything hangs.
+    """
+    from evloop_trace.diagnosing import as_json, diagnose
+    from evloop_trace.replay import Problems
+
+    problems = Problems(tell)
+    answer = diagnose(logs, at, problems)
+    write(as_json(answer) if json else _verdict_page(answer))
+    problems.finish()
+    return FOUND if answer.verdict.stuck or problems.count else OK
+
+
+def _verdict_page(answer: Answer) -> str:
+    """The answer as wide as the terminal and coloured, if there is one."""
+    import shutil
+
+    from evloop_trace.views.why import PLAIN_WIDTH, render
+
+    if not _output().isatty():
+        return render(answer.verdict, answer.names)
+    width = min(shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns, 100)
+    return render(answer.verdict, answer.names, width, colour=not os.environ.get("NO_COLOR"))
 
 
 @cli.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from array import array
-from collections import deque
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evloop.events.reader import Problem
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from evloop.events.reader import Item
 
-__all__ = ["NOTABLE", "Client", "Clients", "Held"]
+__all__ = ["NOTABLE", "Client", "Clients", "Held", "HeldInAll"]
 
 NOTABLE = 10_000_000
 """Nanoseconds: a shorter stay in the accept queue is not told of; it is known to a few milliseconds."""
@@ -44,42 +44,89 @@ _SLEPT = 1_000_000  # nanoseconds: a call that took longer slept, it did not wor
 _FIRST = 1_000  # clients whose answers are kept, whatever they waited
 _WORST = 50  # and of those that came later
 _SPANS = 64  # of a client
-_HISTORY = 512  # sleeps remembered of a thread that accepts
+_HISTORY = 512  # sleeps that are remembered of a thread that accepts, of each kind
 _THREADS = 64  # such threads
 _PEERS = 10_000  # datagrams' senders that are remembered
 
 
 class Held(NamedTuple):
-    """What the thread that accepts did while clients were in the queue, as far as it was one kind of call."""
+    """What the thread that accepts did while a client was in the queue, as far as it was one kind of call."""
 
     call: str
     """The call it slept in; or `limit`, it took nobody in; or `slow`, a loop worked on without a look."""
     ns: int
-    """How much of the wait, or of all waits."""
+    """How much of the wait."""
     sockets: int
-    """On how many sockets; of all waits, of the one with the most."""
-    longest: int
-    """How much on one of them, the one of which the rest tells: nanoseconds."""
+    """On how many sockets, one after the other."""
+    first: int
+    """How much of it on the one whose turn it was when the client came."""
     name: str
-    """The socket's, or the limit's."""
+    """That socket's name, or the limit's."""
     line: int
-    """Of its longest event."""
+    """Of the longest event there."""
     where: str
     """FILE:LINE of the call, if known."""
 
 
+class HeldInAll:
+    """The same of all clients' waits."""
+
+    __slots__ = ("longest", "ns")
+
+    def __init__(self, held: Held) -> None:
+        self.ns = 0
+        self.longest = held
+        """The client's that had to wait the longest for whoever had the turn when it came."""
+
+
 class _Sleep:
-    """Calls on one socket, one right after the other, in which a thread slept."""
+    """Calls of one kind on one socket, one right after the other, in which a thread slept."""
 
-    __slots__ = ("call", "end", "line", "longest", "name", "start", "where")
+    __slots__ = ("before", "end", "line", "longest", "name", "ordinal", "start", "where")
 
-    def __init__(self, call: str, name: str, span: tuple[int, int], line: int, where: str = "") -> None:
-        self.call = call
+    def __init__(self, name: str, span: tuple[int, int], line: int, where: str = "") -> None:
         self.name = name
         self.start, self.end = span
         self.line = line
         self.longest = self.end - self.start
         self.where = where
+        self.before = 0
+        """Nanoseconds that the thread slept in such calls before."""
+        self.ordinal = 0
+        """How often the socket was another than before."""
+
+
+class _Sleeps:
+    """The sleeps of a thread in one kind of call, the latest of them."""
+
+    def __init__(self) -> None:
+        self._all: list[_Sleep] = []
+
+    def add(self, sleep: _Sleep) -> None:
+        """One more; they are added in the order in which they ended."""
+        last = self._all[-1] if self._all else None
+        if last is not None and last.name == sleep.name and sleep.start - last.end < _SLEPT:
+            last.end = sleep.end
+            if sleep.longest > last.longest:
+                last.longest, last.line, last.where = sleep.longest, sleep.line, sleep.where
+            return
+        if last is not None:
+            sleep.before = last.before + last.end - last.start
+            sleep.ordinal = last.ordinal + (last.name != sleep.name)
+        self._all.append(sleep)
+        if len(self._all) > _HISTORY:
+            del self._all[: _HISTORY // 2]
+
+    def since(self, call: str, came: int) -> Held | None:
+        """What there was of them from a time on."""
+        at = bisect_right(self._all, came, key=_end)
+        if at == len(self._all):
+            return None
+        first, last = self._all[at], self._all[-1]
+        began = max(came, first.start)
+        ns = last.before + last.end - last.start - first.before - (began - first.start)
+        sockets = last.ordinal - first.ordinal + 1
+        return Held(call, ns, sockets, first.end - began, first.name, first.line, first.where)
 
 
 class Client:
@@ -181,7 +228,7 @@ class Clients:
         self.problems = 0
         self.end = 0
         """When the last event ended."""
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, HeldInAll] = {}
         """By call: what explains the waits in the queue."""
         self.slowest: tuple[int, str, int] = (0, "", 0)
         """The longest that a loop worked without a look at who is ready: nanoseconds, on whom, the line."""
@@ -191,7 +238,7 @@ class Clients:
         self._queued: dict[str, int] = {}
         self._ready: set[str] = set()
         self._polled = 0
-        self._history: dict[str, deque[_Sleep]] = {"": deque(maxlen=_HISTORY)}
+        self._history: dict[str, dict[str, _Sleeps]] = {"": {}}
         self._limits: dict[str, tuple[int, int]] = {}  # since when, and the line
         self._worst: list[tuple[int, int, Client]] = []
         self._handlers: dict[type, Callable[[int, Any], None]] = {
@@ -335,7 +382,7 @@ class Clients:
     def _accepts(self, _line: int, event: Listen | Accept | Block | Poll) -> None:
         """This thread may be the one that somebody in the queue waits for."""
         if event.thread not in self._history and len(self._history) < _THREADS:
-            self._history[event.thread] = deque(maxlen=_HISTORY)
+            self._history[event.thread] = {}
 
     def _block(self, line: int, event: Block) -> None:
         if event.awaits == "accept":
@@ -350,30 +397,18 @@ class Clients:
             self._slept(line, event, "")
 
     def _slept(self, line: int, event: Call, name: str) -> None:
-        history = self._history.get(event.thread)
-        if history is not None:
-            call = event.call or kind_of(event)  # type: ignore[arg-type]
-            self._remember(history, _Sleep(call, name, (event.t, event.t + event.dur), line, event.where))
+        if event.thread in self._history:
+            sleep = _Sleep(name, (event.t, event.t + event.dur), line, event.where)
+            self._remember(event.thread, kind_of(event), sleep)  # type: ignore[arg-type]
 
-    @staticmethod
-    def _remember(history: deque[_Sleep], sleep: _Sleep) -> None:
-        last = history[-1] if history else None
-        if (
-            last is None
-            or (last.call, last.name) != (sleep.call, sleep.name)
-            or sleep.start - last.end >= _SLEPT
-        ):
-            history.append(sleep)
-            return
-        last.end = sleep.end
-        if sleep.longest > last.longest:
-            last.longest, last.line, last.where = sleep.longest, sleep.line, sleep.where
+    def _remember(self, thread: str, call: str, sleep: _Sleep) -> None:
+        self._history[thread].setdefault(call, _Sleeps()).add(sleep)
 
     def _slow(self, line: int, event: Slow) -> None:
         """Written at the end of the tick."""
         self.slowest = max(self.slowest, (event.dur, event.conn or "", line))
         span = (event.t - event.dur, event.t)
-        self._remember(self._history[""], _Sleep("slow", event.conn or "", span, line))
+        self._remember("", "slow", _Sleep(event.conn or "", span, line))
 
     def _limit(self, line: int, event: Limit) -> None:
         if event.active:
@@ -381,44 +416,31 @@ class Clients:
                 self._limits.setdefault(event.what, (event.t, line))
             return
         since, line = self._limits.pop(event.what, (event.t, line))
-        self._remember(self._history[""], _Sleep("limit", event.what, (since, event.t), line))
+        self._remember("", "limit", _Sleep(event.what, (since, event.t), line))
 
     def _hold(self, client: Client, thread: str) -> None:
         """What its thread did while the client waited."""
-        sums: dict[tuple[str, str], tuple[int, int, _Sleep]] = {}
-        for sleep in reversed(self._history.get(thread, ())):
-            if sleep.end <= client.came:
-                break
-            ns = min(client.accepted, sleep.end) - max(client.came, sleep.start)
-            total, most, longest = sums.get((sleep.call, sleep.name), (0, -1, sleep))
-            sums[sleep.call, sleep.name] = (total + ns, *max((most, longest), (ns, sleep), key=_ns))
-        by_call: dict[str, Held] = {}
-        for (call, name), (ns, _, sleep) in sums.items():
-            _add(by_call, Held(call, ns, 1, ns, name, sleep.line, sleep.where), other=True)
-        client.held = max(by_call.values(), key=_weight, default=None)
-        for held in by_call.values():
-            _add(self.held, held, other=False)
-
-
-def _add(by_call: dict[str, Held], more: Held, *, other: bool) -> None:
-    """Count it in, on another socket or in another wait, and keep the longest."""
-    known = by_call.get(more.call, more._replace(ns=0, sockets=0))
-    longest = max(known, more, key=_longest)
-    by_call[more.call] = longest._replace(
-        ns=known.ns + more.ns, sockets=known.sockets + 1 if other else max(known.sockets, more.sockets)
-    )
+        found = [
+            held
+            for call, sleeps in self._history.get(thread, {}).items()
+            if (held := sleeps.since(call, client.came)) is not None
+        ]
+        client.held = max(found, key=_weight, default=None)
+        for held in found:
+            known = self.held.get(held.call)
+            if known is None:
+                known = self.held[held.call] = HeldInAll(held)
+            known.ns += held.ns
+            if held.first > known.longest.first:
+                known.longest = held
 
 
 def _came(client: Client) -> int:
     return client.came
 
 
-def _ns(found: tuple[int, _Sleep]) -> int:
-    return found[0]
-
-
-def _longest(held: Held) -> int:
-    return held.longest
+def _end(sleep: _Sleep) -> int:
+    return sleep.end
 
 
 def _weight(held: Held) -> tuple[int, bool]:

@@ -29,6 +29,7 @@ _LEAST = 60  # columns
 _WHY = 110  # columns from which on there is room for a reason beside a bar
 _REASON = 30  # cells of it
 _WAITED = 9  # cells
+_MORE = "+"  # behind a wait: so much is known
 _LEAST_CLIENTS = 5
 _ROW = 19  # cells of a row's name
 
@@ -75,6 +76,8 @@ def _bars(comparison: Comparison, room: int, width: int) -> tuple[list[Line], se
         for at, client in enumerate((pair.a, pair.b)):
             bar = _bar(comparison, at, client, axis)
             used.update(bar)
+            if client is not None and client.in_queue is None:
+                used.add(_MORE)
             shown_name = "" if at else _quoted_cut(text, name)
             why = "" if client is None or not reason else because(comparison, at, client)
             lines.append(
@@ -104,10 +107,10 @@ def _quoted_cut(text: str, width: int) -> str:
 
 
 def _waited(client: Client | None) -> Line:
-    """How long it waited for the server in all; a `+` where its time in the queue is not known."""
+    """How long it waited for the server in all; a plus where its time in the queue is not known."""
     if client is None:
         return []
-    text = duration(client.waits) + ("+" if client.in_queue is None else "")
+    text = duration(client.waits) + (_MORE if client.in_queue is None else "")
     return [Segment(f" {text:>{_WAITED}}", BOLD if client.waits >= 10**8 else DIM)]
 
 
@@ -120,6 +123,8 @@ def _legend(used: set[str]) -> Line:
     for glyph, (text, style) in GLYPHS.items():
         if glyph in used:
             line += [Segment("  " if line else ""), Segment(glyph, style), Segment(f" {text}", DIM)]
+    if _MORE in used:
+        line += [Segment("  "), Segment(_MORE, BOLD), Segment(" and the queue", DIM)]
     return line
 
 

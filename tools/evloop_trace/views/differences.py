@@ -9,7 +9,7 @@ from evloop_trace.model.clients import NOTABLE
 from evloop_trace.views.numbers import count, duration
 
 if TYPE_CHECKING:
-    from evloop_trace.model.clients import Client, Held
+    from evloop_trace.model.clients import Client, HeldInAll
     from evloop_trace.model.comparison import Comparison, Pair, Summary
 
 __all__ = ["because", "differences", "name_of"]
@@ -64,6 +64,10 @@ def _different_numbers(summaries: list[Summary]) -> list[str]:
 def _queue(comparison: Comparison, side: int, summary: Summary) -> str:
     """Who waited to be accepted, and why."""
     label = summary.label
+    if not summary.most:
+        took = duration(summary.answers.max_ns) if summary.answers else ""
+        answered = f"was answered after at most {took}" if took else "was never answered"
+        return f"{label}: how long a datagram lay in the buffer is not known; once read it {answered}"
     if summary.queue is None:
         return f"{label}: how long anybody was in the accept queue is not known, only when they were accepted"
     if not summary.waited:
@@ -99,12 +103,13 @@ def _who(comparison: Comparison, side: int, waiters: list[Client]) -> str:
 def _why(comparison: Comparison, side: int) -> str:
     """What the thread that accepts did most of the time that anybody waited for it."""
     one = comparison.sides[side]
-    held = max(one.clients.held.values(), key=_ns, default=None)
+    most = max(one.clients.held.values(), key=_ns, default=None)
     waited = sum([it.in_queue or 0 for it in one.waiters])
-    if held is None or held.ns * 2 < waited:
+    if most is None or most.ns * 2 < waited:
         return "; the log does not say why: the thread that accepts was in no call, so it computed or slept"
+    held = most.longest
     on = _socket(comparison, side, held.name)
-    proof = f"{duration(held.longest)}, line {held.line}"
+    proof = f"{duration(held.first)}, line {held.line}"
     if held.call == "limit":
         return f": the limit ({escape_text(held.name)}) was reached, and nobody was accepted ({proof})"
     if held.call == "slow":
@@ -117,10 +122,10 @@ def _why(comparison: Comparison, side: int) -> str:
     who = "its one thread" if one.threads == 1 else "the thread that accepts"
     where = f", {escape_text(held.where)}" if held.where else ""
     call = f"{escape_text(held.call)}()"
-    return f", because {who} was in {call}: {duration(held.longest)} of it on {on} (line {held.line}{where})"
+    return f", because {who} was in {call}: {duration(held.first)} of it on {on} (line {held.line}{where})"
 
 
-def _ns(held: Held) -> int:
+def _ns(held: HeldInAll) -> int:
     return held.ns
 
 

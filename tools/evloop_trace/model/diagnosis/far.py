@@ -1,0 +1,65 @@
+"""What the other end of a connection does, where its log is among those that are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop_trace.model.diagnosis.finding import Elsewhere
+from evloop_trace.model.diagnosis.words import call, join, moment, on, place, size, when, who
+
+if TYPE_CHECKING:
+    from evloop_trace.model.diagnosis.scene import Scene
+    from evloop_trace.model.diagnosis.state import Stream, Thread
+
+__all__ = ["both_wait", "far_end"]
+
+
+def both_wait(scene: Scene, stream: Stream, awaits: str) -> bool:
+    """Whether a thread waits at the other end for the same as we: neither will be served."""
+    other = stream.other
+    if other is None or other.closed is not None:
+        return False
+    return any(thread.awaits == awaits for thread in scene.waiters(other))
+
+
+def far_end(scene: Scene, stream: Stream) -> Elsewhere:
+    """Sentences about the other end, and its events; nothing if no log has it."""
+    other = stream.other
+    if other is None:
+        return Elsewhere()
+    process = other.process
+    if other.closed is not None:
+        return Elsewhere(
+            f"The other end, {other.name}, was closed {when(other.closed)}.", process, [other.closed]
+        )
+    moved = _on_the_way(stream, other)
+    thread = next(iter(scene.waiters(other)), scene.user(other))
+    if thread is None:
+        return Elsewhere(moved, process, [other.touched])
+    return Elsewhere(join(moved, _doing(scene, other, thread)), process, [other.touched, thread.wait])
+
+
+def _on_the_way(stream: Stream, other: Stream) -> str:
+    """Bytes that one end has sent and the other has not read."""
+    ours, theirs = "", ""
+    if stream.sent > other.received:
+        ours = f"The other end has read {size(other.received)} of our {size(stream.sent)}."
+    if other.sent > stream.received:
+        theirs = f"The other end has sent {size(other.sent)}, of which we have read {size(stream.received)}."
+    return join(ours, theirs)
+
+
+def _doing(scene: Scene, other: Stream, thread: Thread) -> str:
+    """What the other end's thread is at."""
+    name, wait = who(other.process, thread), thread.wait
+    if thread in scene.polling(other.process):
+        mask = scene.masks(other.process, thread).get(other.name, "")
+        state = f"watches {other.name} for {mask}" if mask else f"does not watch {other.name}"
+        return f"At the other end {name} sleeps in poll() and {state}."
+    if wait is None:
+        last = f": its last was {call(thread.last)} {when(thread.last)}" if thread.last is not None else ""
+        return f"At the other end {name} is in no socket's call{last}."
+    busy = "" if thread.on == other.name else f"nobody reads {other.name}, as "
+    return (
+        f"At the other end {busy}{name} is in {call(wait)}{on(thread)} since {moment(wait.t)}{place(wait)}."
+    )

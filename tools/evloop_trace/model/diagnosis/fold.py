@@ -1,0 +1,409 @@
+"""Events → state: what is open at a moment, which is the log's end or one that was asked for.
+
+A million events come through here, nearly all of them recv and send; they have their own short way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evloop.events.reader import Problem
+from evloop.events.schema import (
+    Accept,
+    Bind,
+    Block,
+    Call,
+    Close,
+    Connect,
+    End,
+    Gap,
+    Inherit,
+    Interest,
+    Limit,
+    Listen,
+    Located,
+    Poll,
+    Prepare,
+    Queue,
+    Recv,
+    Recvfrom,
+    Send,
+    Sendto,
+    Shutdown,
+    Socket,
+    Unseen,
+)
+from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream, Thread
+from evloop_trace.model.filters import due
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.events.reader import Item
+    from evloop.events.schema import AnyEvent, Unknown
+    from evloop_trace.model.diagnosis.state import Process
+
+__all__ = ["Ends", "Fold"]
+
+_NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
+_DATAGRAMS = frozenset({"udp", "unix-dgram"})
+_KEPT = 10  # of what only needs examples
+_THREADS = 64
+
+
+class Ends:
+    """The open ends of connections in all logs, by their addresses: two of them may be one connection."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], Stream] = {}
+
+    def add(self, stream: Stream) -> None:
+        """An end; if the other is known, they know each other from now on."""
+        if not (stream.local and stream.peer):
+            return  # an unnamed Unix socket
+        self._open[stream.local, stream.peer] = stream
+        other = self._open.get((stream.peer, stream.local))
+        if other is not None and other is not stream:
+            stream.other, other.other = other, stream
+
+    def remove(self, stream: Stream) -> None:
+        """It is closed; whoever is at the other end still knows it."""
+        key = stream.local, stream.peer
+        if self._open.get(key) is stream:
+            del self._open[key]
+
+
+class Fold:
+    """Keeps a process's state up to date."""
+
+    def __init__(
+        self, process: Process, ends: Ends, at: int | None, before: Callable[[Process, AnyEvent], None]
+    ) -> None:
+        """`before` is told when a wait is about to be ended from outside: by an interrupt or the exit."""
+        self.process = process
+        self._ends = ends
+        self._at = at
+        self._before = before
+        self._next = 0
+        self._leaving = False
+        self._limit = _THREADS
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            Poll: self._poll,
+            Listen: self._listen,
+            Bind: self._bind,
+            Socket: self._socket,
+            Inherit: self._inherit,
+            Connect: self._connect,
+            Accept: self._accept,
+            Recvfrom: self._recvfrom,
+            Sendto: self._sendto,
+            Shutdown: self._shutdown,
+            Close: self._close,
+            Interest: self._interest,
+            Queue: self._queue,
+            Limit: self._limits,
+            Prepare: self._prepare,
+            Unseen: self._unseen,
+            Gap: self._gap,
+            End: self._end,
+        }
+
+    def feed(self, items: list[Item]) -> None:
+        """Consecutive lines."""
+        events = [item for item in items if not isinstance(item, Problem)]
+        if not events:
+            return
+        expected = self._next
+        for event in events:
+            if event.seq != expected:
+                self._lost(event, expected)
+            expected = event.seq + 1
+        self._next = expected
+        self._fold(events if self._at is None else self._until(events))
+        # The last says how far the log has come; that others may return a little later does not matter.
+        self.process.now = max(self.process.now, due(events[-1]))
+
+    def _fold(self, events: list[Any]) -> None:
+        threads, sockets = self.process.threads, self.process.sockets
+        handler_of = self._handlers.get
+        for event in events:
+            kind = type(event)
+            if kind is Recv or kind is Send:
+                thread = threads.get(event.thread)
+                if thread is None or thread.wait is not None:
+                    thread = self._woken(event)
+                thread.last = event
+                stream = sockets.get(event.conn)
+                if type(stream) is not Stream:
+                    stream = self._stream(event.conn)
+                (_received if kind is Recv else _sent)(stream, event)
+                continue
+            if isinstance(event, Located):
+                if kind is Block:
+                    self._thread(event.thread).wait = event  # type: ignore[assignment]
+                    continue
+                self._woken(event).last = event  # type: ignore[assignment]
+            handler = handler_of(kind)
+            if handler is not None:
+                handler(event)
+
+    # -- time ------------------------------------------------------------------------------------------
+
+    def _until(self, events: list[AnyEvent | Unknown]) -> list[AnyEvent | Unknown]:
+        """What had returned at the moment; what had not tells how it went on."""
+        at = self._at or 0
+        past: list[AnyEvent | Unknown] = []
+        for event in events:
+            if due(event) <= at:
+                past.append(event)
+            else:
+                self._fold(past)
+                past = []
+                self._later(event, at)
+        return past
+
+    def _later(self, event: AnyEvent | Unknown, at: int) -> None:
+        """An event that was not over at the moment."""
+        if not isinstance(event, Located):
+            return
+        thread = self._thread(event.thread)
+        if isinstance(event, Call) and event.t <= at:
+            if thread.wait is None and isinstance(event, Poll):
+                thread.wait = event  # our loop writes no `block`
+            if thread.wait is not None and thread.returned is None:
+                thread.returned = event
+        if thread.resumes is None:
+            thread.resumes = max(event.t, at)
+        if isinstance(event, Accept) and event.waited is not None and due(event) - event.waited <= at:
+            listener = self.process.sockets.get(event.sock)
+            if isinstance(listener, Listener):
+                listener.called.append(event)
+
+    def _lost(self, event: AnyEvent | Unknown, expected: int) -> None:
+        if event.seq > expected and not isinstance(event, Gap):
+            self.process.missing += event.seq - expected
+
+    def _gap(self, event: Gap) -> None:
+        self.process.missing += event.lost
+
+    # -- threads ---------------------------------------------------------------------------------------
+
+    def _thread(self, name: str) -> Thread:
+        thread = self.process.threads.get(name)
+        if thread is None:
+            if len(self.process.threads) >= self._limit:
+                self._forget()
+            thread = self.process.threads[name] = Thread(name)
+        return thread
+
+    def _woken(self, event: Located) -> Thread:
+        """The thread of a call that returned; its wait is over, unless a signal's handler made the call."""
+        thread = self._thread(event.thread)
+        wait = thread.wait
+        if wait is not None and event.t <= wait.t:
+            if getattr(event, "errno", None) == "interrupted":
+                self._before(self.process, event)  # type: ignore[arg-type]
+            thread.wait = None
+        return thread
+
+    def _forget(self) -> None:
+        """Threads that have nothing: a server may start one for every connection."""
+        threads = self.process.threads
+        busy = {getattr(sock.touched, "thread", "") for sock in self.process.sockets.values()}
+        for name in [name for name, thread in threads.items() if thread.wait is None and name not in busy]:
+            del threads[name]
+        self._limit = max(_THREADS, 2 * len(threads))
+
+    # -- sockets ---------------------------------------------------------------------------------------
+
+    def _stream(self, name: str) -> Stream:
+        """The stream of that name, which begins here if we never saw its beginning."""
+        sock = self.process.sockets.get(name)
+        if not isinstance(sock, Stream):
+            sock = self.process.sockets[name] = Stream(name, self.process)
+        return sock
+
+    def _datagrams(self, name: str) -> Datagrams:
+        sock = self.process.sockets.get(name)
+        if not isinstance(sock, Datagrams):
+            sock = self.process.sockets[name] = Datagrams(name, self.process)
+        return sock
+
+    def _socket(self, event: Socket) -> None:
+        if event.sock is None:
+            return
+        if event.proto in _DATAGRAMS:
+            self._datagrams(event.sock).opened = event
+        elif event.proto in {"tcp", "unix"}:
+            stream = self._stream(event.sock)
+            stream.opened = event
+            if event.pair is not None:
+                stream.paired = event.pair
+                other = self.process.sockets.get(event.pair)
+                if isinstance(other, Stream):
+                    stream.other, other.other = other, stream
+
+    def _inherit(self, event: Inherit) -> None:
+        if event.listens:
+            self.process.sockets[event.name] = Listener(event.name, self.process, event.address, opened=event)
+        elif event.proto in _DATAGRAMS:
+            sock = self._datagrams(event.name)
+            sock.opened, sock.address, sock.connected = event, event.address, event.peer
+        else:
+            stream = self._stream(event.name)
+            stream.opened, stream.local, stream.peer = event, event.address, event.peer
+            self._ends.add(stream)
+
+    def _listen(self, event: Listen) -> None:
+        self.process.sockets[event.sock] = Listener(
+            event.sock, self.process, event.address, event.backlog, event
+        )
+
+    def _bind(self, event: Bind) -> None:
+        if event.proto not in _DATAGRAMS:
+            self._stream(event.sock).local = event.address
+            return
+        sock = self._datagrams(event.sock)
+        sock.opened, sock.address = event, event.address
+
+    def _connect(self, event: Connect) -> None:
+        if event.conn is None:
+            if event.sock is not None and event.errno is None:
+                self._datagrams(event.sock).connected = event.peer or ""
+            return
+        stream = self._stream(event.conn)
+        stream.touched, stream.client = event, True
+        stream.opened = event
+        stream.peer, stream.local = event.peer or stream.peer, event.local or stream.local
+        stream.connecting = event if event.errno == "EINPROGRESS" else None
+        stream.ready.count = 0
+        if event.errno is None:
+            self._ends.add(stream)
+        elif event.errno != "EINPROGRESS":
+            stream.peer = ""  # it is no connection
+
+    def _accept(self, event: Accept) -> None:
+        listener = self.process.sockets.get(event.sock)
+        if isinstance(listener, Listener):
+            listener.touched = event
+            if event.queued is not None:
+                listener.queued, listener.sample = event.queued, event
+            if event.conn is not None:
+                listener.accepted = event
+                listener.failed.count = listener.ready.count = 0
+            elif event.errno not in _NOT_NOW:
+                listener.failed.add(event)
+        if event.conn is not None:
+            stream = self._stream(event.conn)
+            stream.opened = stream.touched = event
+            stream.peer, stream.local = event.peer or "", event.local or ""
+            self._ends.add(stream)
+
+    def _shutdown(self, event: Shutdown) -> None:
+        stream = self._stream(event.conn)
+        stream.touched = event
+        if event.errno is None and event.how != "SHUT_RD":
+            stream.shut = event
+
+    def _recvfrom(self, event: Recvfrom) -> None:
+        sock = self._datagrams(event.sock)
+        sock.touched = event
+        sock.ready.count = 0
+        if event.n is None:
+            sock.vain.add(event)
+        else:
+            sock.recv = event
+            sock.vain.count = sock.unanswered.count = 0
+
+    def _sendto(self, event: Sendto) -> None:
+        sock = self._datagrams(event.sock)
+        sock.touched = event
+        if event.n is not None:
+            sock.unanswered.add(event)
+
+    def _close(self, event: Close) -> None:
+        process = self.process
+        if event.reason == "exit":
+            self._ending(event)
+            process.left_count += 1
+            if len(process.left) < _KEPT:
+                process.left.append(event)
+        elif event.unread and event.conn is not None:
+            process.resets_count += 1
+            process.resets = [*process.resets[-_KEPT + 1 :], event]
+        sock = process.sockets.pop(event.conn or event.sock or "", None)
+        if isinstance(sock, Stream):
+            sock.closed = event
+            self._ends.remove(sock)
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def _poll(self, event: Poll) -> None:
+        self._thread(event.thread).polled = event
+        sockets = self.process.sockets
+        for name, bits in event.ready:
+            sock = sockets.get(name)
+            if sock is not None:
+                sock.ready.add(event)
+                sock.bits = bits
+
+    def _interest(self, event: Interest) -> None:
+        sock = self.process.sockets.get(event.conn or event.sock or "")
+        if sock is not None:
+            sock.watched = event.new
+
+    def _queue(self, event: Queue) -> None:
+        listener = self.process.sockets.get(event.sock)
+        if isinstance(listener, Listener):
+            listener.queued, listener.sample, listener.backlog = event.queued, event, event.backlog
+
+    def _limits(self, event: Limit) -> None:
+        key = f"{event.what} {event.conn or event.sock or ''}"
+        if event.active:
+            self.process.limits[key] = event
+        else:
+            self.process.limits.pop(key, None)
+
+    def _prepare(self, event: Prepare) -> None:
+        self.process.prepare = event
+
+    def _unseen(self, event: Unseen) -> None:
+        if len(self.process.unseen) < _KEPT:
+            self.process.unseen.append(event)
+
+    def _end(self, event: End) -> None:
+        self._ending(event)
+        self.process.end = event
+
+    def _ending(self, event: AnyEvent) -> None:
+        """The process ends: who waits until now will never be answered."""
+        if not self._leaving:
+            self._leaving = True
+            self._before(self.process, event)
+
+
+def _received(stream: Stream, event: Recv) -> None:
+    stream.touched = event
+    stream.ready.count = 0
+    if event.n and "MSG_PEEK" not in event.flags:
+        stream.recv = event
+        stream.vain.count = 0
+    elif event.n == 0 and event.size:
+        stream.ends.add(event)
+    elif event.errno in _NOT_NOW:
+        stream.vain.add(event)
+    elif event.errno:
+        stream.broken = event
+
+
+def _sent(stream: Stream, event: Send) -> None:
+    stream.touched = event
+    stream.ready.count = 0
+    if event.n:
+        stream.send = event
+    if event.n == event.size:
+        stream.rest = None
+    elif event.n is not None or event.errno in _NOT_NOW:
+        stream.rest = event  # the kernel took a part, or nothing
+    else:
+        stream.broken, stream.rest = event, None

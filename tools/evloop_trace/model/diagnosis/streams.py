@@ -1,0 +1,181 @@
+"""Open connections on which no thread sleeps: whose turn it is, and who would notice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Recv
+from evloop_trace.model.diagnosis.far import far_end
+from evloop_trace.model.diagnosis.finding import Cause, Finding
+from evloop_trace.model.diagnosis.waits import unanswered
+from evloop_trace.model.diagnosis.words import (
+    call,
+    join,
+    on,
+    peer_of,
+    place,
+    sentence,
+    since,
+    size,
+    when,
+    who,
+)
+from evloop_trace.model.filters import due
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop_trace.model.diagnosis.scene import Scene
+    from evloop_trace.model.diagnosis.state import Stream
+
+__all__ = ["standing"]
+
+
+def standing(scene: Scene, stream: Stream) -> Finding | None:
+    """What the first rule that holds of an open connection says of it."""
+    if scene.waiters(stream):
+        return None  # it is told with the thread
+    cause = next((cause for rule in _RULES if (cause := rule(scene, stream)) is not None), None)
+    if cause is None:
+        return None
+    return Finding(
+        cause.kind,
+        sentence(join(cause.text, cause.elsewhere.text)),
+        stream.process.label,
+        getattr(stream.touched, "thread", None),
+        stream.name,
+        cause.since,
+        cause.evidence(stream.process),
+        cause.stuck,
+    )
+
+
+def _connecting(scene: Scene, stream: Stream) -> Cause | None:
+    """A non-blocking connect(2) goes on by itself; at its end the socket is writable."""
+    begun = stream.connecting
+    if begun is None:
+        return None
+    text = f"{stream.name} is connecting to {peer_of(stream)}{since(begun.t, scene.now)}{place(begun)}."
+    if "WRITE" in _mask(scene, stream):
+        return Cause("connect-unanswered", text, [begun], unanswered(scene, stream), begun.t)
+    text = f"{text} Nobody watches it for WRITE, so nobody learns how that ends."
+    return Cause("connect-unwatched", text, [begun], since=begun.t)
+
+
+def _broken(_scene: Scene, stream: Stream) -> Cause | None:
+    """After a reset nothing moves any more; the descriptor stays open until close(2)."""
+    failed = stream.broken
+    if failed is None:
+        return None
+    how = f"{call(failed)} failed with {failed.errno} {when(failed)}"
+    text = f"{stream.name} is broken: {how}; it is still open."
+    return Cause("broken", text, [stream.opened, failed], since=due(failed), stuck=False)
+
+
+def _unsent(scene: Scene, stream: Stream) -> Cause | None:
+    """EAGAIN, or less taken than offered: the kernel's buffer is full, since the peer does not read.
+
+    The rest can be sent when the socket is writable again, which only who watches it for WRITE learns.
+    """
+    rest = stream.rest
+    if rest is None:
+        return None
+    taken = "nothing" if rest.n is None else size(rest.n)
+    text = (
+        f"{call(rest)} on {stream.name} took {taken} of {size(rest.size)} {when(rest)}: the kernel's buffer "
+    )
+    if "WRITE" in _mask(scene, stream):
+        kind = "send-full"
+        text += f"is full, as {peer_of(stream)} does not read. The poll waits until there is room."
+    else:
+        kind = "send-lost"
+        text += (
+            "is full, and the rest is never sent: nobody watches it for WRITE, and nobody has tried again."
+        )
+    return Cause(kind, text, [stream.opened, rest], far_end(scene, stream), due(rest))
+
+
+def _close_wait(_scene: Scene, stream: Stream) -> Cause | None:
+    """recv() = 0 is the peer's FIN: the connection stays in CLOSE_WAIT until we close it, if ever."""
+    end = stream.ends.first
+    if end is None:
+        return None
+    text = (
+        f"{peer_of(stream)} has finished: {call(end)} on {stream.name} returned 0 {when(end)}. We have not "
+        "closed it since, so it stays in CLOSE_WAIT."
+    )
+    return Cause("close-wait", text, [stream.opened, end], since=due(end))
+
+
+def _fin_wait(scene: Scene, stream: Stream) -> Cause | None:
+    """After shutdown(SHUT_WR) the peer reads our end; the connection is over when it closes too."""
+    shut = stream.shut
+    if shut is None:
+        return None
+    text = (
+        f"We have finished sending on {stream.name}, {when(shut)}, and wait for {peer_of(stream)} to close "
+        "its side."
+    )
+    events = [stream.opened, stream.last, shut]
+    return Cause("fin-wait", text, events, far_end(scene, stream), shut.t)
+
+
+def _unwatched(scene: Scene, stream: Stream) -> Cause | None:
+    """A poll tells only of what it was asked: bytes on another socket wake nobody."""
+    if scene.watched(stream) != "":
+        return None
+    thread = scene.polling(stream.process)[0]
+    text = (
+        f"Nobody watches {stream.name}: {who(stream.process, thread)} sleeps in poll(), and neither bytes "
+        f"from {peer_of(stream)} nor its end wake it."
+    )
+    events = [stream.opened, stream.touched, thread.wait]
+    return Cause("unwatched", text, events, far_end(scene, stream), _touched(stream))
+
+
+def _quiet(scene: Scene, stream: Stream) -> Cause | None:
+    """It is watched, so the next step is the peer's; whether that is as it should be, its last bytes tell."""
+    watched, last = scene.watched(stream), stream.last
+    if not watched or last is None or isinstance(last, Recv) == stream.client:
+        return None  # nobody has asked, or who asked was answered
+    if stream.client:
+        kind = "poll-reply"
+        text = f"We have sent {size(stream.sent)} on {stream.name}, the last {when(last)}, and wait for the "
+        text += f"answer: {peer_of(stream)} has sent nothing since."
+    else:
+        kind = "poll-more"
+        text = f"{peer_of(stream)} has sent {size(stream.received)} on {stream.name}, the last {when(last)}, "
+        text += "and nothing since; we have not answered."
+    text += f" The poll watches it for {watched}."
+    events = [stream.opened, stream.recv, stream.send]
+    return Cause(kind, text, events, far_end(scene, stream), due(last))
+
+
+def _unattended(scene: Scene, stream: Stream) -> Cause | None:
+    """A thread that sleeps in one call serves nobody else."""
+    thread = scene.user(stream)
+    if thread is None or thread.wait is None or scene.watched(stream):
+        return None
+    wait = thread.wait
+    text = (
+        f"Nobody waits for {stream.name}: {who(stream.process, thread)}, which used it last, is in "
+        f"{call(wait)}{on(thread)}{since(wait.t, scene.now)}{place(wait)}."
+    )
+    events = [stream.opened, stream.touched, wait]
+    waits = stream.other is not None and stream.other.sent > stream.received
+    return Cause("unattended", text, events, far_end(scene, stream), _touched(stream), waits)
+
+
+_RULES: tuple[Callable[[Scene, Stream], Cause | None], ...] = (
+    _connecting, _broken, _unsent, _close_wait, _fin_wait, _unwatched, _quiet, _unattended,
+)  # fmt: skip
+
+
+def _mask(scene: Scene, stream: Stream) -> str:
+    """What it is watched for, by a poll that sleeps or, if none does, by the next one."""
+    watched = scene.watched(stream)
+    return (stream.watched or "") if watched is None else watched
+
+
+def _touched(stream: Stream) -> int | None:
+    return None if stream.touched is None else due(stream.touched)

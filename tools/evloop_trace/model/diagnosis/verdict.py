@@ -1,0 +1,158 @@
+"""All rules, asked at the moment that matters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop_trace.model.diagnosis.finding import Finding, evidence
+from evloop_trace.model.diagnosis.fold import Ends, Fold
+from evloop_trace.model.diagnosis.listeners import unaccepted
+from evloop_trace.model.diagnosis.scene import Scene
+from evloop_trace.model.diagnosis.spins import spinning
+from evloop_trace.model.diagnosis.state import Listener, Process, Stream
+from evloop_trace.model.diagnosis.streams import standing
+from evloop_trace.model.diagnosis.threads import own_code, sleeping
+from evloop_trace.model.diagnosis.waits import waiting
+from evloop_trace.model.diagnosis.words import moment, plural, size, when
+from evloop_trace.model.filters import due
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from evloop.events.reader import Item
+    from evloop.events.schema import AnyEvent, Header
+
+__all__ = ["Diagnosis", "Verdict"]
+
+_INTERRUPTED = frozenset({"KeyboardInterrupt", "SIGINT"})
+_LOOKS = 100  # how often a wait that was ended from outside is looked at; a program may live on signals
+
+
+class Verdict(NamedTuple):
+    """What is to be said of the logs."""
+
+    stuck: bool
+    """Something hangs."""
+    summary: list[str]
+    """A line for each log."""
+    findings: list[Finding]
+    """What hangs first, what waits as it should next, what has ended badly last."""
+
+
+class Diagnosis:
+    """Fold the logs with `feed`, then ask for the `verdict`."""
+
+    def __init__(self, logs: Sequence[tuple[str, Header]], at: int | None = None) -> None:
+        """Logs as label and header; `at`: the moment, in nanoseconds, or None for the end."""
+        ends = Ends()
+        self._at = at
+        self._processes = [Process(label, header) for label, header in logs]
+        self._folds = [Fold(process, ends, at, self._look) for process in self._processes]
+        self._last_words: dict[str, tuple[AnyEvent, list[Finding]]] = {}
+        self._looks = 0
+
+    def feed(self, log: int, items: list[Item]) -> None:
+        """Consecutive lines of a log, given by its place among the logs."""
+        self._folds[log].feed(items)
+
+    def verdict(self) -> Verdict:
+        """What is stuck at the moment, and what is only to be noted."""
+        findings: list[Finding] = []
+        summary: list[str] = []
+        scene = Scene(self._processes, self._at)
+        for process in self._processes:
+            found = self._of(scene, process)
+            findings += found
+            summary.append(_summary(process, found, self._at, self._interrupt(process)))
+        findings.sort(key=lambda finding: (not finding.stuck, finding.kind.startswith("ended")))
+        return Verdict(any(finding.stuck for finding in findings), summary, findings)
+
+    def _of(self, scene: Scene, process: Process) -> list[Finding]:
+        if process.end is None:
+            found = list(_look_at(scene, process))
+        elif self._interrupt(process) is not None:
+            found = [*self._last_words[process.label][1]]
+        else:
+            found = []
+        return [*found, *_resets(process)]
+
+    def _interrupt(self, process: Process) -> AnyEvent | None:
+        """What ended the waits of a process that did not end by itself."""
+        if process.end is None or process.label not in self._last_words:
+            return None
+        event, _ = self._last_words[process.label]
+        interrupted = getattr(event, "errno", None) == "interrupted" or process.end.reason in _INTERRUPTED
+        return event if interrupted else None
+
+    def _look(self, process: Process, event: AnyEvent) -> None:
+        """The waits of a process are about to be ended from outside: this is how it hung."""
+        known = self._last_words.get(process.label)
+        if known is not None and getattr(event, "errno", None) != "interrupted":
+            return  # it was interrupted on its way out
+        self._looks += 1
+        if self._looks <= _LOOKS and any(thread.wait is not None for thread in process.threads.values()):
+            process.now = max(process.now, due(event))
+            self._last_words[process.label] = event, list(_look_at(Scene(self._processes, None), process))
+
+
+def _look_at(scene: Scene, process: Process) -> Iterator[Finding]:
+    """All findings in a process that runs."""
+    spins = {
+        name: found for name, sock in process.sockets.items() if (found := spinning(scene, sock)) is not None
+    }
+    yield from spins.values()
+    busy = {found.thread for found in spins.values()}
+    for thread in process.threads.values():
+        if thread.name in busy:
+            continue
+        for rule in (waiting, sleeping, own_code):
+            if (found := rule(scene, process, thread)) is not None:
+                yield found
+                break
+    for name, sock in process.sockets.items():
+        if isinstance(sock, Stream):
+            found = standing(scene, sock) if sock.connected and name not in spins else None
+        else:
+            found = unaccepted(scene, process, sock) if isinstance(sock, Listener) else None
+        if found is not None:
+            yield found
+
+
+def _resets(process: Process) -> Iterator[Finding]:
+    """close(2) with bytes that nobody has read answers with a reset: the peer may lose what it was sent."""
+    for close in process.resets:
+        text = (
+            f"{close.conn} ended badly: it was closed with {size(close.unread or 0)} unread {when(close)}, so "
+            "its peer gets a reset (ECONNRESET), and may lose what we sent last."
+        )
+        found = evidence((process, [close]))
+        yield Finding(
+            "ended-badly", text, process.label, close.thread, close.conn, close.t, found, stuck=False
+        )
+
+
+def _summary(process: Process, findings: list[Finding], at: int | None, interrupt: AnyEvent | None) -> str:
+    """One line about a log."""
+    number = sum(finding.stuck for finding in findings)
+    hangs = "nothing hangs" if not number else f"{number:,} {'thing hangs' if number == 1 else 'things hang'}"
+    missing = f" ({plural(process.missing, 'event')} missing)" if process.missing else ""
+    if interrupt is not None:
+        return f"{hangs}, until it was interrupted at {moment(due(interrupt))}{missing}"
+    if process.end is not None:
+        return f"nothing hangs: the program ended at {moment(process.end.t)}{_left(process)}{missing}"
+    if at is not None and at < process.now:
+        return f"{hangs} at {moment(at)}{missing}"
+    return f"{hangs}; the log has no end: the program was killed, crashed, or still runs{missing}"
+
+
+def _left(process: Process) -> str:
+    """What was open when it ended."""
+    if not process.left_count:
+        return ", and left nothing open"
+    names = ", ".join((close.conn or close.sock or "") for close in process.left)
+    more = (
+        f" and {process.left_count - len(process.left)} more"
+        if process.left_count > len(process.left)
+        else ""
+    )
+    return f", and left open: {names}{more}"

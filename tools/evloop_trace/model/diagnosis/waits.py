@@ -1,0 +1,203 @@
+"""Threads that sleep in a call on a socket: what would end it, and why that does not come."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from evloop.events.schema import Block, Send
+from evloop_trace.model.diagnosis.far import both_wait, far_end
+from evloop_trace.model.diagnosis.finding import Cause, Elsewhere, Finding
+from evloop_trace.model.diagnosis.listeners import meanwhile, queue_of
+from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
+from evloop_trace.model.diagnosis.words import (
+    call,
+    join,
+    on,
+    peer_of,
+    place,
+    plural,
+    sentence,
+    since,
+    size,
+    span,
+    when,
+    who,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop_trace.model.diagnosis.scene import Scene
+    from evloop_trace.model.diagnosis.state import Open, Process, Thread
+
+__all__ = ["unanswered", "waiting"]
+
+
+def waiting(scene: Scene, process: Process, thread: Thread) -> Finding | None:
+    """What keeps a thread that sleeps in a socket's call, or None if it does not."""
+    wait = thread.wait
+    if not isinstance(wait, Block) or wait.awaits == "poll":
+        return None
+    sock = process.sockets.get(thread.on)
+    kind, rule = _RULES.get(wait.awaits, (object, _unknown))
+    cause = rule(scene, thread, sock) if isinstance(sock, kind) else _unknown(scene, thread, sock)
+    begun, times = _begun(sock, wait)
+    doing = f"{who(process, thread)} is blocked in {call(wait)}{on(thread)}"
+    limit = "" if wait.timeout is None else f"It gives up after {span(wait.timeout)}."
+    finding = Finding(
+        cause.kind,
+        sentence(
+            join(
+                f"{doing}{since(begun, scene.now)}{place(wait)}.",
+                cause.text,
+                cause.elsewhere.text,
+                times,
+                limit,
+            )
+        ),
+        process.label,
+        thread.name,
+        thread.on or None,
+        begun,
+        cause._replace(events=[*cause.events, wait]).evidence(process),
+        cause.stuck,
+    )
+    return meanwhile(scene, process, thread, finding)
+
+
+def _begun(sock: Open | None, wait: Block) -> tuple[int, str]:
+    """Since when it has waited in vain: a call with a timeout may have been made again and again."""
+    vain = sock.vain if isinstance(sock, Stream | Datagrams) else None
+    if vain is None or not vain.count or vain.first is None:
+        return wait.t, ""
+    return vain.first.t, f"It has asked {vain.count + 1:,} times."
+
+
+def _unknown(_scene: Scene, _thread: Thread, _sock: Open | None) -> Cause:
+    """A call that no rule knows, or on a socket whose beginning is missing."""
+    return Cause("blocked", "", [])
+
+
+def _recv(scene: Scene, _thread: Thread, sock: Stream) -> Cause:
+    """recv(2) returns when bytes come, when the peer's FIN does, or a reset; else never."""
+    far = far_end(scene, sock)
+    if both_wait(scene, sock, "recv"):
+        kind = "recv-deadlock"
+        far = far._replace(text=join(far.text, "Both wait in recv(), and neither will speak."))
+    elif sock.shut is not None:
+        kind = "recv-end"
+    elif sock.last is None:
+        kind = "recv-silent"
+    elif sock.client and isinstance(sock.last, Send):
+        kind = "recv-reply"
+    else:
+        kind = "recv-more"
+    return Cause(kind, _so_far(sock), [sock.opened, sock.recv, sock.send, sock.shut], far)
+
+
+def _so_far(sock: Stream) -> str:
+    """Who has said what on a connection, and whose turn it is."""
+    peer, got, gave = peer_of(sock), sock.recv, sock.send
+    theirs = f"{peer} has sent {size(sock.received)}, the last {when(got)}" if got is not None else ""
+    ours = f"{size(sock.sent)}, the last {when(gave)}" if gave is not None else ""
+    if sock.shut is not None:
+        return f"We have finished sending, {when(sock.shut)}; {peer} has not, and is silent."
+    if got is None:
+        we = f"We have sent {ours}; n" if gave is not None else "N"
+        return f"{we}othing has ever come from {peer}, and it has not closed."
+    if gave is None:
+        return f"{theirs}, and nothing since; it has not closed. We have sent nothing."
+    if sock.last is got:
+        return f"{theirs}, and nothing since; it has not closed. We have sent {ours}."
+    if sock.client:
+        return (
+            f"We have sent {ours}, and wait for the answer: {peer} has been silent since, and has not closed."
+        )
+    return f"{theirs}, and we have answered: {ours}. It has sent nothing since, and has not closed."
+
+
+def _send(scene: Scene, thread: Thread, sock: Stream) -> Cause:
+    """A blocking send(2) sleeps while our send buffer is full; it is when the peer's receive buffer is too.
+
+    The peer's window is 0 then: it does not read.
+    """
+    wait = thread.wait
+    what = f"to take {size(wait.size)}" if isinstance(wait, Block) and wait.size is not None else ""
+    far = far_end(scene, sock)
+    kind = "send-full"
+    if both_wait(scene, sock, "send"):
+        kind = "send-deadlock"
+        far = far._replace(text=join(far.text, "Both wait in send(), and neither reads."))
+    text = (
+        f"{peer_of(sock)} does not read: its window and our send buffer are too full {what}, after "
+        f"{size(sock.sent)} that were sent before."
+    )
+    return Cause(kind, text, [sock.opened, sock.recv, sock.send], far)
+
+
+def _accept(_scene: Scene, _thread: Thread, sock: Listener) -> Cause:
+    """accept(2) returns when a handshake has been finished: with nobody in the queue it sleeps."""
+    last = sock.accepted
+    ago = "" if last is None else f" since {last.peer or last.conn}, accepted {when(last)}"
+    text = f"Nobody has called {sock.address or 'it'}{ago}."
+    return Cause("accept-idle", text, [sock.opened, last], stuck=False)
+
+
+def _connect(scene: Scene, _thread: Thread, sock: Stream) -> Cause:
+    """connect(2) sleeps until the SYN is answered.
+
+    A closed port answers at once (ECONNREFUSED). No answer at all means that packets are dropped on their
+    way, or that the accept queue is full: then Linux drops the SYN and lets the caller try again.
+    """
+    return Cause("connect-unanswered", "", [sock.opened], unanswered(scene, sock))
+
+
+def unanswered(scene: Scene, sock: Stream) -> Elsewhere:
+    """Why a SYN has no answer, as far as the logs tell."""
+    text = f"{sock.peer or 'The other side'} has not answered the SYN"
+    listener = scene.listener_of(sock.peer)
+    if listener is None:
+        why = "its accept queue is full, or packets are dropped on their way; a closed port refuses at once."
+        return Elsewhere(f"{text}: {why}")
+    queue, events = queue_of(scene, listener)
+    return Elsewhere(f"{text}: {queue}", listener.process, events)
+
+
+def _recvfrom(scene: Scene, _thread: Thread, sock: Datagrams) -> Cause:
+    """recvfrom(2) returns with a datagram; nothing tells that one was lost.
+
+    A datagram to a closed port comes back as an ICMP error, and only a connected socket is told of it.
+    """
+    asked, last = sock.unanswered, sock.recv
+    question = asked.last
+    if question is None or not asked.count or (sock.address and last is not None):
+        ago = "" if last is None else f" since that of {last.peer or 'an unnamed socket'}, {when(last)}"
+        text = f"No datagram has come{f' to {sock.address}' if sock.address else ''}{ago}."
+        return Cause("datagram-idle", text, [sock.opened, last], stuck=False)
+    peer = getattr(question, "peer", "")
+    how = (
+        "The socket is connected, so a closed port would have been told as ECONNREFUSED: the datagram or its "
+        "answer was lost, or nobody answers."
+        if sock.connected
+        else "If that port is closed nothing tells: only a connected socket gets ECONNREFUSED."
+    )
+    text = f"{plural(asked.count, 'datagram')} to {peer}, the last {when(question)}: no answer. {how}"
+    return Cause("datagram-unanswered", text, [sock.opened, last, question], _arrived(scene, peer))
+
+
+def _arrived(scene: Scene, peer: str) -> Elsewhere:
+    """What the socket at an address has seen."""
+    other = scene.datagrams_of(peer)
+    if other is None:
+        return Elsewhere()
+    got = f"last received {when(other.recv)}" if other.recv is not None else "has received nothing"
+    return Elsewhere(f"There {other.name} {got}.", other.process, [other.opened, other.recv])
+
+
+_RULES: dict[str, tuple[type, Callable[[Scene, Thread, Any], Cause]]] = {
+    "recv": (Stream, _recv),
+    "send": (Stream, _send),
+    "accept": (Listener, _accept),
+    "connect": (Stream, _connect),
+    "recvfrom": (Datagrams, _recvfrom),
+}

@@ -1,0 +1,112 @@
+"""Pieces of a sentence: who, where, since when, how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Block
+from evloop_trace.model.filters import due, kind_of
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from evloop_trace.model.diagnosis.state import Process, Stream, Thread
+
+__all__ = [
+    "call",
+    "join",
+    "moment",
+    "on",
+    "peer_of",
+    "place",
+    "plural",
+    "rate",
+    "sentence",
+    "since",
+    "size",
+    "span",
+    "when",
+    "who",
+]
+
+_WORDS = ("the ", "thread ", "nobody ", "whether ")
+_WORTH_TELLING = 1_000_000  # ns
+
+
+def moment(ns: int) -> str:
+    """A `t` in seconds."""
+    return f"{ns / 10**9:.3f} s"
+
+
+def span(ns: int) -> str:
+    """How long something took, in three digits."""
+    if ns < 10**6:
+        return f"{ns / 10**3:.0f} µs"
+    if ns < 10**9:
+        return f"{ns / 10**6:.0f} ms"
+    return f"{ns / 10**9:.1f} s" if ns < 10**11 else f"{ns // 60 // 10**9} min {ns // 10**9 % 60} s"
+
+
+def size(number: int) -> str:
+    """Bytes."""
+    return f"{number:,} B"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def rate(count: int, ns: int) -> str:
+    """How often a second."""
+    return f"{count * 10**9 / max(1, ns):,.0f} times a second"
+
+
+def who(process: Process, thread: Thread) -> str:
+    """A thread as the subject of a sentence."""
+    of = f" of {process.label}" if process.label else ""
+    if process.loops and not thread.name:
+        return f"the loop{of}"
+    return f"thread {thread.name}{of}" if thread.name else f"the main thread{of}"
+
+
+def call(event: Any) -> str:
+    """The call's name, such as `recv()`."""
+    return f"{event.call or (event.awaits if isinstance(event, Block) else kind_of(event))}()"
+
+
+def on(thread: Thread) -> str:
+    """` on tcp-1`: the socket that a thread sleeps on, if it is on one."""
+    return f" on {thread.on}" if thread.on else ""
+
+
+def place(event: Any) -> str:
+    """` at FILE:LINE`, if that is known."""
+    where = getattr(event, "where", "")
+    return f" at {where}" if where else ""
+
+
+def when(event: Any) -> str:
+    """`at 3.200 s (server.py:14)`: when a call returned, and its place."""
+    where = getattr(event, "where", "")
+    return f"at {moment(due(event))}" + (f" ({where})" if where else "")
+
+
+def since(ns: int, now: int) -> str:
+    """` since 3.200 s (for 12.0 s)`; how long is left out where the log ends at once."""
+    return f" since {moment(ns)}" + (f" (for {span(now - ns)})" if now - ns >= _WORTH_TELLING else "")
+
+
+def peer_of(stream: Stream) -> str:
+    """Whoever is at the other end."""
+    return stream.peer or stream.paired or "the peer"
+
+
+def sentence(text: str) -> str:
+    """With a capital, where it begins with one of our words; addresses and names stay as they are."""
+    return text[0].upper() + text[1:] if text.startswith(_WORDS) else text
+
+
+def join(*sentences: str) -> str:
+    """The sentences that there are, one behind the other."""
+    return " ".join(text for text in sentences if text)

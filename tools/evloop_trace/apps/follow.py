@@ -186,18 +186,11 @@ class _Others:
         """Those that have begun."""
         if main.run:
             self._find()
-        tails = []
         for name, tail in self._found.items():
-            try:
-                header = tail.begin(main) if tail else None
-            except LogError:
-                header, self._found[name] = None, None
-            if tail and header and header.run != main.run:
+            if tail and _belongs(tail, main) is False:
                 tail.close()
                 self._found[name] = None
-            elif tail and header:
-                tails.append(tail)
-        return tails
+        return [tail for tail in self._found.values() if tail and tail.header]
 
     def _find(self) -> None:
         try:
@@ -216,3 +209,12 @@ class _Others:
         for tail in self._found.values():
             if tail:
                 tail.close()
+
+
+def _belongs(tail: Tail, main: Header) -> bool | None:
+    """Whether a log is of the same run; None if it has not begun."""
+    try:
+        header = tail.begin(main)
+    except LogError:
+        return False
+    return None if header is None else header.run == main.run

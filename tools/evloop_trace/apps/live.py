@@ -228,7 +228,7 @@ class Present:
         end = self.picture.end
         if end is None:
             return [Segment(self.feed.fate(), BOLD)]
-        who = _WRITERS.get(self.picture.header.model if self.picture.header else "", "The server has stopped")
+        who = _WRITERS.get(self.picture.header.model if self.picture.header else "", "The server has ended")
         return [Segment(f"{who}: {escape_text(end.reason)}.", BOLD)]
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from evloop_trace.apps import live
 from evloop_trace.apps.feed import SocketFeed, connect, expect_events
+from evloop_trace.apps.follow import FileFeed
 from evloop_trace.apps.live import draw_live, watch, watch_socket, write_lines
 from evloop_trace.apps.terminal import Terminal
 from evloop_trace.cli import cli, run
@@ -26,7 +27,7 @@ from evloop.events.schema import Gap, Recv
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from evloop_trace.views.cells import Line
@@ -123,8 +124,48 @@ def test_a_whole_stream_is_drawn_and_its_last_picture_stays(
     assert picture.events == len(book.events)
     assert paper.frames
     assert " evloop   upper · epoll · pid 1" in paper.printed
-    assert paper.printed.endswith("The server has stopped: SIGTERM.")
+    assert paper.printed.endswith("The server has ended: SIGTERM.")
     assert not re.search(r"\n\n", paper.printed), "no empty lines"
+
+
+@pytest.mark.parametrize(("model", "words"), [("run", "The program"), ("client", "The client")])
+def test_who_has_ended_is_told(
+    model: str, words: str, pair: tuple[socket.socket, socket.socket], book: Book
+) -> None:
+    """Not everything that is watched is a server."""
+    server, watcher = pair
+    book.events[0].model = model
+    book.end()
+    server.sendall(book.encode())
+    server.close()
+    paper = Paper()
+    draw_live(SocketFeed(watcher), paper, Clock())  # type: ignore[arg-type]
+    assert paper.printed.endswith(f"{words} has ended: SIGTERM.")
+
+
+def test_a_log_that_begins_anew_is_another_picture(
+    tmp_path: Path, book: Book, save: Callable[..., str]
+) -> None:
+    """What was drawn before is forgotten; the clock stands where the log does, for nobody lives."""
+    book.events[0].pid = 2**40
+    feed = FileFeed(save("log.jsonl", book.conversation().encode()))
+    present = live.Present(feed, Clock(), lambda: 10**18)
+    present.read()
+    assert present.picture.accepted == 1
+    save("log.jsonl", book.encode()[: book.encode().index(b"\n") + 1])
+    present.read()
+    assert present.picture.events == 1
+    feed.close()
+    assert "The log has no end: the program was killed." in _text(present.last_lines(80, 24))
+
+
+def test_a_log_is_drawn_to_its_end(
+    book: Book, save: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As lines, where there is no terminal."""
+    path = save("log.jsonl", book.conversation().encode())
+    assert watch(path) == 0
+    assert "recv(65536) = 9" in capsys.readouterr().out
 
 
 def test_a_stream_that_breaks_off_says_so(pair: tuple[socket.socket, socket.socket], book: Book) -> None:
@@ -426,7 +467,7 @@ def test_a_real_terminal_is_left_as_it_was(book: Book) -> None:
     assert shown.startswith(b"\x1b[?1049h")
     last = shown.rpartition(b"\x1b[?1049l")[2].decode()
     assert last.startswith("\x1b[1;7m evloop \x1b[0m")
-    assert "The server has stopped: SIGTERM." in last
+    assert "The server has ended: SIGTERM." in last
 
 
 def _read(master: int) -> bytes:

@@ -1,0 +1,135 @@
+"""A log that grows, and whether its writer is there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from evloop_trace.apps import tail as module
+from evloop_trace.apps.tail import Tail, is_running
+
+from evloop.errors import LogError
+from evloop.events.schema import SCHEMA, End, Header
+from evloop.events.sinks import encode
+
+
+def header(pid: int = 1, *, mono_ns: int | None = None, boot_id: str = "") -> Header:
+    """The header that a process would write now."""
+    return Header(
+        0, 0, 0, SCHEMA, time.monotonic_ns() if mono_ns is None else mono_ns, time.time_ns(), 0, pid, ["x"],
+        {}, "epoll", "", "prefix", 64, boot_id=boot_id, model="run", run="r",
+    )  # fmt: skip
+
+
+def test_a_log_is_read_as_far_as_it_is_written(tmp_path: Path) -> None:
+    """A line that is half written is read when it is whole."""
+    path = tmp_path / "log.jsonl"
+    tail = Tail(str(path))
+    assert tail.begin() is None
+    data = encode([header(7), End(1, 5, 0, "x", 2)])
+    path.write_bytes(data[:20])
+    assert tail.begin() is None
+    path.write_bytes(data[:-5])
+    assert tail.begin().pid == 7
+    assert [type(item) for item in tail.read()] == [Header]
+    assert not tail.has_grown()
+    path.write_bytes(data)
+    assert tail.has_grown()
+    assert [type(event) for event in tail.events(tail.read())] == [End]
+    assert not tail.has_grown()
+    assert not tail.is_alive(), "it has said that it is over"
+    tail.close()
+
+
+def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
+    """As it is elsewhere."""
+    path = tmp_path / "notes.txt"
+    path.write_text("buy milk\n")
+    with closing(Tail(str(path))) as tail, pytest.raises(LogError, match="is not an event log"):
+        tail.begin()
+
+
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    """Such as a folder."""
+    with pytest.raises(LogError, match="cannot be read: Is a directory"):
+        Tail(str(tmp_path)).begin()
+
+
+def test_another_file_is_noticed(tmp_path: Path) -> None:
+    """It was emptied, or replaced; one that has lost its name is still the same."""
+    path = tmp_path / "log.jsonl"
+    tail = Tail(str(path))
+    assert not tail.is_another()
+    path.write_bytes(encode([header()]))
+    tail.begin()
+    assert not tail.is_another()
+    path.rename(tmp_path / "old")
+    assert not tail.is_another()
+    path.write_bytes(encode([header()] * 2))
+    assert tail.is_another()
+    path.unlink()
+    (tmp_path / "old").rename(path)
+    assert not tail.is_another()
+    path.write_bytes(b"")
+    assert tail.is_another()
+    tail.close()
+
+
+def test_who_writes_is_running() -> None:
+    """We are; a number that cannot be a pid, one from before the last boot, or nobody's, is not."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert is_running(header(os.getpid(), boot_id=boot_id))
+    assert is_running(header(os.getpid()))
+    assert not is_running(header(os.getpid(), boot_id="another"))
+    for pid in (0, -1, 2**40):
+        assert not is_running(header(pid))
+
+
+def test_a_process_that_began_later_is_not_who_wrote() -> None:
+    """Its number was free again."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert is_running(header(process.pid))
+        assert not is_running(header(process.pid, mono_ns=time.monotonic_ns() - 10 * 10**9))
+
+
+def test_a_process_that_nobody_has_asked_for_its_code_is_dead() -> None:
+    """It still has its number, and a state of its own."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert not is_running(header(process.pid))
+    process.wait()
+    assert not is_running(header(process.pid))
+
+
+def test_without_proc_a_process_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signal 0 asks; that it may not be sent is an answer."""
+
+    class NoPath:
+        """No file at all."""
+
+        def __init__(self, _path: str) -> None: ...
+
+        def read_bytes(self) -> bytes:
+            """Nothing is there."""
+            raise FileNotFoundError
+
+        def exists(self) -> bool:
+            """Not even for us."""
+            return False
+
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    monkeypatch.setattr(module, "Path", NoPath)
+    assert is_running(header(os.getpid()))
+    assert not is_running(header(process.pid))
+
+    def may_not(_pid: int, _number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", may_not)
+    assert is_running(header(process.pid))

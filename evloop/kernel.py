@@ -28,6 +28,7 @@ from evloop.errors import AddressError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from types import FrameType
 
     from evloop.events.schema import CloseReason
 
@@ -190,8 +191,8 @@ class Interrupts:
     """
 
     def __init__(self, signals: Iterable[signal.Signals]) -> None:
-        self.is_busy: Callable[[], bool] = lambda: False
-        """Whether the main thread does what must not be broken off; it is asked again until it does not."""
+        self.is_busy: Callable[[FrameType | None], bool] = lambda _frame: False
+        """Whether the main thread, in this frame, does what must not be broken off; asked again if so."""
         self._armed = False
         self._arrived: list[str] = []
         self._ending = False
@@ -203,30 +204,29 @@ class Interrupts:
         """In here the next signal raises `Stopped` with its name; one that came before does so at once."""
         self._armed = True
         try:
-            self._raise()
+            self._raise(0, None)
             yield
         finally:
             self._armed = False
 
-    def _on_signal(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._arrived.append(signal.Signals(number).name)
-        self._raise()
+        self._raise(number, frame)
 
-    def _raise(self, *_: object) -> None:
+    def _raise(self, _number: int, frame: FrameType | None) -> None:
         if not (self._armed and self._arrived):
             return
-        if self.is_busy():
+        if self.is_busy(frame):
             signal.setitimer(signal.ITIMER_REAL, SHORTLY)
             return
         self._armed, self._ending = False, True
         raise Stopped(self._arrived.pop(0))
 
     def close(self) -> None:
-        """Put the old handlers back; but after `Stopped` nothing shall break off the program's very end."""
+        """Put the old handlers back; but after `Stopped` nothing shall break off the program's end."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in self._old_handlers.items():
-            if not self._ending:
-                signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self._ending else handler)
 
 
 class Kernel:

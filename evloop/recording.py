@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop import __version__
+from evloop import __version__, events
 from evloop.address import is_loopback, parse_inet
 from evloop.errors import LogError
 from evloop.events.recorder import DirectRecorder, read_clocks
@@ -22,6 +22,7 @@ from evloop.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import FrameType
 
     from evloop.address import UnixPath
     from evloop.events.schema import Event
@@ -121,8 +122,8 @@ class _HeldFile(FileSink):
         """Empty the file, and write to it from now on."""
         held, self._held = self._held or [], None
         super().begin()
-        for block, events in held:
-            super().write(block, events)
+        for block, batch in held:
+            super().write(block, batch)
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
         """Write lines, or keep them."""
@@ -145,7 +146,6 @@ class Recording:
 
         self.reason = "stopped"
         self._report = report
-        self._beginning = False
         self._viewer: LogViewer | None = None
         with ExitStack() as stack:
             path = keep.log or stack.enter_context(_temporary_file())
@@ -160,20 +160,26 @@ class Recording:
 
     def begin(self) -> None:
         """There is something to tell: write what was recorded so far, and draw it if that was asked for."""
-        self._beginning = True
         self._log.begin()
         if self._viewer:
             self._viewer.start()
             self._report.later = sys.stdout.isatty()
-        self._beginning = False
 
-    def is_busy(self) -> bool:
-        """Whether this thread is at what the exception of a signal handler would leave half done."""
-        return self._beginning or self._recorder.is_busy()
+    def is_busy(self, frame: FrameType | None) -> bool:
+        """Whether who is interrupted in `frame` writes the log: an exception would tear it there."""
+        while frame is not None:
+            if frame.f_code.co_filename.startswith(_WRITERS) or frame.f_code is _BEGIN:
+                return True
+            frame = frame.f_back
+        return False
 
     def close(self) -> None:
         """Record no more, write the last line, and let the last picture be drawn."""
         self._stack.close()
+
+
+_WRITERS = os.path.join(os.path.dirname(events.__file__), "")
+_BEGIN = Recording.begin.__code__
 
 
 def _viewer(path: str, report: Reporter) -> LogViewer:

@@ -70,4 +70,4 @@ class LogViewer(_Picture):
 
     def start(self) -> None:
         """From now on it draws; the log has its first lines."""
-        self._draw("--", self._path)
+        self._draw("--child", "--", self._path)

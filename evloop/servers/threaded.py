@@ -72,9 +72,10 @@ def _start(line: Line, thread: threading.Thread, conn: Socket, calls: Calls) -> 
 
 def _end(line: Line, calls: Calls) -> None:
     """Let each thread answer what has arrived; at the deadline, or at a second signal, break off."""
+    if not calls:
+        return
     kernel = line.kernel
-    if calls:
-        line.report(f"stopping: waiting at most {DRAIN:g} s for {len(calls)} open connections to end")
+    line.report(f"stopping: waiting at most {DRAIN:g} s for {len(calls)} open connections to end")
     for conn in tuple(calls.values()):
         kernel.hear_no_more(conn)  # its thread's recv(2) returns, in the end with b""
     deadline = kernel.now() + int(DRAIN * 1e9)

@@ -1,33 +1,37 @@
 """Opening logs: a path, `-` for standard input, gzip or not; several as one, on one clock.
 
 Everything streams. A single log passes through as the reader gives it; several are merged by time,
-and then their names carry a label, since every server has a `tcp-1`.
+and then their names carry a label, since every server has a `tcp-1`. A log brings along those of the
+processes that its own started: `run.jsonl` brings `run.jsonl.4711`.
 """
 
 from __future__ import annotations
 
 import errno
+import glob
 import gzip
 import os
 import stat
 import sys
 import zlib
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 from evloop.errors import LogError
 from evloop.events.reader import Block, Problem, read_blocks
-from evloop_trace.merge import Run, merge
+from evloop_trace.correlate.causal import Row, causal
+from evloop_trace.correlate.joiner import Joiner, Source
+from evloop_trace.merge import Run, merge, one_clock, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
-    from evloop.events.reader import Source
+    from evloop.events.reader import Source as Bytes
     from evloop.events.schema import Header
 
-__all__ = ["Log", "Logs", "Position", "Run", "open_logs"]
+__all__ = ["Log", "Logs", "Position", "Row", "Run", "family", "open_logs"]
 
 _GZIP = b"\x1f\x8b"
 
@@ -64,6 +68,12 @@ class Logs:
 
     def __init__(self, logs: Sequence[Log], files: ExitStack) -> None:
         self.logs = logs
+        headers = [log.header for log in logs]
+        labels = [log.label if len(logs) > 1 else "" for log in logs]
+        self.joiner = Joiner(
+            [Source(*it) for it in zip(labels, headers, strict=True)], one_clock=one_clock(headers)
+        )
+        """What `rows` has found out so far."""
         self._files = files
 
     def __enter__(self) -> Self:
@@ -99,9 +109,26 @@ class Logs:
             return (Run(log, block) for block in log.blocks)
         return merge(self.logs)
 
+    @property
+    def meet(self) -> bool:
+        """Whether both ends of a connection may be in the logs: there are several, or any program's."""
+        return len(self.logs) > 1 or self.logs[0].header.model == "run"
 
-def open_logs(paths: Sequence[str]) -> Logs:
+    def rows(self) -> Iterator[list[Row]]:
+        """All lines in the order of cause and effect, and what they tell of each other; once, as `runs`.
+
+        Raises:
+            LogError: as `runs` does.
+        """
+        return causal(timeline(self.logs), self.joiner)
+
+
+def open_logs(paths: Sequence[str], *, alone: bool = False) -> Logs:
     """Open logs and read their headers.
+
+    Args:
+        paths: Their names.
+        alone: Without the logs of the processes that theirs started.
 
     Raises:
         LogError: one does not exist, cannot be read, or is no event log of a version that is known.
@@ -109,7 +136,36 @@ def open_logs(paths: Sequence[str]) -> Logs:
     with ExitStack() as files:
         labels = _labels(paths)
         logs = [_open(path, label, files) for path, label in zip(paths, labels, strict=True)]
+        if not alone:
+            logs = [it for log in logs for it in (log, *_children(log, paths, files))]
         return Logs(logs, files.pop_all())
+
+
+def family(path: str) -> list[str]:
+    """The log's name, and those of the logs that it brings along.
+
+    Raises:
+        LogError: the log itself cannot be opened.
+    """
+    with open_logs([path]) as logs:
+        return [path, *[log.name for log in logs.logs[1:]]]
+
+
+def _children(log: Log, named: Sequence[str], files: ExitStack) -> Iterator[Log]:
+    """The logs of a run's other processes, which lie beside its first one's and end in a process number."""
+    if not log.header.run or log.name not in named:
+        return
+    path = Path(log.name)
+    others = [it for it in path.parent.glob(f"{glob.escape(path.name)}.*") if it.suffix[1:].isdecimal()]
+    for other in sorted(others, key=lambda it: int(it.suffix[1:])):
+        name = str(other)
+        if name in named:
+            continue
+        with ExitStack() as file, suppress(LogError):  # it may be gone, empty yet, or no log
+            child = _open(name, other.suffix[1:], file)
+            if child.header.run == log.header.run:
+                files.enter_context(file.pop_all())
+                yield child
 
 
 def _labels(paths: Sequence[str]) -> list[str]:
@@ -132,7 +188,7 @@ def _open(path: str, label: str, files: ExitStack) -> Log:
     file: IO[bytes] = sys.stdin.buffer if path == "-" else files.enter_context(_open_file(path))
     position = Position(file)
     compressed = _peek(file, name).startswith(_GZIP)
-    source: Source = _Gzip(file, name) if compressed else _Plain(file, name)
+    source: Bytes = _Gzip(file, name) if compressed else _Plain(file, name)
     header, blocks = read_blocks(source, name)
     return Log(name, label, header, _until_damage(blocks, source), position)
 
@@ -206,7 +262,7 @@ class _Gzip:
         return b""
 
 
-def _until_damage(blocks: Iterator[Block], source: Source) -> Iterator[Block]:
+def _until_damage(blocks: Iterator[Block], source: Bytes) -> Iterator[Block]:
     """The blocks, and as the last line what is wrong with the compressed data, if something is."""
     line = 1
     for block in blocks:

@@ -6,10 +6,13 @@ A call stands where it returned: a client may sleep in a poll for an hour in whi
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from evloop.events.reader import Block, Problem
-from evloop.events.schema import Poll, Prepare, Unknown
+from evloop.events.schema import Block as Asleep
+from evloop.events.schema import Inherit, Poll, Prepare, Recv, Send, Socket, Unknown
 from evloop_trace.model.filters import due
 
 if TYPE_CHECKING:
@@ -18,7 +21,12 @@ if TYPE_CHECKING:
     from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent, Header
 
-__all__ = ["Labelled", "Run", "merge", "origins"]
+__all__ = ["Labelled", "Run", "merge", "one_clock", "origins", "timeline"]
+
+_SHORT = 1_000_000
+"""Nanoseconds: a send that takes less stands where it began, since its bytes may arrive before it returns."""
+
+_NEVER = 1 << 64  # later than any time that the schema allows, whatever its log's origin
 
 
 class Labelled(Protocol):
@@ -52,10 +60,15 @@ def origins(headers: Sequence[Header]) -> list[int]:
 
     Logs of one boot share the monotonic clock, which nobody sets; others have only wall time in common.
     """
-    boots = {header.boot_id for header in headers}
-    one_boot = len(boots) == 1 and "" not in boots
-    starts = [header.mono_ns if one_boot else header.wall_ns for header in headers]
+    shared = one_clock(headers)
+    starts = [header.mono_ns if shared else header.wall_ns for header in headers]
     return [start - min(starts) for start in starts]
+
+
+def one_clock(headers: Sequence[Header]) -> bool:
+    """Whether the logs share the monotonic clock: they are of one boot, or there is only one."""
+    boots = {header.boot_id for header in headers}
+    return len(headers) == 1 or (len(boots) == 1 and "" not in boots)
 
 
 def merge(logs: Sequence[LogT]) -> Iterator[Run[LogT]]:
@@ -118,6 +131,104 @@ class _Cursor:
             self.time = self._time(self.items[0])
 
 
+def timeline(logs: Sequence[Labelled]) -> Iterator[tuple[list[int], list[Item]]]:
+    """All lines of all logs in batches: the numbers of their logs, and they themselves.
+
+    They come as they are due; only a short send stands where it began. Of a single log the names stay.
+    """
+    prefixes = [f"{log.label}:" if len(logs) > 1 else "" for log in logs]
+    starts = origins([log.header for log in logs])
+    reels = [_Reel(*it) for it in zip(range(len(logs)), logs, starts, prefixes, strict=True)]
+    while sum([reel.fill() for reel in reels]):
+        horizon = min([reel.marks[-1] for reel in reels if not reel.ended], default=_NEVER)
+        numbers: list[int] = []
+        keys: list[int] = []
+        items: list[Item] = []
+        for reel in reels:
+            reel.take(horizon, numbers, keys, items)
+        order = sorted(range(len(keys)), key=keys.__getitem__)
+        yield [numbers[at] for at in order], [items[at] for at in order]
+
+
+class _Reel:
+    """A log's lines that were read and not taken yet, relabelled, and when each is to be taken."""
+
+    def __init__(self, number: int, log: Labelled, start: int, prefix: str) -> None:
+        self.ended = False
+        self.marks: list[int] = []  # never go back: what is due up to a time is a beginning of the lines
+        self._keys: list[int] = []
+        self._items: list[Item] = []
+        self._number = number
+        self._blocks = log.blocks
+        self._start = start
+        self._names = _Names(prefix)
+        self._last = 0
+        self._slept: dict[str, int] = {}  # when a thread last fell asleep in a call
+
+    def fill(self) -> bool:
+        """Read on, if all is taken; whether there are lines."""
+        while not self._items and not self.ended:
+            block = next(self._blocks, None)
+            if block is None:
+                self.ended = True
+            else:
+                self._read(block.items)
+        return bool(self._items)
+
+    def take(self, horizon: int, numbers: list[int], keys: list[int], items: list[Item]) -> None:
+        """Add to the lists what is due up to the horizon."""
+        count = bisect_right(self.marks, horizon)
+        numbers.extend(repeat(self._number, count))
+        keys.extend(self._keys[:count])
+        items.extend(self._items[:count])
+        del self.marks[:count], self._keys[:count], self._items[:count]
+
+    def _read(self, items: list[Item]) -> None:
+        start, names, last = self._start, self._names, self._last
+        self._items, keys, marks = items, self._keys, self.marks
+        for item in items:
+            kind = type(item)
+            if kind is Send or kind is Recv:  # nearly all are
+                item.t = began = item.t + start  # type: ignore[union-attr]
+                item.conn = names[item.conn]  # type: ignore[union-attr,index]
+                if (due_at := began + item.dur) > last:  # type: ignore[union-attr]
+                    last = due_at
+                keys.append(began if kind is Send and self._is_short(item) else last)
+                marks.append(last)
+                continue
+            if not isinstance(item, Problem):
+                _move(item, start)
+                names.put(item)
+                last = max(last, due(item))
+                if isinstance(item, Asleep):
+                    self._slept[item.thread] = item.t
+            keys.append(last)
+            marks.append(last)
+        self._last = last
+
+    def _is_short(self, send: Any) -> bool:
+        """Not one that slept: that stands behind the event which says so."""
+        return bool(send.dur < _SHORT and (not self._slept or self._slept.get(send.thread, -1) < send.t))
+
+
+class _Names(dict[str, str]):
+    """Names → names with the label before them."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def __missing__(self, name: str) -> str:
+        if len(self) > 10_000:
+            self.clear()
+        labelled = self[name] = self._prefix + name
+        return labelled
+
+    def put(self, event: AnyEvent | Unknown) -> None:
+        """Put the label before an event's names."""
+        if self._prefix:
+            _label(event, self._prefix)
+
+
 def _move(event: AnyEvent | Unknown, start: int) -> None:
     event.t += start
     if isinstance(event, Prepare) and event.until is not None:
@@ -138,3 +249,9 @@ def _label(event: Any, prefix: str) -> None:
         event.sock = prefix + event.sock
     if isinstance(event, Poll):
         event.ready = [(prefix + sock, bits) for sock, bits in event.ready]
+    elif isinstance(event, Asleep):
+        event.watched = [(prefix + sock, mask) for sock, mask in event.watched]
+    elif isinstance(event, Inherit):
+        event.name = prefix + event.name
+    elif isinstance(event, Socket) and event.pair is not None:
+        event.pair = prefix + event.pair

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from evloop_trace.logs import Log, Logs
     from evloop_trace.merge import Run
 
-__all__ = ["track"]
+T = TypeVar("T")
+
+__all__ = ["track", "track_steps"]
 
 _PATIENCE = 1.0  # seconds before a bar appears
 _REFRESH = 0.1
@@ -21,13 +23,20 @@ _REFRESH = 0.1
 
 def track(logs: Logs, verb: str, now: Callable[[], float] = time.monotonic) -> Iterator[Run[Log]]:
     """The logs' runs; how far they are is drawn on standard error if that is a terminal."""
+    return track_steps(logs, verb, logs.runs(), now)
+
+
+def track_steps(
+    logs: Logs, verb: str, steps: Iterator[T], now: Callable[[], float] = time.monotonic
+) -> Iterator[T]:
+    """The same for another way to read them."""
     if sys.stderr is None or not sys.stderr.isatty():
-        yield from logs.runs()
+        yield from steps
         return
     due = now() + _PATIENCE
     with closing(_bar(logs, verb)) as bar:
-        for run in logs.runs():
-            yield run
+        for step in steps:
+            yield step
             if now() >= due:
                 next(bar)
                 due = now() + _REFRESH

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evloop.events.reader import Problem
 from evloop_trace.escape import escape_text
 from evloop_trace.model.filters import Filter, due
+from evloop_trace.views.joined import format_rows
 from evloop_trace.views.lines import format_events
+from evloop_trace.views.numbers import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent, Unknown
-    from evloop_trace.logs import Log
+    from evloop_trace.correlate.causal import Row
+    from evloop_trace.logs import Log, Logs
     from evloop_trace.merge import Run
 
-__all__ = ["Problems", "Sought", "Tempo", "no_events", "replay"]
+    T = TypeVar("T")
+
+__all__ = ["Problems", "Sought", "Tempo", "clocks", "no_events", "replay", "replay_rows"]
 
 _SHOWN = 20  # broken lines that are told one by one
 _PATIENCE = 5_000_000  # nanoseconds: less is not waited for
@@ -76,6 +81,14 @@ class Sought:
             yield run
         self.see(())
 
+    def watch_rows(self, batches: Iterable[list[Row]]) -> Iterator[list[Row]]:
+        """The same of rows."""
+        for rows in batches:
+            if rows:
+                self.see([row.item for row in rows])
+            yield rows
+        self.see(())
+
     def missing(self) -> list[str]:
         """The names that no event has, as far as that is known."""
         return sorted(self._filters) if self.ended else []
@@ -102,11 +115,11 @@ class Tempo:
             self._origin = self._now() - seconds
         return self._origin + seconds - self._now()
 
-    def batches(self, events: list[AnyEvent | Unknown]) -> Iterator[list[AnyEvent | Unknown]]:
+    def batches(self, events: list[T], when: Callable[[T], int] = due) -> Iterator[list[T]]:  # type: ignore[assignment]
         """The events in groups; each is yielded when it is due."""
         start = 0
         for at, event in enumerate(events):
-            wait = self.wait(due(event))
+            wait = self.wait(when(event))
             if wait > _PATIENCE / 1e9:
                 yield events[start:at]
                 self._sleep(wait)
@@ -132,6 +145,52 @@ def replay(
             if batch:
                 write("\n".join(format_events(batch)) + "\n")
     problems.finish()
+
+
+def replay_rows(
+    batches: Iterable[list[Row]],
+    write: Callable[[str], None],
+    keep: Filter,
+    problems: Problems,
+    tempo: Tempo | None = None,
+    *,
+    names: Sequence[str],
+) -> None:
+    """As `replay`, of logs of these names, which are read together and tell of each other."""
+    for rows in batches:
+        events = [row for row in rows if not isinstance(row.item, Problem)]
+        if len(events) != len(rows):
+            for row in rows:
+                problems.read(names[row.log], (row.item,))
+        if keep.end is not None and events and min(map(_due, events)) > keep.end:
+            break
+        if not keep.everything:
+            events = [row for row in events if keep.within(_event(row)) and keep.keep(_event(row))]
+        for batch in tempo.batches(events, _due) if tempo else (events,):
+            if batch:
+                write("\n".join(format_rows(batch)) + "\n")
+    problems.finish()
+
+
+def clocks(logs: Logs, *, read: bool = False) -> list[str]:
+    """What is to be said of the logs' clocks, before they are `read` or after."""
+    joiner = logs.joiner
+    if not read:
+        wall = "the logs are not of one boot of one machine: their times are by the time of day, which may differ"
+        return [] if joiner.one_clock else [wall]
+    return [
+        f"the clocks of {one} and {other} disagree by at least {duration(ns)}: "
+        f"something was received that long before it was sent"
+        for (one, other), ns in joiner.disagree.items()
+    ]
+
+
+def _event(row: Row) -> Any:
+    return row.item
+
+
+def _due(row: Row) -> int:
+    return due(_event(row))
 
 
 def _events(

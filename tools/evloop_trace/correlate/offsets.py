@@ -8,7 +8,7 @@ sequence number less the initial one and one more, for the SYN (RFC 9293, 3.4).
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 __all__ = ["LIMIT", "Part", "Stream"]
 
@@ -114,5 +114,5 @@ def _wait(mine: list[Part[T]], start: int, end: int, of: T) -> None:
         at += 1
 
 
-def _end(part: Part[object]) -> int:
+def _end(part: Part[Any]) -> int:
     return part.end

@@ -1,0 +1,314 @@
+"""The join: events of all logs in, as they are due; out comes what other logs tell of each.
+
+What a recv() got may have been sent by a call that returns, and so is recorded, later: then what is given
+back for the recv() is completed when that event comes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evloop.events.schema import (
+    Accept,
+    Bind,
+    Block,
+    Close,
+    Connect,
+    Gap,
+    Inherit,
+    Recv,
+    Recvfrom,
+    Send,
+    Sendto,
+    Shutdown,
+    Socket,
+)
+from evloop_trace.correlate.datagrams import Datagrams
+from evloop_trace.correlate.ends import End, Joined, Origin
+from evloop_trace.correlate.pairs import Key, Pairs, plain, tcp_key, unix_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from evloop.events.schema import AnyEvent, Header, Unknown
+
+__all__ = ["Joiner", "Source"]
+
+_NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
+
+
+class Source(NamedTuple):
+    """A log that takes part."""
+
+    label: str  # what its names begin with, without the colon; empty if it is the only one
+    header: Header
+
+
+class Joiner:
+    """A fold: `feed` it every event of every log, with labelled names and on one clock."""
+
+    def __init__(self, sources: Sequence[Source], *, one_clock: bool) -> None:
+        """`one_clock`: the logs' times can be compared, since they are of one boot."""
+        self.early: list[Joined] = []
+        """What was given back before and has been completed, or a part of it, by the last event."""
+        self.one_clock = one_clock
+        self.disagree: dict[tuple[str, str], int] = {}
+        """By labels, of who sent and who received: nanoseconds by which their clocks disagree at least."""
+        self._labels = [source.label for source in sources]
+        self._pids = [source.header.pid for source in sources]
+        self._expected = [-1] * len(sources)
+        self._ends: dict[str, End] = {}  # the open ones, by their labelled names
+        self._places: dict[tuple[str, str], End] = {}  # and by their own address and their peer's
+        self._greeted: dict[int, tuple[Key, End]] = {}  # by the identity of what an accept still lacks
+        self._pairs = Pairs(one_clock=one_clock)
+        self._datagrams = Datagrams()
+        self._folds: dict[type, Callable[[int, Any], Joined | None]] = {
+            Recv: self._recv,
+            Send: self._send,
+            Recvfrom: self._recvfrom,
+            Sendto: self._sendto,
+            Block: self._block,
+            Connect: self._connect,
+            Accept: self._accept,
+            Shutdown: self._shutdown,
+            Close: self._close,
+            Bind: self._bind,
+            Socket: self._socket,
+            Inherit: self._inherit,
+            Gap: lambda log, _: self._lose(log),
+        }
+
+    def feed(self, log: int, event: AnyEvent | Unknown) -> Joined | None:
+        """Fold an event of the log with this number in; what it got from others, if it got anything."""
+        if self.early:
+            self.early = []
+        if event.seq != self._expected[log]:
+            if self._expected[log] >= 0:
+                self._lose(log)
+            self._expected[log] = event.seq
+        self._expected[log] += 1
+        fold = self._folds.get(type(event))
+        return fold(log, event) if fold is not None else None
+
+    def end_of(self, name: str | None) -> End | None:
+        """The open end of this name."""
+        return self._ends.get(name or "")
+
+    def give_up(self, joined: Joined) -> None:
+        """Nobody waits any more for what this lacks: an accept's client is not in the logs."""
+        greeted = self._greeted.pop(id(joined), None)
+        if greeted is not None:
+            self._pairs.forget(*greeted)
+            greeted[1].forget()
+
+    def _lose(self, log: int) -> None:
+        """Events are missing: what was known of the log's ends may not hold any more."""
+        self._pairs.lose()
+        for end in self._ends.values():
+            if end.log == log:
+                end.sent, end.blocked = -1, None
+
+    # -- streams ---------------------------------------------------------------------------------------
+
+    def _send(self, log: int, event: Send) -> None:
+        end = self._ends.get(event.conn)
+        if end is None or end.lone:
+            return
+        off = event.off
+        if off is None:
+            if event.errno not in _NOT_NOW:
+                end.blocked = None  # how much of it was sent nobody knows
+            return
+        if end.blocked is not None:
+            self._returned(end, end.blocked, event, off)
+            return
+        start, stop = off
+        end.sent = stop
+        if start < stop and event.flags != "MSG_OOB":
+            self._put(end, Origin("send", self._labels[log], event.seq, event.t, start, stop))
+
+    def _put(self, end: End, origin: Origin) -> None:
+        for start, stop, joined in end.out.put(origin.start, origin.end, origin):
+            joined.came(origin, stop - start)
+            self.early.append(joined)
+            self._compare(end, joined, origin)
+
+    def _block(self, log: int, event: Block) -> None:
+        """A send that sleeps: the other end may receive of it before it returns."""
+        end = self._ends.get(event.conn or "")
+        if end is None or end.lone or end.sent < 0 or event.awaits != "send" or not event.size:
+            return
+        end.blocked = Origin(
+            "block", self._labels[log], event.seq, event.t, end.sent, end.sent + event.size
+        )
+        self._put(end, end.blocked)
+
+    def _returned(self, end: End, blocked: Origin, event: Send, off: tuple[int, int]) -> None:
+        """The send that slept: what came of it came of this event."""
+        end.blocked = None
+        end.sent = off[1]
+        end.out.cut(off[1])
+        blocked.ev, blocked.seq, blocked.t, blocked.end = "send", event.seq, event.t, off[1]
+
+    def _recv(self, _log: int, event: Recv) -> Joined | None:
+        end = self._ends.get(event.conn)
+        # What connected and was not accepted yet gets nothing.
+        if end is None or end.lone or (end.other is None and self.one_clock and not end.accepted):
+            return None
+        off = event.off
+        if off is None:
+            return self._reset(end, event)
+        start, stop = off
+        if start == stop:
+            if end.eof or not event.size:
+                return None
+            end.eof = not event.flags
+            stop += 1  # a FIN has a sequence number of its own: RFC 9293, 3.4
+        joined = Joined(event.t + event.dur, stop - start, exact=end.exact)
+        if not event.flags:
+            parts = end.into.take(start, stop, joined)
+        elif event.flags == "MSG_PEEK":
+            joined.peeked = True
+            parts = end.into.peek(start, stop)
+        else:
+            return None
+        for low, high, origin in parts:
+            joined.came(origin, high - low)
+            self._compare(end.other, joined, origin)
+        return joined
+
+    def _reset(self, end: End, event: Recv) -> Joined | None:
+        """ECONNRESET: the other end was closed in a way that is no FIN."""
+        if event.errno != "ECONNRESET" or end.other is None or end.other.farewell is None:
+            return None
+        return Joined(event.t + event.dur, 0, [end.other.farewell], end.exact)
+
+    def _compare(self, sender: End | None, joined: Joined, origin: Origin) -> None:
+        """Nothing is received before it is sent, unless two clocks do not agree."""
+        if origin.t > joined.due and sender is not None and sender.other is not None:
+            pair = self._labels[sender.log], self._labels[sender.other.log]
+            self.disagree[pair] = max(self.disagree.get(pair, 0), origin.t - joined.due)
+
+    def _finish(self, end: End, origin: Origin) -> None:
+        """The end of what is sent: it comes as a byte would."""
+        if not end.finished and not end.lone and origin.start >= 0:
+            end.finished = True
+            self._put(end, origin)
+
+    def _shutdown(self, log: int, event: Shutdown) -> None:
+        end = self._ends.get(event.conn)
+        if end is not None and event.how != "SHUT_RD" and not event.errno:
+            label, at = self._labels[log], end.sent
+            self._finish(end, Origin("shutdown", label, event.seq, event.t, at, at + 1))
+
+    def _close(self, log: int, event: Close) -> None:
+        if event.sock is not None:
+            self._datagrams.closed(event.sock)
+        end = self._ends.pop(event.conn or "", None)
+        if end is None:
+            return
+        end.held -= 1
+        if end.held:
+            return  # nothing is said to the other end as long as another process has it
+        if self._places.get(end.place) is end:
+            del self._places[end.place]
+        at = max(end.sent, event.sent)
+        end.farewell = Origin("close", self._labels[log], event.seq, event.t, at, at + 1)
+        if not event.unread or _is_unix(end.name):
+            self._finish(end, end.farewell)
+
+    # -- connections -----------------------------------------------------------------------------------
+
+    def _open(self, end: End, local: str, peer: str) -> None:
+        self._ends[end.name] = end
+        end.place = plain(local), plain(peer)
+        self._places[end.place] = end
+
+    def _connect(self, log: int, event: Connect) -> None:
+        if event.sock is not None and event.local:
+            self._datagrams.at(event.sock, event.local)
+        if event.conn is None or event.errno:
+            return
+        local, peer = event.local or "", event.peer or ""
+        end = End(log, event.conn, event.t, accepted=False)
+        end.greeting = Origin("connect", self._labels[log], event.seq, event.t)
+        self._open(end, local, peer)
+        if local and plain(local) == plain(peer):
+            end.meet(end, exact=True)  # two SYNs crossed, and both were its own: RFC 9293, 3.5
+            return
+        key = unix_key(peer, self._pids[log]) if _is_unix(end.name) else tcp_key(local, peer)
+        other, exact = self._pairs.connected(key, end)
+        if other is not None:
+            self._meet(end, other, exact=exact)
+
+    def _accept(self, log: int, event: Accept) -> Joined | None:
+        if event.conn is None:
+            return None
+        local, peer = event.local or "", event.peer or ""
+        joined = Joined(event.t + event.dur, 1)
+        end = End(log, event.conn, joined.due, accepted=True)
+        end.greeted = joined
+        self._open(end, local, peer)
+        key = unix_key(local, event.pid) if _is_unix(end.name) else tcp_key(peer, local)
+        self._greeted[id(joined)] = key, end
+        other, exact = self._pairs.accepted(key, end)
+        if other is not None:
+            self._meet(other, end, exact=exact)
+        return joined
+
+    def _meet(self, client: End, server: End, *, exact: bool) -> None:
+        self.early += client.meet(server, exact=exact)
+        joined, origin = server.greeted, client.greeting
+        if joined is None or origin is None:
+            return
+        self._greeted.pop(id(joined), None)
+        joined.exact = exact
+        joined.came(origin, 1)
+        self._compare(client, joined, origin)
+        self.early.append(joined)
+
+    def _socket(self, log: int, event: Socket) -> None:
+        """The second socket of a socketpair(2) names the first: they are connected from the beginning."""
+        if event.pair is None or event.sock is None:
+            return
+        first, second = (
+            End(log, name, event.t, accepted=accepted)
+            for name, accepted in ((event.pair, False), (event.sock, True))
+        )
+        self._ends[first.name], self._ends[second.name] = first, second
+        first.meet(second, exact=True)
+
+    def _inherit(self, _log: int, event: Inherit) -> None:
+        """A connection that another process of the run has, or had: the same end in two processes."""
+        if event.proto.startswith("udp"):
+            self._datagrams.at(event.name, event.address)
+        end = self._places.get((plain(event.address), plain(event.peer))) if event.peer else None
+        if end is not None:
+            end.held += 1
+            self._ends[event.name] = end
+
+    # -- datagrams -------------------------------------------------------------------------------------
+
+    def _bind(self, _log: int, event: Bind) -> None:
+        if not event.errno:
+            self._datagrams.at(event.sock, event.address)
+
+    def _sendto(self, log: int, event: Sendto) -> None:
+        if event.n is not None:
+            origin = Origin("sendto", self._labels[log], event.seq, event.t, 0, event.n)
+            joined = self._datagrams.sent(event.sock, event.peer, event.n, event.data, origin)
+            if joined is not None:
+                self.early.append(joined)
+
+    def _recvfrom(self, _log: int, event: Recvfrom) -> Joined | None:
+        if event.n is None:
+            return None
+        joined = Joined(event.t + event.dur, max(event.n, 1), peeked=event.flags == "MSG_PEEK")
+        hopes = self._datagrams.came(
+            event.sock, event.peer or "", event.n, event.data, joined, cut=event.truncated
+        )
+        return joined if hopes or joined.origins else None
+
+
+def _is_unix(name: str) -> bool:
+    return name.rpartition(":")[2].startswith("unix")

@@ -13,19 +13,28 @@ from evloop.events.reader import Problem
 from evloop.events.schema import (
     Accept,
     Bind,
+    Block,
     Close,
+    Connect,
     End,
     Gap,
     Header,
+    Inherit,
     Listen,
+    Located,
     Recv,
     Recvfrom,
     Send,
     Sendto,
+    Setsockopt,
     Shutdown,
+    Socket,
     Unknown,
 )
+from evloop_trace.model.filters import due, kind_of
 from evloop_trace.model.names import Names
+from evloop_trace.model.sockets import DATAGRAMS, is_apart
+from evloop_trace.model.threads import MAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +43,8 @@ if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent
 
 __all__ = ["Checker", "Finding"]
+
+_THREADS = 10_000  # whose time is remembered
 
 _PROBLEMS = {"broken": "broken-line", "too-long": "broken-line", "torn": "torn-end"}
 
@@ -52,12 +63,25 @@ class Finding(NamedTuple):
 class _Stream:
     """An open connection: where its next byte stands, in both directions."""
 
-    __slots__ = ("line", "received", "recv_epoch", "send_epoch", "sent")
+    __slots__ = ("begun", "line", "received", "recv_epoch", "send_epoch", "sent")
 
-    def __init__(self, line: int, epoch: int) -> None:
+    def __init__(self, line: int, epoch: int, begun: str = "accepted") -> None:
         self.line = line
+        self.begun = begun
         self.received = self.sent = 0
         self.recv_epoch = self.send_epoch = epoch
+
+
+class _Thread:
+    """Where a thread of a program stands."""
+
+    __slots__ = ("blocks", "due")
+
+    def __init__(self) -> None:
+        self.due = 0  # when its last call returned
+        # (line, event): the calls in which it sleeps. While one sleeps, the handler of a signal, or a
+        # finalizer, may make others.
+        self.blocks: list[tuple[int, Block]] = []
 
 
 class Checker:
@@ -74,12 +98,19 @@ class Checker:
         self._ended = False
         self._streams: dict[str, _Stream] = {}
         self._sockets: dict[str, int] = {}
+        self._made: dict[str, int] = {}  # sockets that are not yet anything
+        self._program = False  # its sockets are made by socket(2), and its threads have each their own time
+        self._threads: dict[str, _Thread] = {}
         self._names = Names()
         self._unknown: set[str] = set()
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             Header: self._header,
             Listen: self._opened,
-            Bind: self._opened,
+            Bind: self._bind,
+            Socket: self._socket_made,
+            Inherit: self._inherit,
+            Connect: self._connect,
+            Setsockopt: self._option,
             Accept: self._accept,
             Recv: self._stream,
             Send: self._stream,
@@ -94,6 +125,9 @@ class Checker:
 
     def feed(self, line: int, items: list[Item]) -> None:
         """Consecutive items, of which the first stands in `line`."""
+        if self._is_program(line, items):
+            self._feed_program(line, items)
+            return
         seq, t, tick = self._seq, self._t, self._tick
         streams, handler_of = self._streams, self._handlers.get
         for item in items:
@@ -129,18 +163,40 @@ class Checker:
         self._seq, self._t, self._tick = seq, t, tick
         self._lines(line, items)
 
+    def _feed_program(self, line: int, items: list[Item]) -> None:
+        """The same for a program's log, whose threads have each their own time."""
+        for at, item in enumerate(items, line):
+            if isinstance(item, Problem):
+                self._problem(item, self._seq)
+                continue
+            if item.seq != self._seq or item.tick < self._tick or self._ended:
+                self._out_of_order(at, item, self._seq, item.t, self._tick)
+            self._seq, self._t, self._tick = item.seq + 1, item.t, item.tick
+            if isinstance(item, Located):
+                self._in_thread(at, item)
+            handler = self._handlers.get(type(item))
+            if handler is not None:
+                handler(at, item)
+        self._lines(line + len(items), items)
+
     def finish(self) -> None:
         """The log is over: what is still open, and whether it has an end."""
         if not self._ended:
             self._no_end()
         elif not self._epoch:  # a close may be among the events that are missing
             for name, stream in self._streams.items():
-                self._find(stream.line, "not-closed", f"{name} was accepted here and never closed")
-            for name, line in self._sockets.items():
+                self._find(stream.line, "not-closed", f"{name} was {stream.begun} here and never closed")
+            for name, line in (self._sockets | self._made).items():
                 self._find(line, "not-closed", f"{name} was opened here and never closed")
 
     def _find(self, line: int, kind: str, text: str, *, note: bool = False) -> None:
         self._report(Finding(line, kind, text, note))
+
+    def _is_program(self, line: int, items: list[Item]) -> bool:
+        """Whether it is the log of a program that is no loop of ours; its first line says so."""
+        if line == 1 and items and isinstance(items[0], Header):
+            self._program = items[0].model != "loop"
+        return self._program
 
     def _lines(self, line: int, items: list[Item]) -> None:
         self.lines = line - 1
@@ -167,6 +223,48 @@ class Checker:
             self._find(line, "time", f"t goes back by {t - event.t} ns, from {t} to {event.t}")
         if event.tick < tick:
             self._find(line, "tick", f"tick goes back from {tick} to {event.tick}")
+
+    def _in_thread(self, line: int, event: Any) -> None:
+        """Calls are told in the order of their return: in a thread none returns before the one before it."""
+        name = event.thread or MAIN
+        thread = self._threads.get(name)
+        if thread is None:
+            thread = self._threads[name] = _Thread()
+            if len(self._threads) > _THREADS:  # a server may start one for every client
+                del self._threads[next(iter(self._threads))]
+        back = thread.due - due(event)
+        if back > 0:
+            self._find(line, "time", f"t goes back by {back} ns in the thread {name}")
+        thread.due = due(event)
+        if isinstance(event, Block):
+            self._asleep(line, thread, event)
+        elif thread.blocks:
+            self._awake(line, thread, event)
+
+    def _asleep(self, line: int, thread: _Thread, event: Block) -> None:
+        if thread.blocks and not self._epoch:
+            before, pending = thread.blocks[-1]
+            if (pending.awaits, _about(pending)) == (event.awaits, _about(event)):
+                self._no_return(line, before, pending)
+        thread.blocks = [*thread.blocks[-9:], (line, event)]
+
+    def _awake(self, line: int, thread: _Thread, event: Any) -> None:
+        """The call that slept returned, unless this one was made while it sleeps."""
+        before, pending = thread.blocks[-1]
+        if event.t > pending.t:
+            return
+        if (kind_of(event), _about(event)) != (pending.awaits, _about(pending)) and not self._epoch:
+            self._no_return(line, before, pending)
+        thread.blocks.pop()
+
+    def _no_return(self, line: int, before: int, block: Block) -> None:
+        name = _about(block)
+        on = f" on {name}" if name else ""
+        self._find(
+            line,
+            "no-return",
+            f"{block.awaits}(){on} went to sleep in line {before}, and its return is missing",
+        )
 
     def _sequence(self, line: int, event: AnyEvent | Unknown, expected: int) -> None:
         self._epoch += 1
@@ -195,6 +293,8 @@ class Checker:
             self._find(line, "header", "a header stands in the middle: another log was appended")
             self._streams.clear()
             self._sockets.clear()
+            self._made.clear()
+            self._threads.clear()
             self._names = Names()
 
     def _unknown_kind(self, line: int, event: Unknown) -> None:
@@ -207,11 +307,58 @@ class Checker:
     # -- sockets ---------------------------------------------------------------------------------------
 
     def _opened(self, line: int, event: Listen | Bind) -> None:
-        self._new(line, event.sock)
-        self._sockets[event.sock] = line
+        """Our loop's sockets have their names from here, those of programs have them from socket(2)."""
+        if self._program:
+            if event.errno is None:
+                self._socket(line, event.sock, f"{kind_of(event)}()")
+            else:
+                self._is_open(line, event.sock, f"{kind_of(event)}()")
+        else:
+            self._new(line, event.sock)
+            self._sockets[event.sock] = line
+
+    def _bind(self, line: int, event: Bind) -> None:
+        """What a stream socket becomes is open still: also who connects may bind."""
+        if self._program and event.proto not in DATAGRAMS:
+            self._is_open(line, event.sock, "bind()")
+        else:
+            self._opened(line, event)
+
+    def _socket_made(self, line: int, event: Socket) -> None:
+        if event.sock is not None:
+            self._new(line, event.sock)
+            self._made[event.sock] = line
+
+    def _inherit(self, line: int, event: Inherit) -> None:
+        self._new(line, event.name)
+        if event.listens or event.proto in DATAGRAMS:
+            self._sockets[event.name] = line
+        elif event.peer or event.received or event.sent:
+            stream = self._streams[event.name] = _Stream(line, self._epoch, "inherited")
+            stream.received, stream.sent = event.received, event.sent
+        else:  # or a connection whose other end has no name
+            self._made[event.name] = line
+
+    def _connect(self, line: int, event: Connect) -> None:
+        if event.conn is not None and event.errno is None:
+            self._open_stream(line, event.conn, "connect()")
+        else:
+            self._is_open(line, event.conn or event.sock or "", "connect()")
+
+    def _option(self, line: int, event: Setsockopt) -> None:
+        self._is_open(line, event.conn or event.sock or "", "setsockopt()")
+
+    def _is_open(self, line: int, name: str, call: str) -> None:
+        """A call on a socket that may be anything."""
+        known = name in self._made or name in self._sockets or name in self._streams
+        if not known and (not self._epoch or self._names.closed(name)):
+            self._find(line, "not-open", f"{call} on {name}, which {self._why_not_open(name)}")
 
     def _accept(self, line: int, event: Accept) -> None:
-        self._socket(line, event.sock, "accept()")
+        if event.errno is None:
+            self._socket(line, event.sock, "accept()")
+        else:
+            self._is_open(line, event.sock, "accept()")
         if event.conn is not None:
             self._new(line, event.conn)
             self._streams[event.conn] = _Stream(line, self._epoch)
@@ -225,7 +372,9 @@ class Checker:
 
     def _socket(self, line: int, name: str, call: str) -> None:
         if name not in self._sockets:
-            if self._epoch and not self._names.closed(name):
+            if name in self._made:
+                self._sockets[name] = self._made.pop(name)
+            elif self._epoch and not self._names.closed(name):
                 self._sockets[name] = line  # its beginning is among the events that are missing
             else:
                 self._find(line, "not-open", f"{call} on {name}, which {self._why_not_open(name)}")
@@ -236,6 +385,8 @@ class Checker:
 
     def _open_stream(self, line: int, name: str, call: str) -> _Stream | None:
         stream = self._streams.get(name)
+        if stream is None and name in self._made:
+            stream = self._streams[name] = _Stream(self._made.pop(name), self._epoch, "opened")
         if stream is None and self._epoch and not self._names.closed(name):
             stream = self._streams[name] = _Stream(line, -1)
         if stream is None:
@@ -243,12 +394,15 @@ class Checker:
         return stream
 
     def _shutdown(self, line: int, event: Shutdown) -> None:
-        self._open_stream(line, event.conn, "shutdown()")
+        self._is_open(line, event.conn, "shutdown()")
 
     def _stream(self, line: int, event: Recv | Send) -> None:
         call = f"{type(event).__name__.lower()}()"
+        if event.n is None:
+            self._is_open(line, event.conn, call)
+            return
         stream = self._open_stream(line, event.conn, call)
-        if stream is None or event.n is None:
+        if stream is None:
             return
         if event.n > event.size:
             self._find(line, "size", f"{call} on {event.conn} gave {event.n} bytes of {event.size}")
@@ -265,6 +419,8 @@ class Checker:
             self._find(line, "offsets", f"{where} starts at byte {off[0]}, and the one before ended at {at}")
         if off[1] - off[0] != event.n:
             self._find(line, "offsets", f"{where} spans [{off[0]},{off[1]}) and moved {event.n} bytes")
+        if isinstance(event, Recv) and is_apart(event):
+            return
         if receives:
             stream.received, stream.recv_epoch = off[1], self._epoch
         else:
@@ -305,10 +461,19 @@ class Checker:
             )
 
     def _no_end(self) -> None:
-        still = [f"{len(self._streams)} open connections", f"{len(self._sockets)} other open sockets"]
+        others = len(self._sockets) + len(self._made)
+        still = [f"{len(self._streams)} open connections", f"{others} other open sockets"]
+        who = "program" if self._program else "server"
         self._find(
             max(self.lines, 1),
             "no-end",
-            "the log has no end: the server crashed, was killed, or is still running; "
+            f"the log has no end: the {who} crashed, was killed, or is still running; "
             f"it leaves {' and '.join(still)}",
         )
+
+
+def _about(event: Any) -> str:
+    """The socket that a call is on; it may change from a socket into a connection, but not its name."""
+    if isinstance(event, Accept):
+        return event.sock
+    return getattr(event, "conn", None) or getattr(event, "sock", None) or ""

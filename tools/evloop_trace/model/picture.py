@@ -45,6 +45,7 @@ from evloop.events.schema import (
     Unknown,
     Unseen,
 )
+from evloop_trace.model.filters import due
 from evloop_trace.model.loop_state import LoopState, Pace
 from evloop_trace.model.sockets import DATAGRAMS, Connection, Endpoint, is_apart
 from evloop_trace.model.threads import MAIN, Thread, follow
@@ -121,11 +122,11 @@ class Picture(msgspec.Struct):
         if event.t < self.counted:
             _echo(self, event)
             return
-        if event.t > self.t:  # noqa: PLR1730 - of several threads a call began before what is told before it
-            self.t = event.t
+        before, self.t = self.t, event.t
         self.loop.tick = event.tick
-        if self.program and (block := follow(self.threads, event)):
-            self._woken(block)
+        if self.program:
+            self._apply_program(event, before)
+            return
         fold = _FOLDS.get(type(event))
         if fold is not None:
             fold(self, event)
@@ -160,6 +161,16 @@ class Picture(msgspec.Struct):
         """The picture that `freeze` was asked for."""
         return _decoder.decode(zlib.decompress(frozen))
 
+    def _apply_program(self, event: AnyEvent | Unknown, before: int) -> None:
+        """Each of its threads has its own time: a call began before what was told before it."""
+        block = follow(self.threads, event)
+        if block is not None:
+            self._woken(block)
+        fold = _peek if isinstance(event, Recv) and is_apart(event) else _FOLDS.get(type(event))
+        if fold is not None:
+            fold(self, event)
+        self.t = max(before, due(event))
+
     def _woken(self, block: Block) -> None:
         """A call has returned: its sleep is no rung of its own if it was but a moment, or a poll's."""
         thread = self.threads[block.thread or MAIN]
@@ -181,9 +192,7 @@ def _rung(picture: Picture, event: AnyEvent) -> None:
 
 
 def _call(picture: Picture, event: _AnyCall) -> None:
-    ended = event.t + event.dur
-    if ended > picture.t:  # noqa: PLR1730 - nor is max() free
-        picture.t = ended
+    picture.t = event.t + event.dur
     _rung(picture, event)
 
 
@@ -317,16 +326,21 @@ def _recv(picture: Picture, event: Recv) -> None:
     connection = _connection(picture, event.conn, event)
     n = event.n
     if n:
-        if not is_apart(event):
-            connection.received += n
-            picture.received += n
-            if not picture.program:
-                connection.buffered += n
+        connection.received += n
+        connection.buffered += n
+        picture.received += n
     elif n == 0:
         connection.eof = connection.eof or event.size > 0
     elif event.errno not in _NOT_NOW:
         connection.errno = event.errno or ""
     _call(picture, event)
+
+
+def _peek(picture: Picture, event: Recv) -> None:
+    """The bytes stay where they are, and count when they are taken; the end of the stream is its end."""
+    connection = _connection(picture, event.conn, event)
+    connection.eof = connection.eof or (event.n == 0 and event.size > 0)
+    _call(picture, _clip(event))
 
 
 def _send(picture: Picture, event: Send) -> None:
@@ -335,10 +349,9 @@ def _send(picture: Picture, event: Send) -> None:
     n = event.n
     if n:
         connection.sent += n
+        # What is answered was received, but a handler may say more than it heard.
+        connection.buffered = max(connection.buffered - n, event.size - n)
         picture.sent += n
-        if not picture.program:
-            # What is answered was received, but a handler may say more than it heard.
-            connection.buffered = max(connection.buffered - n, event.size - n)
     elif event.errno not in _NOT_NOW:
         connection.errno = event.errno or ""
     _call(picture, event)

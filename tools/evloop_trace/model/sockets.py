@@ -21,7 +21,7 @@ _APART = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")
 
 def is_apart(event: Recv) -> bool:
     """Whether the stream stands after the call where it stood before: the bytes stay, or are none of it."""
-    return bool(event.flags) and any(flag in event.flags for flag in _APART)
+    return any(flag in event.flags for flag in _APART)
 
 
 class Endpoint(msgspec.Struct):
@@ -61,7 +61,7 @@ class Connection(msgspec.Struct):
     sock: str = ""  # the listener it came through
     received: int = 0
     sent: int = 0
-    buffered: int = 0  # bytes that the server holds for the peer
+    buffered: int = 0  # bytes that the server holds for the peer; of a program nobody knows
     interest: str = "READ"
     eof: bool = False  # the peer will send no more
     shut: bool = False  # we will send no more

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import suppress
 from itertools import count
-from threading import Lock, get_ident
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Clock, End, Event, Header
-from evloop.events.sinks import encode
+from evloop.events.sinks import encode, encode_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from evloop.events.sinks import Sink
 
@@ -111,58 +112,58 @@ class DirectRecorder:
         self.origin = header.mono_ns
         self.tick = 0  # polls so far
         self._sink = sink
+        self._write: Callable[[bytes, Sequence[Event]], None] = sink.write
         self._lock = Lock()
-        self._owner = 0  # the thread that holds the lock
-        self._waiting: list[Event] = []  # recorded while their own thread was recording
+        self._waiting: deque[Event] = deque()  # recorded while somebody else was at it
         self._seq = 0
         self._next_clock = CLOCK_EVERY
-        self._closed = False
         self.record(header)
 
     def clock(self) -> int:
         """The present as a `t`."""
         return time.monotonic_ns() - self.origin
 
-    def is_busy(self) -> bool:
-        """Whether this very thread is recording: an exception of a signal handler would tear a line."""
-        return self._owner == get_ident()
-
     def record(self, event: Event) -> None:
-        """Number an event and write it; what comes after the end is dropped."""
-        me = get_ident()
-        if self._owner == me:
-            # A signal handler or a finalizer has interrupted this very thread in here.
-            self._waiting.append(event)
-            return
-        with self._lock:
-            self._owner = me
+        """Number an event and write it; what comes after the end is dropped.
+
+        Who finds somebody else at it leaves the event to them: another thread, or this very
+        one, which a signal handler or a finalizer has interrupted in here, and which would
+        wait for itself for ever.
+        """
+        if self._lock.acquire(False):
             try:
-                self._write(event)
-                if self._waiting:
-                    self._catch_up()
+                event.seq = self._seq
+                self._write(encode_line(event) + b"\n", (event,))
+                self._seq += 1
             finally:
-                self._owner = 0
+                self._lock.release()
+            if event.t >= self._next_clock:
+                self._record_clock(event.t)
+        else:
+            self._waiting.append(event)
+        if self._waiting:
+            self._catch_up()
 
     def _catch_up(self) -> None:
-        while self._waiting:
-            self._write(self._waiting.pop(0))
+        """Write what others have left, unless somebody else is at that, too."""
+        while self._waiting and not self._lock.locked():
+            with suppress(IndexError):  # another thread was faster
+                self.record(self._waiting.popleft())
 
-    def _write(self, event: Event) -> None:
-        if self._closed:
-            return
-        event.seq = self._seq
-        self._seq += 1
-        events = (event,)
-        self._sink.write(encode(events), events)
-        if event.t >= self._next_clock:
-            self._next_clock = event.t + CLOCK_EVERY
-            mono_ns, wall_ns, bracket_ns = read_clocks()
-            self._write(Clock(0, mono_ns - self.origin, self.tick, mono_ns, wall_ns, bracket_ns))
+    def _record_clock(self, t: int) -> None:
+        self._next_clock = t + CLOCK_EVERY
+        mono_ns, wall_ns, bracket_ns = read_clocks()
+        self.record(Clock(0, mono_ns - self.origin, self.tick, mono_ns, wall_ns, bracket_ns))
 
     def close(self, reason: str) -> None:
         """Write the last line and close the sink; nothing is recorded any more."""
-        self.record(End(0, self.clock(), self.tick, reason, self._seq + 1, self._sink.lost))
+        self._catch_up()
         with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._sink.close()
+            end = End(self._seq, self.clock(), self.tick, reason, self._seq + 1, self._sink.lost)
+            self._write(encode_line(end) + b"\n", (end,))
+            self._sink.close()
+            self._write = _drop
+
+
+def _drop(line: bytes, events: Sequence[Event]) -> None:
+    """The log has its end."""

@@ -20,10 +20,13 @@ from evloop.events.schema import Event, Gap
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["FileSink", "MemorySink", "Sink", "encode", "encode_gap", "open_log"]
+__all__ = ["FileSink", "MemorySink", "Sink", "encode", "encode_gap", "encode_line", "open_log"]
 
 encode: Callable[[Sequence[Event]], bytes] = msgspec.json.Encoder().encode_lines
 """Events as lines of JSON, each with its newline."""
+
+encode_line: Callable[[Event], bytes] = msgspec.json.Encoder().encode
+"""One event as JSON, without a newline."""
 
 
 class Sink(Protocol):
@@ -53,16 +56,18 @@ class MemorySink:
         """Nothing to do."""
 
 
-def open_log(path: str) -> int:
+def open_log(path: str, access: int = os.O_WRONLY) -> int:
     """A descriptor to write a log to; `-` is standard output. What a file holds stays until `FileSink.begin`.
+
+    `access` is O_WRONLY, or O_RDWR for who will map it.
 
     Raises:
         LogError: the file cannot be opened for writing, or another server writes it.
     """
     try:
-        return _open_output() if path == "-" else _open_file(path)
+        return _open_output() if path == "-" else _open_file(path, access)
     except BlockingIOError:
-        raise LogError(f"the log {path!r} is written by another server: choose another file") from None
+        raise LogError(f"the log {path!r} is written by another program: choose another file") from None
     except FileNotFoundError:
         raise LogError(
             f"the log {path!r} cannot be written: its folder does not exist; make it first"
@@ -74,9 +79,9 @@ def open_log(path: str) -> int:
         raise LogError(f"the log {path!r} cannot be written: {why}") from None
 
 
-def _open_file(path: str) -> int:
+def _open_file(path: str, access: int) -> int:
     # O_NONBLOCK is for pipes, see _open_output; to a file it makes no difference.
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, access | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
         if stat.S_ISREG(os.fstat(fd).st_mode):
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
@@ -126,7 +131,19 @@ class FileSink:
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
         """Write lines; those that cannot be written are counted."""
-        written = self._catch_up(events[0]) and self._lines(block, len(events))
+        if self._rest or self._missing or self._failing:
+            written = self._catch_up(events[0]) and self._lines(block, len(events))
+        else:
+            # All is well, as nearly always: one call, for programs that write a line for each event.
+            try:
+                done = self._os_write(self._fd, block)
+            except OSError as error:
+                self._fail(error)
+                written = 0
+            else:
+                if done == len(block):
+                    return
+                written = self._lines(block, len(events), done)
         if written < len(events):
             self.lost += len(events) - written
             self._missing += len(events) - written
@@ -146,17 +163,19 @@ class FileSink:
             self._missing = 0
         return not (self._rest or self._missing)
 
-    def _lines(self, block: bytes, count: int) -> int:
-        """Write `count` lines: how many are in the file, one that was only begun among them."""
-        written = self._write(block)
+    def _lines(self, block: bytes, count: int, done: int = 0) -> int:
+        """Write `count` lines, of which `done` bytes are written.
+
+        How many are in the file, one that was only begun among them.
+        """
+        written = self._write(block, done)
         if written == len(block):
             return count
         self._rest = _rest_of_line(block, written)
         return block.count(b"\n", 0, written) + bool(self._rest)
 
-    def _write(self, data: bytes) -> int:
-        """How many bytes could be written."""
-        written = 0
+    def _write(self, data: bytes, written: int = 0) -> int:
+        """How many bytes could be written, with those that were before."""
         try:
             while written < len(data):
                 written += self._os_write(self._fd, data[written:] if written else data)

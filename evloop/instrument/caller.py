@@ -5,21 +5,37 @@ from __future__ import annotations
 import os
 import sysconfig
 import threading
-from typing import TYPE_CHECKING
+from threading import get_ident
+from typing import TYPE_CHECKING, TypedDict
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-__all__ = ["Callers", "thread_name"]
+__all__ = ["Callers", "Place", "thread_name"]
+
+
+class Place(TypedDict):
+    """Where a call was made, as events have it."""
+
+    thread: str
+    where: str
+
 
 # Where asyncio begins to run a callback: who is behind it on the stack has only started the loop.
 _DISPATCH = "asyncio/events.py"
 
-_LIBRARY = tuple(
-    os.path.join(path, "")
-    for path in {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+# The longest first: installed packages lie in a folder of the standard library's.
+_LIBRARIES = (
+    *sorted(
+        {
+            os.path.join(sysconfig.get_path(name), "")
+            for name in ("stdlib", "platstdlib", "purelib", "platlib")
+        },
+        key=len,
+        reverse=True,
+    ),
+    "<frozen ",
 )
-_FROZEN = "<frozen"
 
 # Not threading.current_thread(): for a thread that threading does not know it would make one up.
 _threads = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
@@ -27,11 +43,18 @@ _threads = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
 
 def thread_name() -> str:
     """The name of this thread; empty for the main thread."""
-    thread = _threads.get(threading.get_ident())
-    if thread is None:
-        return f"thread {threading.get_ident()}"
-    name: str = thread.name
+    ident = get_ident()
+    if ident == _main_ident:
+        return ""
+    thread = _threads.get(ident)
+    name: str = thread.name if thread else f"thread {ident}"
     return "" if name == "MainThread" else name
+
+
+_main_ident = threading.main_thread().ident
+
+
+_MOST_CODES = 10_000
 
 
 class Callers:
@@ -44,32 +67,36 @@ class Callers:
     def __init__(self, folder: str = "") -> None:
         """Files in `folder` (by default the working directory) are shown relative to it."""
         self._folder = os.path.join(folder or os.getcwd(), "")
-        self._texts: dict[tuple[CodeType, int], str] = {}
-        self._is_library: dict[CodeType, bool] = {}
+        # By the code's id, since a code object is hashed anew each time, by all that is in it; the code
+        # itself is kept, so that its id stays its own. Its places are known by instruction: to find the
+        # line of one, the interpreter walks through a table.
+        self._codes: dict[int, tuple[CodeType, dict[int, str] | None]] = {}
 
     def where(self, frame: FrameType) -> str:
         """The place in the program of a call made in `frame`."""
         at: FrameType | None = frame
-        is_library = self._is_library
+        codes = self._codes
         while at is not None:
             code = at.f_code
-            library = is_library.get(code)
-            if library is None:
-                library = is_library[code] = code.co_filename.startswith((*_LIBRARY, _FROZEN))
-            if not library:
-                break
+            known = codes.get(id(code)) or self._classify(code)
+            texts = known[1]
+            if texts is not None:
+                return texts.get(at.f_lasti) or self._remember(at, texts)
             at = None if code.co_filename.endswith(_DISPATCH) else at.f_back
-        return self._text(at or frame)
+        return self._remember(frame, {})
 
-    def _text(self, frame: FrameType) -> str:
-        key = frame.f_code, frame.f_lasti
-        text = self._texts.get(key)
-        if text is None:
-            text = self._texts[key] = f"{self._short(frame.f_code.co_filename)}:{frame.f_lineno}"
+    def _remember(self, frame: FrameType, texts: dict[int, str]) -> str:
+        name = frame.f_code.co_filename
+        for folder in (self._folder, *_LIBRARIES):
+            if name.startswith(folder):
+                name = name[len(folder) :]
+                break
+        text = texts[frame.f_lasti] = f"{name}:{frame.f_lineno}"
         return text
 
-    def _short(self, path: str) -> str:
-        for prefix in (self._folder, *sorted(_LIBRARY, key=len, reverse=True)):
-            if path.startswith(prefix):
-                return path[len(prefix) :]
-        return path
+    def _classify(self, code: CodeType) -> tuple[CodeType, dict[int, str] | None]:
+        """(code, the texts of its places), or (code, None) if it is a library's."""
+        if len(self._codes) > _MOST_CODES:  # a program that makes new code all the time
+            self._codes.clear()
+        known = self._codes[id(code)] = (code, None if code.co_filename.startswith(_LIBRARIES) else {})
+        return known

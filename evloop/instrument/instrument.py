@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evloop.events.schema import Block
-from evloop.instrument import lifecycle, transfers
-from evloop.instrument.caller import Callers, thread_name
+from evloop.instrument import lifecycle, receiving, sending
+from evloop.instrument.caller import Callers, Place, thread_name
 from evloop.instrument.known import Known, Sockets
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ class Instrument:
         self.where = Callers().where
         self._undo: list[Callable[[], None]] = []
 
+    def place(self, frame: FrameType) -> Place:
+        """Where a call that `frame` made was made."""
+        return {"thread": thread_name(), "where": self.where(frame)}
+
     def name(self, fd: int) -> str:
         """What a poll calls a descriptor: its socket's name, or its number."""
         known = self.sockets.get(fd)
@@ -43,7 +47,7 @@ class Instrument:
             Block(
                 0, recorder.clock(), recorder.tick, awaits, known.conn, known.sock, known.fd,
                 None if timeout is None else round(timeout * 1e9), size,
-                thread=thread_name(), where=self.where(frame),
+                **self.place(frame),
             )
         )  # fmt: skip
 
@@ -71,5 +75,6 @@ def install(recorder: DirectRecorder, payload_limit: int) -> Instrument:
     """
     instrument = Instrument(recorder, payload_limit)
     lifecycle.patch(instrument)
-    transfers.patch(instrument)
+    receiving.patch(instrument)
+    sending.patch(instrument)
     return instrument

@@ -21,7 +21,7 @@ from evloop.events.schema import (
     Socket,
     Unseen,
 )
-from evloop.instrument.caller import thread_name
+from evloop.instrument.caller import Place, thread_name
 from evloop.instrument.known import local_address, peer_address, protocol
 from evloop.instrument.outcome import now, outcome
 from evloop.socket_state import accept_queue, errno_name, peer_process, queue_wait, unread_bytes, unsent_bytes
@@ -81,9 +81,6 @@ class _Calls:
     def _known(self, sock: Any) -> Known | None:
         return self._sockets.get(_fileno(sock)) or self._sockets.adopt(sock)
 
-    def _place(self, frame: Any) -> dict[str, str]:
-        return {"thread": thread_name(), "where": self._instrument.where(frame)}
-
     def _stamp(self, t: int) -> tuple[int, int, int, int]:
         """What every call's event begins with: number, time, tick, duration."""
         return 0, t - self._recorder.origin, self._recorder.tick, now() - t
@@ -100,22 +97,24 @@ class _Calls:
             except OSError as error:
                 if fileno is None:
                     errno = errno_name(error.errno)
-                    self._recorder.record(Socket(*self._stamp(t), errno=errno, **self._place(_frame(1))))
+                    self._recorder.record(
+                        Socket(*self._stamp(t), errno=errno, **self._instrument.place(_frame(1)))
+                    )
                 raise
             if fileno is None:
-                self._made(self_, t, self._place(_frame(1)))
+                self._made(self_, t, self._instrument.place(_frame(1)))
             elif self_.__class__.__name__ == "SSLSocket":
-                self._tls(self_, self._place(_frame(1)))
+                self._tls(self_, self._instrument.place(_frame(1)))
 
         return init
 
-    def _made(self, sock: Any, t: int, place: dict[str, str], pair: str | None = None) -> Known:
+    def _made(self, sock: Any, t: int, place: Place, pair: str | None = None) -> Known:
         stamp = self._stamp(t)
         known = self._sockets.add(_fileno(sock), protocol(sock.family, sock.type))
         self._recorder.record(Socket(*stamp, known.name, known.fd, known.proto, pair, **place))
         return known
 
-    def _tls(self, sock: Any, place: dict[str, str]) -> None:
+    def _tls(self, sock: Any, place: Place) -> None:
         known = self._known(sock)
         if known is not None:
             reason = (
@@ -131,7 +130,7 @@ class _Calls:
         def socketpair(*args: Any, **kwargs: Any) -> Any:
             t = now()
             pair = real(*args, **kwargs)
-            place = self._place(_frame(1))
+            place = self._instrument.place(_frame(1))
             first = self._made(pair[0], t, place)
             self._made(pair[1], t, place, first.name)
             return pair
@@ -154,7 +153,7 @@ class _Calls:
                 if known is not None:
                     stamp = self._stamp(t)
                     bound = _format(address) if errno else local_address(self_)
-                    place = self._place(_frame(1))
+                    place = self._instrument.place(_frame(1))
                     self._recorder.record(
                         Bind(*stamp, known.name, known.fd, known.proto, bound, errno, **place)
                     )
@@ -177,7 +176,7 @@ class _Calls:
                 if known is not None:
                     stamp = self._stamp(t)
                     known.listens = errno is None
-                    place = self._place(_frame(1))
+                    place = self._instrument.place(_frame(1))
                     address = local_address(self_)
                     self._recorder.record(
                         Listen(*stamp, known.name, known.fd, known.proto, address, backlog, errno, **place)
@@ -202,7 +201,7 @@ class _Calls:
             except BaseException as error:
                 stamp = self._stamp(t)
                 self._recorder.record(
-                    Accept(*stamp, listener.name, errno=outcome(error), **self._place(frame))
+                    Accept(*stamp, listener.name, errno=outcome(error), **self._instrument.place(frame))
                 )
                 raise
             stamp = self._stamp(t)
@@ -212,7 +211,8 @@ class _Calls:
             self._recorder.record(
                 Accept(
                     *stamp, listener.name, known.name, known.fd, known.peer, local_address(sock),
-                    queue[0] if queue else None, None, queue_wait(sock), peer_process(sock), **self._place(frame),
+                    queue[0] if queue else None, None, queue_wait(sock), peer_process(sock),
+                    **self._instrument.place(frame),
                 )
             )  # fmt: skip
             return sock, peer
@@ -235,9 +235,9 @@ class _Calls:
             except (TypeError, ValueError):
                 raise
             except BaseException as error:
-                self._connected(self_, known, t, address, outcome(error), frame)
+                self._connected(self_, known, t, address, errno=outcome(error), frame=frame)
                 raise
-            self._connected(self_, known, t, address, None, frame)
+            self._connected(self_, known, t, address, errno=None, frame=frame)
 
         return connect
 
@@ -250,7 +250,8 @@ class _Calls:
                 return real(self_, address)
             t = self._before_connect(self_, known, frame)
             errno = real(self_, address)
-            self._connected(self_, known, t, address, errno_name(errno) if errno else None, frame)
+            word = errno_name(errno) if errno else None
+            self._connected(self_, known, t, address, errno=word, frame=frame)
             return errno
 
         return connect_ex
@@ -264,7 +265,7 @@ class _Calls:
         return t
 
     def _connected(
-        self, sock: Any, known: Known, t: int, address: Any, errno: str | None, frame: Any, call: str = ""
+        self, sock: Any, known: Known, t: int, address: Any, *, errno: str | None, frame: Any, call: str = ""
     ) -> None:
         stamp = self._stamp(t)
         known.connecting = errno == "EINPROGRESS"
@@ -273,7 +274,7 @@ class _Calls:
         self._recorder.record(
             Connect(
                 *stamp, known.fd, known.conn, known.sock, known.peer, local, errno, call=call,
-                **self._place(frame),
+                **self._instrument.place(frame),
             )
         )  # fmt: skip
 
@@ -287,7 +288,8 @@ class _Calls:
                 known = self._sockets.get(_fileno(self_))
                 if known is not None and known.connecting:
                     errno = errno_name(value) if value else None
-                    self._connected(self_, known, t, None, errno, _frame(1), "getsockopt(SO_ERROR)")
+                    call = "getsockopt(SO_ERROR)"
+                    self._connected(self_, known, t, None, errno=errno, frame=_frame(1), call=call)
             return value
 
         return getsockopt
@@ -312,7 +314,7 @@ class _Calls:
                     self._recorder.record(
                         Setsockopt(
                             *stamp, known.fd, *words, shown, known.conn, known.sock, errno,
-                            **self._place(_frame(1)),
+                            **self._instrument.place(_frame(1)),
                         )
                     )  # fmt: skip
 
@@ -332,7 +334,7 @@ class _Calls:
                 if known is not None:
                     stamp = self._stamp(t)
                     word = {0: "SHUT_RD", 1: "SHUT_WR", 2: "SHUT_RDWR"}.get(how, str(how))
-                    place = self._place(_frame(1))
+                    place = self._instrument.place(_frame(1))
                     self._recorder.record(Shutdown(*stamp, known.name, known.fd, word, errno, **place))
 
         return shutdown
@@ -374,8 +376,8 @@ def _record_close(
     unread = unsent = None
     if known.is_connection:
         unread = unread_bytes(known.fd)
-        unsent = unsent_bytes(known.fd) if known.proto == "tcp" else None
-    place = {"thread": thread_name(), "where": instrument.where(frame) if frame else ""}
+        unsent = unsent_bytes(known.fd) if known.proto == "tcp" and known.sent else None
+    place: Place = {"thread": thread_name(), "where": instrument.where(frame) if frame else ""}
     t, errno = now(), None
     try:
         if close:
@@ -400,6 +402,10 @@ def _format(address: Any) -> str:
         return repr(address)
 
 
+# Names that begin as those of SOL_SOCKET do, and belong to a level of their own.
+_ELSEWHERE = ("SO_J1939", "SO_VM_", "SO_HCI_", "SO_L2CAP_")
+
+
 def _option_words(level: int, option: int) -> tuple[str, str]:
     """(SOL_SOCKET, SO_REUSEADDR), as man pages write them."""
     level_name, prefix = {
@@ -410,6 +416,10 @@ def _option_words(level: int, option: int) -> tuple[str, str]:
     }.get(level, (str(int(level)), ""))
     if prefix:
         for name in dir(_socket):
-            if name.startswith(prefix) and getattr(_socket, name) == option:
+            if (
+                name.startswith(prefix)
+                and not name.startswith(_ELSEWHERE)
+                and getattr(_socket, name) == option
+            ):
                 return level_name, name
     return level_name, str(int(option))

@@ -1,0 +1,256 @@
+"""send and its kin.
+
+A blocking send(2) sleeps until the kernel has room for all. So the first try is
+made with MSG_DONTWAIT: what fits is taken at once, as it would be anyway. Only
+if something is left, a `block` event is written, and the rest is sent by a call
+that sleeps.
+"""
+
+from __future__ import annotations
+
+import _socket
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from evloop.address import format_sockaddr
+from evloop.events.schema import Send, Sendto
+from evloop.instrument.caller import thread_name
+from evloop.instrument.flags import DONTWAIT, flag_words
+from evloop.instrument.outcome import now, outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+    from evloop.instrument.instrument import Instrument
+    from evloop.instrument.known import Known
+
+    Arguments: TypeAlias = tuple[Any, ...]
+
+__all__ = ["patch"]
+
+_real = _socket.socket
+_fileno, _gettimeout = _real.fileno, _real.gettimeout
+_frame = sys._getframe  # noqa: SLF001
+
+
+class _Said(NamedTuple):
+    """What a call is to send."""
+
+    data: Any  # a buffer
+    flags: int
+    peer: Any = None
+
+
+class _Call(NamedTuple):
+    """What is particular to one of the calls."""
+
+    name: str
+    real: Callable[..., Any]
+    said: Callable[[Arguments], _Said]
+    attempt: Callable[[Instrument, _Made, Any], int]
+    """The real call, on a socket that may block: how many bytes were sent."""
+
+
+class _Made(NamedTuple):
+    """A call that was made."""
+
+    call: _Call
+    known: Known
+    t: int  # when, in monotonic ns
+    args: Arguments
+    frame: FrameType
+    """Of who made it."""
+
+    @property
+    def said(self) -> _Said:
+        """What it is to send."""
+        return self.call.said(self.args)
+
+
+def patch(instrument: Instrument) -> None:
+    """Replace the methods of `socket.socket` that send."""
+    instrument.patch(socket.socket, "send", _send(instrument))
+    for call in _CALLS:
+        if hasattr(_real, call.name):
+            instrument.patch(socket.socket, call.name, _sender(instrument, call))
+
+
+def _send(instrument: Instrument) -> Callable[..., int]:
+    """send(2) of bytes on a stream, nearly all that most programs call; what is rarer goes the long way."""
+    sockets, recorder, where = instrument.sockets, instrument.recorder, instrument.where
+    record, origin, limit = recorder.record, recorder.origin, instrument.payload_limit
+    real = _real.send
+
+    def send(self: Any, data: Any, flags: int = 0, /) -> int:
+        known = sockets.get(_fileno(self))
+        timeout = _gettimeout(self)
+        if known is None or flags or timeout or type(data) is not bytes or not known.is_connection:
+            return _send_it(instrument, _SEND, self, (data, flags), _frame(1))  # type: ignore[no-any-return]
+        size = len(data)
+        t = now()
+        try:
+            n = 0
+            try:
+                n = real(self, data, DONTWAIT)
+            except BlockingIOError:
+                if timeout is not None:
+                    raise
+            if n < size and timeout is None:
+                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), _frame(1)), self, n)
+        except BaseException as error:
+            _record(instrument, _Made(_SEND, known, t, (data,), _frame(1)), None, outcome(error))
+            raise
+        dur = now() - t
+        start = known.sent
+        known.sent = end = start + n
+        record(
+            Send(
+                0, t - origin, recorder.tick, dur, known.name, known.fd, size, n, (start, end),
+                data if n == size <= limit else data[: min(n, limit)],
+                thread=thread_name(), where=where(_frame(1)),
+            )
+        )  # fmt: skip
+        return n
+
+    return send
+
+
+def _sender(instrument: Instrument, call: _Call) -> Callable[..., Any]:
+    def send(self: Any, /, *args: Any) -> Any:
+        return _send_it(instrument, call, self, args, _frame(1))
+
+    send.__name__ = send.__qualname__ = call.name
+    return send
+
+
+def _send_it(instrument: Instrument, call: _Call, sock: Any, args: Arguments, frame: FrameType) -> Any:
+    known = instrument.sockets.get(_fileno(sock)) or instrument.sockets.adopt(sock)
+    if known is None:  # it is closed: no call will be made
+        return call.real(sock, *args)
+    made = _Made(call, known, now(), args, frame)
+    try:
+        if _gettimeout(sock) == 0:
+            n = call.real(sock, *args)
+            if call is _SENDALL:
+                n = memoryview(args[0]).nbytes
+        else:
+            n = call.attempt(instrument, made, sock)
+    except (TypeError, ValueError):  # the arguments were wrong: no call was made
+        raise
+    except BaseException as error:
+        _record(instrument, made, None, outcome(error))
+        raise
+    _record(instrument, made, n, None)
+    return None if call is _SENDALL else n
+
+
+# -- sockets that block ------------------------------------------------------------------
+
+
+def _attempt_send(instrument: Instrument, made: _Made, sock: Any) -> int:
+    said, known = made.said, made.known
+    n = 0
+    if _gettimeout(sock) is None or known.writable(0):
+        try:
+            n = _real.send(sock, said.data, said.flags | DONTWAIT)
+        except BlockingIOError:
+            pass
+        else:
+            if not known.is_stream or n == memoryview(said.data).nbytes:
+                return n
+    return _send_rest(instrument, made, sock, n)
+
+
+def _send_rest(instrument: Instrument, made: _Made, sock: Any, n: int) -> int:
+    """Send what is left after `n` bytes, which the thread has to wait for; how many were sent in all."""
+    said, known = made.said, made.known
+    whole = memoryview(said.data).cast("B")
+    awaits = "send" if known.is_stream else "sendto"
+    instrument.block(awaits, known, made.frame, _gettimeout(sock), len(whole))
+    if made.call is _SENDALL:
+        _real.sendall(sock, whole[n:], said.flags)
+        return len(whole)
+    try:
+        return n + _real.send(sock, whole[n:], said.flags)
+    except OSError:
+        if n:  # send(2), too, tells then of the bytes that it took, and of the error the next time
+            return n
+        raise
+
+
+def _attempt_sendto(instrument: Instrument, made: _Made, sock: Any) -> int:
+    data, flags, peer = made.said
+    timeout = _gettimeout(sock)
+    if timeout is None or made.known.writable(0):
+        try:
+            return _real.sendto(sock, data, flags | DONTWAIT, peer)
+        except BlockingIOError:
+            pass
+    instrument.block("sendto", made.known, made.frame, timeout, memoryview(data).nbytes)
+    return _real.sendto(sock, *made.args)
+
+
+def _attempt_sendmsg(instrument: Instrument, made: _Made, sock: Any) -> int:
+    known = made.known
+    if not known.writable(0):
+        awaits = "send" if known.is_stream else "sendto"
+        instrument.block(awaits, known, made.frame, _gettimeout(sock), len(made.said.data))
+    return _real.sendmsg(sock, *made.args)
+
+
+# -- arguments, and the record -----------------------------------------------------------
+
+
+def _said(args: Arguments) -> _Said:
+    return _Said(args[0], args[1] if len(args) > 1 else 0)
+
+
+def _said_to(args: Arguments) -> _Said:
+    """(data, peer), or (data, flags, peer)."""
+    return _Said(args[0], args[1] if len(args) > 2 else 0, args[-1])
+
+
+def _said_in(args: Arguments) -> _Said:
+    """Several buffers, beside which descriptors may be sent."""
+    data = b"".join(memoryview(buffer).cast("B") for buffer in args[0])
+    return _Said(data, args[2] if len(args) > 2 else 0, args[3] if len(args) > 3 else None)
+
+
+_SEND = _Call("send", _real.send, _said, _attempt_send)
+_SENDALL = _Call("sendall", _real.sendall, _said, _attempt_send)
+_CALLS = (
+    _SENDALL,
+    _Call("sendto", _real.sendto, _said_to, _attempt_sendto),
+    _Call("sendmsg", _real.sendmsg, _said_in, _attempt_sendmsg),
+)
+
+
+def _record(instrument: Instrument, made: _Made, n: int | None, errno: str | None) -> None:
+    recorder = instrument.recorder
+    call, known, t, _, frame = made
+    dur = now() - t
+    said = made.said
+    data = memoryview(said.data).cast("B")
+    kept = bytes(data[: min(n or 0, instrument.payload_limit)])
+    start = known.sent
+    known.sent += n or 0
+    words, place = flag_words[said.flags], instrument.place(frame)
+    if known.is_stream:
+        known.is_connection = True
+        off = None if n is None else (start, start + n)
+        recorder.record(
+            Send(
+                0, t - recorder.origin, recorder.tick, dur, known.name, known.fd, len(data), n, off, kept,
+                errno, words, call="" if call.name == "send" else call.name, **place,
+            )
+        )  # fmt: skip
+    else:
+        peer = format_sockaddr(said.peer) if said.peer else known.peer
+        recorder.record(
+            Sendto(
+                0, t - recorder.origin, recorder.tick, dur, known.name, known.fd, peer, n, kept, errno, words,
+                call="" if call.name == "sendto" else call.name, **place,
+            )
+        )  # fmt: skip

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import os
-import platform
 import stat
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop import __version__, events
+from evloop import events
 from evloop.address import is_loopback, parse_inet
 from evloop.errors import LogError
-from evloop.events.recorder import DirectRecorder, read_clocks
-from evloop.events.schema import SCHEMA, Header
+from evloop.events.recorder import DirectRecorder
 from evloop.events.sinks import FileSink, open_log
-from evloop.kernel import Kernel
+from evloop.header import make_header
 from evloop.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from evloop.address import UnixPath
-    from evloop.events.schema import Event
+    from evloop.events.schema import Event, Header
     from evloop.viewer import LogViewer
 
 __all__ = ["LogOptions", "Recording", "Reporter", "make_header"]
-
-# What changes the picture from one machine to another.
-SYSCTLS = (
-    "net/core/somaxconn", "net/ipv4/tcp_abort_on_overflow", "net/ipv4/tcp_syncookies",
-    "net/ipv4/tcp_tw_reuse", "net/ipv4/tcp_rmem", "net/ipv4/tcp_wmem", "net/ipv4/tcp_fin_timeout",
-)  # fmt: skip
 
 
 class LogOptions(NamedTuple):
@@ -81,34 +72,6 @@ class Reporter:
         for sentence in self._sentences:
             print(f"evloop: {printable(sentence)}", file=sys.stderr, flush=True)
         self._sentences.clear()
-
-
-def make_header(
-    keep: LogOptions,
-    options: Mapping[str, int | float | None],
-    *,
-    model: str,
-    mode: str = "",
-    selector: str = "",
-) -> Header:
-    """A log's first line, with the clocks as they are now; `options` are the program's limits."""
-    mono_ns, wall_ns, bracket_ns = read_clocks()
-    return Header(
-        0, 0, 0, SCHEMA, mono_ns, wall_ns, bracket_ns,
-        pid=Kernel.pid(), argv=sys.argv, selector=selector, mode=mode,
-        versions={"evloop": __version__, "python": platform.python_version(), "kernel": platform.release()},
-        payload=keep.payload, payload_max=keep.payload_max, options=dict(options),
-        sysctls={name.replace("/", "."): text for name in SYSCTLS if (text := _read(f"/proc/sys/{name}"))},
-        boot_id=_read("/proc/sys/kernel/random/boot_id"), model=model,
-    )  # fmt: skip
-
-
-def _read(path: str) -> str:
-    """A small file of the system, or nothing where there is no such file."""
-    try:
-        return " ".join(Path(path).read_text().split())
-    except OSError:
-        return ""
 
 
 class _HeldFile(FileSink):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["as_json", "compare"]
 
+_LABEL = 24  # characters
 _LISTED = 1_000  # clients in the object of --json
 
 
@@ -35,7 +36,11 @@ def compare(paths: tuple[str, str], problems: Problems) -> Comparison:
     label_a, label_b = a.header.model, b.header.model
     if label_a == label_b or "run" in (label_a, label_b):  # then the models do not say which is which
         label_a, label_b = stem_a, stem_b if stem_b != stem_a else f"{stem_b}-2"
-    return Comparison(a._replace(label=escape_text(label_a)), b._replace(label=escape_text(label_b)))
+    return Comparison(a._replace(label=_short(label_a)), b._replace(label=_short(label_b)))
+
+
+def _short(label: str) -> str:
+    return escape_text(label[:_LABEL])
 
 
 def _read(path: str, problems: Problems) -> tuple[Side, str]:

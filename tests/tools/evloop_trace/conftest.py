@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from evloop.events.schema import SCHEMA, Accept, Bind, Close, End, Event, Header, Listen, Poll, Recv, Send
+from evloop.events.schema import (
+    SCHEMA,
+    Accept,
+    Bind,
+    Call,
+    Close,
+    End,
+    Event,
+    Header,
+    Listen,
+    Poll,
+    Recv,
+    Send,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,3 +133,63 @@ def save(tmp_path: Path) -> Callable[[str, bytes], str]:
         return str(path)
 
     return write
+
+
+class Serving:
+    """The log of a server as its clients live it: who does what when, in milliseconds; calls take no time."""
+
+    def __init__(self, model: str = "sequential") -> None:
+        self.events: list[Any] = []
+        self.off: dict[tuple[type, str], int] = {}
+        self.add(
+            Header, 0, SCHEMA, 1, 1, 0, 1, ["x"], {}, "epoll", "upper", "prefix", 64, model=model
+        )  # fmt: skip
+
+    def add(self, cls: type[Event], at: float, *args: Any, **fields: Any) -> Any:
+        """Any event; a call's `took` is in milliseconds, and it ends `at` that time."""
+        took = round(fields.pop("took", 0) * 1e6)
+        dur = (took,) if issubclass(cls, Call) else ()
+        event = cls(len(self.events), round(at * 1e6) - took, 0, *dur, *args, **fields)
+        self.events.append(event)
+        return event
+
+    def accept(self, at: float, conn: str, waited: float | None = 0, **fields: Any) -> None:
+        """A client who has been in the queue for `waited`."""
+        peer = f"127.0.0.1:4{conn[-1]}"
+        ns = None if waited is None else round(waited * 1e6)
+        self.add(Accept, at, "tcp-0", conn, 7, peer, "127.0.0.1:80", waited=ns, **fields)
+
+    def recv(self, at: float, conn: str, data: bytes = b"hello", **fields: Any) -> None:
+        """It said something."""
+        self._bytes(Recv, at, conn, data, fields)
+
+    def send(self, at: float, conn: str, data: bytes = b"HELLO", **fields: Any) -> None:
+        """It was answered."""
+        self._bytes(Send, at, conn, data, fields)
+
+    def _bytes(self, cls: type[Event], at: float, conn: str, data: bytes, fields: dict[str, Any]) -> None:
+        start = self.off.get((cls, conn), 0)
+        self.off[cls, conn] = end = start + len(data)
+        self.add(cls, at, conn, 7, max(len(data), 1), len(data), (start, end), data, **fields)
+
+    def close(self, at: float, conn: str) -> None:
+        """It is gone."""
+        self.add(Close, at, 7, "eof", conn)
+
+    def client(self, came: float, accepted: float, closed: float, conn: str, says: bytes = b"hello") -> None:
+        """A client who says something at once, and is waited for until it hangs up."""
+        self.accept(accepted, conn, accepted - came)
+        self.recv(accepted + 0.1, conn, says)
+        self.send(accepted + 0.2, conn)
+        self.recv(closed, conn, b"", took=closed - accepted - 0.2, where="server.py:9")
+        self.close(closed, conn)
+
+    def encode(self) -> bytes:
+        """The log as it stands in a file."""
+        return msgspec.json.Encoder().encode_lines(self.events)
+
+
+@pytest.fixture
+def serving() -> type[Serving]:
+    """Logs of servers, made up."""
+    return Serving

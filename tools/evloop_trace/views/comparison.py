@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import textwrap
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment, Segments
+from rich.text import Text
 
 from evloop_trace.views.bars import GLYPHS, Axis, life, segments
 from evloop_trace.views.cells import Line, cut, fit
@@ -169,9 +169,10 @@ def _short(ns: int, least: int) -> str:
 
 
 def _sentences(comparison: Comparison, width: int) -> list[Line]:
-    """Each begins on a line of its own."""
+    """Each begins on a line of its own, and goes on indented."""
+    console = Console(width=width)
     return [
-        [Segment(line)]
+        [Segment(f"{'  ' if at else ''}{line.plain.rstrip()}")]
         for sentence in differences(comparison)
-        for line in textwrap.wrap(f"{sentence}.", width, subsequent_indent="  ")
+        for at, line in enumerate(Text(f"{sentence}.").wrap(console, width - 2))
     ]

@@ -120,9 +120,10 @@ def _why(comparison: Comparison, side: int) -> str:
     if held.call == "accept":
         return f": the thread that accepts slept in accept() on {on} ({proof})"
     who = "its one thread" if one.threads == 1 else "the thread that accepts"
+    others = "" if comparison.number(side, held.name) is None else " on the clients before them"
     where = f", {escape_text(held.where)}" if held.where else ""
-    call = f"{escape_text(held.call)}()"
-    return f", because {who} was in {call}: {duration(held.first)} of it on {on} (line {held.line}{where})"
+    proof = f"{duration(held.first)} on {on}: line {held.line}{where}"
+    return f", because {who} was in {escape_text(held.call)}(){others} ({proof})"
 
 
 def _ns(held: HeldInAll) -> int:

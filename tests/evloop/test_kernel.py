@@ -6,8 +6,10 @@ import contextlib
 import errno
 import os
 import resource
+import signal
 import socket
 import stat
+import threading
 
 import pytest
 
@@ -20,9 +22,12 @@ from evloop.kernel import (
     OUT,
     READ,
     WRITE,
+    Kernel,
     Poller,
+    Stopped,
     is_missing_address,
     raise_descriptor_limit,
+    send_all,
 )
 from evloop.testing import failure
 
@@ -408,3 +413,112 @@ def test_more_clients_than_select_can_name(real, keep):
         for fd in fillers:
             os.close(fd)
     assert server.exchange(waiting, b"z") == b"Z"
+
+
+# -- programs that block ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def handlers():
+    """Put the handlers of these signals back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGALRM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_blocking_kernel(keep):
+    """Its listeners, datagram sockets and connections sleep in their calls."""
+    kernel = Kernel(blocking=True)
+    listener = keep(kernel.listen(Inet("127.0.0.1", 0), 1))
+    keep(socket.create_connection(listener.getsockname()))
+    accepted = keep(kernel.accept(listener)[0])
+    datagrams = keep(kernel.bind(Inet("127.0.0.1", 0)))
+    assert all(sock.getblocking() for sock in (listener, accepted, datagrams))
+
+
+def test_all_is_sent():
+    """In as many calls as the kernel wants; nothing at all is a call, too: on UDP it is a datagram."""
+    taken = []
+
+    def send(data):
+        taken.append(bytes(data[:2]))
+        return len(taken[-1])
+
+    send_all(send, b"abcde")
+    send_all(send, b"")
+    assert taken == [b"ab", b"cd", b"e", b""]
+
+
+def test_hearing_no_more(kernel, keep):
+    """What has arrived is read, and then the end; the other direction lives on, until it is broken off."""
+    ours, theirs = map(keep, socket.socketpair())
+    theirs.send(b"said before")
+    kernel.hear_no_more(ours)
+    assert [ours.recv(100), ours.recv(100)] == [b"said before", b""]
+    ours.send(b"still sent")
+    kernel.break_off(ours)
+    assert [theirs.recv(100), theirs.recv(100)] == [b"still sent", b""]
+    with pytest.raises(BrokenPipeError):
+        ours.send(b"x")
+    ours.close()
+    kernel.hear_no_more(ours)
+    kernel.break_off(ours)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_raises_where_it_may(kernel):
+    """Once, out of a call that sleeps; the second waits for the next such place."""
+    interrupts = kernel.interrupts(["SIGUSR1"])
+    signal.raise_signal(signal.SIGUSR1)  # not armed: it is kept
+    with pytest.raises(Stopped, match="SIGUSR1"), interrupts.armed():
+        pytest.fail("it came before")
+    signal.raise_signal(signal.SIGUSR1)
+    with pytest.raises(Stopped), interrupts.armed():
+        pytest.fail("it came before")
+    ours, theirs = socket.socketpair()
+    killer = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGUSR1))
+
+    def sleep():
+        killer.start()
+        ours.recv(1)
+
+    with ours, theirs, pytest.raises(Stopped), interrupts.armed():
+        sleep()
+    killer.join()
+    interrupts.close()
+    signal.raise_signal(signal.SIGUSR1)  # at the very end it breaks nothing off
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_waits_for_who_is_busy(kernel):
+    """It is tried again until it may raise."""
+    interrupts, asked = kernel.interrupts(["SIGUSR1"]), []
+
+    def is_busy(frame):
+        asked.append(frame.f_code.co_name)
+        return len(asked) < 3
+
+    interrupts.is_busy = is_busy
+    ours, theirs = socket.socketpair()
+
+    def sleep():
+        signal.raise_signal(signal.SIGUSR1)
+        ours.recv(1)
+
+    with ours, theirs, pytest.raises(Stopped), interrupts.armed():
+        sleep()
+    interrupts.close()
+    assert asked == ["sleep"] * 3
+
+
+@pytest.mark.usefixtures("handlers")
+def test_no_signal_came(kernel):
+    """The handlers are as before."""
+    before = signal.getsignal(signal.SIGUSR1)
+    interrupts = kernel.interrupts(["SIGUSR1"])
+    with interrupts.armed():
+        pass
+    interrupts.close()
+    assert signal.getsignal(signal.SIGUSR1) is before

@@ -10,7 +10,7 @@ from evloop import viewer
 from evloop.kernel import Kernel
 from evloop.loop.loop import Loop
 from evloop.net.watch import Watchers
-from evloop.viewer import Viewer
+from evloop.viewer import LogViewer, Viewer
 
 
 class Process:
@@ -54,3 +54,16 @@ def test_how_it_ends(header, monkeypatch, script, killed, said):
     assert (process.killed, len(sentences), process.left) == (killed, said, [])
     watchers.close()
     loop.close()
+
+
+def test_the_picture_of_a_log(monkeypatch):
+    """It is told that it is a child, and a log whose name looks like an option is none."""
+    monkeypatch.setattr(Process, "script", (0,))
+    monkeypatch.setattr(viewer.subprocess, "Popen", Process)
+    sentences = []
+    picture = LogViewer("--log.jsonl", sentences.append)
+    picture.start()
+    process = picture._process
+    assert process.command[-4:] == ["watch", "--child", "--", "--log.jsonl"]
+    picture.wait()
+    assert (process.left, sentences) == ([], [])

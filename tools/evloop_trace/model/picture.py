@@ -166,8 +166,9 @@ class Picture(msgspec.Struct):
         block = follow(self.threads, event)
         if block is not None:
             self._woken(block)
-        fold = _peek if isinstance(event, Recv) and is_apart(event) else _FOLDS.get(type(event))
-        if fold is not None:
+        if isinstance(event, Recv) and is_apart(event):
+            _peek(self, event)
+        elif fold := _FOLDS.get(type(event)):
             fold(self, event)
         self.t = max(before, due(event))
 

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["Bucket", "CallReport", "ConnectionReport", "DatagramReport", "Report", "TurnReport"]
+__all__ = [
+    "Bucket",
+    "CallReport",
+    "ConnectionReport",
+    "DatagramReport",
+    "Report",
+    "SleepReport",
+    "ThreadReport",
+    "TurnReport",
+    "WaitReport",
+]
 
 
 class Bucket(msgspec.Struct):
@@ -60,6 +70,47 @@ class TurnReport(msgspec.Struct):
     events: int
 
 
+class WaitReport(msgspec.Struct):
+    """How long something took, of many."""
+
+    count: int = 0
+    total_ns: int = 0
+    longest_ns: int = 0
+
+    def add(self, ns: int) -> None:
+        """One more."""
+        self.count += 1
+        self.total_ns += ns
+        self.longest_ns = max(self.longest_ns, ns)
+
+
+class SleepReport(msgspec.Struct):
+    """Calls of a program that slept, of one name."""
+
+    count: int
+    """How many slept, of all the calls."""
+    total_ns: int
+    longest_ns: int
+    longest_where: str
+    """FILE:LINE of the longest; empty if the log does not say."""
+
+
+class ThreadReport(msgspec.Struct):
+    """A thread of a program."""
+
+    thread: str
+    began_ns: int
+    """Its first call; the main thread is there from the start."""
+    lifetime_ns: int
+    """To its last call, or to the end of the log if it sleeps there."""
+    slept_ns: int
+    """In calls that had to wait."""
+    sleeps: int
+    """How many of them."""
+    asleep_in: str | None
+    """The call that has not returned when the log ends."""
+
+
 class DatagramReport(msgspec.Struct):
     """Datagrams of all sockets."""
 
@@ -83,6 +134,8 @@ class Report(msgspec.Struct):
     """Events that are missing."""
     complete: bool
     """The log has its end."""
+    model: str
+    """What kind of program it is, as its header says."""
     duration_ns: int
     ticks: int
     ticks_per_second: float
@@ -99,6 +152,18 @@ class Report(msgspec.Struct):
     sent: int
     kinds: dict[str, int]
     """How many events of each name."""
+    connected: int
+    """Connections that the program asked for and got."""
+    sleeps: dict[str, SleepReport]
+    """The calls of a program that slept, by what they waited for."""
+    threads: list[ThreadReport]
+    """Of a program: those that slept longest."""
+    threads_count: int
+    """All that made a call."""
+    connects: WaitReport
+    """From connect() to its success, also where it went on in the background."""
+    accept_waits: WaitReport
+    """Of finished handshakes in the accept queue, as far as is known, to a few milliseconds."""
     calls: dict[str, CallReport]
     busiest: list[ConnectionReport]
     """Those that moved the most bytes."""

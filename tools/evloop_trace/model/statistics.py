@@ -16,8 +16,12 @@ from evloop.events.schema import (
     Bind,
     Call,
     Close,
+    Connect,
     End,
+    Header,
+    Inherit,
     Listen,
+    Located,
     Poll,
     Queue,
     Recv,
@@ -36,7 +40,10 @@ from evloop_trace.model.report import (
     DatagramReport,
     Report,
     TurnReport,
+    WaitReport,
 )
+from evloop_trace.model.sleeps import Sleeps
+from evloop_trace.model.sockets import is_apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +143,11 @@ class Statistics:
     """Fold a log with `feed`, then ask for the `report`."""
 
     def __init__(self) -> None:
+        self._model = ""
+        self._sleeps: Sleeps | None = None  # of a program
+        self._connecting: dict[str, int] = {}  # when they began
+        self._connected = 0
+        self._connects, self._waits = WaitReport(), WaitReport()
         self._types: dict[type, int] = {}
         self._last_seq = -1
         self._next_line = 1
@@ -154,7 +166,10 @@ class Statistics:
         self._datagrams = DatagramReport(0, 0, 0, 0, 0, 0)
         self._ended = False
         self._handlers: dict[type, Callable[[Any], None]] = {
+            Header: self._header,
             Poll: self._poll,
+            Inherit: self._inherit,
+            Connect: self._connect,
             Accept: self._accept,
             Shutdown: self._shutdown,
             Close: self._close,
@@ -167,6 +182,12 @@ class Statistics:
     def feed(self, line: int, items: list[Item]) -> None:  # noqa: C901, PLR0912 - calls would cost a quarter
         """Consecutive items, of which the first stands in `line`."""
         self._count(items)
+        if line == 1 and items and isinstance(items[0], Header) and items[0].model != "loop":
+            self._sleeps = Sleeps()
+        if self._sleeps:
+            self._feed_program(items, self._sleeps)
+            self._next_line = line + len(items)
+            return
         connection_of, slowest = self._open.get, self._slowest
         recvs, sends = self._calls["recv"], self._calls["send"]
         turn, first, start, end = self._turn
@@ -210,6 +231,30 @@ class Statistics:
         self._next_line = line + len(items)
         self._now = max(self._now, end)
 
+    def _feed_program(self, items: list[Item], sleeps: Sleeps) -> None:
+        """The same for a program's log, which has no turns of handlers: it may sleep in every call."""
+        for item in items:
+            if isinstance(item, Problem):
+                continue
+            if isinstance(item, Located):
+                sleeps.add(item)
+            if isinstance(item, (Recv, Send)):
+                self._stream(item)
+            self._now = max(self._now, self._other(item))
+
+    def _stream(self, event: Recv | Send) -> None:
+        connection = self._open.get(event.conn) or self._unheard_of(event.conn, event.t)
+        connection.calls += 1
+        connection.time += event.dur
+        if event.n is None or (isinstance(event, Recv) and is_apart(event)):
+            return
+        if isinstance(event, Recv):
+            self._recv_sizes[event.n.bit_length()] += 1
+            connection.received += event.n
+        else:
+            self._send_sizes[event.n.bit_length()] += 1
+            connection.sent += event.n
+
     def _count(self, items: list[Item]) -> None:
         """What can be counted of many events at once."""
         for cls, count in Counter(map(type, items)).items():
@@ -238,6 +283,27 @@ class Statistics:
         connection = self._open[name] = _Connection(name, None, t)
         return connection
 
+    def _header(self, event: Header) -> None:
+        self._model = self._model or event.model
+
+    def _inherit(self, event: Inherit) -> None:
+        if event.peer and not event.name.startswith("udp"):
+            self._open[event.name] = _Connection(event.name, event.peer, event.t)
+            self._most = max(self._most, len(self._open))
+
+    def _connect(self, event: Connect) -> None:
+        """One that goes on in the background ends when the program asks what became of it."""
+        if event.conn is None:
+            return
+        begun = self._connecting.setdefault(event.conn, event.t)
+        if event.errno is None:
+            self._connected += 1
+            self._connects.add(max(0, event.t + event.dur - begun))
+            self._open[event.conn] = _Connection(event.conn, event.peer, event.t)
+            self._most = max(self._most, len(self._open))
+        if event.errno != "EINPROGRESS":
+            del self._connecting[event.conn]
+
     def _poll(self, event: Poll) -> None:
         self._ready[len(event.ready).bit_length()] += 1
 
@@ -246,10 +312,13 @@ class Statistics:
             self._open[event.conn] = _Connection(event.conn, event.peer, event.t)
             self._accepted += 1
             self._most = max(self._most, len(self._open))
+            if event.waited is not None:
+                self._waits.add(event.waited)
 
     def _close(self, event: Close) -> None:
         if event.conn is None:
             return
+        self._connecting.pop(event.conn, None)
         connection = self._open.pop(event.conn, None) or _Connection(event.conn, None, event.t)
         connection.calls += 1
         connection.time += event.dur
@@ -291,6 +360,7 @@ class Statistics:
         still_open = list(self._open.values())
         for connection in still_open:
             self._rank(connection.report(self._now, None))
+        sleeps = self._sleeps or Sleeps()
         kinds = {ev: self._types[cls] for ev, cls in EVENT_TYPES.items() if cls in self._types}
         unknown, problems = self._types.get(Unknown, 0), self._types.get(Problem, 0)
         events = sum(kinds.values()) + unknown
@@ -302,6 +372,7 @@ class Statistics:
             # A gap stands in for the last of the events it tells of, and is itself none.
             lost=max(0, self._last_seq + 1 - events + kinds.get("gap", 0)),
             complete=self._ended,
+            model=self._model,
             duration_ns=self._now,
             ticks=ticks,
             ticks_per_second=ticks * 1e9 / self._now if self._now else 0.0,
@@ -313,6 +384,12 @@ class Statistics:
             received=self._received + sum(connection.received for connection in still_open),
             sent=self._sent + sum(connection.sent for connection in still_open),
             kinds=kinds,
+            connected=self._connected,
+            sleeps=sleeps.calls(),
+            threads=sleeps.threads(self._now),
+            threads_count=sleeps.count,
+            connects=self._connects,
+            accept_waits=self._waits,
             calls={name: calls.report() for name, calls in self._calls.items() if calls.count},
             busiest=self._busiest.items(),
             slowest=self._slowest.items(),

@@ -33,7 +33,8 @@ class Thread(msgspec.Struct):
     call: str = ""  # its last that returned, such as `recv_into`
     about: str = ""  # the socket of that
     where: str = ""  # FILE:LINE of that
-    slept: int = 0  # nanoseconds, in calls that have returned
+    sleeps: int = 0  # calls that slept, and have returned
+    slept: int = 0  # nanoseconds, in them
 
     def asleep(self, now: int) -> int:
         """For how many nanoseconds it has slept in its call; 0 if it does not."""
@@ -69,7 +70,8 @@ def follow(threads: dict[str, Thread], event: AnyEvent | Unknown) -> Block | Non
     if block is None or event.t > block.t:  # a signal's handler or a finalizer runs while the call sleeps
         return None
     thread.block = None
-    thread.slept += thread.seen - block.t
+    thread.sleeps += 1
+    thread.slept += max(0, thread.seen - block.t)
     return block
 
 

@@ -10,16 +10,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from evloop.events import schema
-from evloop.events.schema import Located, Recv, Send, Unknown
+from evloop.events.schema import Call, Located, Recv, Send, Unknown
 from evloop_trace.escape import escape_payload, escape_text
-from evloop_trace.model.filters import due
 from evloop_trace.views.numbers import duration
 from evloop_trace.views.waits import awaited, ended, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from evloop.events.schema import AnyEvent, Call, Event
+    from evloop.events.schema import AnyEvent, Event
 
 __all__ = ["format_event", "format_events"]
 
@@ -41,14 +40,15 @@ def format_events(events: Iterable[AnyEvent | Unknown]) -> list[str]:
         if not isinstance(event, stream):
             append(formats[type(event)](event))
             continue
-        t = event.t + event.dur if event.where else event.t
+        t, where = event.t, ""
+        if event.where:
+            t, where = t + event.dur, _place(event)
         if (now := t // 1_000_000) != millis:  # what many lines share is formatted once
             millis, head = now, _millis(now)
         if event.tick != tick:
             tick = event.tick
             turn = _turn(tick)
         micros = _MICROS[t // 1000 % 1000]
-        where = _place(event) if event.where or event.thread else ""
         append(f"{head}{micros}{turn}{_name(event.conn)}{_bytes(event)}{_took(event.dur // 100)}{where}")
     return lines
 
@@ -93,7 +93,7 @@ def _head(event: AnyEvent | Unknown | Event, name: str | None) -> str:
 
     The calls of a program may sleep for long, and are told when they have returned: that is their time here.
     """
-    t = due(event) if getattr(event, "where", "") else event.t
+    t = event.t + event.dur if isinstance(event, Call) and event.where else event.t
     return f"{_millis(t // 1_000_000)}{_MICROS[t // 1000 % 1000]}{_turn(event.tick)}{_name(name or '')}"
 
 

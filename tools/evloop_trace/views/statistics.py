@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from evloop_trace.model.report import Bucket, DatagramReport, Report
+    from evloop_trace.model.report import Bucket, DatagramReport, Report, WaitReport
 
 __all__ = ["PLAIN_WIDTH", "render", "statistics_view"]
 
@@ -43,6 +43,10 @@ def render(report: Report, name: str, width: int = PLAIN_WIDTH, *, colour: bool 
 def statistics_view(report: Report, name: str) -> RenderableType:
     """The whole report, one part under the other; what is empty is left out."""
     parts: list[RenderableType] = [_overview(report, name), _calls(report)]
+    if report.threads:
+        parts.append(_threads(report))
+    if report.sleeps:
+        parts.append(_sleeps(report))
     if report.busiest:
         parts.append(_busiest(report))
     if report.slowest:
@@ -94,26 +98,44 @@ def _facts(report: Report) -> list[tuple[str, str]]:
     whole = max(1, report.duration_ns)
     facts = [
         ("events", f"{count(report.events)} in {duration(report.duration_ns)}{_trouble(report)}"),
-        ("ticks", f"{count(report.ticks)}, {report.ticks_per_second:,.0f} a second"),
-        (
-            "asleep",
-            f"{duration(report.blocked_ns)}, {percent(min(1.0, report.blocked_ns / whole))} of the time",
-        ),
-        (
-            "working",
-            f"{duration(report.working_ns)}, {percent(min(1.0, report.working_ns / whole))} of the time",
-        ),
-        (
-            "connections",
-            f"{count(report.connections)}, at most {count(report.connections_most)} at a time"
-            + (f", {count(report.connections_open)} open at the end" if report.connections_open else ""),
-        ),
+        *(_loop(report, whole) if report.model in ("", "loop") or report.ticks else []),
+        ("connections", _connections(report)),
         ("streams", f"{size(report.received)} received, {size(report.sent)} sent"),
     ]
+    if report.connects.count:
+        facts.append(("connect()", f"{_waits(report.connects)} until the connection was there"))
+    if report.accept_waits.longest_ns:
+        facts.append(("accept()", f"connections lay {_waits(report.accept_waits)} in the queue before"))
     datagrams = report.datagrams
     if datagrams.received or datagrams.sent or datagrams.refused:
         facts.append(("datagrams", _datagrams(datagrams)))
     return facts
+
+
+def _waits(waits: WaitReport) -> str:
+    mean = duration(waits.total_ns // max(1, waits.count))
+    return f"{mean} on average, {duration(waits.longest_ns)} at most"
+
+
+def _loop(report: Report, whole: int) -> list[tuple[str, str]]:
+    """What only polls tell."""
+    ticks = ("ticks", f"{count(report.ticks)}, {report.ticks_per_second:,.0f} a second")
+    times = (("asleep", report.blocked_ns), ("working", report.working_ns))
+    if report.threads_count > 1:  # each has its own times
+        return [ticks]
+    return [
+        ticks,
+        *((word, f"{duration(ns)}, {percent(min(1.0, ns / whole))} of the time") for word, ns in times),
+    ]
+
+
+def _connections(report: Report) -> str:
+    made = f"{count(report.connections)} accepted, {count(report.connected)} made"
+    return (
+        f"{made if report.connected else count(report.connections)}, "
+        f"at most {count(report.connections_most)} at a time"
+        + (f", {count(report.connections_open)} open at the end" if report.connections_open else "")
+    )
 
 
 def _datagrams(datagrams: DatagramReport) -> str:
@@ -142,6 +164,38 @@ def _calls(report: Report) -> RenderableType:
         mean = duration(calls.total_ns // max(1, calls.count))
         longest = duration(calls.longest_ns)
         table.add_row(f"{name}()", count(calls.count), duration(calls.total_ns), mean, longest, _cell(errors))
+    return table
+
+
+def _threads(report: Report) -> RenderableType:
+    """Those that slept longest; of how many the title says."""
+    left_out = report.threads_count - len(report.threads)
+    title = f"Threads, and {count(left_out)} more" if left_out > 0 else "Threads"
+    table = _table(title, "thread", "lived", "asleep", "share", "sleeps", "at the end")
+    for thread in report.threads:
+        table.add_row(
+            _cell(thread.thread),
+            duration(thread.lifetime_ns),
+            duration(thread.slept_ns),
+            percent(min(1.0, thread.slept_ns / max(1, thread.lifetime_ns))),
+            count(thread.sleeps),
+            _cell(f"in {thread.asleep_in}()" if thread.asleep_in else ""),
+        )
+    return table
+
+
+def _sleeps(report: Report) -> RenderableType:
+    table = _table("Asleep in calls", "call", "sleeps", "in all", "mean", "longest", "which was at")
+    for name, sleep in report.sleeps.items():
+        mean = duration(sleep.total_ns // max(1, sleep.count))
+        table.add_row(
+            _cell(f"{name}()"),
+            count(sleep.count),
+            duration(sleep.total_ns),
+            mean,
+            duration(sleep.longest_ns),
+            _cell(sleep.longest_where),
+        )
     return table
 
 

@@ -293,6 +293,7 @@ class Block(Located, tag="block"):
     watched: Annotated[
         list[tuple[str, str]], Meta(description="[socket, mask]: what a poll, or a select, waits for")
     ] = []
+    peer: Annotated[str | None, Meta(description="whom a connect is asking")] = None
 
 
 class Accept(Call, tag="accept"):

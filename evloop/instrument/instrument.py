@@ -39,14 +39,21 @@ class Instrument:
         return known.name if known else f"fd {fd}"
 
     def block(
-        self, awaits: str, known: Known, frame: FrameType, timeout: float | None, size: int | None = None
+        self,
+        awaits: str,
+        known: Known,
+        frame: FrameType,
+        timeout: float | None,
+        size: int | None = None,
+        *,
+        peer: str | None = None,
     ) -> None:
         """This thread is about to sleep in a call on a socket; `timeout` in seconds, None is for ever."""
         recorder = self.recorder
         recorder.record(
             Block(
                 0, recorder.clock(), recorder.tick, awaits, known.conn, known.sock, known.fd,
-                None if timeout is None else round(timeout * 1e9), size,
+                None if timeout is None else round(timeout * 1e9), size, peer=peer,
                 **self.place(frame),
             )
         )  # fmt: skip

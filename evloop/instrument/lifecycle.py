@@ -229,7 +229,7 @@ class _Calls:
             if known is None:
                 real(self_, address)
                 return
-            t = self._before_connect(self_, known, frame)
+            t = self._before_connect(self_, known, address, frame)
             try:
                 real(self_, address)
             except (TypeError, ValueError):
@@ -248,7 +248,7 @@ class _Calls:
             known, frame = self._known(self_), _frame(1)
             if known is None:
                 return real(self_, address)
-            t = self._before_connect(self_, known, frame)
+            t = self._before_connect(self_, known, address, frame)
             errno = real(self_, address)
             word = errno_name(errno) if errno else None
             self._connected(self_, known, t, address, errno=word, frame=frame)
@@ -256,12 +256,12 @@ class _Calls:
 
         return connect_ex
 
-    def _before_connect(self, sock: Any, known: Known, frame: Any) -> int:
+    def _before_connect(self, sock: Any, known: Known, address: Any, frame: Any) -> int:
         known.is_connection = known.is_stream
         t = now()
         timeout = _gettimeout(sock)
         if known.is_stream and timeout != 0:
-            self._instrument.block("connect", known, frame, timeout)
+            self._instrument.block("connect", known, frame, timeout, peer=_format(address))
         return t
 
     def _connected(

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from itertools import count
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Clock, End, Event, Header
@@ -113,8 +113,9 @@ class DirectRecorder:
         self.tick = 0  # polls so far
         self._sink = sink
         self._write: Callable[[bytes, Sequence[Event]], None] = sink.write
-        self._lock = Lock()
-        self._waiting: deque[Event] = deque()  # recorded while somebody else was at it
+        self._lock = RLock()
+        self._busy = False
+        self._waiting: deque[Event] = deque()  # recorded while this thread was recording
         self._seq = 0
         self._next_clock = CLOCK_EVERY
         self.record(header)
@@ -124,30 +125,23 @@ class DirectRecorder:
         return time.monotonic_ns() - self.origin
 
     def record(self, event: Event) -> None:
-        """Number an event and write it; what comes after the end is dropped.
-
-        Who finds somebody else at it leaves the event to them: another thread, or this very
-        one, which a signal handler or a finalizer has interrupted in here, and which would
-        wait for itself for ever.
-        """
-        if self._lock.acquire(False):
+        """Number an event and write it; what comes after the end is dropped."""
+        with self._lock:
+            if self._busy:
+                # A signal handler or a finalizer has interrupted this very thread in here: it goes on
+                # when we return, and sees to this one, too.
+                self._waiting.append(event)
+                return
+            self._busy = True
             try:
                 event.seq = self._seq
                 self._write(encode_line(event) + b"\n", (event,))
                 self._seq += 1
             finally:
-                self._lock.release()
+                self._busy = False
             if event.t >= self._next_clock:
                 self._record_clock(event.t)
-        else:
-            self._waiting.append(event)
-        if self._waiting:
-            self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Write what others have left, unless somebody else is at that, too."""
-        while self._waiting and not self._lock.locked():
-            with suppress(IndexError):  # another thread was faster
+            if self._waiting:
                 self.record(self._waiting.popleft())
 
     def _record_clock(self, t: int) -> None:
@@ -157,12 +151,10 @@ class DirectRecorder:
 
     def close(self, reason: str) -> None:
         """Write the last line and close the sink; nothing is recorded any more."""
-        self._catch_up()
         with self._lock:
-            end = End(self._seq, self.clock(), self.tick, reason, self._seq + 1, self._sink.lost)
-            self._write(encode_line(end) + b"\n", (end,))
-            self._sink.close()
+            self.record(End(0, self.clock(), self.tick, reason, self._seq + 1, self._sink.lost))
             self._write = _drop
+            self._sink.close()
 
 
 def _drop(line: bytes, events: Sequence[Event]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from evloop.events.recorder import CLOCK_EVERY, Recorder, read_clocks
+import sys
+import threading
+
+from evloop.events.recorder import CLOCK_EVERY, DirectRecorder, Recorder, read_clocks
 from evloop.events.schema import Clock, End, Signal
 from evloop.events.sinks import MemorySink
 
@@ -121,3 +124,86 @@ def test_a_broken_sink_is_closed(header):
     recorder.flush()
     assert closes == [1]
     assert recorder.sinks == []
+
+
+class Slow(MemorySink):
+    """Does something while it is written to."""
+
+    def __init__(self, meanwhile=lambda: None):
+        super().__init__()
+        self.meanwhile = meanwhile
+
+    def write(self, block, events):
+        """Keep, after what happens meanwhile."""
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        super().write(block, events)
+
+
+def numbers(sink):
+    """What each event is and its number."""
+    return [(type(event).__name__, event.seq) for event in sink.events]
+
+
+def test_each_event_at_once(header):
+    """Numbered, and written before `record` returns."""
+    sink = MemorySink()
+    recorder = DirectRecorder(header(), sink)
+    assert numbers(sink) == [("Header", 0)]
+    recorder.record(Signal(0, 1, 0, "SIGINT"))
+    assert numbers(sink)[1:] == [("Signal", 1)]
+    assert recorder.clock() >= 0
+
+
+def test_recording_while_recording(header):
+    """A signal's handler runs in the middle: its event follows, and nobody waits for themselves."""
+    sink = Slow()
+    recorder = DirectRecorder(header(), sink)
+    sink.meanwhile = lambda: recorder.record(Signal(0, 2, 0, "SIGTERM"))
+    recorder.record(Signal(0, 1, 0, "SIGINT"))
+    assert [(event.seq, event.signal) for event in sink.events[1:]] == [(1, "SIGINT"), (2, "SIGTERM")]
+
+
+def test_threads_that_record_at_once(header):
+    """No event is lost, none written twice."""
+    sink = MemorySink()
+    recorder = DirectRecorder(header(), sink)
+
+    def work(name):
+        for t in range(500):
+            recorder.record(Signal(0, t, 0, name))
+
+    threads = [threading.Thread(target=work, args=(str(number),)) for number in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert [event.seq for event in sink.events] == list(range(2001))
+    for name in "0123":
+        assert [event.t for event in sink.events[1:] if event.signal == name] == list(range(500))
+
+
+def test_the_clocks_are_told_again_by_a_direct_recorder(header):
+    """Once in ten seconds."""
+    sink = MemorySink()
+    recorder = DirectRecorder(header(), sink)
+    for t in (1, CLOCK_EVERY, CLOCK_EVERY + 1):
+        recorder.record(Signal(0, t, 0, "SIGINT"))
+    assert [type(event) for event in sink.events].count(Clock) == 1
+    assert [event.seq for event in sink.events] == list(range(5))
+
+
+def test_nothing_after_the_end(header):
+    """Threads may go on for a moment when the program ends."""
+    sink = MemorySink()
+    recorder = DirectRecorder(header(), sink)
+    recorder.record(Signal(0, 1, 0, "SIGINT"))
+    recorder.close("exit")
+    recorder.record(Signal(0, 2, 0, "SIGINT"))
+    assert numbers(sink) == [("Header", 0), ("Signal", 1), ("End", 2)]
+    assert (sink.events[-1].reason, sink.events[-1].events) == ("exit", 3)

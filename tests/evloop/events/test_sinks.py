@@ -180,7 +180,7 @@ def test_a_file(tmp_path):
     path.chmod(0o600)
     sink = FileSink(open_log(str(path)), "log", print)
     assert path.read_text().startswith("old")
-    with pytest.raises(LogError, match="is written by another server"):
+    with pytest.raises(LogError, match="is written by another program"):
         open_log(str(path))
     sink.begin()
     events = [Signal(0, 1, 0, "SIGINT"), Signal(1, 2, 0, "SIGTERM")]

@@ -41,13 +41,15 @@ def attend(prepare: Prepare, title: str, log: str | None = None, *, picture: boo
         The program's exit code. If a signal killed it, the same signal kills us.
 
     Raises:
-        EvloopError: the log cannot be written, or the program not be started.
+        EvloopError: the log is no file, or the program cannot be started.
     """
     console = Console()
     draw = picture and console.is_terminal and not console.is_dumb_terminal
     with _log(log) as path:
-        feed = FileFeed(path)
         command, environment = prepare(path)
+        with suppress(FileNotFoundError):
+            os.truncate(path, 0)  # what an earlier run left is not this run's
+        feed = FileFeed(path)
         try:
             code = (_split if draw else _beside)(command, environment, feed, title)
         except FileNotFoundError as error:
@@ -94,10 +96,6 @@ def _log(path: str | None) -> Iterator[str]:
         with tempfile.TemporaryDirectory(prefix="evloop-", ignore_cleanup_errors=True) as folder:
             yield str(Path(folder) / "run.jsonl")
         return
-    try:
-        if Path(path).exists() and not Path(path).is_file():
-            raise EvloopError(f"{path} is no file: a log that is shown while it is written must be one")
-        Path(path).write_bytes(b"")  # what an earlier run left is not this run's
-    except (OSError, ValueError) as error:
-        raise EvloopError(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from None
+    if Path(path).exists() and not Path(path).is_file():
+        raise EvloopError(f"{path} is no file: a log that is shown while it is written must be one")
     yield path

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyte
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
@@ -85,8 +86,13 @@ class _Screen(pyte.Screen):
 
     def draw(self, data: str) -> None:
         """Text appears. Pyte drops what comes in one piece with a character that has no width."""
-        for piece in (data,) if data.isascii() else data:
-            super().draw(piece)
+        if data.isascii():
+            super().draw(data)
+            return
+        for char in data:
+            if self.cursor.x == self.columns - 1 and cell_len(char) == 2:
+                super().draw(" ")  # and it wraps: half a character cannot be shown
+            super().draw(char)
 
     def index(self) -> None:
         """The cursor goes a line down; from the last one the screen scrolls."""

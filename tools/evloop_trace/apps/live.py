@@ -210,7 +210,9 @@ class Present:
         return Screen(self.picture, self._now(), "live").lines(width, height)
 
     def last_lines(self, width: int, height: int) -> list[Line]:
-        """The last picture without its empty lines, and why it is the last."""
+        """The last picture without its empty lines, if there ever was one, and why it is the last."""
+        if not self.picture.events:
+            return [self._why()]
         now = self.picture.t if self.picture.end else self._now()
         lines = Screen(self.picture, now, "ended").lines(width, max(1, height - 1))
         while lines and not "".join(segment.text for segment in lines[-1]).strip():

@@ -18,9 +18,9 @@ from evloop_trace.model.filters import parse_time
 from evloop_trace.playback import Playback
 from evloop_trace.tape import open_tape
 from evloop_trace.views.cells import Line, exact, spread
+from evloop_trace.views.meeting import screen_of
 from evloop_trace.views.numbers import clock, count
 from evloop_trace.views.palette import BOLD, DIM, KINDS, TITLE
-from evloop_trace.views.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -297,7 +297,7 @@ class Player(App[None]):
         if width < 1 or height < 2:
             return
         body = height - 1
-        lines = Screen(self.playback.picture, self.now, "replay").lines(width, body)
+        lines = screen_of(self.playback.picture, self.now, "replay").lines(width, body)
         if self.helping:
             lines = _over(lines, width)
         self._canvas.show([*lines, exact(self._footer(width), width)])

@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from evloop.errors import LogError
 from evloop.events.reader import MAX_LINE, LineReader, Problem, decode_header
@@ -23,17 +23,22 @@ __all__ = ["Tail", "is_running"]
 
 
 class Tail:
-    """One log from its beginning to where it ends by now."""
+    """One log from its beginning to where it ends by now.
+
+    A log that is written through a mapping (`evloop.events.mapped`) is longer than what stands in it: the
+    rest is NUL, which no line has, and a line that is being copied may have NULs in it until it is whole.
+    """
 
     def __init__(self, path: str) -> None:
         self.header: Header | None = None
         self.due = 0  # when the last event read was, on the first log's clock
         self._path = path
-        self._file: IO[bytes] | None = None
+        self._file = -1  # its descriptor, once it is open
         self._place = (0, 0)  # device and inode
         self._at = 0  # bytes read
         self._lines = LineReader()
-        self._head = b""  # while the first line is not whole
+        self._head = b""  # what was read before the first line was whole
+        self._first = b""  # the first line
         self._main: Header | None = None  # of the log to whose clock events are moved, if not its own
         self._ended = False
 
@@ -46,13 +51,14 @@ class Tail:
         if self.header is None and (data := self._next()):
             self._head += data
             if b"\n" in self._head or len(self._head) > MAX_LINE:
-                self.header = decode_header(self._head.partition(b"\n")[0], self._path)
+                self._first = self._head.partition(b"\n")[0]
+                self.header = decode_header(self._first, self._path)
                 self._main = main
         return self.header
 
     def missing(self) -> str:
         """Why there is no header, in a sentence."""
-        if self._file is None:
+        if self._file < 0:
             return (
                 f"{self._path} does not exist: name a log, or start the server with evloop serve "
                 f"--watch {self._path}"
@@ -79,20 +85,22 @@ class Tail:
         return events
 
     def is_another(self) -> bool:
-        """The file was emptied, or another has its name."""
-        if self._file is None:
+        """The file was emptied and perhaps begun again, or another has its name."""
+        if self._file < 0:
             return False
         try:
             status = os.stat(self._path)
         except OSError:  # it has lost its name, and can still grow
-            status = os.fstat(self._file.fileno())
-        return (status.st_dev, status.st_ino) != self._place or status.st_size < self._at
+            status = os.fstat(self._file)
+        if (status.st_dev, status.st_ino) != self._place or status.st_size < self._at:
+            return True
+        return os.pread(self._file, len(self._first), 0) != self._first
 
     def has_grown(self) -> bool:
         """There is more to be read."""
-        if self._file is None or self.header is None:
+        if self.header is None:
             return False
-        return bool(self._head) or os.fstat(self._file.fileno()).st_size > self._at
+        return bool(self._head) or os.pread(self._file, 1, self._at) not in {b"", b"\0"}
 
     def is_alive(self) -> bool:
         """Its writer may write more."""
@@ -100,24 +108,26 @@ class Tail:
 
     def _next(self) -> bytes:
         try:
-            if self._file is None:
+            if self._file < 0:
                 self._open()
-            data = self._file.read(PIECE) if self._file else b""
+            data = os.pread(self._file, PIECE, self._at) if self._file >= 0 else b""
         except OSError as error:
             raise LogError(f"{self._path} cannot be read: {error.strerror or error}") from None
+        data = data.partition(b"\0")[0]
         self._at += len(data)
         return data
 
     def _open(self) -> None:
         with suppress(FileNotFoundError):
-            self._file = Path(self._path).open("rb", buffering=0)  # noqa: SIM115 - `close` does
-            status = os.fstat(self._file.fileno())
+            self._file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            status = os.fstat(self._file)
             self._place = (status.st_dev, status.st_ino)
 
     def close(self) -> None:
         """Let the file go."""
-        if self._file:
-            self._file.close()
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 def is_running(header: Header) -> bool:

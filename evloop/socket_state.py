@@ -10,10 +10,6 @@ import fcntl
 import socket
 import struct
 import termios
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from evloop.kernel import Socket
 
 __all__ = ["accept_queue", "errno_name", "peer_process", "queue_wait", "unread_bytes", "unsent_bytes"]
 
@@ -21,7 +17,7 @@ _TCP_INFO_LAST_SENT = struct.Struct("=44xI")
 _TCP_INFO_LISTEN = struct.Struct("=24xII")  # tcpi_unacked and tcpi_sacked, linux/tcp.h
 
 
-def accept_queue(sock: Socket) -> tuple[int, int] | None:
+def accept_queue(sock: object) -> tuple[int, int] | None:
     """(connections waiting for accept, the limit) of a TCP listener, or None if the system does not tell.
 
     On a listening socket Linux's TCP_INFO gives the queue in `tcpi_unacked` and the
@@ -57,7 +53,7 @@ def _ioctl_int(fd: int, request: int) -> int | None:
         return None
 
 
-def queue_wait(sock: Socket) -> int | None:
+def queue_wait(sock: object) -> int | None:
     """Nanoseconds that a just accepted TCP connection had waited in the queue, or None if that is not told.
 
     The kernel notes when a connection last sent data, and begins with the end of the
@@ -74,7 +70,7 @@ def queue_wait(sock: Socket) -> int | None:
     return int(waited) * 1_000_000
 
 
-def peer_process(sock: Socket) -> int | None:
+def peer_process(sock: object) -> int | None:
     """The process at the other end of a Unix connection, when it connected: SO_PEERCRED, unix(7)."""
     assert isinstance(sock, socket.socket)
     if sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):

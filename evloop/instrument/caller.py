@@ -64,9 +64,10 @@ class Callers:
     asyncio runs has nobody but asyncio behind it.
     """
 
-    def __init__(self, folder: str = "") -> None:
-        """Files in `folder` (by default the working directory) are shown relative to it."""
-        self._folder = os.path.join(folder or os.getcwd(), "")
+    def __init__(self, beside: tuple[str, ...] = ()) -> None:
+        """`beside`: files that are no more the program than the standard library is."""
+        self._folder = os.path.join(os.getcwd(), "")
+        self._libraries = _LIBRARIES + beside
         # By the code's id, since a code object is hashed anew each time, by all that is in it; the code
         # itself is kept, so that its id stays its own. Its places are known by instruction: to find the
         # line of one, the interpreter walks through a table.
@@ -98,5 +99,5 @@ class Callers:
         """(code, the texts of its places), or (code, None) if it is a library's."""
         if len(self._codes) > _MOST_CODES:  # a program that makes new code all the time
             self._codes.clear()
-        known = self._codes[id(code)] = (code, None if code.co_filename.startswith(_LIBRARIES) else {})
+        known = self._codes[id(code)] = (code, None if code.co_filename.startswith(self._libraries) else {})
         return known

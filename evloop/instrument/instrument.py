@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evloop.events.schema import Block
-from evloop.instrument import lifecycle, receiving, sending
+from evloop.instrument import lifecycle, polls, receiving, sending
 from evloop.instrument.caller import Callers, Place, thread_name
 from evloop.instrument.known import Known, Sockets
 
@@ -21,12 +21,12 @@ __all__ = ["Instrument", "install"]
 class Instrument:
     """The recorder, the sockets, and how events are filled in."""
 
-    def __init__(self, recorder: DirectRecorder, payload_limit: int) -> None:
-        """`payload_limit`: bytes kept of each payload."""
+    def __init__(self, recorder: DirectRecorder, payload_limit: int, beside: tuple[str, ...] = ()) -> None:
+        """As for `install`."""
         self.recorder = recorder
         self.payload_limit = payload_limit
         self.sockets = Sockets(recorder)
-        self.where = Callers().where
+        self.where = Callers(beside).where
         self._undo: list[Callable[[], None]] = []
 
     def place(self, frame: FrameType) -> Place:
@@ -58,6 +58,10 @@ class Instrument:
             )
         )  # fmt: skip
 
+    def undo(self, step: Callable[[], None]) -> None:
+        """To be done by `remove`."""
+        self._undo.append(step)
+
     def patch(self, owner: Any, name: str, replacement: Any) -> None:
         """Replace an attribute until `remove`."""
         if name in vars(owner):
@@ -73,15 +77,17 @@ class Instrument:
             self._undo.pop()()
 
 
-def install(recorder: DirectRecorder, payload_limit: int) -> Instrument:
+def install(recorder: DirectRecorder, payload_limit: int, beside: tuple[str, ...] = ()) -> Instrument:
     """Record from now on what this process does with its sockets.
 
     Args:
         recorder: Gets the events, from any thread.
         payload_limit: Bytes kept of each payload.
+        beside: Files whose calls are their callers': a place in the program lies elsewhere.
     """
-    instrument = Instrument(recorder, payload_limit)
+    instrument = Instrument(recorder, payload_limit, beside)
     lifecycle.patch(instrument)
     receiving.patch(instrument)
     sending.patch(instrument)
+    polls.patch(instrument)
     return instrument

@@ -26,17 +26,30 @@ def far_end(scene: Scene, stream: Stream) -> Elsewhere:
     """Sentences about the other end, and its events; nothing if no log has it."""
     other = stream.other
     if other is None:
-        return Elsewhere()
+        return _queued(scene, stream)
     process = other.process
     if other.closed is not None:
-        return Elsewhere(
-            f"The other end, {other.name}, was closed {when(other.closed)}.", process, [other.closed]
-        )
+        text = f"The other end, {other.name}, was closed {when(other.closed)}."
+        return Elsewhere(text, [(process, [other.closed])])
     moved = _on_the_way(stream, other)
     thread = next(iter(scene.waiters(other)), scene.user(other))
     if thread is None:
-        return Elsewhere(moved, process, [other.touched])
-    return Elsewhere(join(moved, _doing(scene, other, thread)), process, [other.touched, thread.wait])
+        return Elsewhere(moved, [(process, [other.touched])])
+    text = join(moved, _doing(scene, other, thread))
+    return Elsewhere(text, [(process, [other.touched, thread.wait])])
+
+
+def _queued(scene: Scene, stream: Stream) -> Elsewhere:
+    """Nobody has accepted it: its other end is in the queue of a listener, if that is known at all."""
+    listener = scene.listener_of(stream.peer) if stream.client and stream.local else None
+    if listener is None:
+        return Elsewhere()
+    process, thread = listener.process, scene.user(listener)
+    text = f"Nobody has accepted it: it waits in {listener.name}'s queue"
+    if thread is None or thread.wait is None or scene.accepts(listener):
+        return Elsewhere(f"{text}.", [(process, [listener.opened])])
+    text = f"{text}, while {who(process, thread)} is in {call(thread.wait)}{on(thread)}{place(thread.wait)}."
+    return Elsewhere(text, [(process, [listener.opened, thread.wait])])
 
 
 def _on_the_way(stream: Stream, other: Stream) -> str:

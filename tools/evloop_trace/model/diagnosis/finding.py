@@ -45,11 +45,10 @@ class Finding(NamedTuple):
 
 
 class Elsewhere(NamedTuple):
-    """What another process's log adds."""
+    """What is known from other sockets, or from the logs of other processes."""
 
     text: str = ""
-    process: Process | None = None
-    events: Events = ()
+    found: Sequence[tuple[Process, Events]] = ()
 
 
 class Cause(NamedTuple):
@@ -64,10 +63,7 @@ class Cause(NamedTuple):
 
     def evidence(self, process: Process) -> tuple[Evidence, ...]:
         """Of the process itself, and of the other."""
-        found = [(process, self.events)]
-        if self.elsewhere.process is not None:
-            found.append((self.elsewhere.process, self.elsewhere.events))
-        return evidence(*found)
+        return evidence((process, self.events), *self.elsewhere.found)
 
 
 def evidence(*found: tuple[Process, Iterable[AnyEvent | None]]) -> tuple[Evidence, ...]:
@@ -81,10 +77,10 @@ def evidence(*found: tuple[Process, Iterable[AnyEvent | None]]) -> tuple[Evidenc
     return tuple(sorted(chosen.values(), key=_time))
 
 
-def with_more(finding: Finding, process: Process, events: Iterable[AnyEvent | None]) -> Finding:
+def with_more(finding: Finding, elsewhere: Elsewhere) -> Finding:
     """The finding with more evidence."""
     known = {(log, event.seq) for log, event in finding.evidence}
-    more = [found for found in evidence((process, events)) if (found.log, found.event.seq) not in known]
+    more = [found for found in evidence(*elsewhere.found) if (found.log, found.event.seq) not in known]
     return finding._replace(evidence=tuple(sorted((*finding.evidence, *more), key=_time)))
 
 

@@ -255,11 +255,15 @@ class Fold:
             self._ends.add(stream)
 
     def _listen(self, event: Listen) -> None:
+        if event.errno is not None:
+            return
         self.process.sockets[event.sock] = Listener(
             event.sock, self.process, event.address, event.backlog, event
         )
 
     def _bind(self, event: Bind) -> None:
+        if event.errno is not None:
+            return
         if event.proto not in _DATAGRAMS:
             self._stream(event.sock).local = event.address
             return

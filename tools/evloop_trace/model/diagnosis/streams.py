@@ -57,7 +57,7 @@ def _connecting(scene: Scene, stream: Stream) -> Cause | None:
         return None
     text = f"{stream.name} is connecting to {peer_of(stream)}{since(begun.t, scene.now)}{place(begun)}."
     if "WRITE" in _mask(scene, stream):
-        return Cause("connect-unanswered", text, [begun], unanswered(scene, stream), begun.t)
+        return Cause("connect-unanswered", text, [begun], unanswered(scene, stream.peer), begun.t)
     text = f"{text} Nobody watches it for WRITE, so nobody learns how that ends."
     return Cause("connect-unwatched", text, [begun], since=begun.t)
 

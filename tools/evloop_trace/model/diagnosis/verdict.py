@@ -122,7 +122,7 @@ def _resets(process: Process) -> Iterator[Finding]:
     """close(2) with bytes that nobody has read answers with a reset: the peer may lose what it was sent."""
     for close in process.resets:
         text = (
-            f"{close.conn} ended badly: it was closed with {size(close.unread or 0)} unread {when(close)}, so "
+            f"{close.conn} ended badly: it was closed with {size(close.unread or 0)} unread {when(close)}; "
             "its peer gets a reset (ECONNRESET), and may lose what we sent last."
         )
         found = evidence((process, [close]))

@@ -143,24 +143,25 @@ def _accept(_scene: Scene, _thread: Thread, sock: Listener) -> Cause:
     return Cause("accept-idle", text, [sock.opened, last], stuck=False)
 
 
-def _connect(scene: Scene, _thread: Thread, sock: Stream) -> Cause:
+def _connect(scene: Scene, thread: Thread, sock: Stream) -> Cause:
     """connect(2) sleeps until the SYN is answered.
 
     A closed port answers at once (ECONNREFUSED). No answer at all means that packets are dropped on their
     way, or that the accept queue is full: then Linux drops the SYN and lets the caller try again.
     """
-    return Cause("connect-unanswered", "", [sock.opened], unanswered(scene, sock))
+    peer = getattr(thread.wait, "peer", None) or sock.peer
+    return Cause("connect-unanswered", "", [sock.opened], unanswered(scene, peer))
 
 
-def unanswered(scene: Scene, sock: Stream) -> Elsewhere:
-    """Why a SYN has no answer, as far as the logs tell."""
-    text = f"{sock.peer or 'The other side'} has not answered the SYN"
-    listener = scene.listener_of(sock.peer)
+def unanswered(scene: Scene, peer: str) -> Elsewhere:
+    """Why a SYN to `peer` has no answer, as far as the logs tell."""
+    text = f"{peer or 'The other side'} has not answered the SYN"
+    listener = scene.listener_of(peer)
     if listener is None:
         why = "its accept queue is full, or packets are dropped on their way; a closed port refuses at once."
         return Elsewhere(f"{text}: {why}")
-    queue, events = queue_of(scene, listener)
-    return Elsewhere(f"{text}: {queue}", listener.process, events)
+    queue = queue_of(scene, listener)
+    return queue._replace(text=f"{text}: {queue.text}")
 
 
 def _recvfrom(scene: Scene, _thread: Thread, sock: Datagrams) -> Cause:
@@ -191,7 +192,7 @@ def _arrived(scene: Scene, peer: str) -> Elsewhere:
     if other is None:
         return Elsewhere()
     got = f"last received {when(other.recv)}" if other.recv is not None else "has received nothing"
-    return Elsewhere(f"There {other.name} {got}.", other.process, [other.opened, other.recv])
+    return Elsewhere(f"There {other.name} {got}.", [(other.process, [other.opened, other.recv])])
 
 
 _RULES: dict[str, tuple[type, Callable[[Scene, Thread, Any], Cause]]] = {

@@ -171,6 +171,9 @@ class Picture(msgspec.Struct):
         elif fold := _FOLDS.get(type(event)):
             fold(self, event)
         self.t = max(before, due(event))
+        connection = self.connections.get(getattr(event, "conn", None) or "")
+        if connection is not None:
+            connection.seen = self.t
 
     def _woken(self, block: Block) -> None:
         """A call has returned: its sleep is no rung of its own if it was but a moment, or a poll's."""
@@ -317,8 +320,9 @@ def _accept(picture: Picture, event: Accept) -> None:
     picture.open += 1
     if endpoint is not None:
         endpoint.accepted += 1
+    opened = event.t + event.dur if picture.program else event.t  # it may have slept until somebody came
     picture.connections[event.conn] = Connection(
-        event.conn, event.fd or -1, event.peer or "", event.t, event.sock, seen=event.t, last=event
+        event.conn, event.fd or -1, event.peer or "", opened, event.sock, seen=event.t, last=event
     )
 
 

@@ -299,7 +299,7 @@ class Statistics:
         if event.errno is None:
             self._connected += 1
             self._connects.add(max(0, event.t + event.dur - begun))
-            self._open[event.conn] = _Connection(event.conn, event.peer, event.t)
+            self._open[event.conn] = _Connection(event.conn, event.peer, event.t + event.dur)
             self._most = max(self._most, len(self._open))
         if event.errno != "EINPROGRESS":
             del self._connecting[event.conn]
@@ -309,7 +309,8 @@ class Statistics:
 
     def _accept(self, event: Accept) -> None:
         if event.conn is not None:
-            self._open[event.conn] = _Connection(event.conn, event.peer, event.t)
+            opened = event.t + event.dur if self._sleeps else event.t  # it slept until somebody came
+            self._open[event.conn] = _Connection(event.conn, event.peer, opened)
             self._accepted += 1
             self._most = max(self._most, len(self._open))
             if event.waited is not None:

@@ -13,7 +13,7 @@ from evloop.events import schema
 from evloop.events.schema import Call, Located, Recv, Send, Unknown
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.views.numbers import duration
-from evloop_trace.views.waits import awaited, ended, place
+from evloop_trace.views.waits import awaited, call_word, ended, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ PAYLOAD = 48
 """Bytes of a payload on a line."""
 
 _NAME = 10
-_CALL = 28
+_CALL = 27
 _MICROS = [f"{micros:03d}" for micros in range(1000)]
 
 
@@ -77,7 +77,7 @@ def _stream_call(word: str, size: int, flags: str, n: int | None, errno: str | N
     """`recv(65536) = 18` in its column."""
     result = f"-1 {escape_text(errno or 'unknown')}" if n is None else str(n)
     flags = f", {escape_text(flags)}" if flags else ""
-    return f"{escape_text(word)}({size}{flags}) = {result}".ljust(_CALL)
+    return f"{escape_text(word)}({size}{flags}) = {result}".ljust(_CALL) + " "
 
 
 def _millis(millis: int) -> str:
@@ -119,11 +119,6 @@ def _result(word: str, errno: str | None, success: str) -> str:
     return f"{word} = -1 {escape_text(errno)}" if errno else f"{word}{success}"
 
 
-def _word(event: Located, ev: str) -> str:
-    """The function that was called: `recv_into()` where it was not `recv()`."""
-    return f"{escape_text(event.call or ev)}()"
-
-
 def _header(event: schema.Header) -> str:
     versions = " ".join(f"{key} {value}" for key, value in event.versions.items())
     argv = " ".join(event.argv)
@@ -139,15 +134,15 @@ def _model(event: schema.Header) -> str:
     return "  ".join(filter(None, (*parts, f"mode {event.mode}" if event.mode else "")))
 
 
-def _note(event: AnyEvent | Unknown | Event, name: str | None, word: str, text: str) -> str:
+def _note(event: AnyEvent | Unknown | Event, name: str | None, what: str, text: str) -> str:
     """What is no call: a word and a sentence."""
     where = _place(event) if isinstance(event, Located) else ""
-    return f"{_head(event, name)}{word:<{_CALL}}{escape_text(text)}{where}"
+    return f"{_head(event, name)}{what:<{_CALL}} {escape_text(text)}{where}"
 
 
 def _call(event: Call, name: str | None, result: str, text: str = "") -> str:
     took = _took(event.dur // 100)
-    return f"{_head(event, name)}{result:<{_CALL}}{escape_text(text)}{took}{_place(event)}"
+    return f"{_head(event, name)}{result:<{_CALL}} {escape_text(text)}{took}{_place(event)}"
 
 
 def _clock(event: schema.Clock) -> str:
@@ -161,7 +156,7 @@ def _poll(event: schema.Poll) -> str:
     more = f" and {len(event.ready) - 12} more" if len(event.ready) > 12 else ""
     why = f" ({event.why})" if event.why else ""
     text = f"slept {_span(event.dur)} of {timeout}{why}  {ready or 'timeout'}{more}"
-    return _note(event, None, f"{_word(event, 'poll')} = {len(event.ready)}", text)
+    return _note(event, None, f"{call_word(event, 'poll')} = {len(event.ready)}", text)
 
 
 def _span(ns: int) -> str:
@@ -169,19 +164,19 @@ def _span(ns: int) -> str:
 
 
 def _listen(event: schema.Listen) -> str:
-    return _call(
-        event, event.sock, f"listen({event.backlog}) = 0", f"{event.proto} {event.address}  fd {event.fd}"
-    )
+    result = _result(f"listen({event.backlog})", event.errno, " = 0")
+    return _call(event, event.sock, result, f"{event.proto} {event.address}  fd {event.fd}")
 
 
 def _bind(event: schema.Bind) -> str:
-    return _call(event, event.sock, "bind() = 0", f"{event.proto} {event.address}  fd {event.fd}")
+    result = _result("bind()", event.errno, " = 0")
+    return _call(event, event.sock, result, f"{event.proto} {event.address}  fd {event.fd}")
 
 
 def _socket(event: schema.Socket) -> str:
     pair = f"  the other end is {event.pair}" if event.pair else ""
     fd = "" if event.fd is None else f"  fd {event.fd}"
-    result = _result(_word(event, "socket"), event.errno, f" = {escape_text(event.sock or '')}")
+    result = _result(call_word(event, "socket"), event.errno, f" = {escape_text(event.sock or '')}")
     return _call(event, event.sock, result, f"{event.proto}{fd}{pair}")
 
 
@@ -194,19 +189,21 @@ def _inherit(event: schema.Inherit) -> str:
 def _connect(event: schema.Connect) -> str:
     local = f"  from {event.local}" if event.local else ""
     text = f"to {event.peer or 'an unnamed peer'}{local}  {ended(event.errno)}".rstrip()
-    return _call(event, event.conn or event.sock, _result(_word(event, "connect"), event.errno, " = 0"), text)
+    return _call(
+        event, event.conn or event.sock, _result(call_word(event, "connect"), event.errno, " = 0"), text
+    )
 
 
 def _setsockopt(event: schema.Setsockopt) -> str:
     text = f"{event.level}  {event.option} = {event.value}"
-    result = _result(_word(event, "setsockopt"), event.errno, " = 0")
+    result = _result(call_word(event, "setsockopt"), event.errno, " = 0")
     return _call(event, event.conn or event.sock, result, text)
 
 
 def _block(event: schema.Block) -> str:
     patience = "" if event.timeout is None else f", at most {_span(event.timeout)}"
     text = f"blocks: {awaited(event)}{patience}"
-    return _note(event, event.conn or event.sock, f"{_word(event, event.awaits)} …", text)
+    return _note(event, event.conn or event.sock, f"{call_word(event, escape_text(event.awaits))} …", text)
 
 
 def _unseen(event: schema.Unseen) -> str:
@@ -215,14 +212,14 @@ def _unseen(event: schema.Unseen) -> str:
 
 def _accept(event: schema.Accept) -> str:
     if event.errno:
-        result = _result(_word(event, "accept"), event.errno, "")
+        result = _result(call_word(event, "accept"), event.errno, "")
         return _call(event, event.sock, result, ended(event.errno))
     queued = "" if event.queued is None else f"  queue {event.queued}"
     waited = f"  waited {_span(event.waited)}" if event.waited else ""
     pid = "" if event.pid is None else f" (pid {event.pid})"
     peer = event.peer or "an unnamed peer"
     text = f"{peer}{pid} → {event.local or ''}  through {event.sock}{queued}{waited}"
-    return _call(event, event.conn, f"{_word(event, 'accept')} = {event.fd}", text)
+    return _call(event, event.conn, f"{call_word(event, 'accept')} = {event.fd}", text)
 
 
 def _recvfrom(event: schema.Recvfrom) -> str:
@@ -239,7 +236,7 @@ def _datagram(event: schema.Recvfrom | schema.Sendto, ev: str, way: str, note: s
     peer = f"{way} {escape_text(event.peer)}" if event.peer else ended(event.errno)
     text = f'  "{escape_payload(event.data, PAYLOAD, event.n)}"' if event.data else ""
     took = _took(event.dur // 100)
-    return f"{_head(event, event.sock)}{result:<{_CALL}}{peer}{text}{note}{took}{_place(event)}"
+    return f"{_head(event, event.sock)}{result:<{_CALL}} {peer}{text}{note}{took}{_place(event)}"
 
 
 def _shutdown(event: schema.Shutdown) -> str:

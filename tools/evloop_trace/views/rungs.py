@@ -35,7 +35,7 @@ from evloop.events.schema import (
 )
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.views.numbers import count, duration, size
-from evloop_trace.views.waits import about, awaited, ended, has_waited, short_place, waited
+from evloop_trace.views.waits import about, awaited, call_word, ended, has_waited, short_place, waited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,9 +47,8 @@ __all__ = ["Arrow", "Rung", "brief", "rung", "woken"]
 
 _NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
 
-_QUEUED = (
-    10_000_000  # ns in the accept queue, from which it is worth a word: the kernel counts in milliseconds
-)
+# In the accept queue, from which it is worth a word: the kernel counts in milliseconds.
+_QUEUED = 10_000_000  # ns
 
 _REASONS = {
     "eof": "both have finished",
@@ -154,39 +153,34 @@ def _fin(name: str) -> str:
     return "FIN" if name.startswith("tcp") else "end"
 
 
-def _word(event: Located, ev: str) -> str:
-    """The function that was called."""
-    return escape_text(event.call) or ev
-
-
 def _recv(event: Recv, other: str) -> Rung:
-    name, word = escape_text(event.conn), _word(event, "recv")
+    name, word = escape_text(event.conn), call_word(event, "recv")
     if event.n is None:
         return _failed(name, word, event, "nothing has come yet", other)
     stays = "it stays in the buffer" if "MSG_PEEK" in event.flags else ""
     if event.n or not event.size:
         arrow = Arrow(True, "─", size(event.n) + _range(event.off)) if event.n and not stays else None
         note = waited(event, stays or (f"the {other} sent" if has_waited(event) else ""))
-        return Rung(name, "in", f"{word}() = {count(event.n)}", note, _quoted(event.data, event.n), arrow)
+        return Rung(name, "in", f"{word} = {count(event.n)}", note, _quoted(event.data, event.n), arrow)
     note = waited(event, f"the {other} has finished sending")
-    return Rung(name, "life", f"{word}() = 0", note, "", Arrow(True, "═", _fin(event.conn)))
+    return Rung(name, "life", f"{word} = 0", note, "", Arrow(True, "═", _fin(event.conn)))
 
 
 def _send(event: Send, other: str) -> Rung:
-    name, word = escape_text(event.conn), _word(event, "send")
+    name, word = escape_text(event.conn), call_word(event, "send")
     if event.n is None:
         return _failed(name, word, event, "the kernel's buffer is full", other)
     arrow = Arrow(False, "─", size(event.n) + _range(event.off))
     payload = _quoted(event.data[: event.n], event.n)
     if event.n < event.size:
-        call = f"{word}({count(event.size)}) = {count(event.n)}"
+        call = f"{word[:-1]}{count(event.size)}) = {count(event.n)}"
         return Rung(name, "trouble", call, waited(event, "the kernel's buffer is full"), payload, arrow)
-    return Rung(name, "out", f"{word}() = {count(event.n)}", waited(event, ""), payload, arrow)
+    return Rung(name, "out", f"{word} = {count(event.n)}", waited(event, ""), payload, arrow)
 
 
 def _failed(name: str, word: str, event: _AnyCall, not_now: str, other: str = "") -> Rung:
     errno = escape_text(event.errno or "failed")
-    call = f"{word}() {errno}"
+    call = f"{word} {errno}"
     if errno in _NOT_NOW:
         return Rung(name, "quiet", call, not_now)
     if words := ended(event.errno):
@@ -198,7 +192,7 @@ def _failed(name: str, word: str, event: _AnyCall, not_now: str, other: str = ""
 
 
 def _recvfrom(event: Recvfrom) -> Rung:
-    name, word = escape_text(event.sock), _word(event, "recvfrom")
+    name, word = escape_text(event.sock), call_word(event, "recvfrom")
     if event.n is None:
         return _failed(name, word, event, "nothing has come yet")
     parts = [f"from {escape_text(event.peer or '?')}"]
@@ -207,20 +201,20 @@ def _recvfrom(event: Recvfrom) -> Rung:
     arrow = Arrow(True, "┄", size(event.n))
     kind = "trouble" if event.truncated else "in"
     payload = _quoted(event.data, event.n)
-    return Rung(name, kind, f"{word}() = {count(event.n)}", waited(event, ", ".join(parts)), payload, arrow)
+    return Rung(name, kind, f"{word} = {count(event.n)}", waited(event, ", ".join(parts)), payload, arrow)
 
 
 def _sendto(event: Sendto) -> Rung:
-    name, word = escape_text(event.sock), _word(event, "sendto")
+    name, word = escape_text(event.sock), call_word(event, "sendto")
     if event.n is None:
         return _failed(name, word, event, "the kernel's buffer is full")
     arrow = Arrow(False, "┄", size(event.n))
     note = waited(event, f"to {escape_text(event.peer)}")
-    return Rung(name, "out", f"{word}() = {count(event.n)}", note, _quoted(event.data, event.n), arrow)
+    return Rung(name, "out", f"{word} = {count(event.n)}", note, _quoted(event.data, event.n), arrow)
 
 
 def _accept(event: Accept) -> Rung:
-    sock, word = escape_text(event.sock), _word(event, "accept")
+    sock, word = escape_text(event.sock), call_word(event, "accept")
     if event.conn is None:
         return _failed(sock, word, event, "nobody waits in the queue")
     conn = escape_text(event.conn)
@@ -233,15 +227,15 @@ def _accept(event: Accept) -> Rung:
         f"{count(event.queued)} still wait" if event.queued else "",
     )
     note = waited(event, ", ".join(filter(None, parts)))
-    return Rung(conn, "life", f"{word}() = fd {event.fd}", note, "", Arrow(True, "═", "connection"))
+    return Rung(conn, "life", f"{word} = fd {event.fd}", note, "", Arrow(True, "═", "connection"))
 
 
 def _socket(event: Socket) -> Rung:
-    name, word = escape_text(event.sock or ""), _word(event, "socket")
+    name, word = escape_text(event.sock or ""), call_word(event, "socket")
     if event.errno:
-        return Rung(name, "trouble", f"{word}() {escape_text(event.errno)}")
+        return Rung(name, "trouble", f"{word} {escape_text(event.errno)}")
     note = f"the other end is {escape_text(event.pair)}" if event.pair else ""
-    return Rung(name, "quiet", f"{word}() = {name}", note)
+    return Rung(name, "quiet", f"{word} = {name}", note)
 
 
 def _inherit(event: Inherit) -> Rung:
@@ -251,23 +245,23 @@ def _inherit(event: Inherit) -> Rung:
 
 def _connect(event: Connect) -> Rung:
     """The one call that goes to the server, whoever draws it; a datagram socket sends nothing."""
-    name, word = escape_text(event.conn or event.sock or ""), _word(event, "connect")
+    name, word = escape_text(event.conn or event.sock or ""), call_word(event, "connect")
     to = f"to {escape_text(event.peer)}" if event.peer else ""
     arrow = Arrow(False, "═", "connection") if event.conn else None
     if event.errno in ("EINPROGRESS", *_NOT_NOW):
-        return Rung(name, "quiet", f"{word}() {event.errno}", f"{to}: the handshake goes on", "", arrow)
+        return Rung(name, "quiet", f"{word} {event.errno}", f"{to}: the handshake goes on", "", arrow)
     if event.errno:
         refused = event.errno == "ECONNREFUSED"
         why = "nobody listens there" if refused else ended(event.errno)
         arrow = Arrow(True, "━", "RST") if refused and event.conn and _fin(name) == "FIN" else None
         note = waited(event, ": ".join(filter(None, (to, why))))
-        return Rung(name, "trouble", f"{word}() {escape_text(event.errno)}", note, "", arrow)
-    return Rung(name, "life", f"{word}() = 0", waited(event, to), "", arrow)
+        return Rung(name, "trouble", f"{word} {escape_text(event.errno)}", note, "", arrow)
+    return Rung(name, "life", f"{word} = 0", waited(event, to), "", arrow)
 
 
 def _setsockopt(event: Setsockopt) -> Rung:
     name = escape_text(event.conn or event.sock or "")
-    call = f"{_word(event, 'setsockopt')}({escape_text(event.option)}, {escape_text(event.value)})"
+    call = f"setsockopt({escape_text(event.option)}, {escape_text(event.value)})"
     if event.errno:
         return Rung(name, "trouble", f"{call} {escape_text(event.errno)}")
     return Rung(name, "quiet", call)
@@ -338,8 +332,16 @@ def _slow(event: Slow) -> Rung:
 
 
 def _listen(event: Listen) -> Rung:
+    if event.errno:
+        return Rung(escape_text(event.sock), "trouble", f"listen() {escape_text(event.errno)}")
     note = f"{escape_text(event.address)}, queue of {count(event.backlog)}"
     return Rung(escape_text(event.sock), "life", "listen()", note)
+
+
+def _bind(event: Bind) -> Rung:
+    errno = f" {escape_text(event.errno)}" if event.errno else ""
+    kind = "trouble" if errno else "life"
+    return Rung(escape_text(event.sock), kind, f"bind(){errno}", escape_text(event.address))
 
 
 def _timer(event: Timer) -> Rung:
@@ -371,7 +373,7 @@ _WORDS: dict[type, Callable[[Any], Rung]] = {
     Listen: _listen,
     Timer: _timer,
     Error: _error,
-    Bind: lambda e: Rung(escape_text(e.sock), "life", "bind()", escape_text(e.address)),
+    Bind: _bind,
     Signal: lambda e: Rung("", "life", "signal", escape_text(e.signal)),
     Queue: lambda e: Rung(
         escape_text(e.sock), "quiet", f"queue {count(e.queued)}/{count(e.backlog)}", "wait for accept()"

@@ -10,7 +10,7 @@ from evloop_trace.views.numbers import count, duration
 if TYPE_CHECKING:
     from evloop.events.schema import Block, Call, Located
 
-__all__ = ["about", "awaited", "ended", "has_waited", "place", "short", "short_place", "waited"]
+__all__ = ["about", "awaited", "call_word", "ended", "has_waited", "place", "short", "short_place", "waited"]
 
 _PATIENCE = 1_000_000  # ns
 
@@ -33,9 +33,15 @@ def awaited(event: Block) -> str:
     return _AWAITED.get(event.awaits, "it has no answer yet")
 
 
+def call_word(event: Located, ev: str) -> str:
+    """The call by its function, `recv_into()`; one that has brackets keeps them."""
+    name = escape_text(event.call) or ev
+    return name if name.endswith(")") else f"{name}()"
+
+
 def about(event: Block) -> str:
     """The call that sleeps: `recv()`."""
-    return f"{escape_text(event.call or event.awaits)}()"
+    return call_word(event, escape_text(event.awaits))
 
 
 def ended(errno: str | None) -> str:

@@ -262,6 +262,37 @@ def _verdict(paths: tuple[str, ...], problems: Problems, sought: Sought) -> int:
     return FOUND if problems.count or missing else OK
 
 
+@cli.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("program", metavar="SCRIPT [ARG...] | -m MODULE [ARG...]", nargs=-1, type=click.UNPROCESSED)
+@click.option("--log", metavar="FILE", help="Where the events go; other processes of the program: FILE.PID.")
+@click.option(
+    "--payload",
+    type=click.Choice(["none", "prefix", "full"]),
+    default="prefix",
+    show_default=True,
+    help="How much of what is sent and received is kept.",
+)
+@click.option("--payload-max", type=click.IntRange(min=0), help="Bytes kept of each payload.  [default: 64]")
+def run_program(program: tuple[str, ...], log: str | None, payload: str, payload_max: int | None) -> None:
+    """Run a Python program as it is, and record what it does with its sockets.
+
+    It runs as `python SCRIPT ARG...` would, with its own streams, signals and exit code.
+    """
+    from evloop_trace import running
+
+    if not program:
+        raise click.UsageError("no program: name a SCRIPT, or -m MODULE")
+    if program[0].startswith("-") and program[0] not in {"-m", "-"}:
+        raise click.NoSuchOption(program[0])
+    if payload_max is not None and payload != "prefix":
+        raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
+    if log is None:
+        raise click.UsageError("no --log FILE: say where the events go")
+    if log == "-":
+        raise click.UsageError("--log - would mix with what the program prints: name a file")
+    running.become(*running.prepare(program, log, payload, 64 if payload_max is None else payload_max))
+
+
 @cli.command()
 @click.argument("path", metavar="PATH", required=False)
 @click.option("--fd", type=click.IntRange(min=0), hidden=True, help="A connected socket, from the server.")
@@ -293,19 +324,19 @@ def _dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tup
 
 
 @cli.command()
-@click.argument("log", metavar="LOG")
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", default="-", help="The SVG file; - is standard output.")
 @click.option("--at", callback=_time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]")
 @click.option(
     "--size", callback=_dimensions, metavar="WxH", default="100x30", show_default=True, help="In cells."
 )
-def picture(log: str, output: str, at: int | None, size: tuple[int, int]) -> int:
+def picture(logs: tuple[str, ...], output: str, at: int | None, size: tuple[int, int]) -> int:
     """Draw a moment of a log as an SVG file: the picture that watch and replay show."""
     from evloop_trace.apps.still import still
     from evloop_trace.replay import Problems
 
     problems = Problems(tell)
-    svg = still(log, at, size, problems)
+    svg = still(logs, at, size, problems)
     problems.finish()
     if output == "-":
         write(svg)

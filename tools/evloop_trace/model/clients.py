@@ -43,7 +43,7 @@ NOTABLE = 10_000_000
 _SLEPT = 1_000_000  # nanoseconds: a call that took longer slept, it did not work
 _FIRST = 1_000  # clients whose answers are kept, whatever they waited
 _WORST = 50  # and of those that came later
-_SPANS = 64  # of a client
+_SPANS = 128  # of a client
 _HISTORY = 512  # sleeps that are remembered of a thread that accepts, of each kind
 _THREADS = 64  # such threads
 _PEERS = 10_000  # datagrams' senders that are remembered
@@ -160,7 +160,7 @@ class Client:
         self.held: Held | None = None
         """What explains the most of its time in the queue."""
         self.spans = array("q")
-        """Three numbers an answer: from, to, and how long it waited in between. Neighbours may be one."""
+        """Three numbers an answer: from, to, how long it waited in between. Many close together are one."""
         self.asked = -1
         """When its last bytes were there, if they are not answered."""
         self.until = -(2**63)
@@ -189,25 +189,27 @@ class Client:
                 self.longest, self.longest_line = wait, line
             if self.first is None:
                 self.first = end
-        if start - self.until < self.grain:
-            self.spans[-2] = end
-            self.spans[-1] += wait
+        spans = self.spans
+        if end - self.until < self.grain and self.until - spans[-3] < self.grain:
+            spans[-2] = end
+            spans[-1] += wait
         else:
-            self.spans.extend((start, end, wait))
-            if len(self.spans) > 3 * _SPANS:
+            spans.extend((start, end, wait))
+            if len(spans) > 3 * _SPANS:
                 self._coarsen(end)
         self.until = end
 
     def _coarsen(self, now: int) -> None:
-        """Make one of neighbours that lie close together, by the measure of the client's life so far."""
-        self.grain = (now - self.came) * 2 // _SPANS + 1
-        old, self.spans = self.spans, self.spans[:3]
+        """Make one of short ones that lie close together, by the measure of the client's life so far."""
+        self.grain = grain = (now - self.came) * 4 // _SPANS + 1
+        old, spans = self.spans, self.spans[:3]
         for at in range(3, len(old), 3):
-            if old[at] - self.spans[-2] < self.grain:
-                self.spans[-2] = old[at + 1]
-                self.spans[-1] += old[at + 2]
+            if old[at + 1] - spans[-2] < grain and spans[-2] - spans[-3] < grain:
+                spans[-2] = old[at + 1]
+                spans[-1] += old[at + 2]
             else:
-                self.spans.extend(old[at : at + 3])
+                spans.extend(old[at : at + 3])
+        self.spans = spans
 
     def forget(self) -> None:
         """Keep the numbers only."""
@@ -415,8 +417,10 @@ class Clients:
             if len(self._limits) < _THREADS:
                 self._limits.setdefault(event.what, (event.t, line))
             return
-        since, line = self._limits.pop(event.what, (event.t, line))
-        self._remember("", "limit", _Sleep(event.what, (since, event.t), line))
+        reached = self._limits.pop(event.what, None)
+        if reached is not None:
+            since, line = reached
+            self._remember("", "limit", _Sleep(event.what, (since, event.t), line))
 
     def _hold(self, client: Client, thread: str) -> None:
         """What its thread did while the client waited."""

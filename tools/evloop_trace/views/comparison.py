@@ -28,7 +28,7 @@ PLAIN_SIZE = (100, 60)
 _LEAST = 60  # columns
 _WHY = 110  # columns from which on there is room for a reason beside a bar
 _REASON = 30  # cells of it
-_WAITED = 9  # cells
+_WAITED = 10  # cells
 _MORE = "+"  # behind a wait: so much is known
 _LEAST_CLIENTS = 5
 _ROW = 19  # cells of a row's name
@@ -110,7 +110,7 @@ def _waited(client: Client | None) -> Line:
     """How long it waited for the server in all; a plus where its time in the queue is not known."""
     if client is None:
         return []
-    text = duration(client.waits) + (_MORE if client.in_queue is None else "")
+    text = _short(client.waits) + (_MORE if client.in_queue is None else "")
     return [Segment(f" {text:>{_WAITED}}", BOLD if client.waits >= 10**8 else DIM)]
 
 
@@ -163,9 +163,16 @@ def _three(spread: Spread | None, cells: int, least: int) -> str:
     return "".join([f"{_short(ns, least):>{cells}}" for ns in times])
 
 
-def _short(ns: int, least: int) -> str:
-    """In at most nine cells; `least` is the shortest that can be told."""
-    return f"< {duration(least).replace('.0', '')}" if ns < least else duration(ns).replace(" min", "min")
+def _short(ns: int, least: int = 0) -> str:
+    """In at most nine cells, up to 99 hours; `least` is the shortest time that can be told."""
+    if ns < least:
+        return f"< {duration(least).replace('.0', '')}"
+    seconds = round(ns / 10**9)
+    if seconds < 60:
+        return duration(ns)
+    if seconds < 3600:
+        return f"{seconds // 60}:{seconds % 60:02} min"
+    return f"{seconds // 3600}:{seconds % 3600 // 60:02} h"
 
 
 def _sentences(comparison: Comparison, width: int) -> list[Line]:

@@ -328,6 +328,9 @@ def _accept(picture: Picture, event: Accept) -> None:
 
 def _recv(picture: Picture, event: Recv) -> None:
     event = _clip(event)
+    if event.n is None and event.conn in picture.endpoints:
+        _call(picture, event)  # it is no connection: that is why it failed
+        return
     connection = _connection(picture, event.conn, event)
     n = event.n
     if n:
@@ -350,6 +353,9 @@ def _peek(picture: Picture, event: Recv) -> None:
 
 def _send(picture: Picture, event: Send) -> None:
     event = _clip(event)
+    if event.n is None and event.conn in picture.endpoints:
+        _call(picture, event)
+        return
     connection = _connection(picture, event.conn, event)
     n = event.n
     if n:

@@ -104,7 +104,7 @@ class _Rows:
         if not isinstance(event, Close) or event.conn is None:
             return False
         connection = self._picture.closed.get(event.conn)
-        return connection is not None and connection.shut
+        return connection is not None and (connection.shut or not connection.connected)
 
     def _poll(self, event: Poll) -> None:
         if event.dur < FOLD and not self._every_tick:

@@ -35,7 +35,7 @@ from evloop.events.schema import (
 )
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.views.numbers import count, duration, size
-from evloop_trace.views.waits import about, awaited, call_word, ended, has_waited, short_place, waited
+from evloop_trace.views.waits import about, awaited, call_word, ended, short_place, waited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +160,7 @@ def _recv(event: Recv, other: str) -> Rung:
     stays = "it stays in the buffer" if "MSG_PEEK" in event.flags else ""
     if event.n or not event.size:
         arrow = Arrow(True, "─", size(event.n) + _range(event.off)) if event.n and not stays else None
-        note = waited(event, stays or (f"the {other} sent" if has_waited(event) else ""))
+        note = waited(event, stays)  # that the other side sent the arrow says
         return Rung(name, "in", f"{word} = {count(event.n)}", note, _quoted(event.data, event.n), arrow)
     note = waited(event, f"the {other} has finished sending")
     return Rung(name, "life", f"{word} = 0", note, "", Arrow(True, "═", _fin(event.conn)))

@@ -10,7 +10,7 @@ from evloop_trace.views.numbers import count, duration
 if TYPE_CHECKING:
     from evloop.events.schema import Block, Call, Located
 
-__all__ = ["about", "awaited", "call_word", "ended", "has_waited", "place", "short", "short_place", "waited"]
+__all__ = ["about", "awaited", "call_word", "ended", "place", "short", "short_place", "waited"]
 
 _PATIENCE = 1_000_000  # ns
 
@@ -49,14 +49,9 @@ def ended(errno: str | None) -> str:
     return _ENDED.get(errno or "", "")
 
 
-def has_waited(event: Call) -> bool:
-    """Whether a program's call took so long that it must have slept."""
-    return event.dur >= _PATIENCE and bool(event.where)
-
-
 def waited(event: Call, what: str) -> str:
     """`after 3.2 s: what`, of a program's call that took so long; else just what."""
-    if not has_waited(event):
+    if event.dur < _PATIENCE or not event.where:
         return what
     after = f"after {duration(event.dur)}"
     return f"{after}: {what}" if what else after

@@ -254,7 +254,7 @@ SLOW: dict[str, Any] = {"where": "/a/server.py:14", "thread": "Thread-1"}
 LATE = (1, 2, 3, 3_200_000_000)
 
 WAITED: list[tuple[AnyEvent, str, str]] = [
-    (Recv(*LATE, "tcp-1", 7, 9, 5, **SLOW), "recv() = 5", "after 3.2 s: the server sent"),
+    (Recv(*LATE, "tcp-1", 7, 9, 5, **SLOW), "recv() = 5", "after 3.2 s"),
     (Recv(*LATE, "tcp-1", 7, 9, 0, **SLOW), "recv() = 0", "after 3.2 s: the server has finished sending"),
     (
         Recv(*LATE, "tcp-1", 7, 9, errno="timeout", **SLOW),

@@ -13,6 +13,7 @@ import contextlib
 import mmap
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING
 
 from evloop.events.sinks import FileSink, Sink, encode_gap, open_log
@@ -26,6 +27,7 @@ __all__ = ["MappedSink", "direct_sink"]
 
 WINDOW = 256 * 1024  # bytes by which the file grows
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, madvise(2), since Linux 5.14
+_MAP_FIXED = 0x10
 _HIGH = 512  # descriptors from here on are out of the way of the program's own
 
 
@@ -97,7 +99,7 @@ class MappedSink:
         size = written - begin + max(room, self._size)
         self._reopen()
         os.posix_fallocate(self._fd, begin, size)
-        window = mmap.mmap(self._fd, size, offset=begin)
+        window = _map(self._fd, size, begin)
         with contextlib.suppress(OSError):
             # All pages now, together: one by one, when they are first written, they cost twice as much.
             window.madvise(_POPULATE_WRITE)
@@ -132,6 +134,34 @@ class MappedSink:
         self._map.close()
         if _identity(self._fd) == self._identity:
             os.close(self._fd)
+
+
+if sys.version_info >= (3, 13):
+
+    def _map(fd: int, size: int, offset: int) -> mmap.mmap:
+        """A part of a file as memory, without a descriptor of its own."""
+        return mmap.mmap(fd, size, offset=offset, trackfd=False)
+
+else:
+
+    def _map(fd: int, size: int, offset: int) -> mmap.mmap:
+        """A part of a file as memory, without a descriptor of its own.
+
+        Python's mmap would take one, with the number that the program's first socket has
+        without us. So it is given memory of no file, over which mmap(2) puts the file.
+        """
+        import ctypes  # noqa: PLC0415 - only here
+
+        window = mmap.mmap(-1, size)
+        c = ctypes.CDLL(None, use_errno=True)
+        c.mmap.restype = ctypes.c_void_p
+        c.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(window))
+        how = mmap.MAP_SHARED | _MAP_FIXED
+        if c.mmap(address, size, mmap.PROT_READ | mmap.PROT_WRITE, how, fd, offset) != address:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return window
 
 
 def _out_of_the_way(fd: int) -> int:

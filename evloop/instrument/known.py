@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from evloop.events.recorder import DirectRecorder
 
-__all__ = ["Known", "Sockets", "local_address", "peer_address", "protocol"]
+__all__ = ["Known", "Sockets", "address_of", "local_address", "peer_address", "protocol"]
 
 _real = _socket.socket
 _PROTOCOLS = {
@@ -84,8 +84,8 @@ class Sockets(dict[int, Known]):
         known = self[fd] = Known(f"{proto}-{number}", fd, proto)
         return known
 
-    def adopt(self, sock: Any) -> Known | None:
-        """A socket that this process did not make: it was handed over. None if it is closed."""
+    def adopt(self, sock: Any, of: Known | None = None) -> Known | None:
+        """A socket that this process did not make: handed over, or a copy `of` one. None if it is closed."""
         fd = _real.fileno(sock)
         if fd < 0:
             return None
@@ -93,6 +93,8 @@ class Sockets(dict[int, Known]):
         known.peer = peer_address(sock)
         known.listens = bool(_option(sock, _socket.SO_ACCEPTCONN))
         known.is_connection = known.is_stream and bool(known.peer)
+        if of is not None:
+            known.received, known.sent = of.received, of.sent
         self.inherit(known, local_address(sock))
         return known
 
@@ -109,6 +111,18 @@ class Sockets(dict[int, Known]):
 def protocol(family: int, kind: int) -> str:
     """What the log calls this kind of socket."""
     return _PROTOCOLS.get((family, kind), "other")
+
+
+def address_of(fd: int) -> str:
+    """Our address of the socket that a descriptor is, or nothing."""
+    try:
+        sock = _real(fileno=fd)
+    except OSError:
+        return ""
+    try:
+        return local_address(sock)
+    finally:
+        sock.detach()
 
 
 def local_address(sock: Any) -> str:

@@ -6,6 +6,7 @@ import _socket
 import os
 import socket
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from evloop.address import format_sockaddr
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
     from evloop.instrument.instrument import Instrument
     from evloop.instrument.known import Known
 
-__all__ = ["close_all", "patch"]
+__all__ = ["close_all", "patch", "record_close"]
 
 _real = _socket.socket
-_fileno, _gettimeout = _real.fileno, _real.gettimeout
+_fileno, _gettimeout, _close = _real.fileno, _real.gettimeout, _real.close
 _frame = sys._getframe  # noqa: SLF001
 
 
@@ -49,6 +50,7 @@ def patch(instrument: Instrument) -> None:
         ("accept", calls.accept),
         ("connect", calls.connect),
         ("connect_ex", calls.connect_ex),
+        ("dup", calls.dup),
         ("shutdown", calls.shutdown),
         ("setsockopt", calls.setsockopt),
         ("getsockopt", calls.getsockopt),
@@ -66,7 +68,7 @@ def patch(instrument: Instrument) -> None:
 def close_all(instrument: Instrument) -> None:
     """The process ends: the kernel will close what is still open. Record what is lost with it."""
     for known in tuple(instrument.sockets.values()):
-        _record_close(instrument, known, "exit", None)
+        record_close(instrument, known, "exit", None)
     instrument.sockets.clear()
 
 
@@ -136,6 +138,18 @@ class _Calls:
             return pair
 
         return socketpair
+
+    def dup(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """dup(2): another descriptor of the same socket, whose bytes are counted on from there."""
+
+        def dup(self_: Any) -> Any:
+            known, copy = self._known(self_), real(self_)
+            new = self._sockets.get(_fileno(copy)) or self._sockets.adopt(copy, known)
+            if known is not None and new is not None:
+                new.is_connection = known.is_connection
+            return copy
+
+        return dup
 
     # -- servers -----------------------------------------------------------------------
 
@@ -347,24 +361,38 @@ class _Calls:
             if known is None:
                 real(self_, *args)
                 return
-            _record_close(self._instrument, known, "close", lambda: real(self_, *args), _frame(1))
+            record_close(self._instrument, known, "close", lambda: real(self_, *args), _frame(1))
 
         return real_close
 
-    def finalize(self, real: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Nobody has the socket any more: the interpreter closes it, and warns."""
+    def finalize(self, _real_finalize: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Nobody has the socket any more: the interpreter warns, and closes it.
+
+        It would say that the warning's place is here; so we warn in its stead, of our caller.
+        """
 
         def finalize(self_: Any) -> None:
-            known = self._sockets.pop(_fileno(self_), None)
-            if known is None:
-                real(self_)
+            fd = _fileno(self_)
+            if fd < 0:
                 return
-            _record_close(self._instrument, known, "collected", lambda: real(self_), _frame(1))
+            try:
+                warnings.warn(f"unclosed {self_!r}", ResourceWarning, stacklevel=2, source=self_)
+            except ResourceWarning as error:  # with -W error; a finalizer cannot raise
+                _cannot_raise(error, self_)
+            known = self._sockets.pop(fd, None)
+            if known is None:
+                _close(self_)
+            else:
+                record_close(self._instrument, known, "collected", lambda: _close(self_), _frame(1))
 
         return finalize
 
 
-def _record_close(
+def _cannot_raise(error: BaseException, obj: Any) -> None:
+    sys.unraisablehook(sys.UnraisableHookArgs((type(error), error, None, None, obj)))  # type: ignore[misc,call-arg]
+
+
+def record_close(
     instrument: Instrument,
     known: Known,
     reason: CloseReason,

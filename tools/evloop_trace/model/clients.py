@@ -238,6 +238,7 @@ class Clients:
         self._peers: dict[tuple[str, str | None], Client] = {}
         self._ours: dict[tuple[str, str | None], None] = {}  # peers that we wrote to first
         self._queued: dict[str, int] = {}
+        self._came: dict[str, int] = {}  # the last through each listener
         self._ready: set[str] = set()
         self._polled = 0
         self._history: dict[str, dict[str, _Sleeps]] = {"": {}}
@@ -313,11 +314,13 @@ class Clients:
             self._queued[event.sock] = event.queued
         self._accepts(line, event)
         if event.conn is not None:
-            # How long it waited was asked when accept() had returned.
+            # How long it waited was asked when accept() had returned; it is told in steps of some
+            # milliseconds, and a queue is first in, first out: nobody came before who was accepted before.
             accepted = event.t + event.dur
             came = accepted - (event.waited or 0)
+            came = self._came[event.sock] = min(max(came, self._came.get(event.sock, came)), accepted)
             client = Client(event.conn, came, accepted, event.waited, line)
-            if accepted - came >= NOTABLE:
+            if event.waited is not None and event.waited >= NOTABLE:
                 self._hold(client, event.thread)
             self._open[event.conn] = client
             self.all.append(client)

@@ -154,9 +154,21 @@ def test_clients_come_in_the_order_of_their_arrival(serving: Any) -> None:
     log = serving()
     log.accept(10, "tcp-1", 1)
     log.accept(11, "tcp-2", 5)
+    log.events[-1].sock = "tcp-9"
     clients = fold(log)
     assert [it.name for it in clients.all] == ["tcp-2", "tcp-1"]
     assert clients.most == 2
+
+
+def test_a_queue_is_first_in_first_out(serving: Any) -> None:
+    """Whatever the times say, which are not exact."""
+    log = serving()
+    log.accept(100, "tcp-1", 8)
+    log.accept(101, "tcp-2", 12)
+    log.accept(200, "tcp-3", 108, took=150)
+    assert [(it.name, it.came, it.in_queue) for it in fold(log).all] == [
+        ("tcp-1", 92 * MS, 8 * MS), ("tcp-2", 92 * MS, 12 * MS), ("tcp-3", 92 * MS, 108 * MS),
+    ]  # fmt: skip
 
 
 def test_why_a_client_waited(serving: Any) -> None:

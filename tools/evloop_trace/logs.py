@@ -120,7 +120,7 @@ class Logs:
         Raises:
             LogError: as `runs` does.
         """
-        return causal(timeline(self.logs), self.joiner)
+        return causal(timeline(self.logs, self.joiner.lost), self.joiner)
 
 
 def open_logs(paths: Sequence[str], *, alone: bool = False) -> Logs:

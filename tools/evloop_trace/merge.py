@@ -16,7 +16,7 @@ from evloop.events.schema import Inherit, Poll, Prepare, Recv, Send, Socket, Unk
 from evloop_trace.model.filters import due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent, Header
@@ -131,14 +131,20 @@ class _Cursor:
             self.time = self._time(self.items[0])
 
 
-def timeline(logs: Sequence[Labelled]) -> Iterator[tuple[list[int], list[Item]]]:
+def timeline(
+    logs: Sequence[Labelled], lost: Callable[[int, int], object]
+) -> Iterator[tuple[list[int], list[Item]]]:
     """All lines of all logs in batches: the numbers of their logs, and they themselves.
 
     They come as they are due; only a short send stands where it began. Of a single log the names stay.
+
+    Args:
+        logs: Each is read to its end, and of each a block or two are held.
+        lost: Told the numbers of the log and the event before which events are missing, ahead of that event.
     """
     prefixes = [f"{log.label}:" if len(logs) > 1 else "" for log in logs]
     starts = origins([log.header for log in logs])
-    reels = [_Reel(*it) for it in zip(range(len(logs)), logs, starts, prefixes, strict=True)]
+    reels = [_Reel(*it, lost) for it in zip(range(len(logs)), logs, starts, prefixes, strict=True)]
     while sum([reel.fill() for reel in reels]):
         horizon = min([reel.marks[-1] for reel in reels if not reel.ended], default=_NEVER)
         numbers: list[int] = []
@@ -153,7 +159,11 @@ def timeline(logs: Sequence[Labelled]) -> Iterator[tuple[list[int], list[Item]]]
 class _Reel:
     """A log's lines that were read and not taken yet, relabelled, and when each is to be taken."""
 
-    def __init__(self, number: int, log: Labelled, start: int, prefix: str) -> None:
+    def __init__(
+        self, number: int, log: Labelled, start: int, prefix: str, lost: Callable[[int, int], object]
+    ) -> None:
+        self._lost = lost
+        self._seq = 0  # of the next event
         self.ended = False
         self.marks: list[int] = []  # never go back: what is due up to a time is a beginning of the lines
         self._keys: list[int] = []
@@ -184,10 +194,15 @@ class _Reel:
         del self.marks[:count], self._keys[:count], self._items[:count]
 
     def _read(self, items: list[Item]) -> None:
-        start, names, last = self._start, self._names, self._last
+        start, names, last, seq = self._start, self._names, self._last, self._seq
         self._items, keys, marks = items, self._keys, self.marks
         for item in items:
             kind = type(item)
+            if kind is not Problem:
+                if item.seq != seq:  # type: ignore[union-attr]
+                    seq = item.seq  # type: ignore[union-attr]
+                    self._lost(self._number, seq)
+                seq += 1
             if kind is Send or kind is Recv:  # nearly all are
                 item.t = began = item.t + start  # type: ignore[union-attr]
                 item.conn = names[item.conn]  # type: ignore[union-attr,index]
@@ -204,7 +219,7 @@ class _Reel:
                     self._slept[item.thread] = item.t
             keys.append(last)
             marks.append(last)
-        self._last = last
+        self._last, self._seq = last, seq
 
     def _is_short(self, send: Any) -> bool:
         """Not one that slept: that stands behind the event which says so."""

@@ -7,19 +7,20 @@ other one is dropped, and from then on they are taken half as often.
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+from msgspec.structs import replace
 
 from evloop.events.reader import Problem
-from evloop.events.schema import Poll
+from evloop.events.schema import Poll, Unknown
+from evloop_trace.correlate.meeting import Meeting, Told
 from evloop_trace.model.filters import due
-from evloop_trace.model.picture import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from evloop.events.reader import Item
-    from evloop.events.schema import AnyEvent, Unknown
-    from evloop_trace.tape import Tape
+    from evloop.events.schema import AnyEvent
+    from evloop_trace.tape import Shown, Tape
 
     Keep: TypeAlias = Callable[[AnyEvent | Unknown], bool]
 
@@ -44,7 +45,7 @@ class Playback:
 
     def __init__(self, tape: Tape, keep: Keep | None = None, end: int | None = None) -> None:
         self.tape = tape
-        self.picture = Picture()
+        self.picture = tape.blank()
         self.number = 0  # items applied
         self.problems = 0  # of them, lines that were no events
         self._keep = keep
@@ -52,7 +53,7 @@ class Playback:
         self._every = EVERY
         self._checkpoints = [Checkpoint(0, 0, self.picture.freeze())]
 
-    def next(self) -> Item | None:
+    def next(self) -> Shown | None:
         """What comes next, or None at the end."""
         item = self.tape.item(self.number)
         return None if item is None or (self._end is not None and _due(item) > self._end) else item
@@ -76,7 +77,7 @@ class Playback:
 
     def run_tick(self) -> None:
         """Apply the rest of a tick: up to the next poll, but at least one event."""
-        while self.step() and not isinstance(self.next(), Poll):
+        while self.step() and not _is_poll(self.next()):
             pass
 
     def step(self) -> bool:
@@ -99,7 +100,7 @@ class Playback:
 
     def tick_before(self) -> int:
         """The number of the poll that began the tick before what is shown."""
-        return self._last(lambda item: isinstance(item, Poll))
+        return self._last(_is_poll)
 
     def rewind(self, number: int) -> None:
         """Go back to a checkpoint before `number`, if that lies behind: from there it is run to."""
@@ -126,32 +127,36 @@ class Playback:
         self._every = EVERY
         self._restore(self._checkpoints[0])
 
-    def _last(self, wanted: Callable[[Item | None], bool]) -> int:
+    def _last(self, wanted: Callable[[Shown | None], bool]) -> int:
         """The number of the last applied item that is `wanted`, or 0."""
         for number in range(self.number - 1, 0, -1):
             if wanted(self.tape.item(number)):
                 return number
         return 0
 
-    def _is_kept(self, item: Item | None) -> bool:
-        return not isinstance(item, Problem | None) and (self._keep is None or self._keep(item))
+    def _is_kept(self, item: Shown | None) -> bool:
+        return not isinstance(item, Problem | None) and (self._keep is None or _keeps(self._keep, item))
 
-    def _apply(self, items: Sequence[Item]) -> None:
-        apply, keep = self.picture.apply, self._keep
+    def _apply(self, items: Sequence[Shown]) -> None:
+        keep = self._keep
+        apply: Callable[[Any], None] = self.picture.apply
         for item in items:
             if isinstance(item, Problem):
                 self.problems += 1
                 continue
             apply(item)
-            if keep is not None and not keep(item):
+            if keep is not None and not _keeps(keep, item):
                 self._hide(item)
         self.number += len(items)
         if self.number - self._checkpoints[-1].number >= self._every:
             self._checkpoint()
 
-    def _hide(self, event: AnyEvent | Unknown) -> None:
+    def _hide(self, item: AnyEvent | Unknown | Told) -> None:
         """Take an event off the ladder, if it came to stand there."""
-        ladder = self.picture.ladder
+        if isinstance(self.picture, Meeting):
+            self.picture.hide(cast("Told", item))
+            return
+        ladder, event = self.picture.ladder, _event(item)
         if ladder and ladder[-1].seq == event.seq and ladder[-1].t == event.t:
             del ladder[-1]
 
@@ -163,9 +168,26 @@ class Playback:
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         self.number = checkpoint.number
-        self.picture = Picture.thaw(checkpoint.frozen)
+        self.picture = type(self.picture).thaw(checkpoint.frozen)
 
 
-def _due(item: Item) -> int:
+def _event(item: AnyEvent | Unknown | Told) -> AnyEvent | Unknown:
+    return item.event if isinstance(item, Told) else item
+
+
+def _keeps(keep: Keep, item: AnyEvent | Unknown | Told) -> bool:
+    """Of a connection whose two ends are in the logs either end's name will do."""
+    event = _event(item)
+    if keep(event):
+        return True
+    names = item.crossing.names if isinstance(item, Told) else ()
+    return any(keep(replace(event, conn=name)) for name in names if not isinstance(event, Unknown))
+
+
+def _is_poll(item: Shown | None) -> bool:
+    return not isinstance(item, Problem | None) and isinstance(_event(item), Poll)
+
+
+def _due(item: Shown) -> int:
     """When an item can be shown; a broken line waits for nothing."""
-    return 0 if isinstance(item, Problem) else due(item)
+    return 0 if isinstance(item, Problem) else due(_event(item))

@@ -165,7 +165,7 @@ def replay_rows(
         if keep.end is not None and events and min(map(_due, events)) > keep.end:
             break
         if not keep.everything:
-            events = [row for row in events if keep.within(_event(row)) and keep.keep(_event(row))]
+            events = [row for row in events if keep.within(_event(row)) and _keeps(keep, row)]
         for batch in tempo.batches(events, _due) if tempo else (events,):
             if batch:
                 write("\n".join(format_rows(batch)) + "\n")
@@ -176,13 +176,21 @@ def clocks(logs: Logs, *, read: bool = False) -> list[str]:
     """What is to be said of the logs' clocks, before they are `read` or after."""
     joiner = logs.joiner
     if not read:
-        wall = "the logs are not of one boot of one machine: their times are by the time of day, which may differ"
+        wall = "the logs are not of one boot: they are joined by the time of day, which may be wrong"
         return [] if joiner.one_clock else [wall]
     return [
         f"the clocks of {one} and {other} disagree by at least {duration(ns)}: "
         f"something was received that long before it was sent"
         for (one, other), ns in joiner.disagree.items()
     ]
+
+
+def _keeps(keep: Filter, row: Row) -> bool:
+    """Of a connection that was asked for by the name of one of its ends, both ends are kept."""
+    other = row.end.other if row.end is not None else None
+    return keep.keep(_event(row)) or (
+        other is not None and other.name in keep.names and keep._replace(names=frozenset()).keep(_event(row))
+    )
 
 
 def _event(row: Row) -> Any:

@@ -17,8 +17,10 @@ import msgspec
 
 from evloop.events.reader import MAX_LINE, Item, LineReader, Problem
 from evloop.events.schema import Unknown
+from evloop_trace.correlate.meeting import Crossing, Meeting, Program, Told, crossing
 from evloop_trace.logs import open_logs
-from evloop_trace.progress import track
+from evloop_trace.model.picture import Picture
+from evloop_trace.progress import track, track_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     Found: TypeAlias = Callable[[Sequence[Item]], object]
     Read: TypeAlias = Callable[[str, Sequence[Item]], object]
 
-__all__ = ["Tape", "open_tape"]
+    Shown: TypeAlias = Item | Told
+
+__all__ = ["JoinedTape", "Shown", "Tape", "open_tape", "programs"]
 
 BLOCK = 128 * 1024  # bytes
 
@@ -57,7 +61,11 @@ class Tape:
         """Let the file go."""
         self._file.close()
 
-    def after(self, number: int, most: int) -> Sequence[Item]:
+    def blank(self) -> Picture | Meeting:
+        """What the items are to be folded into."""
+        return Picture()
+
+    def after(self, number: int, most: int) -> Sequence[Shown]:
         """At most `most` items from `number` on, all of one block; empty at the end of the log.
 
         Only a number up to the first one that was never returned is known.
@@ -65,7 +73,7 @@ class Tape:
         items, at = self._find(number)
         return items[at : at + most]
 
-    def item(self, number: int) -> Item | None:
+    def item(self, number: int) -> Shown | None:
         """One item; None at the end of the log."""
         items, at = self._find(number)
         return items[at] if at < len(items) else None
@@ -77,12 +85,16 @@ class Tape:
         times = [item.t for item in block.items if not isinstance(item, Problem)] if block else []
         return max(times, default=0)
 
-    def _find(self, number: int) -> tuple[list[Item], int]:
+    def _find(self, number: int) -> tuple[Sequence[Shown], int]:
         """The block of an item, and its index there."""
         index = bisect_right(self._starts, number) - 1
         return self._load(index), number - self._starts[index]
 
-    def _decode(self, index: int) -> list[Item]:
+    def _decode(self, index: int) -> Sequence[Shown]:
+        return self._lines(index)[0]
+
+    def _lines(self, index: int) -> tuple[list[Item], bytes]:
+        """A block's items, and their text."""
         reader = LineReader()
         items: list[Item] = []
         offset = self._offsets[index]
@@ -94,13 +106,42 @@ class Tape:
         for block in (reader.feed(data[:whole]), reader.finish() if data else None):
             items += block.items if block else []
         if index + 1 < len(self._starts):
-            return items
+            return items, data[:whole]
         if self._found:
             self._found(_numbered(items, self._starts[index] + 1))
         if items:
             self._starts.append(self._starts[index] + len(items))
             self._offsets.append(offset + whole)
-        return items
+        return items, data[:whole]
+
+
+class _Joined(msgspec.Struct):
+    """What a line of a joined tape has besides its event."""
+
+    joined: Crossing
+
+
+class JoinedTape(Tape):
+    """Several logs as one, each line with what the others tell of it."""
+
+    def __init__(self, file: IO[bytes], programs: list[Program]) -> None:
+        super().__init__(file)
+        self.programs = programs
+
+    def blank(self) -> Meeting:
+        """What the items are to be folded into."""
+        return Meeting.of(self.programs)
+
+    def _decode(self, index: int) -> Sequence[Shown]:
+        items, text = self._lines(index)
+        return [
+            Told(item, line.joined)
+            for item, line in zip(items, _lines_decoder.decode_lines(text), strict=True)
+            if not isinstance(item, Problem)  # there is none: we wrote this
+        ]
+
+
+_lines_decoder = msgspec.json.Decoder(_Joined)
 
 
 def _numbered(items: Sequence[Item], first: int) -> list[Item]:
@@ -123,9 +164,9 @@ def open_tape(paths: Sequence[str], read: Read | None = None) -> Tape:
         LogError: one cannot be read, or is no event log.
     """
     with open_logs(paths) as logs:  # which says what is wrong, if something is
-        if len(paths) == 1 and _can_be_wound(paths[0]):
+        if not logs.meet and _can_be_wound(paths[0]):
             return Tape(Path(paths[0]).open("rb"), found=partial(read, paths[0]) if read else None)
-        return Tape(_copy(logs, read))
+        return JoinedTape(*_join(logs, read)) if logs.meet else Tape(_copy(logs, read))
 
 
 def _can_be_wound(path: str) -> bool:
@@ -146,6 +187,31 @@ def _copy(logs: Logs, read: Read | None) -> IO[bytes]:
         read("", ())
     file.flush()
     return file
+
+
+def _join(logs: Logs, read: Read | None) -> tuple[IO[bytes], list[Program]]:
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the tape closes it
+    encode = msgspec.json.encode
+    for rows in track_steps(logs, "read", logs.rows()):
+        if read:
+            for row in rows:
+                read(logs.logs[row.log].name, (row.item,))
+        for row in rows:
+            for item in _plain((row.item,)):
+                joined = encode(crossing(row, logs.joiner))
+                file.write(b'%b,"joined":%b}\n' % (encode(item)[:-1], joined))
+    if read:
+        read("", ())
+    file.flush()
+    return file, programs(logs)
+
+
+def programs(logs: Logs) -> list[Program]:
+    """Who takes part, as far as the logs have been read."""
+    return [
+        Program(log.label if len(logs.logs) > 1 else "", client=number not in logs.joiner.servers)
+        for number, log in enumerate(logs.logs)
+    ]
 
 
 def _plain(items: Iterable[Item]) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from evloop_trace.correlate.meeting import Told
 from evloop_trace.tape import Tape, open_tape
 
 from evloop.errors import LogError
@@ -28,7 +29,8 @@ def unwind(tape: Tape) -> list[int]:
     """The numbers of all events, in the order of the tape."""
     numbers: list[int] = []
     while items := tape.after(len(numbers), 1000):
-        numbers += [-2 if isinstance(item, Problem) else item.seq for item in items]
+        events = [item.event if isinstance(item, Told) else item for item in items]
+        numbers += [-2 if isinstance(event, Problem) else event.seq for event in events]
     return numbers
 
 
@@ -99,7 +101,8 @@ def test_several_logs_become_one_tape(new_book: type[Book], save: Save) -> None:
     paths = [save(name, new_book().conversation().encode()) for name in ("a.jsonl", "b.jsonl")]
     tape = open_tape(paths)
     unwind(tape)
-    names = {item.conn for number in range(20) if isinstance(item := tape.item(number), Recv)}
+    told = [item for number in range(20) if isinstance(item := tape.item(number), Told)]
+    names = {item.event.conn for item in told if isinstance(item.event, Recv)}
     assert names == {"a:tcp-1", "b:tcp-1"}
     tape.close()
 

@@ -331,8 +331,12 @@ def _about(name: str) -> Keep:
 
     def keep(event: AnyEvent | Unknown) -> bool:
         if isinstance(event, Poll):
-            return any(ready == name for ready, _ in event.ready)
-        return name in (getattr(event, "conn", None), getattr(event, "sock", None))
+            return any(_is(ready) for ready, _ in event.ready)
+        return _is(getattr(event, "conn", None)) or _is(getattr(event, "sock", None))
+
+    def _is(other: str | None) -> bool:
+        """With several logs the name may be left without its log's label, as in their ladder."""
+        return other is not None and name in (other, other.rpartition(":")[2])
 
     return keep
 

@@ -86,11 +86,6 @@ class End:
         self.greeted: Joined | None = None  # or its accept
         self.place = ("", "")  # its address, and its peer's
 
-    @property
-    def shared(self) -> str:
-        """The connection's name: what the end that connected is called."""
-        return self.other.name if self.accepted and self.other is not None else self.name
-
     def meet(self, other: End, *, exact: bool) -> list[Joined]:
         """The two are one connection (or one is, with itself): what has waited for that and is joined now."""
         self.other, other.other = other, self

@@ -16,6 +16,7 @@ from evloop.events.schema import (
     Connect,
     Gap,
     Inherit,
+    Listen,
     Recv,
     Recvfrom,
     Send,
@@ -54,9 +55,12 @@ class Joiner:
         self.one_clock = one_clock
         self.disagree: dict[tuple[str, str], int] = {}
         """By labels, of who sent and who received: nanoseconds by which their clocks disagree at least."""
+        self.servers: set[int] = set()
+        """The numbers of the logs of who accepted, or was bound to an address, and so can be found."""
+        self._bound: set[str] = set()  # open datagram sockets
         self._labels = [source.label for source in sources]
         self._pids = [source.header.pid for source in sources]
-        self._expected = [-1] * len(sources)
+        self._losses: set[tuple[int, int]] = set()
         self._ends: dict[str, End] = {}  # the open ones, by their labelled names
         self._places: dict[tuple[str, str], End] = {}  # and by their own address and their peer's
         self._greeted: dict[int, tuple[Key, End]] = {}  # by the identity of what an accept still lacks
@@ -73,6 +77,7 @@ class Joiner:
             Shutdown: self._shutdown,
             Close: self._close,
             Bind: self._bind,
+            Listen: lambda log, _: self.servers.add(log),
             Socket: self._socket,
             Inherit: self._inherit,
             Gap: lambda log, _: self._lose(log),
@@ -82,17 +87,28 @@ class Joiner:
         """Fold an event of the log with this number in; what it got from others, if it got anything."""
         if self.early:
             self.early = []
-        if event.seq != self._expected[log]:
-            if self._expected[log] >= 0:
-                self._lose(log)
-            self._expected[log] = event.seq
-        self._expected[log] += 1
+        if self._losses and (log, event.seq) in self._losses:
+            self._losses.discard((log, event.seq))
+            self._lose(log)
         fold = self._folds.get(type(event))
         return fold(log, event) if fold is not None else None
+
+    def lost(self, log: int, seq: int) -> None:
+        """Before the log's event of this number, which is still to come, events are missing."""
+        self._losses.add((log, seq))
 
     def end_of(self, name: str | None) -> End | None:
         """The open end of this name."""
         return self._ends.get(name or "")
+
+    def is_client(self, event: AnyEvent | Unknown, end: End | None) -> bool | None:
+        """Whether an event is a client's, or a server's; None if only the rest of its log can tell."""
+        if end is not None:
+            return not end.accepted
+        kind = getattr(event, "awaits", "") or type(event).__name__.lower()
+        if kind in {"recvfrom", "sendto"}:
+            return getattr(event, "sock", None) not in self._bound
+        return True if kind == "connect" else False if kind in {"accept", "listen", "bind"} else None
 
     def give_up(self, joined: Joined) -> None:
         """Nobody waits any more for what this lacks: an accept's client is not in the logs."""
@@ -185,6 +201,8 @@ class Joiner:
 
     def _compare(self, sender: End | None, joined: Joined, origin: Origin) -> None:
         """Nothing is received before it is sent, unless two clocks do not agree."""
+        if origin.ev == "block":  # its call began before it slept: as yet nobody knows when
+            origin.t = min(origin.t, joined.due)
         if origin.t > joined.due and sender is not None and sender.other is not None:
             pair = self._labels[sender.log], self._labels[sender.other.log]
             self.disagree[pair] = max(self.disagree.get(pair, 0), origin.t - joined.due)
@@ -204,6 +222,7 @@ class Joiner:
     def _close(self, log: int, event: Close) -> None:
         if event.sock is not None:
             self._datagrams.closed(event.sock)
+            self._bound.discard(event.sock)
         end = self._ends.pop(event.conn or "", None)
         if end is None:
             return
@@ -289,9 +308,12 @@ class Joiner:
 
     # -- datagrams -------------------------------------------------------------------------------------
 
-    def _bind(self, _log: int, event: Bind) -> None:
+    def _bind(self, log: int, event: Bind) -> None:
         if not event.errno:
             self._datagrams.at(event.sock, event.address)
+            if event.proto.startswith("udp"):
+                self._bound.add(event.sock)
+                self.servers.add(log)
 
     def _sendto(self, log: int, event: Sendto) -> None:
         if event.n is not None:

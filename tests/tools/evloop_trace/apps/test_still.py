@@ -28,7 +28,7 @@ def texts(svg: str) -> str:
 
 def test_the_end_of_a_log_is_drawn(book: Book, save: Save) -> None:
     """As an SVG file that parses."""
-    svg = still(save("a.jsonl", book.conversation().encode() + b"nonsense\n"), None, (100, 30))
+    svg = still([save("a.jsonl", book.conversation().encode() + b"nonsense\n")], None, (100, 30))
     assert ET.fromstring(svg).tag.endswith("svg")
     assert "recv() = 9" in texts(svg)
     assert "SIGTERM" in texts(svg)
@@ -37,17 +37,17 @@ def test_the_end_of_a_log_is_drawn(book: Book, save: Save) -> None:
 def test_a_moment_before_is_drawn_as_it_was(book: Book, save: Save) -> None:
     """Events that were over by then, and the clock at that time."""
     path = save("a.jsonl", book.conversation().encode() + b"nonsense\n")
-    early = texts(still(path, 2_200, (100, 30)))
+    early = texts(still([path], 2_200, (100, 30)))
     assert "accept() = fd 7" not in early
     assert "listen()" in early
     assert "0.500 s" in texts(
-        still(save("b.jsonl", book.encode().partition(b'{"ev":"end"')[0]), 500_000_000, (99, 30))
+        still([save("b.jsonl", book.encode().partition(b'{"ev":"end"')[0])], 500_000_000, (99, 30))
     )
 
 
 def test_spaces_at_the_ends_of_texts_stand_alone(book: Book, save: Save) -> None:
     """Some readers of SVG strip them, and then columns do not align."""
-    svg = still(save("a.jsonl", book.conversation().encode()), None, (100, 30))
+    svg = still([save("a.jsonl", book.conversation().encode())], None, (100, 30))
     spans = re.findall(r"<text[^>]*>([^<]*)</text>", svg.replace("&#160;", " "))
     ragged = [span for span in spans if span.strip("\n") != span.strip()]
     assert ragged == [" evloop "], "but for the name, whose ground is coloured"
@@ -56,7 +56,7 @@ def test_spaces_at_the_ends_of_texts_stand_alone(book: Book, save: Save) -> None
 def test_a_hostile_payload_stays_text(book: Book, save: Save) -> None:
     """Markup of a page, too."""
     book.recv("tcp-1", b"<script>alert(1)</script>\x1b[31m")
-    svg = still(save("a.jsonl", book.encode()), None, (140, 30))
+    svg = still([save("a.jsonl", book.encode())], None, (140, 30))
     assert "<script>" not in svg
     assert "<script>alert(1)</script>\\x1b[31m" in texts(svg)
     ET.fromstring(svg)

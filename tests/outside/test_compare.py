@@ -42,7 +42,8 @@ def test_compare(serve, run, other):
     found = json.loads(done.stdout)
     assert found["matched_by"] == "greeting"
     assert [log["most"] for log in found["logs"]] == [1, 3]
-    assert [log["waited"] for log in found["logs"]] == [2, 0]
+    assert found["logs"][0]["waited"] >= 2
+    assert found["logs"][1]["queue"]["max_ns"] < 0.09e9
     _, second, third = (pair["in"][0] for pair in found["clients"])
     assert 0.09e9 < second["queue_ns"] < third["queue_ns"] - 0.09e9
     assert second["because"] == 'recv() on "I am 0"'

@@ -34,11 +34,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evloop.events.reader import Item
+    from evloop.events.schema import Located
 
 __all__ = ["NOTABLE", "Client", "Clients", "Held", "HeldInAll"]
 
-NOTABLE = 10_000_000
-"""Nanoseconds: a shorter stay in the accept queue is not told of; it is known to a few milliseconds."""
+NOTABLE = 25_000_000
+"""Nanoseconds: a shorter stay in the accept queue is not told of. It is known to a few milliseconds, and a
+busy machine takes some to wake a server."""
 
 _SLEPT = 1_000_000  # nanoseconds: a call that took longer slept, it did not work
 _FIRST = 1_000  # clients whose answers are kept, whatever they waited
@@ -239,6 +241,7 @@ class Clients:
         self._ours: dict[tuple[str, str | None], None] = {}  # peers that we wrote to first
         self._queued: dict[str, int] = {}
         self._came: dict[str, int] = {}  # the last through each listener
+        self._listeners: set[str] = set()
         self._ready: set[str] = set()
         self._polled = 0
         self._history: dict[str, dict[str, _Sleeps]] = {"": {}}
@@ -246,7 +249,7 @@ class Clients:
         self._worst: list[tuple[int, int, Client]] = []
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             Poll: self._poll,
-            Listen: self._accepts,
+            Listen: self._listen,
             Block: self._block,
             Accept: self._accept,
             Connect: self._connect,
@@ -312,7 +315,7 @@ class Clients:
     def _accept(self, line: int, event: Accept) -> None:
         if event.queued is not None:
             self._queued[event.sock] = event.queued
-        self._accepts(line, event)
+        self._listen(line, event)
         if event.conn is not None:
             # How long it waited was asked when accept() had returned; it is told in steps of some
             # milliseconds, and a queue is first in, first out: nobody came before who was accepted before.
@@ -384,21 +387,26 @@ class Clients:
 
     # -- what the threads that accept do ---------------------------------------------------------------
 
-    def _accepts(self, _line: int, event: Listen | Accept | Block | Poll) -> None:
+    def _listen(self, _line: int, event: Listen | Accept) -> None:
+        self._listeners.add(event.sock)
+        self._accepts(event)
+
+    def _accepts(self, event: Located) -> None:
         """This thread may be the one that somebody in the queue waits for."""
         if event.thread not in self._history and len(self._history) < _THREADS:
             self._history[event.thread] = {}
 
-    def _block(self, line: int, event: Block) -> None:
+    def _block(self, _line: int, event: Block) -> None:
         if event.awaits == "accept":
-            self._accepts(line, event)
+            self._accepts(event)
 
     def _poll(self, line: int, event: Poll) -> None:
         self.polls += 1
         self._ready = {name for name, _ in event.ready}
         self._polled = event.t + event.dur
-        self._accepts(line, event)
-        if event.dur >= _SLEPT:
+        self._accepts(event)
+        # If somebody's arrival woke it, it kept nobody waiting: at most it was woken late.
+        if event.dur >= _SLEPT and self._listeners.isdisjoint(self._ready):
             self._slept(line, event, "")
 
     def _slept(self, line: int, event: Call, name: str) -> None:

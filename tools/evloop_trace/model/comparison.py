@@ -38,7 +38,7 @@ class Summary(msgspec.Struct):
     threads: int
     """Threads that read from clients."""
     waited: int
-    """Clients that were in the accept queue for a time that can be told of, 10 ms or more."""
+    """Clients that were in the accept queue for a time that can be told of, 25 ms or more."""
     never_accepted: int
     """Handshakes that were still in the accept queue when the log last told."""
     still_open: int

@@ -71,7 +71,8 @@ def _queue(comparison: Comparison, side: int, summary: Summary) -> str:
     if summary.queue is None:
         return f"{label}: how long anybody was in the accept queue is not known, only when they were accepted"
     if not summary.waited:
-        return f"{label}: nobody waited in the accept queue: {_how(summary)}"
+        most = duration(max(summary.queue.max_ns, 10**6)).replace(".0", "")
+        return f"{label}: nobody was in the accept queue for more than {most}: {_how(summary)}"
     waiters = comparison.sides[side].waiters
     times = sorted([it.in_queue or 0 for it in waiters])
     span = duration(times[-1])
@@ -106,7 +107,7 @@ def _why(comparison: Comparison, side: int) -> str:
     most = max(one.clients.held.values(), key=_ns, default=None)
     waited = sum([it.in_queue or 0 for it in one.waiters])
     if most is None or most.ns * 2 < waited:
-        return "; the log does not say why: the thread that accepts was in no call, so it computed or slept"
+        return "; no call in the log explains that: the thread that accepts computed, or was not woken"
     held = most.longest
     on = _socket(comparison, side, held.name)
     proof = f"{duration(held.first)}, line {held.line}"

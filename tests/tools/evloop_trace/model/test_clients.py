@@ -227,8 +227,8 @@ def test_only_the_thread_that_accepts_explains(serving: Any) -> None:
     log.add(Listen, 51, "tcp-8", 5, "tcp", "a", 1, thread="other")
     log.accept(60, "tcp-1", 55, thread="boss")
     log.add(Accept, 90, "tcp-8", errno="timeout", took=20, thread="boss")
-    log.accept(95, "tcp-2", 20, thread="boss")
-    log.accept(96, "tcp-3", 20, thread="nobody")
+    log.accept(101, "tcp-2", 26, thread="boss")
+    log.accept(102, "tcp-3", 26, thread="nobody")
     clients = fold(log)
     one, two, three = clients.all
     assert (one.held, three.held) == (None, None)
@@ -238,6 +238,7 @@ def test_only_the_thread_that_accepts_explains(serving: Any) -> None:
 
 def test_threads_that_accept_are_bounded(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a number of them, nothing is remembered of another; nor of too many sleeps, and limits."""
+    monkeypatch.setattr(module, "NOTABLE", 5 * MS)
     monkeypatch.setattr(module, "_THREADS", 2)
     monkeypatch.setattr(module, "_HISTORY", 4)
     log = serving()
@@ -276,6 +277,16 @@ def test_a_limit_explains_more_than_the_sleep_in_it(serving: Any) -> None:
     held = fold(log).all[0].held
     assert held is not None
     assert (held.call, held.name, held.ns, held.line) == ("limit", "connections", 40 * MS, 2)
+
+
+def test_who_wakes_a_poll_does_not_wait_for_it(serving: Any) -> None:
+    """It slept until somebody came; at most it was woken late."""
+    for ready, held in ((("tcp-9", "IN"), True), (("tcp-0", "IN"), False)):
+        log = serving("loop")
+        log.add(Listen, 1, "tcp-0", 5, "tcp", "a", 1)
+        log.add(Poll, 100, None, "why", [ready], took=99)
+        log.accept(100, "tcp-1", 60)
+        assert (fold(log).all[0].held is not None) == held
 
 
 def test_a_busy_loop_explains(serving: Any) -> None:

@@ -551,3 +551,216 @@ def test_interrupted_by_the_keyboard(program: Callable[..., Program], call: Call
     idle.popen.send_signal(signal.SIGINT)
     well = Answer(idle.finish())
     assert (well.code, well.kinds) == (0, ["accept-idle"])
+
+
+# -- programs that poll ------------------------------------------------------------------------
+
+LOOP = """
+import selectors, socket
+R, W = selectors.EVENT_READ, selectors.EVENT_WRITE
+sel = selectors.DefaultSelector()
+phone = socket.create_server(('127.0.0.1', 0))
+sel.register(phone, R)
+sel.select()
+conn = phone.accept()[0]
+conn.setblocking(False)
+%s
+while True:
+    for key, bits in sel.select():
+        if key.fileobj is conn:
+            %s
+"""
+
+
+def slept(program: Program, seq: int) -> str:
+    """The log, when the program sleeps in a call from an event's number on."""
+    while not any(event["ev"] == "block" and event["seq"] >= seq for event in program.events):
+        program.until("block", seq=len(program.events))
+    return program.so_far()
+
+
+@pytest.mark.parametrize(
+    ("ready", "last", "code", "kinds"),
+    [
+        ("conn.send(conn.recv(10))", "send", 0, ["poll-idle"]),
+        ("conn.recv(10)", "recv", 1, ["poll-more", "poll-idle"]),
+        ("conn.send(conn.recv(10)); sel.unregister(conn)", "interest", 1, ["unwatched", "poll-idle"]),
+        ("conn.recv(10); sel.unregister(conn); conn.close()", "close", 0, ["poll-idle"]),
+    ],
+    ids=["answered", "not answered", "forgotten", "closed"],
+)
+def test_a_connection_in_a_loop(
+    program: Callable[..., Program],
+    call: Callable[..., Any],
+    ready: str,
+    last: str,
+    code: int,
+    kinds: list[str],
+) -> None:
+    """Watched and answered is well; received and never answered is told, and so is watched no more."""
+    server = program(LOOP % ("sel.register(conn, R)", ready))
+    call(port_of(server), b"hello")
+    begun = after(server, "recv")
+    server.until(last, seq=begun + {"recv": -1, "send": 0, "interest": 1, "close": 1}[last])
+    answer = Answer(slept(server, begun))
+    assert (answer.code, answer.kinds) == (code, kinds)
+    assert "watches tcp-1 for READ" in answer["poll-idle"]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("first", "kind", "words"),
+    [
+        ("sel.register(conn, R | W)", "spin-write", "the interest in WRITE was left on"),
+        ("sel.register(conn, R)", "spin-ready", "nobody reads it"),
+        ("import select, sys\nwhile True: select.select([], [], [], 0)", "spin-poll", "without waiting"),
+    ],
+)
+def test_a_poll_that_never_sleeps(
+    program: Callable[..., Program], call: Callable[..., Any], first: str, kind: str, words: str
+) -> None:
+    """Writable with nothing to send, readable and not read, or never willing to sleep: it goes round."""
+    server = program(LOOP % (first, "pass"))
+    call(port_of(server), b"hello" if kind == "spin-ready" else b"")
+    server.until("poll", seq=after(server, "accept") + 60)
+    hung = Answer(server.so_far())
+    assert hung.kinds == [kind]
+    assert words in hung[kind]["sentence"]
+
+
+def test_a_poll_of_nothing(program: Callable[..., Program]) -> None:
+    """With nothing to watch and no timeout nothing wakes it; with a timeout it is only slow."""
+    kinds = []
+    for timeout in ("", ", 3600"):
+        hung = program(f"import select\nselect.select([], [], []{timeout})")
+        hung.blocks("poll")
+        answer = Answer(hung.so_far())
+        kinds.append((answer.code, answer.kinds))
+    assert kinds == [(1, ["poll-nothing"]), (0, ["poll-idle"])]
+
+
+CLIENT = """
+import select, socket, sys
+phone = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+phone.setblocking(False)
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "kinds"),
+    [
+        ("phone.send(b'x'); select.select([phone], [], [])", 1, ["poll-reply", "poll-idle"]),
+        ("select.select([phone], [], [])", 0, ["poll-idle"]),
+        ("phone.send(b'x' * 50_000_000); select.select([phone], [phone], [])", 1, ["send-full", "poll-idle"]),
+        ("phone.send(b'x' * 50_000_000); select.select([phone], [], [])", 1, ["send-lost", "poll-idle"]),
+    ],
+    ids=["asked", "not asked", "watched for WRITE", "not watched for WRITE"],
+)
+def test_a_client_that_polls(
+    program: Callable[..., Program], listener: socket.socket, text: str, code: int, kinds: list[str]
+) -> None:
+    """It waits for an answer, for its peer to begin, or for room to send the rest."""
+    client = program(CLIENT % text, str(listener.getsockname()[1]))
+    conn = listener.accept()[0]
+    with conn:
+        client.blocks("poll")
+        answer = Answer(client.so_far())
+    assert (answer.code, answer.kinds) == (code, kinds)
+
+
+@pytest.mark.parametrize(
+    ("watched", "kind"),
+    [("[], [phone], []", "connect-unanswered"), ("[], [], [], 3600", "connect-unwatched")],
+)
+def test_a_connect_that_goes_on(
+    program: Callable[..., Program],
+    call: Callable[..., Any],
+    listener: socket.socket,
+    watched: str,
+    kind: str,
+) -> None:
+    """EINPROGRESS, and the queue is full: who watches for WRITE waits for an answer, others never learn."""
+    port = listener.getsockname()[1]
+    call(port)
+    client = program(f"""
+import select, socket
+phone = socket.socket()
+phone.setblocking(False)
+phone.connect_ex(('127.0.0.1', {port}))
+select.select({watched})
+""")
+    client.blocks("poll")
+    hung = Answer(client.so_far())
+    assert kind in hung.kinds
+    assert f"is connecting to 127.0.0.1:{port}" in hung[kind]["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("mask", "size", "kinds"),
+    [
+        ("select.EPOLLIN | select.EPOLLET", 2, ["edge-left", "poll-idle"]),
+        ("select.EPOLLIN | select.EPOLLET", 9, ["poll-more", "poll-idle"]),
+        ("select.EPOLLIN | select.EPOLLONESHOT", 9, ["unwatched", "poll-idle"]),
+    ],
+)
+def test_what_epoll_does_not_repeat(
+    program: Callable[..., Program], call: Callable[..., Any], mask: str, size: int, kinds: list[str]
+) -> None:
+    """Edge-triggered and not read to the end, or armed for one readiness: epoll says no more."""
+    server = program(f"""
+import select, socket
+phone = socket.create_server(('127.0.0.1', 0))
+conn = phone.accept()[0]
+epoll = select.epoll()
+epoll.register(conn, {mask})
+epoll.poll()
+conn.recv({size})
+epoll.poll()
+""")
+    call(port_of(server), b"hello")
+    hung = Answer(slept(server, after(server, "recv")))
+    assert hung.kinds == kinds
+
+
+def test_no_descriptor_for_a_caller(program: Callable[..., Program], call: Callable[..., Any]) -> None:
+    """accept() fails with EMFILE, the caller stays in the queue, and the listener is ready again."""
+    server = program("""
+import os, resource, select, socket
+phone = socket.create_server(('127.0.0.1', 0))
+resource.setrlimit(resource.RLIMIT_NOFILE, (os.dup(0) + 1, 4096))
+while True:
+    select.select([phone], [], [])
+    try:
+        phone.accept()
+    except OSError:
+        pass
+""")
+    call(port_of(server))
+    server.until("accept", errno="EMFILE", seq=after(server, "accept", errno="EMFILE") + 39)
+    hung = Answer(server.so_far())
+    assert hung.kinds == ["spin-accept"]
+    assert "EMFILE" in hung["spin-accept"]["sentence"]
+
+
+def test_both_send_and_neither_reads(program: Callable[..., Program]) -> None:
+    """Two buffers full, two sends that sleep: each waits for the other to read."""
+    server = program(CLOSES % "conn.sendall(b'x' * 50_000_000)", name="server")
+    client = program(
+        CLIENT.replace("False", "True") % "phone.sendall(b'x' * 50_000_000)", str(port_of(server))
+    )
+    server.blocks("send")
+    client.blocks("send")
+    hung = Answer(server.so_far(), client.so_far())
+    assert hung.kinds == ["send-deadlock", "send-deadlock"]
+    assert "Both wait in send(), and neither reads." in hung.findings[0]["sentence"]
+
+
+def test_a_connection_that_broke(program: Callable[..., Program], call: Callable[..., Any]) -> None:
+    """ECONNRESET, and it is kept open: it is told, though nothing hangs by it."""
+    server = program(CLOSES % "\n    try: conn.recv(1)\n    except OSError: pass")
+    caller = call(port_of(server))
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    caller.close()
+    answer = Answer(slept(server, after(server, "recv")))
+    assert (answer.code, answer.kinds) == (0, ["accept-idle", "broken"])
+    assert "ECONNRESET" in answer["broken"]["sentence"]

@@ -245,7 +245,9 @@ class Fold:
 
     def _inherit(self, event: Inherit) -> None:
         if event.listens:
-            self.process.sockets[event.name] = Listener(event.name, self.process, event.address, opened=event)
+            self.process.sockets[event.name] = Listener(
+                event.name, self.process, opened=event, address=event.address
+            )
         elif event.proto in _DATAGRAMS:
             sock = self._datagrams(event.name)
             sock.opened, sock.address, sock.connected = event, event.address, event.peer
@@ -258,7 +260,7 @@ class Fold:
         if event.errno is not None:
             return
         self.process.sockets[event.sock] = Listener(
-            event.sock, self.process, event.address, event.backlog, event
+            event.sock, self.process, opened=event, address=event.address, backlog=event.backlog
         )
 
     def _bind(self, event: Bind) -> None:
@@ -343,7 +345,12 @@ class Fold:
     # -- the loop --------------------------------------------------------------------------------------
 
     def _poll(self, event: Poll) -> None:
-        self._thread(event.thread).polled = event
+        thread = self._thread(event.thread)
+        thread.polled = event
+        if event.ready or event.timeout != 0:
+            thread.asking.count = 0
+        else:
+            thread.asking.add(event)
         sockets = self.process.sockets
         for name, bits in event.ready:
             sock = sockets.get(name)
@@ -354,7 +361,7 @@ class Fold:
     def _interest(self, event: Interest) -> None:
         sock = self.process.sockets.get(event.conn or event.sock or "")
         if sock is not None:
-            sock.watched = event.new
+            sock.interest = event
 
     def _queue(self, event: Queue) -> None:
         listener = self.process.sockets.get(event.sock)

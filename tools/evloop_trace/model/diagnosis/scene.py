@@ -110,7 +110,7 @@ class Scene:
             self._masks[key] = (
                 dict(wait.watched)
                 if isinstance(wait, Block) and wait.watched
-                else {name: sock.watched or "" for name, sock in process.sockets.items()}
+                else {name: sock.watched for name, sock in process.sockets.items()}
             )
         return self._masks[key]
 

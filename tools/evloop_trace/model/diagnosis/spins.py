@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.finding import Finding, evidence
 from evloop_trace.model.diagnosis.state import Listener, Stream
-from evloop_trace.model.diagnosis.words import call, moment, peer_of, place, rate, span
+from evloop_trace.model.diagnosis.words import call, moment, peer_of, place, rate, sentence, span, who
 from evloop_trace.model.filters import due
 
 if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.scene import Scene
-    from evloop_trace.model.diagnosis.state import Open, Vain
+    from evloop_trace.model.diagnosis.state import Open, Process, Thread, Vain
 
-__all__ = ["spinning"]
+__all__ = ["asking", "spinning"]
 
 _OFTEN = 10  # calls in vain, before it is no accident
+_MILLISECOND = 1_000_000
 _RECENT = 1_000_000_000  # ns since the last of them
 
 
@@ -69,6 +70,23 @@ def _ready(scene: Scene, sock: Open) -> Finding | None:
         kind, why = "spin-ready", "Nothing is done about it: nobody reads it, and it stays ready."
     text = f"poll() has returned at once, as {sock.name} is ready ({sock.bits}),"
     return _round(sock, kind, sock.ready, text, why)
+
+
+def asking(scene: Scene, process: Process, thread: Thread) -> Finding | None:
+    """A poll with timeout 0 returns at once: a loop around it never sleeps."""
+    vain = thread.asking
+    first, last = vain.first, vain.last
+    if first is None or last is None or not _spins(scene, vain):
+        return None
+    took = due(last) - first.t
+    if vain.count * _MILLISECOND < took:
+        return None  # it sleeps elsewhere, in between
+    text = (
+        f"{who(process, thread)} asks poll() again and again without waiting: {vain.count:,} times since "
+        f"{moment(first.t)}, {rate(vain.count, took)}, nothing was ready{place(last)}."
+    )
+    found = evidence((process, [first, last]))
+    return Finding("spin-poll", sentence(text), process.label, thread.name, None, first.t, found)
 
 
 def _spins(scene: Scene, vain: Vain) -> bool:

@@ -7,7 +7,7 @@ is forgotten when it neither waits nor was the last to touch something open.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from evloop.events.schema import Block
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         End,
         Header,
         Inherit,
+        Interest,
         Limit,
         Listen,
         Poll,
@@ -36,30 +37,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = ["Datagrams", "Listener", "Open", "Process", "Stream", "Thread"]
-
-
-@dataclass(slots=True, eq=False)
-class Thread:
-    """A thread: what it did last, and the call that it sleeps in."""
-
-    name: str  # empty is the main thread
-    last: AnyEvent | None = None  # the last thing it did
-    wait: Block | Poll | None = None  # the call it is in
-    polled: Poll | None = None  # the last poll that returned
-    returned: Call | None = None  # how `wait` ended, if the log goes on behind the moment
-    resumes: int | None = None  # when it did something again, if the log goes on behind the moment
-
-    @property
-    def awaits(self) -> str:
-        """The `ev` of the call that it sleeps in, if it does."""
-        wait = self.wait
-        return "" if wait is None else wait.awaits if isinstance(wait, Block) else "poll"
-
-    @property
-    def on(self) -> str:
-        """The socket that it sleeps on; a poll is on none."""
-        wait = self.wait
-        return (wait.conn or wait.sock or "") if isinstance(wait, Block) else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,11 +56,51 @@ class Vain:
 
 
 @dataclass(slots=True, eq=False)
-class Stream:
-    """A stream socket, from its making to its close; a connection as soon as it has a peer."""
+class Thread:
+    """A thread: what it did last, and the call that it sleeps in."""
+
+    name: str  # empty is the main thread
+    last: AnyEvent | None = None  # the last thing it did
+    wait: Block | Poll | None = None  # the call it is in
+    polled: Poll | None = None  # the last poll that returned
+    asking: Vain = field(default_factory=Vain)  # polls that would not sleep, and found nothing ready
+    returned: Call | None = None  # how `wait` ended, if the log goes on behind the moment
+    resumes: int | None = None  # when it did something again, if the log goes on behind the moment
+
+    @property
+    def awaits(self) -> str:
+        """The `ev` of the call that it sleeps in, if it does."""
+        wait = self.wait
+        return "" if wait is None else wait.awaits if isinstance(wait, Block) else "poll"
+
+    @property
+    def on(self) -> str:
+        """The socket that it sleeps on; a poll is on none."""
+        wait = self.wait
+        return (wait.conn or wait.sock or "") if isinstance(wait, Block) else ""
+
+
+@dataclass(slots=True, eq=False)
+class Open:
+    """A socket that is open."""
 
     name: str
     process: Process
+    interest: Interest | None = None  # the last word to the selector
+    ready: Vain = field(default_factory=Vain)  # polls that named it, without a call on it in between
+    bits: str = ""  # what the last of them said
+    touched: AnyEvent | None = None  # the last call on it
+
+    @property
+    def watched(self) -> str:
+        """What it is registered for."""
+        return "" if self.interest is None else self.interest.new
+
+
+@dataclass(slots=True, eq=False)
+class Stream(Open):
+    """A stream socket, from its making to its close; a connection as soon as it has a peer."""
+
     opened: Accept | Connect | Inherit | Socket | None = None
     peer: str = ""
     local: str = ""
@@ -95,12 +112,8 @@ class Stream:
     rest: Send | None = None  # a send that the kernel did not take whole, until one goes through
     ends: Vain = field(default_factory=Vain)  # recv() = 0
     vain: Vain = field(default_factory=Vain)  # recv() that had nothing to give: EAGAIN, a timeout
-    ready: Vain = field(default_factory=Vain)  # polls that named it, without a call on it in between
-    bits: str = ""  # what the last of them said
     broken: Recv | Send | None = None  # failed for good: ECONNRESET, EPIPE, ETIMEDOUT
     shut: Shutdown | None = None
-    watched: str | None = None  # the selector's mask; None is never registered
-    touched: AnyEvent | None = None  # the last call on it
     closed: Close | None = None
     other: Stream | None = None  # the other end, if it is in one of the logs
 
@@ -128,44 +141,29 @@ class Stream:
 
 
 @dataclass(slots=True, eq=False)
-class Listener:
+class Listener(Open):
     """A listener."""
 
-    name: str
-    process: Process
+    opened: Listen | Inherit | None = None
     address: str = ""
     backlog: int | None = None
-    opened: Listen | Inherit | None = None
     accepted: Accept | None = None  # the last that succeeded
     failed: Vain = field(default_factory=Vain)  # accept() that failed for want of something
     queued: int | None = None  # callers that waited when `sample` was taken
     sample: Accept | Queue | None = None
-    ready: Vain = field(default_factory=Vain)
-    bits: str = ""
-    watched: str | None = None
     called: list[Accept] = field(default_factory=list)  # those who waited then and were accepted later
-    touched: AnyEvent | None = None
 
 
 @dataclass(slots=True, eq=False)
-class Datagrams:
+class Datagrams(Open):
     """A datagram socket."""
 
-    name: str
-    process: Process
     opened: Bind | Socket | Inherit | None = None
     address: str = ""  # bound to
     connected: str = ""  # connect(2): errors of the peer come back
     recv: Recvfrom | None = None  # the last that brought a datagram
     unanswered: Vain = field(default_factory=Vain)  # sendto() since then
     vain: Vain = field(default_factory=Vain)
-    ready: Vain = field(default_factory=Vain)
-    bits: str = ""
-    watched: str | None = None
-    touched: AnyEvent | None = None
-
-
-Open: TypeAlias = Stream | Listener | Datagrams
 
 
 @dataclass(slots=True, eq=False)

@@ -53,7 +53,7 @@ def standing(scene: Scene, stream: Stream) -> Finding | None:
 def _connecting(scene: Scene, stream: Stream) -> Cause | None:
     """A non-blocking connect(2) goes on by itself; at its end the socket is writable."""
     begun = stream.connecting
-    if begun is None:
+    if begun is None or _awake(scene, stream):
         return None
     text = f"{stream.name} is connecting to {peer_of(stream)}{since(begun.t, scene.now)}{place(begun)}."
     if "WRITE" in _mask(scene, stream):
@@ -78,7 +78,7 @@ def _unsent(scene: Scene, stream: Stream) -> Cause | None:
     The rest can be sent when the socket is writable again, which only who watches it for WRITE learns.
     """
     rest = stream.rest
-    if rest is None:
+    if rest is None or _awake(scene, stream):
         return None
     taken = "nothing" if rest.n is None else size(rest.n)
     text = (
@@ -118,6 +118,32 @@ def _fin_wait(scene: Scene, stream: Stream) -> Cause | None:
     )
     events = [stream.opened, stream.last, shut]
     return Cause("fin-wait", text, events, far_end(scene, stream), shut.t)
+
+
+def _once(_scene: Scene, stream: Stream) -> Cause | None:
+    """With EPOLLONESHOT a socket is watched until it is ready once; epoll_ctl(2) has to arm it again."""
+    armed, told = stream.interest, stream.ready.last
+    if armed is None or "once" not in armed.reason or told is None or told.seq < armed.seq:
+        return None
+    text = (
+        f"{stream.name} is watched no more: it was registered for one readiness{place(armed)}, of which the "
+        f"poll told {when(told)}, and nobody has armed it again."
+    )
+    return Cause("unwatched", text, [stream.opened, armed, told], since=due(told))
+
+
+def _edge(_scene: Scene, stream: Stream) -> Cause | None:
+    """An edge-triggered poll tells of what comes and not of what is left: epoll(7) says, read to EAGAIN."""
+    armed, got = stream.interest, stream.recv
+    if armed is None or "edge-triggered" not in armed.reason or got is None:
+        return None
+    if stream.touched is not got or got.n != got.size:
+        return None
+    text = (
+        f"{stream.name} is watched edge-triggered{place(armed)}, and the last recv(), {when(got)}, was filled to "
+        f"its {size(got.size)}: bytes that were left behind wake nobody."
+    )
+    return Cause("edge-left", text, [stream.opened, armed, got], since=due(got))
 
 
 def _unwatched(scene: Scene, stream: Stream) -> Cause | None:
@@ -167,14 +193,20 @@ def _unattended(scene: Scene, stream: Stream) -> Cause | None:
 
 
 _RULES: tuple[Callable[[Scene, Stream], Cause | None], ...] = (
-    _connecting, _broken, _unsent, _close_wait, _fin_wait, _unwatched, _quiet, _unattended,
+    _connecting, _broken, _unsent, _close_wait, _fin_wait, _once, _edge, _unwatched, _quiet, _unattended,
 )  # fmt: skip
 
 
 def _mask(scene: Scene, stream: Stream) -> str:
     """What it is watched for, by a poll that sleeps or, if none does, by the next one."""
     watched = scene.watched(stream)
-    return (stream.watched or "") if watched is None else watched
+    return stream.watched if watched is None else watched
+
+
+def _awake(scene: Scene, stream: Stream) -> bool:
+    """The thread that used it last is in no call, so it may still do what is to be done."""
+    thread = scene.user(stream)
+    return thread is not None and thread.wait is None and thread not in scene.polling(stream.process)
 
 
 def _touched(stream: Stream) -> int | None:

@@ -8,7 +8,7 @@ from evloop_trace.model.diagnosis.finding import Finding, evidence
 from evloop_trace.model.diagnosis.fold import Ends, Fold
 from evloop_trace.model.diagnosis.listeners import unaccepted
 from evloop_trace.model.diagnosis.scene import Scene
-from evloop_trace.model.diagnosis.spins import spinning
+from evloop_trace.model.diagnosis.spins import asking, spinning
 from evloop_trace.model.diagnosis.state import Listener, Process, Stream
 from evloop_trace.model.diagnosis.streams import standing
 from evloop_trace.model.diagnosis.threads import own_code, sleeping
@@ -105,7 +105,7 @@ def _look_at(scene: Scene, process: Process) -> Iterator[Finding]:
     for thread in process.threads.values():
         if thread.name in busy:
             continue
-        for rule in (waiting, sleeping, own_code):
+        for rule in (asking, waiting, sleeping, own_code):
             if (found := rule(scene, process, thread)) is not None:
                 yield found
                 break

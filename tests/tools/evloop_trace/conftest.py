@@ -17,9 +17,11 @@ from evloop.events.schema import (
     Event,
     Header,
     Listen,
+    Located,
     Poll,
     Recv,
     Send,
+    Socket,
 )
 
 if TYPE_CHECKING:
@@ -193,3 +195,49 @@ class Serving:
 def serving() -> type[Serving]:
     """Logs of servers, made up."""
     return Serving
+
+
+class Program:
+    """The log of a program: each event says when it began; a call takes 100 ns if it says nothing else."""
+
+    def __init__(self, model: str = "run") -> None:
+        self.events: list[Any] = [
+            Header(
+                0, 0, 0, SCHEMA, 1000, 1_700_000_000_000_000_000, 100, 7, ["src/app.py", "-v"],
+                {"evloop": "0"}, "", "", "prefix", 64, model=model,
+            )
+        ]  # fmt: skip
+
+    def __call__(self, cls: type[Event], t: int, *args: Any, dur: int = 100, **fields: Any) -> Program:
+        """One more event; what comes after the duration is given by position or name."""
+        if issubclass(cls, Located):
+            fields.setdefault("where", f"src/app.py:{len(self.events)}")
+        first = (len(self.events), t, fields.pop("tick", 0))
+        self.events.append(cls(*first, *((dur,) if issubclass(cls, Call) else ()), *args, **fields))
+        return self
+
+    def listen(self, t: int = 1000) -> Program:
+        """A listener, `tcp-1`."""
+        self(Socket, t, "tcp-1", 3, "tcp")(Bind, t + 200, "tcp-1", 3, "tcp", "127.0.0.1:8080")
+        return self(Listen, t + 400, "tcp-1", 3, "tcp", "127.0.0.1:8080", 5)
+
+    def accept(self, t: int, conn: str, **fields: Any) -> Program:
+        """A client comes."""
+        return self(Accept, t, "tcp-1", conn, 5, "127.0.0.1:40000", "127.0.0.1:8080", 0, **fields)
+
+    def end(self, t: int) -> Program:
+        """The last line."""
+        self.events.append(End(len(self.events), t, 0, "exit", len(self.events) + 1))
+        return self
+
+
+@pytest.fixture
+def program() -> Program:
+    """The log of a program, so far its header."""
+    return Program()
+
+
+@pytest.fixture
+def new_program() -> type[Program]:
+    """For tests that need another model."""
+    return Program

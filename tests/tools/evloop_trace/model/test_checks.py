@@ -8,7 +8,24 @@ import pytest
 from evloop_trace.model.checks import Checker, Finding
 
 from evloop.events.reader import LineReader, Problem
-from evloop.events.schema import Accept, Bind, Gap, Recv, Recvfrom, Send, Sendto, Shutdown, Unknown
+from evloop.events.schema import (
+    Accept,
+    Bind,
+    Block,
+    Close,
+    Connect,
+    Gap,
+    Inherit,
+    Listen,
+    Recv,
+    Recvfrom,
+    Send,
+    Sendto,
+    Setsockopt,
+    Shutdown,
+    Socket,
+    Unknown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,3 +269,132 @@ def test_unknown_kinds_are_a_note(book: Any) -> None:
 def test_an_empty_fold_has_no_end() -> None:
     """Nothing at all is a log without end, in line 1."""
     assert kinds([]) == [(1, "no-end")]
+
+
+def conversation(program: Any) -> Any:
+    """A whole log of a program: a server with two threads, and a client of its own."""
+    program.listen()(Setsockopt, 1500, 3, "SOL_SOCKET", "SO_REUSEADDR", "1", sock="tcp-1")
+    program(Block, 2000, "accept", sock="tcp-1").accept(2000, "tcp-2", dur=5000)
+    program(Block, 8000, "recv", "tcp-2", thread="T-1")
+    program(Socket, 8100, "tcp-3", 6, "tcp")(Block, 8300, "connect", "tcp-3")
+    program(Connect, 8290, 6, "tcp-3", None, "127.0.0.1:8080")
+    program(Send, 8500, "tcp-3", 6, 4, 4, (0, 4))
+    program(Recv, 7990, "tcp-2", 5, 9, 4, (0, 4), dur=1000, flags="MSG_PEEK", thread="T-1")
+    program(Recv, 9000, "tcp-2", 5, 9, 4, (0, 4), thread="T-1")(Recv, 9200, "tcp-2", 5, 9, 0, (4, 4))
+    program(Close, 9500, 5, "close", "tcp-2", received=4)(Close, 9700, 6, "exit", "tcp-3", sent=4)
+    return program(Close, 9900, 3, "exit", None, "tcp-1").end(11_000)
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_a_whole_log_of_a_program(program: Any, size: int) -> None:
+    """Names from socket(2), two threads with a time each, bytes that are looked at first."""
+    assert check(conversation(program).events, size) == []
+
+
+def test_sockets_of_every_origin(program: Any) -> None:
+    """Pairs, inherited ones, datagrams, a failed call: what becomes of a socket shows in its calls."""
+    program(Socket, 100, "unix-1", 3, "unix")(Socket, 250, "unix-2", 4, "unix", "unix-1")
+    program(Send, 400, "unix-1", 3, 1, 1, (0, 1))(Close, 600, 3, "close", "unix-1", sent=1)
+    program(Close, 800, 4, "close", None, "unix-2")
+    program(Inherit, 1000, "tcp-1", 5, "tcp", "a:1", "b:2", received=7, sent=9)
+    program(Recv, 1100, "tcp-1", 5, 9, 1, (7, 8))(Close, 1300, 5, "close", "tcp-1", received=8, sent=9)
+    program(Inherit, 1500, "tcp-2", 5, "tcp", "a:1", listens=True)(Shutdown, 1600, "tcp-2", 5, "SHUT_RD")
+    program(Accept, 1800, "tcp-2", errno="EINVAL")(Close, 2000, 5, "close", None, "tcp-2")
+    program(Inherit, 2100, "unix-3", 5, "unix")(Recv, 2200, "unix-3", 5, 9, 1, (0, 1))
+    program(Close, 2400, 5, "close", "unix-3", received=1)
+    program(Socket, 2600, "udp-1", 5, "udp")(Connect, 2800, 5, None, "udp-1", "a:1")
+    program(Bind, 3000, "udp-1", 5, "udp", "a:2")(Recvfrom, 3200, "udp-1", 5, 2, "p")
+    program(Close, 3400, 5, "close", None, "udp-1")
+    program(Socket, 3600, "tcp-3", 5, "tcp")(Bind, 3800, "tcp-3", 5, "tcp", "a:1", "EADDRINUSE")
+    program(Listen, 4000, "tcp-3", 5, "tcp", "a:1", 5, "EADDRINUSE")(
+        Recv, 4200, "tcp-3", 5, 9, errno="ENOTCONN"
+    )
+    program(Connect, 4400, 5, "tcp-3", None, "a:1", errno="ECONNREFUSED")
+    program(Close, 4600, 5, "close", "tcp-3")(Socket, 4800, errno="EMFILE")
+    assert check(program.end(5000).events) == []
+
+
+def test_what_a_program_leaves_open(program: Any) -> None:
+    """Each with the line that it is from, and how it began."""
+    program(Inherit, 10, "tcp-1", 5, "tcp", "a:1", "b:2")(Socket, 100, "tcp-2", 5, "tcp")
+    program(Socket, 300, "tcp-3", 5, "tcp")(Connect, 500, 5, "tcp-3").end(700)
+    assert [(finding.line, finding.text) for finding in check(program.events)] == [
+        (2, "tcp-1 was inherited here and never closed"),
+        (4, "tcp-3 was opened here and never closed"),
+        (3, "tcp-2 was opened here and never closed"),
+    ]
+
+
+def test_a_program_that_was_killed_while_it_slept(program: Any) -> None:
+    """A call that never returned is no mistake of the log."""
+    (finding,) = check(program.listen()(Block, 2000, "accept", sock="tcp-1").events)
+    assert finding.kind == "no-end"
+    assert "the program crashed" in finding.text
+    assert "0 open connections and 1 other open sockets" in finding.text
+
+
+def test_time_goes_back_in_a_thread_only(program: Any) -> None:
+    """A call of another thread may have begun long before."""
+    program(Socket, 5000, "tcp-1", 3, "tcp")(Socket, 2000, "tcp-2", 4, "tcp", thread="T-1")
+    program(Socket, 3000, "tcp-3", 5, "tcp")(Block, 2500, "recv", "tcp-3", thread="T-1")
+    found = [finding for finding in check(program.events) if finding.kind == "time"]
+    assert [(finding.line, finding.text) for finding in found] == [
+        (4, "t goes back by 2000 ns in the thread main")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("block", "then", "text"),
+    [
+        (("accept", None, "tcp-1"), (Recv, 2000, "tcp-2", 5, 9, 1, (0, 1)), "accept() on tcp-1"),
+        (("accept", None, "tcp-1"), (Block, 3000, "accept", None, "tcp-1"), "accept() on tcp-1"),
+        (("poll",), (Recv, 2000, "tcp-2", 5, 9, 1, (0, 1)), "poll()"),
+    ],
+)  # fmt: skip
+def test_a_return_that_is_missing(program: Any, block: Any, then: Any, text: str) -> None:
+    """After a sleep the call itself must be told before its thread does anything else."""
+    program.listen().accept(1600, "tcp-2")(Block, 2000, *block)(*then)
+    found = [finding for finding in check(program.events) if finding.kind == "no-return"]
+    assert [(finding.line, finding.text) for finding in found] == [
+        (7, f"{text} went to sleep in line 6, and its return is missing")
+    ]
+    lost = [*program.events[:2], *program.events[3:]]
+    assert [finding for finding in check(lost) if finding.kind == "no-return"] == []
+
+
+def test_calls_made_while_another_sleeps(program: Any) -> None:
+    """A signal's handler may close a socket, and even sleep itself."""
+    program.listen().accept(1600, "tcp-2")(Block, 2000, "accept", sock="tcp-1")
+    program(Block, 3000, "recv", "tcp-2")(Recv, 3000, "tcp-2", 5, 9, 0, (0, 0))
+    program(Close, 4000, 5, "close", "tcp-2").accept(1990, "tcp-3", dur=9000)
+    program(Close, 12_000, 5, "exit", "tcp-3")(Close, 13_000, 3, "exit", None, "tcp-1").end(20_000)
+    assert check(program.events) == []
+
+
+def test_calls_on_what_is_not_open(program: Any) -> None:
+    """The names of a program's sockets come from socket(2), and end with close(2)."""
+    program(Listen, 100, "tcp-1", 3, "tcp", "a:1", 5)(Setsockopt, 300, 3, "L", "O", "1", "tcp-2")
+    program(Socket, 500, "tcp-3", 3, "tcp")(Close, 700, 3, "close", None, "tcp-3")
+    program(Connect, 900, 3, "tcp-3")(Socket, 1100, "tcp-3", 3, "tcp")
+    assert [(finding.line, finding.kind) for finding in check(program.events)] == [
+        (2, "not-open"), (3, "not-open"), (6, "not-open"), (7, "reused"), (7, "no-end"),
+    ]  # fmt: skip
+
+
+def test_broken_and_missing_lines_of_a_program(program: Any) -> None:
+    """They are found as in any log; a loss explains calls on sockets that nobody made."""
+    events = conversation(program).events
+    items = [*events[:4], Problem(5, "broken", "is not an event"), *events[5:]]
+    assert kinds(items) == [(5, "broken-line")]
+    assert [kind for _, kind in kinds([events[0], *events[5:]])] == ["lost"]
+
+
+def test_many_threads_do_not_fill_the_memory(program: Any) -> None:
+    """Those whose time was remembered first are forgotten."""
+    for n in range(10_010):
+        program(Socket, 100 + n, f"tcp-{n + 1}", 3, "tcp", thread=f"T-{n}")
+    program(Socket, 50, "tcp-20000", 3, "tcp", thread="T-0")(Socket, 50, "tcp-20001", 3, "tcp", thread="T-9")
+    findings: list[Finding] = []
+    checker = Checker(findings.append)
+    checker.feed(1, program.events)
+    assert len(checker._threads) == 10_000

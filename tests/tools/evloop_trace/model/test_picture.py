@@ -10,13 +10,16 @@ from evloop_trace.model.picture import IDLE, PREVIEW, RUNGS, Picture
 from evloop.events.schema import (
     Accept,
     Bind,
+    Block,
     Clock,
     Close,
+    Connect,
     ConnectionState,
     End,
     Event,
     Gap,
     Header,
+    Inherit,
     Interest,
     Limit,
     Listen,
@@ -32,8 +35,10 @@ from evloop.events.schema import (
     Signal,
     Slow,
     Snapshot,
+    Socket,
     Timer,
     Unknown,
+    Unseen,
 )
 
 if TYPE_CHECKING:
@@ -363,3 +368,178 @@ def test_what_a_snapshot_does_not_tell_is_taken_from_the_events() -> None:
     assert picture.header is not None
     assert picture.connections["tcp-1"].state == "closing"
     assert (picture.loop.ready, picture.loop.why) == ([("tcp-1", "IN")], "nothing is due")
+
+
+def after(program: Any) -> Picture:
+    """The picture of a program, frozen and thawed on its way."""
+    picture = Picture()
+    for event in program.events:
+        picture.apply(event)
+    return Picture.thaw(picture.freeze())
+
+
+def test_what_a_socket_becomes(program: Any) -> None:
+    """Nothing at first; then it listens, or is a connection, or has an address at least."""
+    it = after(program(Socket, 100, "tcp-1", 3, "tcp"))
+    assert (it.endpoints["tcp-1"].made, it.endpoints["tcp-1"].listens, it.open) == (True, False, 0)
+    it = after(program(Bind, 300, "tcp-1", 3, "tcp", "a:1"))
+    assert (it.endpoints["tcp-1"].made, it.endpoints["tcp-1"].address) == (True, "a:1")
+    it = after(program(Listen, 500, "tcp-1", 3, "tcp", "a:1", 5)(Socket, 700, errno="EMFILE"))
+    assert (it.endpoints["tcp-1"].listens, it.endpoints["tcp-1"].backlog, len(it.endpoints)) == (True, 5, 1)
+
+
+def test_an_address_that_is_taken(program: Any) -> None:
+    """The socket stays what it was, and why is known."""
+    program(Socket, 100, "tcp-1", 3, "tcp")(Bind, 300, "tcp-1", 3, "tcp", "a:1", "EADDRINUSE")
+    it = after(program(Listen, 500, "tcp-9", 3, "tcp", "a:1", 5, "EADDRINUSE"))
+    assert list(it.endpoints) == ["tcp-1"]
+    assert (it.endpoints["tcp-1"].errno, it.endpoints["tcp-1"].address) == ("EADDRINUSE", "")
+
+
+def test_a_connection_that_we_ask_for(program: Any) -> None:
+    """It is connecting while connect() sleeps, and open when that has returned."""
+    program(Socket, 100, "tcp-1", 3, "tcp")(Block, 300, "connect", "tcp-1", fd=3)
+    it = after(program)
+    assert (it.connections["tcp-1"].state, it.endpoints, it.open) == ("connecting", {}, 0)
+    it = after(program(Connect, 290, 3, "tcp-1", None, "a:80", "a:9", dur=5000))
+    tcp = it.connections["tcp-1"]
+    assert (tcp.state, tcp.peer, tcp.outgoing, tcp.opened) == ("open", "a:80", True, 5290)
+    assert (it.open, it.connected, it.accepted) == (1, 1, 0)
+    send = program(Send, 6000, "tcp-1", 3, 4, 4).events[-1]
+    assert after(program).outgoing(send)
+    it = after(program(Connect, 6500, 3, "tcp-1", errno="EISCONN")(Close, 7000, 3, "close", "tcp-1", sent=4))
+    assert it.outgoing(send)
+    assert (it.open, it.closed["tcp-1"].state) == (0, "closed")
+
+
+def test_a_connection_that_is_refused(program: Any) -> None:
+    """It was never open; another try may succeed."""
+    program(Connect, 100, 3, "tcp-1", None, "a:80", errno="EINPROGRESS")
+    assert after(program).connections["tcp-1"].state == "connecting"
+    program(Connect, 300, 3, "tcp-1", errno="ECONNREFUSED")
+    it = after(program)
+    assert (it.connections["tcp-1"].state, it.connections["tcp-1"].peer) == ("failed: ECONNREFUSED", "a:80")
+    it = after(program(Connect, 500, 3, "tcp-1"))
+    assert (it.connections["tcp-1"].state, it.open) == ("open", 1)
+
+
+def test_closing_what_was_never_open_closes_nothing(program: Any) -> None:
+    """Of open connections there are none less."""
+    program.listen().accept(2000, "tcp-2")(Connect, 3000, 6, "tcp-3", None, "a:80", errno="timeout")
+    it = after(program(Close, 4000, 6, "close", "tcp-3"))
+    assert (it.open, it.closed["tcp-3"].state) == (1, "closed: timeout")
+
+
+def test_a_pair_of_sockets(program: Any) -> None:
+    """Each knows the other, and is a connection when it is used as one."""
+    program(Socket, 100, "unix-1", 3, "unix")(Socket, 300, "unix-2", 4, "unix", "unix-1")
+    it = after(program)
+    assert [(name, end.peer) for name, end in it.endpoints.items()] == [
+        ("unix-1", "unix-2"),
+        ("unix-2", "unix-1"),
+    ]
+    it = after(program(Send, 500, "unix-1", 3, 1, 1))
+    assert (list(it.endpoints), it.connections["unix-1"].peer, it.open) == (["unix-2"], "unix-2", 1)
+
+
+def test_inherited_sockets(program: Any) -> None:
+    """What they are, and how far they have come, they know from the process before."""
+    program(Inherit, 10, "tcp-1", 3, "tcp", "a:1", listens=True)(Inherit, 20, "udp-1", 4, "udp", "a:2", "a:3")
+    program(Inherit, 30, "tcp-2", 5, "tcp", "a:1", "b:9", received=7, sent=9)(
+        Inherit, 40, "unix-1", 6, "unix"
+    )
+    it = after(program)
+    assert [(end.listens, end.made, end.peer) for end in it.endpoints.values()] == [
+        (True, False, ""), (False, False, "a:3"), (False, True, ""),
+    ]  # fmt: skip
+    assert (it.connections["tcp-2"].received, it.connections["tcp-2"].sent, it.open) == (7, 9, 1)
+
+
+def test_datagram_sockets_of_programs(program: Any) -> None:
+    """One that is bound is spoken to, one that is not speaks first."""
+    program(Socket, 100, "udp-1", 3, "udp")(Connect, 300, 3, None, "udp-1", "a:9")
+    program(Connect, 400, 3, None, "udp-1", "a:8", errno="EINVAL")(Connect, 450, 3, None, "udp-9", "a:8")
+    sent = program(Sendto, 500, "udp-1", 3, "a:9", 4).events[-1]
+    program(Recvfrom, 700, "udp-1", 3, 4, "a:9", flags="MSG_PEEK")(Recvfrom, 900, "udp-1", 3, 4, "a:9")
+    it = after(program)
+    assert (it.endpoints["udp-1"].peer, it.endpoints["udp-1"].accepted, it.received) == ("a:9", 1, 4)
+    assert it.outgoing(sent)
+    assert not after(program(Bind, 1100, "udp-1", 3, "udp", "a:1")).outgoing(sent)
+    assert not Picture().outgoing(sent)
+
+
+def test_what_is_looked_at_is_not_taken(program: Any) -> None:
+    """MSG_PEEK leaves the bytes; the end of the stream it does see. Nothing asked for is no end."""
+    program.listen().accept(2000, "tcp-2")(Recv, 3000, "tcp-2", 5, 0, 0)
+    it = after(program(Recv, 3200, "tcp-2", 5, 9, 4, (0, 4), b"abcd", flags="MSG_PEEK"))
+    assert (it.connections["tcp-2"].received, it.received, it.connections["tcp-2"].eof) == (0, 0, False)
+    it = after(program(Recv, 3400, "tcp-2", 5, 9, 0, (0, 0), flags="MSG_PEEK"))
+    assert it.connections["tcp-2"].eof
+
+
+def test_calls_that_cannot_work_make_no_connection(program: Any) -> None:
+    """A socket that is not connected stays what it is."""
+    program(Socket, 100, "tcp-1", 3, "tcp")(Recv, 300, "tcp-1", 3, 9, errno="ENOTCONN")
+    it = after(program(Send, 500, "tcp-1", 3, 9, errno="EPIPE"))
+    assert (list(it.endpoints), it.connections, len(it.ladder)) == (["tcp-1"], {}, 3)
+
+
+def test_shutdown_of_a_listener_and_of_half_a_connection(program: Any) -> None:
+    """A program wakes its accept() so; and who will not read may still write."""
+    program.listen()(Shutdown, 2000, "tcp-1", 3, "SHUT_RD").accept(2200, "tcp-2")
+    it = after(
+        program(Shutdown, 2400, "tcp-2", 5, "SHUT_RD")(Shutdown, 2600, "tcp-2", 5, "SHUT_WR", "ENOTCONN")
+    )
+    assert (list(it.connections), it.connections["tcp-2"].state) == (["tcp-2"], "open")
+    assert (
+        after(program(Shutdown, 2800, "tcp-2", 5, "SHUT_WR")).connections["tcp-2"].state == "half-closed (us)"
+    )
+
+
+def test_a_time_out_is_no_error_of_the_connection(program: Any) -> None:
+    """It may go on."""
+    program.listen().accept(2000, "tcp-2")(Recv, 3000, "tcp-2", 5, 9, errno="timeout")
+    assert after(program).connections["tcp-2"].errno == ""
+
+
+def test_sockets_that_are_gone_are_forgotten(program: Any) -> None:
+    """At once if they were never anything, the others when they are many."""
+    it = after(program.listen()(Close, 2000, 3, "close", None, "tcp-1"))
+    assert it.endpoints["tcp-1"].closed
+    program(Socket, 2100, "tcp-2", 3, "tcp")(Close, 2300, 3, "collected", None, "tcp-2")
+    assert list(after(program).endpoints) == ["tcp-1"]
+    for n in range(200):
+        program(Socket, 3000 + n, f"udp-{n}", 3, "udp")(Close, 3000 + n, 3, "close", None, f"udp-{n}")
+    assert len(after(program).endpoints) <= 64
+
+
+def test_the_time_of_a_program_is_that_of_the_last_return(program: Any) -> None:
+    """Another thread's call may have begun, and be told, later."""
+    program.listen().accept(2000, "tcp-2", dur=50_000)(Block, 40_000, "recv", "tcp-2", thread="T-1")
+    it = after(program)
+    assert (it.t, it.connections["tcp-2"].opened, it.connections["tcp-2"].seen) == (52_000, 52_000, 52_000)
+    assert it.threads["T-1"].block is not None
+
+
+def test_only_who_sleeps_is_asleep(program: Any) -> None:
+    """Of what a program does between its calls nothing is known."""
+    program.listen()
+    assert after(program).asleep(IDLE * 2) == 0
+    program(Block, 2000, "accept", sock="tcp-1")
+    assert after(program).asleep(2000 + IDLE) == IDLE
+    assert after(program.end(3000)).asleep(2 * IDLE) == 0
+
+
+def test_a_short_sleep_is_no_rung(program: Any) -> None:
+    """Nor is a poll's: its own rung says how long it was."""
+    program.listen()(Block, 2000, "accept", sock="tcp-1").accept(2000, "tcp-2", dur=999_000)
+    assert [type(event) for event in after(program).ladder][-2:] == [Listen, Accept]
+    program(Block, 10**6, "recv", "tcp-2")(Recv, 10**6, "tcp-2", 5, 9, 4, dur=10**6)
+    assert [type(event) for event in after(program).ladder][-2:] == [Block, Recv]
+    program(Block, 10**7, "poll")(Poll, 10**7, None, "", [("tcp-2", "IN")], dur=10**9, tick=1)
+    assert [type(event) for event in after(program).ladder][-2:] == [Recv, Poll]
+    program(Block, 10**10, "recv", "tcp-2")(Signal, 10**10 + 5, "SIGCHLD", tick=1)
+    program(Recv, 10**10, "tcp-2", 5, 9, 4)(Unseen, 10**11, "ssl", "it calls recv(2) itself")
+    assert [type(event) for event in after(program).ladder][-4:] == [Block, Signal, Recv, Unseen]
+    program.events.append(Unknown(len(program.events), 10**12, 1, "later", {}))
+    assert after(program).t == 10**12

@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 from evloop.events.reader import Problem
 from evloop.events.schema import (
     Accept,
+    Block,
     Close,
+    Connect,
+    Inherit,
     Recv,
     Recvfrom,
     Refuse,
@@ -184,3 +187,41 @@ def test_a_histogram_holds_every_value_once(values: list[int]) -> None:
     assert all(a.below == b.at_least for a, b in pairwise(result))
     for bucket in result:
         assert bucket.count == sum(bucket.at_least <= value < bucket.below for value in values)
+
+
+def test_a_program_that_blocks(program: Any) -> None:
+    """It has threads and sleeps instead of ticks and turns."""
+    program.listen()(Block, 2000, "accept", sock="tcp-1")
+    program.accept(2000, "tcp-2", dur=5000, waited=3_000_000).accept(7200, "tcp-3")
+    program(Recv, 8000, "tcp-2", 5, 9, 4, (0, 4))(Send, 8200, "tcp-2", 5, 4, 4, (0, 4))
+    program(Recv, 8300, "tcp-2", 5, 9, errno="ECONNRESET")
+    program(Close, 9000, 5, "close", "tcp-2", received=4, sent=4).end(10_000)
+    report = report_of([*program.events, Problem(11, "broken", "is not an event")])
+    assert (report.model, report.ticks, report.slowest, report.problems) == ("run", 0, [], 1)
+    assert (report.connections, report.connected, report.received, report.sent) == (2, 0, 4, 4)
+    assert (report.accept_waits.count, report.accept_waits.longest_ns) == (1, 3_000_000)
+    assert [conn.lifetime_ns for conn in report.busiest] == [2000, 2700]
+    assert report.calls["recv"].errors == {"ECONNRESET": 1}
+    assert (report.sleeps["accept"].total_ns, report.threads[0].thread, report.threads_count) == (
+        5000, "main", 1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_connections_that_a_program_makes(program: Any, size: int) -> None:
+    """Also one whose handshake went on in the background; one that failed is none."""
+    program(Connect, 1000, 3, "tcp-1", errno="EINPROGRESS")(Connect, 3000, 3, "tcp-1")
+    program(Connect, 4000, 4, "tcp-2", errno="ECONNREFUSED")(Connect, 4500, 4, "tcp-2", errno="EINPROGRESS")
+    program(Close, 5000, 4, "close", "tcp-2")(Connect, 5200, 5, None, "udp-1")
+    report = report_of(program.events, size)
+    assert (report.connected, report.connections_open, report.connections_most) == (1, 1, 1)
+    assert (report.connects.count, report.connects.total_ns) == (1, 2100)
+
+
+def test_what_is_read_and_stays_is_not_received(program: Any) -> None:
+    """It is received when it is taken."""
+    program(Inherit, 10, "tcp-1", 3, "tcp", "a:1", "b:2")(Inherit, 20, "tcp-2", 3, "tcp", "a:1", listens=True)
+    program(Inherit, 30, "udp-1", 4, "udp", "a:1", "b:2")
+    program(Recv, 100, "tcp-1", 3, 9, 4, (0, 4), flags="MSG_PEEK")(Recv, 200, "tcp-1", 3, 9, 4, (0, 4))
+    report = report_of(program.events)
+    assert (report.received, report.calls["recv"].count, report.connections_most) == (4, 2, 1)

@@ -190,9 +190,9 @@ def test_why_a_client_waited(serving: Any) -> None:
 def test_the_longest_reason_of_all(serving: Any) -> None:
     """It may be that of a later client."""
     log = serving()
-    log.client(0, 0.1, 20, "tcp-1")
-    log.client(5, 20.1, 100, "tcp-2")
-    log.client(40, 100.1, 300, "tcp-3")
+    log.client(0, 0.1, 40, "tcp-1")
+    log.client(5, 40.1, 100, "tcp-2")
+    log.client(50, 100.1, 300, "tcp-3")
     clients = fold(log)
     assert clients.held["recv"].longest is clients.all[2].held
 

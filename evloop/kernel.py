@@ -499,11 +499,9 @@ def _take_over_path(address: UnixPath) -> None:
 
 def send_all(send: Send, data: bytes) -> None:
     """Send until the kernel has taken all of it; it may take less than it is offered: send(2)."""
-    rest = memoryview(data)
-    while True:
-        rest = rest[send(rest) :]
-        if not rest:
-            return
+    sent = send(data)
+    while sent < len(data):
+        sent += send(memoryview(data)[sent:])
 
 
 def recvmsg_call(sock: Socket) -> Callable[[int], tuple[bytes, bool, InetSockaddr]]:

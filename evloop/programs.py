@@ -83,8 +83,7 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
         )  # fmt: skip
         reason = model.over
         try:
-            with interrupts.armed():
-                (model.serve_datagrams if kind == "udp" else model.serve)(line)
+            (model.serve_datagrams if kind == "udp" else model.serve)(line)
         except Stopped as stopped:
             reason = str(stopped)
         if recording:

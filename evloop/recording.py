@@ -9,10 +9,10 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop import events
 from evloop.address import is_loopback, parse_inet
 from evloop.errors import LogError
 from evloop.events.recorder import DirectRecorder
+from evloop.events.schema import Block, Located
 from evloop.events.sinks import FileSink, open_log
 from evloop.header import make_header
 from evloop.printable import printable
@@ -80,6 +80,8 @@ class _HeldFile(FileSink):
     def __init__(self, fd: int, name: str, report: Callable[[str], None]) -> None:
         super().__init__(fd, name, report)
         self._held: list[tuple[bytes, Sequence[Event]]] | None = []
+        self.asleep = False
+        """Whether the last event of the main thread says that it sleeps in a call."""
 
     def begin(self) -> None:
         """Empty the file, and write to it from now on."""
@@ -90,6 +92,9 @@ class _HeldFile(FileSink):
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
         """Write lines, or keep them."""
+        last = events[-1]
+        if isinstance(last, Located) and not last.thread:
+            self.asleep = isinstance(last, Block)
         if self._held is None:
             super().write(block, events)
         else:
@@ -129,9 +134,10 @@ class Recording:
             self._report.later = sys.stdout.isatty()
 
     def is_busy(self, frame: FrameType | None) -> bool:
-        """Whether who is interrupted in `frame` writes the log: an exception would tear it there."""
+        """Whether an exception in `frame` would tear a line, or come between a call and its event."""
+        around = _WRITERS if self._log.asleep else (_WRITERS, _CALLERS)
         while frame is not None:
-            if frame.f_code.co_filename.startswith(_WRITERS) or frame.f_code is _BEGIN:
+            if frame.f_code.co_filename.startswith(around):
                 return True
             frame = frame.f_back
         return False
@@ -141,8 +147,8 @@ class Recording:
         self._stack.close()
 
 
-_WRITERS = os.path.join(os.path.dirname(events.__file__), "")
-_BEGIN = Recording.begin.__code__
+# Where the code is that writes events, and the code that makes calls and has them written.
+_WRITERS, _CALLERS = (os.path.join(os.path.dirname(__file__), name, "") for name in ("events", "instrument"))
 
 
 def _viewer(path: str, report: Reporter) -> LogViewer:

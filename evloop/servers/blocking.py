@@ -36,21 +36,23 @@ class Line(NamedTuple):
     report: Callable[[str], None]
     """Takes sentences for the person who runs the server."""
     armed: Callable[[], AbstractContextManager[None]]
-    """In its context the next signal raises `Stopped`; a server is called in one."""
+    """In its context the next signal raises `Stopped`."""
 
 
 @contextlib.contextmanager
 def switched_on(line: Line) -> Iterator[Socket]:
     """Steps 1 to 3, a socket that listens; and step 7, it is closed, whatever happened in between.
 
-    A Unix socket's path goes first, while it is certainly ours: that of a closed socket is anybody's.
+    There a signal raises `Stopped`, so that it leads to step 7 out of whatever call we sleep in. A Unix
+    socket's path goes first, while it is certainly ours: that of a closed socket is anybody's.
     """
     kernel, address = line.kernel, line.address
     phone = kernel.listen(address, line.backlog)
     inode = kernel.inode_of(address) if isinstance(address, UnixPath) else 0
     try:
         line.opened(phone)
-        yield phone
+        with line.armed():
+            yield phone
     finally:
         if isinstance(address, UnixPath):
             kernel.remove_path(address, inode)
@@ -77,7 +79,8 @@ def mailbox(line: Line) -> Iterator[Socket]:
     box = kernel.bind(line.address)
     try:
         line.opened(box)
-        yield box
+        with line.armed():
+            yield box
     finally:
         kernel.close(box, "stop")
 

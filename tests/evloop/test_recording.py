@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import sys
+import threading
 
 import pytest
 
@@ -128,22 +130,55 @@ def test_a_log_that_is_drawn_and_not_kept(record, monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_where_a_signal_may_not_raise(keep, record, monkeypatch):
-    """While a line is written, and while the recording begins; nowhere else."""
-    asked = []
+def frame_in(path):
+    """A frame of code in a file."""
+    made = {}
+    exec(compile("import sys; frame = sys._getframe()", path, "exec"), made)
+    return made["frame"]
+
+
+def test_where_a_signal_may_raise(keep, record):
+    """Not while a line is written, nor between a call and its event; but in a call that sleeps."""
+    asked, caller = [], frame_in(recording._CALLERS + "calls.py")
     recorded = record(keep)
+    recorded.begin()
     real = os.write
 
     def write(fd, data):
-        asked.append(recorded.is_busy(sys._getframe()))
+        asked.append((json.loads(data)["ev"], recorded.is_busy(sys._getframe()), recorded.is_busy(caller)))
         return real(fd, data)
 
     recorded._log._os_write = write
-    recorded.begin()
-    assert asked == [True]
-    assert not recorded.is_busy(sys._getframe())
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0.001)
+    with ours, theirs, pytest.raises(TimeoutError):
+        ours.recv(1)
+    assert [event for event in asked if event[0] in {"block", "recv"}] == [
+        ("block", True, False),
+        ("recv", True, True),
+    ]
+    assert not recorded.is_busy(frame_in(__file__))
     assert not recorded.is_busy(None)
-    assert os.path.dirname(sinks.__file__) + os.sep == recording._WRITERS
+
+
+def test_another_thread_sleeps(keep, record):
+    """That is no concern of the main thread, which signals interrupt."""
+    recorded = record(keep)
+    ours, theirs = socket.socketpair()
+    ours.settimeout(0.001)
+    with ours, theirs:
+        seen = []
+
+        def sleep():
+            with contextlib.suppress(TimeoutError):
+                ours.recv(1)
+            seen.append(recorded._log.asleep)
+
+        thread = threading.Thread(target=sleep)
+        thread.start()
+        thread.join()
+    assert seen == [False]
+    assert os.path.join(os.path.dirname(sinks.__file__), "") == recording._WRITERS
 
 
 def test_sentences_wait_for_the_picture(capsys):

@@ -1,0 +1,115 @@
+"""The command line: what the options of a model become, and which it refuses."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from evloop import composition, programs
+from evloop.address import Inet, UnixPath
+from evloop.cli import cli
+from evloop.programs import BlockingOptions
+from evloop.servers.loop import ServerOptions
+
+MODELS = ["once", "conversation", "sequential", "threaded"]
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run a command line; what would have been started, and with what."""
+    started = []
+    for module, name in ((programs, "serve"), (composition, "serve"), (programs, "talk")):
+        monkeypatch.setattr(module, name, lambda *given: started.append(given) or 0)
+
+    def start(*arguments):
+        cli.main([*arguments], standalone_mode=False)
+        return started.pop()
+
+    return start
+
+
+# -- serve -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_without_options(run, model):
+    """TCP on 127.0.0.1:8080, and the article's numbers."""
+    kind, address, options, keep = run("serve", "--model", model)
+    assert (kind, address) == ("tcp", Inet("127.0.0.1", 8080))
+    assert options == BlockingOptions(model, "upper", backlog=5, recv_size=1024)
+    assert not keep.is_traced
+
+
+def test_a_model_with_all_its_options(run):
+    """Those that a program which sleeps can heed."""
+    kind, address, options, keep = run(
+        "serve", "--model", "once", "--unix", "./s", "--mode", "echo", "--backlog", "0", "--recv-size", "7",
+        "--log", "l", "--payload-max", "3", "--trace",
+    )  # fmt: skip
+    assert (kind, address) == ("unix", UnixPath("./s"))
+    assert options == BlockingOptions("once", "echo", backlog=0, recv_size=7)
+    assert (keep.log, keep.payload_limit, keep.watch, keep.trace) == ("l", 3, None, True)
+
+
+def test_the_loop(run):
+    """It is the default, with its own numbers, on several addresses."""
+    addresses, options, _, selector = run("serve")
+    assert (addresses.tcp, addresses.udp) == ((Inet("127.0.0.1", 8080),), (Inet("127.0.0.1", 8080),))
+    assert (options, selector) == (ServerOptions(), None)
+    addresses, options, _, selector = run(
+        "serve", "--model", "loop", "--unix", "./s", "--selector", "select", "--backlog", "0"
+    )
+    assert (addresses, selector) == (composition.Addresses(unix=(UnixPath("./s"),), tcp=(), udp=()), "select")
+    assert options == ServerOptions(backlog=0)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--watch", "w.sock"], "evloop-trace watch LOG"),
+        (["--max-connections", "3"], "--max-connections needs the loop"),
+        (["--idle-timeout", "3"], "--idle-timeout needs the loop"),
+        (["--lifetime", "3"], "--lifetime needs the loop"),
+        (["--high-water", "262144"], "--high-water needs the loop"),
+        (["--drain-timeout", "5"], "--drain-timeout needs the loop"),
+        (["--selector", "select"], "--selector needs the loop"),
+        (["--tcp", "1", "--tcp", "2"], "one thread can wait in one call only"),
+        (["--tcp", "1", "--unix", "./s"], "--model loop"),
+        (["--log", "-", "--trace"], "--log"),
+    ],
+)
+def test_what_a_model_cannot_do(run, model, options, hint):
+    """One sentence that says why, and what to do; also for what happens to be the loop's default."""
+    with pytest.raises(click.UsageError, match=hint):
+        run("serve", "--model", model, *options)
+
+
+def test_threads_for_datagrams(run):
+    """There are no connections to give them to."""
+    with pytest.raises(click.UsageError, match="no connections to give threads to"):
+        run("serve", "--model", "threaded", "--udp", "1")
+
+
+# -- client ----------------------------------------------------------------------------------
+
+
+def test_a_client_with_a_log(run):
+    """What is said, how, and what is kept of it."""
+    with pytest.raises(SystemExit) as ended:
+        run("client", "8080", "a", "b", "--log", "l", "--payload", "full", "--count", "3")
+    assert ended.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [
+        (["--log", "-"], "the replies"),
+        (["--log", ""], "names no file"),
+        (["--log", "l", "--payload", "full", "--payload-max", "1"], "contradict"),
+    ],
+)
+def test_logs_that_a_client_cannot_keep(run, options, hint):
+    """Said before anybody is called."""
+    with pytest.raises(click.UsageError, match=hint):
+        run("client", "8080", "x", *options)

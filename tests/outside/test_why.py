@@ -18,6 +18,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from evloop_trace.diagnosing import as_json, diagnose
+from evloop_trace.replay import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -126,15 +128,14 @@ def program(tmp_path: Path) -> Iterator[Callable[..., Program]]:
 
 
 class Answer:
-    """What `evloop-trace why` says."""
+    """What `evloop-trace why` says of logs."""
 
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-P", "-m", "evloop_trace", "why", *arguments]
-        done = subprocess.run(
-            [*command, "--json"], check=False, capture_output=True, text=True, timeout=SECONDS
-        )
-        self.code = done.returncode
-        self.findings = json.loads(done.stdout)
+    def __init__(self, *logs: str, at: int | None = None) -> None:
+        problems: list[str] = []
+        answer = diagnose(logs, at, Problems(problems.append))
+        assert not problems
+        self.stuck = answer.verdict.stuck
+        self.findings = json.loads(as_json(answer))
         self.kinds = [finding["kind"] for finding in self.findings]
 
     def __getitem__(self, kind: str) -> Event:
@@ -198,14 +199,14 @@ def test_a_caller_who_says_nothing(program: Callable[..., Program], call: Callab
     server.until("close")
     server.until("block", seq=block["seq"] + 3)
     log = server.so_far()
-    hung = Answer(log, "--at", f"{block['t'] + 1}ns")
-    assert (hung.code, hung.kinds) == (1, ["recv-silent"])
+    hung = Answer(log, at=block["t"] + 1)
+    assert (hung.stuck, hung.kinds) == (True, ["recv-silent"])
     finding = hung["recv-silent"]
     assert (finding["thread"], finding["conn"], finding["since"]) == ("", "tcp-2", block["t"])
     assert "program0.py:9" in finding["sentence"]
     assert block["seq"] in finding["evidence"]
     idle = Answer(log)
-    assert (idle.code, idle.kinds) == (0, ["accept-idle"])
+    assert (idle.stuck, idle.kinds) == (False, ["accept-idle"])
     assert "Nobody has called 127.0.0.1:" in idle["accept-idle"]["sentence"]
 
 
@@ -234,7 +235,7 @@ def test_three_wait_while_one_is_served(program: Callable[..., Program], call: C
         caller.close()
     last = server.blocks("recv", conn="tcp-5")
     log = server.so_far()
-    hung = Answer(log, "--at", f"{first['t'] + 1}ns")
+    hung = Answer(log, at=first["t"] + 1)
     assert (
         "Meanwhile 3 finished handshakes wait in tcp-1's queue (backlog 5)" in hung["recv-silent"]["sentence"]
     )
@@ -266,7 +267,7 @@ phone.close()
         conn.sendall(b"HELLO")
         log = other.finish()
     well = Answer(log)
-    assert (well.code, well.findings) == (0, [])
+    assert (well.stuck, well.findings) == (False, [])
 
 
 def test_both_wait_for_the_other_to_begin(program: Callable[..., Program]) -> None:
@@ -315,7 +316,7 @@ phone.recv(1)
             received += len(conn.recv(1 << 20))
         client.blocks("recv")
         log = client.so_far()
-    hung = Answer(log, "--at", f"{block['t'] + 1}ns")
+    hung = Answer(log, at=block["t"] + 1)
     assert hung.kinds == ["send-full"]
     assert "does not read" in hung["send-full"]["sentence"]
     assert "send-full" not in Answer(log).kinds
@@ -369,8 +370,8 @@ while True:
     sent = server.until("sendto")
     server.until("block", seq=sent["seq"] + 1)
     log = server.so_far()
-    for answer in (Answer(log), Answer(log, "--at", f"{block['t'] + 1}ns")):
-        assert (answer.code, answer.kinds) == (0, ["datagram-idle"])
+    for answer in (Answer(log), Answer(log, at=block["t"] + 1)):
+        assert (answer.stuck, answer.kinds) == (False, ["datagram-idle"])
 
 
 def test_a_syn_that_nobody_answers(
@@ -450,8 +451,8 @@ def test_a_connection_that_is_never_closed(program: Callable[..., Program], call
         server.until("recv", n=0)
         server.until("block", sock="tcp-1", seq=server.until("recv")["seq"] + 1 + ("close" in then))
         answer = Answer(server.so_far())
-        kinds.append((answer.code, answer.kinds))
-    assert kinds == [(1, ["close-wait", "accept-idle"]), (0, ["accept-idle"])]
+        kinds.append((answer.stuck, answer.kinds))
+    assert kinds == [(True, ["close-wait", "accept-idle"]), (False, ["accept-idle"])]
 
 
 def test_a_connection_closed_with_unread_bytes(
@@ -464,8 +465,8 @@ def test_a_connection_closed_with_unread_bytes(
         call(port_of(server), b"hello")
         server.until("block", sock="tcp-1", seq=server.until("close")["seq"] + 1)
         answer = Answer(server.so_far())
-        kinds.append((answer.code, answer.kinds))
-    assert kinds == [(0, ["accept-idle", "ended-badly"]), (0, ["accept-idle"])]
+        kinds.append((answer.stuck, answer.kinds))
+    assert kinds == [(False, ["accept-idle", "ended-badly"]), (False, ["accept-idle"])]
 
 
 def test_a_half_that_is_closed(program: Callable[..., Program], call: Callable[..., Any]) -> None:
@@ -477,8 +478,8 @@ def test_a_half_that_is_closed(program: Callable[..., Program], call: Callable[.
         assert caller.recv(1) == b""
         server.until("block", seq=server.until("shutdown")["seq"] + 1)
         answer = Answer(server.so_far())
-        kinds.append((answer.code, answer.kinds))
-    assert kinds == [(1, ["recv-end"]), (1, ["fin-wait", "accept-idle"])]
+        kinds.append((answer.stuck, answer.kinds))
+    assert kinds == [(True, ["recv-end"]), (True, ["fin-wait", "accept-idle"])]
 
 
 def test_bytes_that_are_never_sent(program: Callable[..., Program], call: Callable[..., Any]) -> None:
@@ -489,8 +490,8 @@ def test_bytes_that_are_never_sent(program: Callable[..., Program], call: Callab
         call(port_of(server))
         server.until("block", seq=server.until("send")["seq"] + 1)
         answer = Answer(server.so_far())
-        kinds.append((answer.code, answer.kinds))
-    assert kinds == [(1, ["send-lost", "accept-idle"]), (0, ["accept-idle", "unattended"])]
+        kinds.append((answer.stuck, answer.kinds))
+    assert kinds == [(True, ["send-lost", "accept-idle"]), (False, ["accept-idle", "unattended"])]
 
 
 def test_a_program_in_its_own_code(program: Callable[..., Program], call: Callable[..., Any]) -> None:
@@ -533,7 +534,7 @@ with socket.create_server(('127.0.0.1', 0)) as phone:
         ("recv-silent", "worker-1"),
         ("accept-idle", ""),
     ]
-    assert "Thread worker-1 is blocked in recv()" in hung["recv-silent"]["sentence"]
+    assert "Thread worker-1 has been blocked in recv()" in hung["recv-silent"]["sentence"]
 
 
 def test_interrupted_by_the_keyboard(program: Callable[..., Program], call: Callable[..., Any]) -> None:
@@ -545,12 +546,12 @@ def test_interrupted_by_the_keyboard(program: Callable[..., Program], call: Call
     log = server.finish()
     assert server.events[-1]["ev"] == "end"
     hung = Answer(log)
-    assert (hung.code, hung.kinds) == (1, ["recv-silent"])
+    assert (hung.stuck, hung.kinds) == (True, ["recv-silent"])
     idle = program(SEQUENTIAL)
     idle.blocks("accept")
     idle.popen.send_signal(signal.SIGINT)
     well = Answer(idle.finish())
-    assert (well.code, well.kinds) == (0, ["accept-idle"])
+    assert (well.stuck, well.kinds) == (False, ["accept-idle"])
 
 
 # -- programs that poll ------------------------------------------------------------------------
@@ -580,12 +581,12 @@ def slept(program: Program, seq: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("ready", "last", "code", "kinds"),
+    ("ready", "last", "stuck", "kinds"),
     [
-        ("conn.send(conn.recv(10))", "send", 0, ["poll-idle"]),
-        ("conn.recv(10)", "recv", 1, ["poll-more", "poll-idle"]),
-        ("conn.send(conn.recv(10)); sel.unregister(conn)", "interest", 1, ["unwatched", "poll-idle"]),
-        ("conn.recv(10); sel.unregister(conn); conn.close()", "close", 0, ["poll-idle"]),
+        ("conn.send(conn.recv(10))", "send", False, ["poll-idle"]),
+        ("conn.recv(10)", "recv", True, ["poll-more", "poll-idle"]),
+        ("conn.send(conn.recv(10)); sel.unregister(conn)", "interest", True, ["unwatched", "poll-idle"]),
+        ("conn.recv(10); sel.unregister(conn); conn.close()", "close", False, ["poll-idle"]),
     ],
     ids=["answered", "not answered", "forgotten", "closed"],
 )
@@ -594,7 +595,7 @@ def test_a_connection_in_a_loop(
     call: Callable[..., Any],
     ready: str,
     last: str,
-    code: int,
+    stuck: bool,
     kinds: list[str],
 ) -> None:
     """Watched and answered is well; received and never answered is told, and so is watched no more."""
@@ -603,7 +604,7 @@ def test_a_connection_in_a_loop(
     begun = after(server, "recv")
     server.until(last, seq=begun + {"recv": -1, "send": 0, "interest": 1, "close": 1}[last])
     answer = Answer(slept(server, begun))
-    assert (answer.code, answer.kinds) == (code, kinds)
+    assert (answer.stuck, answer.kinds) == (stuck, kinds)
     assert "watches tcp-1 for READ" in answer["poll-idle"]["sentence"]
 
 
@@ -634,8 +635,8 @@ def test_a_poll_of_nothing(program: Callable[..., Program]) -> None:
         hung = program(f"import select\nselect.select([], [], []{timeout})")
         hung.blocks("poll")
         answer = Answer(hung.so_far())
-        kinds.append((answer.code, answer.kinds))
-    assert kinds == [(1, ["poll-nothing"]), (0, ["poll-idle"])]
+        kinds.append((answer.stuck, answer.kinds))
+    assert kinds == [(True, ["poll-nothing"]), (False, ["poll-idle"])]
 
 
 CLIENT = """
@@ -647,17 +648,21 @@ phone.setblocking(False)
 
 
 @pytest.mark.parametrize(
-    ("text", "code", "kinds"),
+    ("text", "stuck", "kinds"),
     [
-        ("phone.send(b'x'); select.select([phone], [], [])", 1, ["poll-reply", "poll-idle"]),
-        ("select.select([phone], [], [])", 0, ["poll-idle"]),
-        ("phone.send(b'x' * 50_000_000); select.select([phone], [phone], [])", 1, ["send-full", "poll-idle"]),
-        ("phone.send(b'x' * 50_000_000); select.select([phone], [], [])", 1, ["send-lost", "poll-idle"]),
+        ("phone.send(b'x'); select.select([phone], [], [])", True, ["poll-reply", "poll-idle"]),
+        ("select.select([phone], [], [])", False, ["poll-idle"]),
+        (
+            "phone.send(b'x' * 50_000_000); select.select([phone], [phone], [])",
+            True,
+            ["send-full", "poll-idle"],
+        ),
+        ("phone.send(b'x' * 50_000_000); select.select([phone], [], [])", True, ["send-lost", "poll-idle"]),
     ],
     ids=["asked", "not asked", "watched for WRITE", "not watched for WRITE"],
 )
 def test_a_client_that_polls(
-    program: Callable[..., Program], listener: socket.socket, text: str, code: int, kinds: list[str]
+    program: Callable[..., Program], listener: socket.socket, text: str, stuck: bool, kinds: list[str]
 ) -> None:
     """It waits for an answer, for its peer to begin, or for room to send the rest."""
     client = program(CLIENT % text, str(listener.getsockname()[1]))
@@ -665,7 +670,7 @@ def test_a_client_that_polls(
     with conn:
         client.blocks("poll")
         answer = Answer(client.so_far())
-    assert (answer.code, answer.kinds) == (code, kinds)
+    assert (answer.stuck, answer.kinds) == (stuck, kinds)
 
 
 @pytest.mark.parametrize(
@@ -692,7 +697,7 @@ select.select({watched})
     client.blocks("poll")
     hung = Answer(client.so_far())
     assert kind in hung.kinds
-    assert f"is connecting to 127.0.0.1:{port}" in hung[kind]["sentence"]
+    assert f"has been connecting to 127.0.0.1:{port}" in hung[kind]["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -762,5 +767,5 @@ def test_a_connection_that_broke(program: Callable[..., Program], call: Callable
     caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     caller.close()
     answer = Answer(slept(server, after(server, "recv")))
-    assert (answer.code, answer.kinds) == (0, ["accept-idle", "broken"])
+    assert (answer.stuck, answer.kinds) == (False, ["accept-idle", "broken"])
     assert "ECONNRESET" in answer["broken"]["sentence"]

@@ -29,6 +29,7 @@ PLAIN_WIDTH = 80
 """Cells, where there is no terminal to ask."""
 
 _LEAST = 40
+_BREAKS = re.compile(r" (?!(?:ns|µs|ms|s|min|B)\b)")
 _GAPS = re.compile(r" {3,}")
 
 
@@ -55,12 +56,12 @@ def _paragraph(finding: Finding, width: int) -> list[Line]:
     mark, style = ("✗ ", TROUBLE) if finding.stuck else ("· ", DIM)
     text = _wrapped(escape_text(finding.sentence), width - 2)
     head: list[Line] = [[Segment("  " if at else mark, style), *line] for at, line in enumerate(text)]
-    return head + _events(finding.evidence, width)
+    return head + _events(finding, width)
 
 
-def _events(evidence: Sequence[Evidence], width: int) -> list[Line]:
+def _events(finding: Finding, width: int) -> list[Line]:
     """A line each: its number, its time, where, and what happened."""
-    rows = [_row(found) for found in evidence]
+    rows = [_row(found, finding.conn) for found in finding.evidence]
     numbers, places = (max([len(row[at]) for row in rows], default=0) for at in (0, 2))
     return [
         [
@@ -75,22 +76,27 @@ def _events(evidence: Sequence[Evidence], width: int) -> list[Line]:
     ]
 
 
-def _row(found: Evidence) -> tuple[str, str, str, str]:
+def _row(found: Evidence, conn: str | None) -> tuple[str, str, str, str]:
     event = found.event
     where = place(event) if isinstance(event, Located) else ""
     line = format_event(event).removesuffix(f"  {where}")
     # Behind the time and the tick, both of which have columns of their own.
     what = line.partition(" tick ")[2].lstrip("0123456789").strip()
+    name, _, rest = what.partition(" ")
+    if name == escape_text(conn or ""):
+        what = rest.strip()
+    elif found.log:
+        what = what.removeprefix(f"{escape_text(found.log)}:")
     at = short_place(event) if isinstance(event, Located) else ""
     number = f"{found.log}#{event.seq}" if found.log else f"#{event.seq}"
     return escape_text(number), f"{event.t / 10**9:.6f}", at, _GAPS.sub("  ", what)
 
 
 def _wrapped(text: str, width: int, style: Style = PLAIN) -> list[Line]:
-    """The text in lines of at most `width` cells, broken at spaces; a longer word stands out."""
+    """The text in lines of at most `width` cells, broken at spaces but not behind a number."""
     lines: list[Line] = []
     line = ""
-    for word in text.split(" "):
+    for word in _BREAKS.split(text):
         longer = f"{line} {word}" if line else word
         if line and width_of([Segment(longer)]) > width:
             lines.append([Segment(line, style)])

@@ -47,6 +47,7 @@ __all__ = ["Ends", "Fold"]
 
 _NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
 _DATAGRAMS = frozenset({"udp", "unix-dgram"})
+_LEFT = 5  # of what was open at the end
 _KEPT = 10  # of what only needs examples
 _THREADS = 64
 
@@ -259,9 +260,10 @@ class Fold:
     def _listen(self, event: Listen) -> None:
         if event.errno is not None:
             return
-        self.process.sockets[event.sock] = Listener(
-            event.sock, self.process, opened=event, address=event.address, backlog=event.backlog
-        )
+        listener = self.process.sockets.get(event.sock)
+        if not isinstance(listener, Listener):
+            listener = self.process.sockets[event.sock] = Listener(event.sock, self.process)
+        listener.opened, listener.address, listener.backlog = event, event.address, event.backlog
 
     def _bind(self, event: Bind) -> None:
         if event.errno is not None:
@@ -332,7 +334,7 @@ class Fold:
         if event.reason == "exit":
             self._ending(event)
             process.left_count += 1
-            if len(process.left) < _KEPT:
+            if len(process.left) < _LEFT:
                 process.left.append(event)
         elif event.unread and event.conn is not None:
             process.resets_count += 1

@@ -55,7 +55,7 @@ def _connecting(scene: Scene, stream: Stream) -> Cause | None:
     begun = stream.connecting
     if begun is None or _awake(scene, stream):
         return None
-    text = f"{stream.name} is connecting to {peer_of(stream)}{since(begun.t, scene.now)}{place(begun)}."
+    text = f"{stream.name} has been connecting to {peer_of(stream)}{since(begun.t, scene.now)}{place(begun)}."
     if "WRITE" in _mask(scene, stream):
         return Cause("connect-unanswered", text, [begun], unanswered(scene, stream.peer), begun.t)
     text = f"{text} Nobody watches it for WRITE, so nobody learns how that ends."
@@ -140,8 +140,8 @@ def _edge(_scene: Scene, stream: Stream) -> Cause | None:
     if stream.touched is not got or got.n != got.size:
         return None
     text = (
-        f"{stream.name} is watched edge-triggered{place(armed)}, and the last recv(), {when(got)}, was filled to "
-        f"its {size(got.size)}: bytes that were left behind wake nobody."
+        f"{stream.name} is watched edge-triggered{place(armed)}, and the last recv() filled its "
+        f"{size(got.size)}, {when(got)}: bytes that were left behind wake nobody."
     )
     return Cause("edge-left", text, [stream.opened, armed, got], since=due(got))
 
@@ -184,7 +184,7 @@ def _unattended(scene: Scene, stream: Stream) -> Cause | None:
         return None
     wait = thread.wait
     text = (
-        f"Nobody waits for {stream.name}: {who(stream.process, thread)}, which used it last, is in "
+        f"Nobody waits for {stream.name}: {who(stream.process, thread)}, which used it last, has been in "
         f"{call(wait)}{on(thread)}{since(wait.t, scene.now)}{place(wait)}."
     )
     events = [stream.opened, stream.touched, wait]

@@ -30,7 +30,7 @@ def sleeping(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     masks = {name: mask for name, mask in scene.masks(process, thread).items() if mask}
     forever = _deadline(process) is None if wait is None else wait.timeout is None
     stuck = forever and not masks
-    doing = f"{who(process, thread)} sleeps in poll(){since(begun, scene.now)}{place(wait)}"
+    doing = f"{who(process, thread)} has slept in poll(){since(begun, scene.now)}{place(wait)}"
     text = f"{doing}, {_until(process, thread)}, and watches {_watches(masks)}."
     nothing = "Nothing can wake it but a signal." if stuck else ""
     late = "" if wait is not None else "Or it hangs in the turn that came next: a turn is written at its end."
@@ -95,8 +95,8 @@ def own_code(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     name = getattr(last, "conn", None) or getattr(last, "sock", None)
     did = f"{call(last)}{f' on {name}' if name else ''}{place(last)}"
     text = (
-        f"{who(process, thread)} is in no socket's call{since(begun, scene.now)}: it runs its own code, or "
-        f"is in a call such as sleep(), input() or join(). Its last was {did}."
+        f"{who(process, thread)} has been in no socket's call{since(begun, scene.now)}: it runs its own code, "
+        f"or is in a call such as sleep(), input() or join(). Its last was {did}."
     )
     unseen = "".join(
         f" What {event.what} does is not in the log: {event.reason}." for event in process.unseen[:2]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "Verdict"]
 
 _INTERRUPTED = frozenset({"KeyboardInterrupt", "SIGINT"})
+_NAMED = 5  # sockets that were left open
 _LOOKS = 100  # how often a wait that was ended from outside is looked at; a program may live on signals
 
 
@@ -134,25 +135,24 @@ def _resets(process: Process) -> Iterator[Finding]:
 def _summary(process: Process, findings: list[Finding], at: int | None, interrupt: AnyEvent | None) -> str:
     """One line about a log."""
     number = sum(finding.stuck for finding in findings)
-    hangs = "nothing hangs" if not number else f"{number:,} {'thing hangs' if number == 1 else 'things hang'}"
+    things = plural(number, "thing") if number else "nothing"
+    hangs = f"{things} {'hang' if number > 1 else 'hangs'}"
     missing = f" ({plural(process.missing, 'event')} missing)" if process.missing else ""
     if interrupt is not None:
-        return f"{hangs}, until it was interrupted at {moment(due(interrupt))}{missing}"
+        return f"{things} hung when it was interrupted at {moment(due(interrupt))}{missing}"
     if process.end is not None:
         return f"nothing hangs: the program ended at {moment(process.end.t)}{_left(process)}{missing}"
     if at is not None and at < process.now:
         return f"{hangs} at {moment(at)}{missing}"
-    return f"{hangs}; the log has no end: the program was killed, crashed, or still runs{missing}"
+    return f"{hangs}; the log has no end (killed, crashed, or still running){missing}"
 
 
 def _left(process: Process) -> str:
     """What was open when it ended."""
-    if not process.left_count:
+    names = [close.conn or close.sock or "" for close in process.left]
+    names += list(process.sockets)[: _NAMED - len(names)]
+    number = process.left_count + len(process.sockets)
+    if not number:
         return ", and left nothing open"
-    names = ", ".join((close.conn or close.sock or "") for close in process.left)
-    more = (
-        f" and {process.left_count - len(process.left)} more"
-        if process.left_count > len(process.left)
-        else ""
-    )
-    return f", and left open: {names}{more}"
+    more = f" and {number - len(names):,} more" if number > len(names) else ""
+    return f", and left open: {', '.join(names)}{more}"

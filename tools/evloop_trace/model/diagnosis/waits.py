@@ -42,7 +42,7 @@ def waiting(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     kind, rule = _RULES.get(wait.awaits, (object, _unknown))
     cause = rule(scene, thread, sock) if isinstance(sock, kind) else _unknown(scene, thread, sock)
     begun, times = _begun(sock, wait)
-    doing = f"{who(process, thread)} is blocked in {call(wait)}{on(thread)}"
+    doing = f"{who(process, thread)} has been blocked in {call(wait)}{on(thread)}"
     limit = "" if wait.timeout is None else f"It gives up after {span(wait.timeout)}."
     finding = Finding(
         cause.kind,
@@ -122,15 +122,16 @@ def _send(scene: Scene, thread: Thread, sock: Stream) -> Cause:
     The peer's window is 0 then: it does not read.
     """
     wait = thread.wait
-    what = f"to take {size(wait.size)}" if isinstance(wait, Block) and wait.size is not None else ""
+    what = f"the {size(wait.size)}" if isinstance(wait, Block) and wait.size is not None else "the bytes"
+    before = f" {size(sock.sent)} were sent before." if sock.sent else ""
     far = far_end(scene, sock)
     kind = "send-full"
     if both_wait(scene, sock, "send"):
         kind = "send-deadlock"
         far = far._replace(text=join(far.text, "Both wait in send(), and neither reads."))
     text = (
-        f"{peer_of(sock)} does not read: its window and our send buffer are too full {what}, after "
-        f"{size(sock.sent)} that were sent before."
+        f"{peer_of(sock)} does not read: its window and our send buffer are full, and {what} of this call do "
+        f"not fit.{before}"
     )
     return Cause(kind, text, [sock.opened, sock.recv, sock.send], far)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.events.schema import EVENT_TYPES, Call, Unknown
+from evloop.events.schema import EVENT_TYPES, Call, Inherit, Unknown
 
 if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent
@@ -71,6 +71,8 @@ class Filter(NamedTuple):
             return not self.names.isdisjoint(
                 value for value in event.fields.values() if isinstance(value, str)
             )
+        if isinstance(event, Inherit):
+            return event.name in self.names
         return getattr(event, "conn", None) in self.names or getattr(event, "sock", None) in self.names
 
 

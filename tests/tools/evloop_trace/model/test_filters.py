@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from evloop_trace.model.filters import Filter, due, kind_of, parse_time
 
-from evloop.events.schema import Poll, Signal, Unknown
+from evloop.events.schema import Connect, Inherit, Poll, Signal, Socket, Unknown
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,15 @@ def test_names_are_connections_and_sockets(book: Any) -> None:
     assert kept == ["accept", "recv", "send", "recv", "close"]
     kept = [kind_of(event) for event in book.events if Filter(frozenset({"listen-1"})).keep(event)]
     assert kept == ["listen", "accept", "close"]
+
+
+def test_a_socket_of_a_program_has_one_name_all_its_life() -> None:
+    """As a socket, as one that was inherited, as a connection."""
+    keep = Filter(frozenset({"tcp-1"})).keep
+    assert keep(Inherit(1, 2, 0, "tcp-1", 3, "tcp"))
+    assert not keep(Inherit(1, 2, 0, "tcp-2", 3, "tcp"))
+    assert keep(Socket(1, 2, 0, 1, "tcp-1", 3, "tcp"))
+    assert keep(Connect(1, 2, 0, 1, 3, "tcp-1"))
 
 
 def test_kinds_and_names_both_count(book: Any) -> None:

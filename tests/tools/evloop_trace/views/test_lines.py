@@ -133,6 +133,20 @@ EVENTS: list[tuple[Any, str]] = [
         schema.Recvfrom(1, 0, 0, 1, "udp-1", 6, errno="timeout", where="s.py:3"),
         "recvfrom() = -1 timeout     its time-out passed  +0.0 µs  s.py:3",
     ),
+    (
+        schema.Bind(1, 0, 0, 1, "tcp-1", 5, "tcp", "a:80", "EADDRINUSE"),
+        "bind() = -1 EADDRINUSE      tcp a:80",
+    ),
+    (
+        schema.Listen(1, 0, 0, 1, "tcp-1", 5, "tcp", "a:80", 5, "EADDRINUSE"),
+        "listen(5) = -1 EADDRINUSE   tcp",
+    ),
+    (
+        schema.Connect(
+            1, 0, 0, 1, 3, "tcp-1", None, "a:80", errno="ECONNREFUSED", call="getsockopt(SO_ERROR)"
+        ),
+        "getsockopt(SO_ERROR) = -1 ECONNREFUSED to a:80",
+    ),
     (schema.Poll(1, 0, 3, 1000, None, "", [], thread="T-1"), "slept 1.0 µs of ∞  timeout  T-1"),
 ]
 
@@ -162,6 +176,17 @@ def test_every_type_has_a_line() -> None:
     assert {type(event) for event, _ in EVENTS} | {schema.Header} >= set(schema.EVENT_TYPES.values())
 
 
+def test_a_call_that_slept_is_told_when_it_returned() -> None:
+    """A program's lines stand in the order of their times, and say how long they took."""
+    slept = Recv(1, 10**9, 0, 2 * 10**9, "tcp-1", 7, 9, 4, where="s.py:3")
+    close = schema.Close(2, 10**9, 0, 2 * 10**9, 7, "close", "tcp-1", where="s.py:4")
+    for event in (slept, close):
+        line = format_event(event)
+        assert line.startswith("      3.000000")
+        assert "+2.0 s" in line
+    assert "close() = 0                 received" in format_event(close)
+
+
 def test_lines_do_not_depend_on_their_neighbours(book: Any) -> None:
     """What lines share is formatted once, and comes out the same."""
     events = book.conversation().events
@@ -172,6 +197,7 @@ def test_lines_do_not_depend_on_their_neighbours(book: Any) -> None:
 
 def test_columns_stand_under_each_other(book: Any) -> None:
     """The call begins in the same column in every line."""
-    lines = format_events([event for event in book.conversation().events if isinstance(event, Call)])
+    events: list[Any] = [event for event in book.conversation().events if isinstance(event, Call)]
+    lines = format_events(events)
     words = ("listen(", "poll(", "accept(", "recv(", "send(", "close(")
     assert {line.find(word) for line in lines for word in words if word in line} == {39}

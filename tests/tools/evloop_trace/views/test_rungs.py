@@ -149,6 +149,18 @@ EVENTS: list[tuple[AnyEvent, Rung]] = [
     (schema.Queue(*LOOP, "listen-1", 3, 128), Rung("listen-1", "quiet", "queue 3/128", "wait for accept()")),
     (schema.Gap(*LOOP, 12345, "full"), Rung("", "trouble", "12,345 events missing", "full")),
     (schema.End(*LOOP, "SIGINT", 9), Rung("", "life", "end", "SIGINT")),
+    (
+        schema.Bind(*HEAD, "tcp-1", 5, "tcp", "a:80", "EADDRINUSE"),
+        Rung("tcp-1", "trouble", "bind() EADDRINUSE", "a:80"),
+    ),
+    (
+        schema.Listen(*HEAD, "tcp-1", 5, "tcp", "a:80", 5, "EADDRINUSE"),
+        Rung("tcp-1", "trouble", "listen() EADDRINUSE"),
+    ),
+    (
+        schema.Connect(*HEAD, 3, "tcp-1", None, "a:80", call="getsockopt(SO_ERROR)"),
+        Rung("tcp-1", "life", "getsockopt(SO_ERROR) = 0", "to a:80", "", Arrow(True, "═", "connection")),
+    ),
     (Recv(*HEAD, "tcp-1", 7, 0, 0), Rung("tcp-1", "in", "recv() = 0")),
     (
         Recv(*HEAD, "tcp-1", 7, 9, 4, (0, 4), b"abcd", flags="MSG_PEEK", call="recv_into"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from evloop_trace.model.picture import Picture
@@ -312,3 +312,65 @@ def test_nothing_is_drawn_where_there_is_no_room() -> None:
     assert LadderPanel(picture, 0).lines(80, 0) == []
     assert len(LadderPanel(picture, 0).lines(80, 1)) == 1
     assert "client" in texts([LadderPanel(picture, 0).heading(80)])[0]
+
+
+def program_of(program: Any) -> Picture:
+    """The fold of a program's events."""
+    return picture_of(*program.events)
+
+
+def test_the_connections_of_a_program(program: Any) -> None:
+    """The ones it made are counted; what it holds for a peer nobody knows."""
+    assert texts(ConnectionsPanel(program_of(program), 0).lines(80, 3))[1] == " no connection"
+    program.listen().accept(2000, "tcp-2")(schema.Connect, 3000, 6, "tcp-3", None, "a:80")
+    program(Recv, 4000, "tcp-3", 6, 9, 0)
+    panel = ConnectionsPanel(program_of(program), 5000)
+    assert panel.title() == "connections  2 open, 1 accepted, 1 made, 0 B in, 0 B out"
+    heading, _, row = texts(panel.lines(130, 4))
+    assert heading.split() == ["name", "peer", "state", "in", "out", "age", "last"]
+    assert row.endswith("recv() = 0 · the server has finished sending")
+    assert ConnectionsPanel(program_of(type(program)()), 0).title() == "connections  0 open, 0 B in, 0 B out"
+
+
+def test_sockets_that_are_not_yet_anything() -> None:
+    """They come last, and say what they lack."""
+    picture = Picture()
+    for endpoint in (
+        Endpoint("tcp-1", 3, "tcp", "", made=True),
+        Endpoint("tcp-2", 3, "tcp", "a:1", made=True),
+        Endpoint("tcp-3", 3, "tcp", "a:1", made=True, errno="EADDRINUSE"),
+        Endpoint("unix-1", 3, "unix", "", made=True, peer="unix-2"),
+        Endpoint("udp-1", 3, "udp", "a:1", peer="a:9"),
+    ):
+        picture.endpoints[endpoint.name] = endpoint
+    assert texts(EndpointsPanel(picture).lines(80, 9)) == [
+        " udp-1   udp   a:1  datagrams 0 in, 0 out  with a:9",
+        " tcp-1   tcp        neither listens nor is connected yet",
+        " tcp-2   tcp   a:1  does not listen yet",
+        " tcp-3   tcp   a:1  failed: EADDRINUSE",
+        " unix-1  unix       the other end is unix-2",
+    ]
+
+
+def test_the_ladder_of_a_client(program: Any) -> None:
+    """Its bytes go to the right; a place stands where it is whole, and a call at its return."""
+    program(schema.Connect, 0, 3, "tcp-1", None, "a:80", where="c.py:4")
+    program(Send, MS, "tcp-1", 3, 5, 5, (0, 5), b"hello", where="c.py:6")
+    program(schema.Block, 2 * MS, "recv", "tcp-1", where="c.py:7")
+    program(Recv, 2 * MS, "tcp-1", 3, 9, 5, (0, 5), b"HELLO", dur=SECOND, where="c.py:7")
+    rows = texts(LadderPanel(program_of(program), 0).lines(80, 10))
+    assert rows == [
+        "   0.000  tcp-1 │══════ connection ═════►│ connect() = 0  to a:80  c.py:4",
+        '   0.001  tcp-1 │────── 5 B [0,5) ──────►│ send() = 5  "hello"  c.py:6',
+        "   0.002  tcp-1 │                        │ recv() …  blocks: nothing has come y…",
+        '   1.002  tcp-1 │◄────── 5 B [0,5) ──────│ recv() = 5  after 1.0 s  "HELLO"',
+    ]
+
+
+def test_what_a_program_does_between_its_calls_nobody_knows(program: Any) -> None:
+    """It is just later; and a connection that never was is closed without a word to anybody."""
+    program(schema.Connect, 0, 3, "tcp-1", None, "a:80", errno="ECONNREFUSED")
+    program(Close, SECOND, 3, "close", "tcp-1")
+    _, later, close = texts(LadderPanel(program_of(program), 0).lines(80, 10))
+    assert later.endswith("┆ later")
+    assert "FIN" not in close

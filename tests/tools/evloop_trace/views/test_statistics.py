@@ -9,7 +9,7 @@ from evloop_trace.model.statistics import Statistics
 from evloop_trace.views.statistics import render
 
 from evloop.events.reader import Problem
-from evloop.events.schema import Recvfrom, Refuse, Unknown
+from evloop.events.schema import Block, Connect, Poll, Recvfrom, Refuse, Unknown
 
 
 def page(items: list[Any], name: str = "a.jsonl", colour: bool = False) -> str:
@@ -64,3 +64,36 @@ def test_colour(book: Any, monkeypatch: pytest.MonkeyPatch, coloured: bool) -> N
     text = page(book.conversation().events, "[red]\x1b[2J", coloured)
     assert "[red]\\x1b[2J" in text
     assert ("\x1b[36m" in text) == coloured
+
+
+def test_a_program_that_blocks(program: Any) -> None:
+    """Who slept in which calls, how long clients waited, and nothing of a loop."""
+    program.listen()(Block, 2000, "accept", sock="tcp-1")
+    program.accept(2000, "tcp-2", dur=5000, waited=3_000_000)(Connect, 8000, 6, "tcp-3", None, "a:1")
+    program(Block, 9000, "recv", "tcp-3", thread="T-1").end(20_000)
+    text = page(program.events)
+    assert "connections  1 accepted, 1 made, at most 2 at a time, 2 open at the end" in text
+    assert "accept()     connections lay 3.0 ms on average, 3.0 ms at most in the queue before" in text
+    assert "connect()    100 ns on average, 100 ns at most until the connection was there" in text
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "T-1 11.0 µs 11.0 µs 100 % 0 in recv()" in rows
+    assert "accept() 1 5.0 µs 5.0 µs 5.0 µs src/app.py:5" in rows
+    assert "ticks" not in text
+    assert "working" not in text
+
+
+def test_a_program_that_polls(program: Any) -> None:
+    """It has ticks too; with several threads it is not one sleep that is told."""
+    program(Poll, 100, None, "", [], dur=900, tick=1)
+    assert "asleep       900 ns, 90 % of the time" in page(program.events)
+    program(Poll, 1100, None, "", [], tick=2, thread="T-1")
+    text = page(program.events)
+    assert "ticks        2," in text
+    assert "\nasleep  " not in text
+
+
+def test_many_threads(program: Any) -> None:
+    """Those that are not told of are counted."""
+    for n in range(13):
+        program(Poll, 100 * n, None, "", [], thread=f"T-{n}", tick=n + 1)
+    assert "Threads, and 3 more" in page(program.events)

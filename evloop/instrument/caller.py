@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 import threading
 from threading import get_ident
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-__all__ = ["Callers", "Place", "thread_name"]
+__all__ = ["Callers", "Place", "frame_at", "thread_name"]
 
 
 class Place(TypedDict):
@@ -54,6 +55,14 @@ def thread_name() -> str:
 _main_ident = threading.main_thread().ident
 
 
+def frame_at(depth: int) -> Any:
+    """sys._getframe(), but None where nobody has called: an exit handler may be a call on a socket."""
+    try:
+        return sys._getframe(depth + 1)  # noqa: SLF001
+    except ValueError:
+        return None
+
+
 _MOST_CODES = 10_000
 
 
@@ -73,9 +82,9 @@ class Callers:
         # line of one, the interpreter walks through a table.
         self._codes: dict[int, tuple[CodeType, dict[int, str] | None]] = {}
 
-    def where(self, frame: FrameType) -> str:
-        """The place in the program of a call made in `frame`."""
-        at: FrameType | None = frame
+    def where(self, frame: FrameType | None) -> str:
+        """The place in the program of a call made in `frame`; nothing if nobody made it."""
+        at = frame
         codes = self._codes
         while at is not None:
             code = at.f_code
@@ -84,7 +93,7 @@ class Callers:
             if texts is not None:
                 return texts.get(at.f_lasti) or self._remember(at, texts)
             at = None if code.co_filename.endswith(_DISPATCH) else at.f_back
-        return self._remember(frame, {})
+        return self._remember(frame, {}) if frame else ""
 
     def _remember(self, frame: FrameType, texts: dict[int, str]) -> str:
         name = frame.f_code.co_filename

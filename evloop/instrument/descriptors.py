@@ -8,10 +8,10 @@ from __future__ import annotations
 import _socket
 import os
 import socket
-import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evloop.events.schema import Recv, Recvfrom, Send, Sendto
+from evloop.instrument.caller import frame_at
 from evloop.instrument.lifecycle import record_close
 from evloop.instrument.outcome import now, outcome
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
-_frame = sys._getframe  # noqa: SLF001
 _is_blocking = os.get_blocking
 
 
@@ -68,7 +67,7 @@ def _read(instrument: Instrument, real: Callable[[int, int], bytes]) -> Callable
         known = sockets.get(fd)
         if known is None:
             return real(fd, length)
-        made = _Made("os.read", known, length, _frame(1), now())
+        made = _Made("os.read", known, length, frame_at(1), now())
         try:
             if not known.readable(0) and _is_blocking(fd):
                 instrument.block(made.awaits, known, made.frame, None, length)
@@ -105,7 +104,7 @@ def _write(instrument: Instrument, real: Callable[[int, Any], int]) -> Callable[
         if known is None:
             return real(fd, data)
         view = memoryview(data).cast("B")
-        made = _Made("os.write", known, len(view), _frame(1), now())
+        made = _Made("os.write", known, len(view), frame_at(1), now())
         return _send(instrument, made, lambda: real(fd, data), lambda n: bytes(view[: min(n, limit)]))
 
     return write
@@ -118,7 +117,7 @@ def _sendfile(instrument: Instrument, real: Callable[..., int]) -> Callable[...,
         known = sockets.get(out_fd)
         if known is None:
             return real(out_fd, in_fd, offset, count, *rest, **named)
-        made = _Made("os.sendfile", known, count, _frame(1), now())
+        made = _Made("os.sendfile", known, count, frame_at(1), now())
         # The bytes go from one file to the other inside the kernel: nobody here sees them.
         return _send(
             instrument, made, lambda: real(out_fd, in_fd, offset, count, *rest, **named), lambda _: b""
@@ -159,6 +158,6 @@ def _close(instrument: Instrument, real: Callable[[int], None]) -> Callable[[int
         if known is None:
             real(fd)
         else:
-            record_close(instrument, known, "close", lambda: real(fd), _frame(1))
+            record_close(instrument, known, "close", lambda: real(fd), frame_at(1))
 
     return close

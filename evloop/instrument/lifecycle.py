@@ -5,7 +5,6 @@ from __future__ import annotations
 import _socket
 import os
 import socket
-import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from evloop.events.schema import (
     Socket,
     Unseen,
 )
-from evloop.instrument.caller import Place, thread_name
+from evloop.instrument.caller import Place, frame_at, thread_name
 from evloop.instrument.known import local_address, peer_address, protocol
 from evloop.instrument.outcome import now, outcome
 from evloop.socket_state import accept_queue, errno_name, peer_process, queue_wait, unread_bytes, unsent_bytes
@@ -37,7 +36,6 @@ __all__ = ["close_all", "patch", "record_close"]
 
 _real = _socket.socket
 _fileno, _gettimeout, _close = _real.fileno, _real.gettimeout, _real.close
-_frame = sys._getframe  # noqa: SLF001
 
 
 def patch(instrument: Instrument) -> None:
@@ -100,13 +98,13 @@ class _Calls:
                 if fileno is None:
                     errno = errno_name(error.errno)
                     self._recorder.record(
-                        Socket(*self._stamp(t), errno=errno, **self._instrument.place(_frame(1)))
+                        Socket(*self._stamp(t), errno=errno, **self._instrument.place(frame_at(1)))
                     )
                 raise
             if fileno is None:
-                self._made(self_, t, self._instrument.place(_frame(1)))
+                self._made(self_, t, self._instrument.place(frame_at(1)))
             elif self_.__class__.__name__ == "SSLSocket":
-                self._tls(self_, self._instrument.place(_frame(1)))
+                self._tls(self_, self._instrument.place(frame_at(1)))
 
         return init
 
@@ -132,7 +130,7 @@ class _Calls:
         def socketpair(*args: Any, **kwargs: Any) -> Any:
             t = now()
             pair = real(*args, **kwargs)
-            place = self._instrument.place(_frame(1))
+            place = self._instrument.place(frame_at(1))
             first = self._made(pair[0], t, place)
             self._made(pair[1], t, place, first.name)
             return pair
@@ -167,7 +165,7 @@ class _Calls:
                 if known is not None:
                     stamp = self._stamp(t)
                     bound = _format(address) if errno else local_address(self_)
-                    place = self._instrument.place(_frame(1))
+                    place = self._instrument.place(frame_at(1))
                     self._recorder.record(
                         Bind(*stamp, known.name, known.fd, known.proto, bound, errno, **place)
                     )
@@ -190,7 +188,7 @@ class _Calls:
                 if known is not None:
                     stamp = self._stamp(t)
                     known.listens = errno is None
-                    place = self._instrument.place(_frame(1))
+                    place = self._instrument.place(frame_at(1))
                     address = local_address(self_)
                     self._recorder.record(
                         Listen(*stamp, known.name, known.fd, known.proto, address, backlog, errno, **place)
@@ -205,7 +203,7 @@ class _Calls:
             listener = self._known(self_)
             if listener is None:
                 return real(self_)
-            frame = _frame(1)
+            frame = frame_at(1)
             t = now()
             try:
                 timeout = _gettimeout(self_)
@@ -239,7 +237,7 @@ class _Calls:
         """connect(2); where it waits for a handshake, that it does so is always said before."""
 
         def connect(self_: Any, address: Any, /) -> None:
-            known, frame = self._known(self_), _frame(1)
+            known, frame = self._known(self_), frame_at(1)
             if known is None:
                 real(self_, address)
                 return
@@ -259,7 +257,7 @@ class _Calls:
         """connect(2), whose errno is given and not raised."""
 
         def connect_ex(self_: Any, address: Any, /) -> int:
-            known, frame = self._known(self_), _frame(1)
+            known, frame = self._known(self_), frame_at(1)
             if known is None:
                 return real(self_, address)
             t = self._before_connect(self_, known, address, frame)
@@ -303,7 +301,7 @@ class _Calls:
                 if known is not None and known.connecting:
                     errno = errno_name(value) if value else None
                     call = "getsockopt(SO_ERROR)"
-                    self._connected(self_, known, t, None, errno=errno, frame=_frame(1), call=call)
+                    self._connected(self_, known, t, None, errno=errno, frame=frame_at(1), call=call)
             return value
 
         return getsockopt
@@ -328,7 +326,7 @@ class _Calls:
                     self._recorder.record(
                         Setsockopt(
                             *stamp, known.fd, *words, shown, known.conn, known.sock, errno,
-                            **self._instrument.place(_frame(1)),
+                            **self._instrument.place(frame_at(1)),
                         )
                     )  # fmt: skip
 
@@ -348,7 +346,7 @@ class _Calls:
                 if known is not None:
                     stamp = self._stamp(t)
                     word = {0: "SHUT_RD", 1: "SHUT_WR", 2: "SHUT_RDWR"}.get(how, str(how))
-                    place = self._instrument.place(_frame(1))
+                    place = self._instrument.place(frame_at(1))
                     self._recorder.record(Shutdown(*stamp, known.name, known.fd, word, errno, **place))
 
         return shutdown
@@ -361,11 +359,11 @@ class _Calls:
             if known is None:
                 real(self_, *args)
                 return
-            record_close(self._instrument, known, "close", lambda: real(self_, *args), _frame(1))
+            record_close(self._instrument, known, "close", lambda: real(self_, *args), frame_at(1))
 
         return real_close
 
-    def finalize(self, _real_finalize: Callable[[Any], None]) -> Callable[[Any], None]:
+    def finalize(self, real: Callable[[Any], None]) -> Callable[[Any], None]:
         """Nobody has the socket any more: the interpreter warns, and closes it.
 
         It would say that the warning's place is here; so we warn in its stead, of our caller.
@@ -375,21 +373,18 @@ class _Calls:
             fd = _fileno(self_)
             if fd < 0:
                 return
+            close: Callable[[Any], None] = _close
             try:
                 warnings.warn(f"unclosed {self_!r}", ResourceWarning, stacklevel=2, source=self_)
-            except ResourceWarning as error:  # with -W error; a finalizer cannot raise
-                _cannot_raise(error, self_)
+            except ResourceWarning:  # with -W error; a finalizer cannot raise, but Python can say that
+                close = real
             known = self._sockets.pop(fd, None)
             if known is None:
-                _close(self_)
+                close(self_)
             else:
-                record_close(self._instrument, known, "collected", lambda: _close(self_), _frame(1))
+                record_close(self._instrument, known, "collected", lambda: close(self_), frame_at(1))
 
         return finalize
-
-
-def _cannot_raise(error: BaseException, obj: Any) -> None:
-    sys.unraisablehook(sys.UnraisableHookArgs((type(error), error, None, None, obj)))  # type: ignore[misc,call-arg]
 
 
 def record_close(

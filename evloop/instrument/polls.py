@@ -7,12 +7,13 @@ thread sleep, and then a `block` event is written before.
 from __future__ import annotations
 
 import select
-import selectors
 import socket
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from evloop.events.schema import Block, Interest, Poll
+from evloop.instrument.caller import frame_at
 from evloop.instrument.outcome import now
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
-_frame = sys._getframe  # noqa: SLF001
 
 # Numbers of poll(2); epoll(7) and Python's selectors have the same.
 _IN, _PRI, _OUT = 0x001, 0x002, 0x004
@@ -39,16 +39,18 @@ _WATCHED_MOST = 64  # of a poll that tells by `interest` events, too; more are n
 
 
 def patch(instrument: Instrument) -> None:
-    """Replace what `select` offers, where `selectors` took it, too."""
+    """Replace what `select` offers, and what `selectors` took of it when `socket` imported it."""
+    selectors: Any = sys.modules.get("selectors")
     select_ = _select(instrument)
     instrument.patch(select, "select", select_)
-    if hasattr(selectors.SelectSelector, "_select") and sys.platform != "win32":
+    if selectors and sys.platform != "win32":
         instrument.patch(selectors.SelectSelector, "_select", staticmethod(select_))
     for name, selector, like in (("poll", "PollSelector", _Poll), ("epoll", "EpollSelector", _Epoll)):
         if hasattr(select, name):
             replacement = _like(like, instrument, getattr(select, name))
             instrument.patch(select, name, replacement)
-            instrument.patch(getattr(selectors, selector), "_selector_cls", replacement)
+            if selectors:
+                instrument.patch(getattr(selectors, selector), "_selector_cls", replacement)
 
 
 class _Words(dict[int, str]):
@@ -109,13 +111,14 @@ def _select(instrument: Instrument) -> Callable[..., Any]:
     real: Any = select.select
 
     def select_(rlist: Any, wlist: Any, xlist: Any, timeout: Any = None, /) -> Any:
-        try:
-            lists = [list(rlist), list(wlist), list(xlist)]
+        sleeps: bool | None = None
+        with suppress(TypeError):
+            lists = list(rlist), list(wlist), list(xlist)
             sleeps = timeout is None or timeout > 0
-        except TypeError:  # Python will say what is wrong
+        if sleeps is None:  # Python will say what is wrong
             return real(rlist, wlist, xlist, timeout)
         asked = _Asked(
-            instrument, "select.select", None if timeout is None else round(timeout * 1e9), _frame(1)
+            instrument, "select.select", None if timeout is None else round(timeout * 1e9), frame_at(1)
         )
         ready = real(*lists, 0 if sleeps else timeout)
         if sleeps and not any(ready):
@@ -205,21 +208,21 @@ class _Poll:
     def register(self, fd: Any, eventmask: int = _IN | _PRI | _OUT, /) -> None:
         """It may be registered already."""
         self._poll.register(fd, eventmask)
-        self._watched.change("register", fd, eventmask, self._watched.bits(fd), _frame(1))
+        self._watched.change("register", fd, eventmask, self._watched.bits(fd), frame_at(1))
 
     def modify(self, fd: Any, eventmask: int, /) -> None:
         """It must be registered."""
         self._poll.modify(fd, eventmask)
-        self._watched.change("modify", fd, eventmask, self._watched.bits(fd), _frame(1))
+        self._watched.change("modify", fd, eventmask, self._watched.bits(fd), frame_at(1))
 
     def unregister(self, fd: Any, /) -> None:
         """It must be registered."""
         self._poll.unregister(fd)
-        self._watched.change("unregister", fd, None, self._watched.bits(fd), _frame(1))
+        self._watched.change("unregister", fd, None, self._watched.bits(fd), frame_at(1))
 
     def poll(self, timeout: Any = None, /) -> list[tuple[int, int]]:
         """poll(2); milliseconds."""
-        asked = _Asked(self._instrument, "select.poll.poll", _nanoseconds(timeout, 1e6), _frame(1))
+        asked = _Asked(self._instrument, "select.poll.poll", _nanoseconds(timeout, 1e6), frame_at(1))
         ready: list[tuple[int, int]] = self._poll.poll(0)
         if not ready and timeout != 0:
             asked.sleep(self._watched.names())
@@ -266,21 +269,21 @@ class _Epoll:
     def register(self, fd: Any, eventmask: int = _IN | _PRI | _OUT) -> None:
         """It was not watched, or this would fail: what is closed is forgotten."""
         self._epoll.register(fd, eventmask)
-        self._watched.change("register", fd, eventmask, None, _frame(1))
+        self._watched.change("register", fd, eventmask, None, frame_at(1))
 
     def modify(self, fd: Any, eventmask: int) -> None:
         """It must be registered."""
         self._epoll.modify(fd, eventmask)
-        self._watched.change("modify", fd, eventmask, self._watched.bits(fd), _frame(1))
+        self._watched.change("modify", fd, eventmask, self._watched.bits(fd), frame_at(1))
 
     def unregister(self, fd: Any) -> None:
         """It must be registered."""
         self._epoll.unregister(fd)
-        self._watched.change("unregister", fd, None, self._watched.bits(fd), _frame(1))
+        self._watched.change("unregister", fd, None, self._watched.bits(fd), frame_at(1))
 
     def poll(self, timeout: Any = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """epoll_wait(2); seconds."""
-        asked = _Asked(self._instrument, "select.epoll.poll", _nanoseconds(timeout, 1e9), _frame(1))
+        asked = _Asked(self._instrument, "select.epoll.poll", _nanoseconds(timeout, 1e9), frame_at(1))
         ready: list[tuple[int, int]] = self._epoll.poll(0, maxevents)
         if not ready and timeout != 0:
             asked.sleep(self._watched.names())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from evloop.address import format_sockaddr
 from evloop.events.schema import Recv, Recvfrom
-from evloop.instrument.caller import thread_name
+from evloop.instrument.caller import frame_at, thread_name
 from evloop.instrument.flags import APART, DONTWAIT, flag_words
 from evloop.instrument.outcome import now, outcome
 
@@ -32,7 +32,7 @@ __all__ = ["patch"]
 
 _real = _socket.socket
 _fileno, _gettimeout = _real.fileno, _real.gettimeout
-_frame = sys._getframe  # noqa: SLF001
+_getframe = sys._getframe  # noqa: SLF001
 
 
 class _Got(NamedTuple):
@@ -123,11 +123,12 @@ def _recv(instrument: Instrument) -> Callable[..., bytes]:
     record, origin, limit = recorder.record, recorder.origin, instrument.payload_limit
     real = _real.recv
 
-    def recv(self: Any, size: int, flags: int = 0, /) -> bytes:
+    def recv(self: Any, size: Any = None, flags: int = 0, /) -> bytes:
         known = sockets.get(_fileno(self))
         timeout = _gettimeout(self)
-        if known is None or flags or timeout or not known.is_connection:
-            return _receive(instrument, _RECV, self, (size, flags), _frame(1))  # type: ignore[no-any-return]
+        if known is None or flags or timeout or size is None or not known.is_connection:
+            args = () if size is None else (size, flags)
+            return _receive(instrument, _RECV, self, args, frame_at(1))  # type: ignore[no-any-return]
         t = now()
         try:
             data = None
@@ -137,25 +138,31 @@ def _recv(instrument: Instrument) -> Callable[..., bytes]:
                 if timeout is not None:
                     raise
             if data is None:
-                instrument.block("recv", known, _frame(1), None, size)
+                instrument.block("recv", known, frame_at(1), None, size)
                 data = real(self, size)
         except (TypeError, ValueError):  # the arguments were wrong: no call was made
             raise
         except BaseException as error:
-            _record_failure(instrument, _Made(_RECV, known, t, (size,), _frame(1)), outcome(error))
+            _record_failure(instrument, _Made(_RECV, known, t, (size,), frame_at(1)), outcome(error))
             raise
         dur = now() - t
+        try:
+            frame = _getframe(1)
+        except ValueError:  # see frame_at()
+            frame = None
         n = len(data)
         start = known.received
         known.received = end = start + n
         record(
             Recv(
                 0, t - origin, recorder.tick, dur, known.name, known.fd, size, n, (start, end),
-                data if n <= limit else data[:limit], thread=thread_name(), where=where(_frame(1)),
+                data if n <= limit else data[:limit], thread=thread_name(), where=where(frame),
             )
         )  # fmt: skip
         return data
 
+    recv.__name__ = recv.__qualname__ = "recv"
+    recv.__doc__ = real.__doc__
     return recv
 
 
@@ -164,7 +171,7 @@ def _receiver(instrument: Instrument, call: _Call) -> Callable[..., Any]:
         if kwargs:  # of recv_into and recvfrom_into, the only ones that take keywords
             named = dict(zip(("buffer", "nbytes", "flags"), args, strict=False)) | kwargs
             args = named["buffer"], named.get("nbytes", 0), named.get("flags", 0)
-        return _receive(instrument, call, self, args, _frame(1))
+        return _receive(instrument, call, self, args, frame_at(1))
 
     receive.__name__ = receive.__qualname__ = call.name
     return receive

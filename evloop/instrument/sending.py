@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from evloop.address import format_sockaddr
 from evloop.events.schema import Send, Sendto
-from evloop.instrument.caller import thread_name
+from evloop.instrument.caller import frame_at, thread_name
 from evloop.instrument.flags import DONTWAIT, flag_words
 from evloop.instrument.outcome import now, outcome
 
@@ -32,7 +32,7 @@ __all__ = ["patch"]
 
 _real = _socket.socket
 _fileno, _gettimeout = _real.fileno, _real.gettimeout
-_frame = sys._getframe  # noqa: SLF001
+_getframe = sys._getframe  # noqa: SLF001
 
 
 class _Said(NamedTuple):
@@ -83,11 +83,12 @@ def _send(instrument: Instrument) -> Callable[..., int]:
     record, origin, limit = recorder.record, recorder.origin, instrument.payload_limit
     real = _real.send
 
-    def send(self: Any, data: Any, flags: int = 0, /) -> int:
+    def send(self: Any, data: Any = None, flags: int = 0, /) -> int:
         known = sockets.get(_fileno(self))
         timeout = _gettimeout(self)
         if known is None or flags or timeout or type(data) is not bytes or not known.is_connection:
-            return _send_it(instrument, _SEND, self, (data, flags), _frame(1))  # type: ignore[no-any-return]
+            args = () if data is None else (data, flags)
+            return _send_it(instrument, _SEND, self, args, frame_at(1))  # type: ignore[no-any-return]
         size = len(data)
         t = now()
         try:
@@ -98,28 +99,34 @@ def _send(instrument: Instrument) -> Callable[..., int]:
                 if timeout is not None:
                     raise
             if n < size and timeout is None:
-                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), _frame(1)), self, n)
+                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), frame_at(1)), self, n)
         except BaseException as error:
-            _record(instrument, _Made(_SEND, known, t, (data,), _frame(1)), None, outcome(error))
+            _record(instrument, _Made(_SEND, known, t, (data,), frame_at(1)), None, outcome(error))
             raise
         dur = now() - t
+        try:
+            frame = _getframe(1)
+        except ValueError:  # see frame_at()
+            frame = None
         start = known.sent
         known.sent = end = start + n
         record(
             Send(
                 0, t - origin, recorder.tick, dur, known.name, known.fd, size, n, (start, end),
                 data if n == size <= limit else data[: min(n, limit)],
-                thread=thread_name(), where=where(_frame(1)),
+                thread=thread_name(), where=where(frame),
             )
         )  # fmt: skip
         return n
 
+    send.__name__ = send.__qualname__ = "send"
+    send.__doc__ = real.__doc__
     return send
 
 
 def _sender(instrument: Instrument, call: _Call) -> Callable[..., Any]:
     def send(self: Any, /, *args: Any) -> Any:
-        return _send_it(instrument, call, self, args, _frame(1))
+        return _send_it(instrument, call, self, args, frame_at(1))
 
     send.__name__ = send.__qualname__ = call.name
     return send

@@ -11,11 +11,12 @@ import os
 import sys
 import threading
 import traceback
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType, TracebackType
+    from types import FrameType
 
     from evloop.instrument.instrument import Instrument
 
@@ -63,10 +64,9 @@ def _patch_hooks(instrument: Instrument, uncaught: Uncaught) -> None:
     def in_nobody(args: Any, /) -> None:
         if args.exc_value is not None:
             _clean(args.exc_value)
-        traceback = _cleaned(args.exc_traceback)
-        unraisable_hook(
-            sys.UnraisableHookArgs((args.exc_type, args.exc_value, traceback, args.err_msg, args.object))  # type: ignore[misc,call-arg]
-        )
+        where = _cleaned(args.exc_traceback) or _caller(args.exc_traceback)
+        # The type has no public name.
+        unraisable_hook(type(args)((args.exc_type, args.exc_value, where, args.err_msg, args.object)))
 
     for module, name, hook in (
         (sys, "excepthook", in_main),
@@ -106,6 +106,14 @@ def _clean(error: BaseException) -> None:
         errors += [at.__cause__, at.__context__]
         if isinstance(at, BaseExceptionGroup):
             errors += at.exceptions
+
+
+def _caller(traceback: TracebackType | None) -> TracebackType | None:
+    """A traceback of who called us, where ours is the only frame: there Python had no other at hand."""
+    frame = traceback.tb_frame if traceback else None
+    while frame is not None and _is_ours(frame):
+        frame = frame.f_back
+    return TracebackType(None, frame, frame.f_lasti, frame.f_lineno) if frame else None
 
 
 def _cleaned(traceback: TracebackType | None) -> TracebackType | None:

@@ -273,10 +273,14 @@ def _verdict(paths: tuple[str, ...], problems: Problems, sought: Sought) -> int:
     help="How much of what is sent and received is kept.",
 )
 @click.option("--payload-max", type=click.IntRange(min=0), help="Bytes kept of each payload.  [default: 64]")
-def run_program(program: tuple[str, ...], log: str | None, payload: str, payload_max: int | None) -> None:
+@click.option("--trace", is_flag=True, help="Draw what happens, live, above the program's own terminal.")
+def run_program(
+    program: tuple[str, ...], log: str | None, payload: str, payload_max: int | None, trace: bool
+) -> int:
     """Run a Python program as it is, and record what it does with its sockets.
 
-    It runs as `python SCRIPT ARG...` would, with its own streams, signals and exit code.
+    It runs as `python SCRIPT ARG...` would, with its own streams, signals and exit code. Without --log each
+    event is a line on standard error; so it is with --trace where there is no terminal to draw on.
     """
     from evloop_trace import running
 
@@ -286,11 +290,18 @@ def run_program(program: tuple[str, ...], log: str | None, payload: str, payload
         raise click.NoSuchOption(program[0])
     if payload_max is not None and payload != "prefix":
         raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
-    if log is None:
-        raise click.UsageError("no --log FILE: say where the events go")
     if log == "-":
         raise click.UsageError("--log - would mix with what the program prints: name a file")
-    running.become(*running.prepare(program, log, payload, 64 if payload_max is None else payload_max))
+
+    def prepare(path: str) -> tuple[list[str], dict[str, str]]:
+        return running.prepare(program, path, payload, 64 if payload_max is None else payload_max)
+
+    if log is not None and not trace:
+        running.become(*prepare(log))
+    from evloop_trace.apps.attend import attend
+
+    title = program[1] if program[0] == "-m" and len(program) > 1 else program[0]
+    return attend(prepare, title, log, picture=trace)
 
 
 @cli.command()

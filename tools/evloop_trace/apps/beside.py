@@ -41,8 +41,7 @@ def run_beside(program: Program, feed: FileFeed) -> int:
     lines = _Lines()
     while (code := program.poll()) is None:
         _forward(program)
-        if lines.open and feed.wait(0):
-            lines.write(feed)
+        lines.write(feed)
     feed.finish()
     while lines.open and not feed.ended:
         lines.write(feed)
@@ -64,14 +63,16 @@ class _Lines:
 
     def write(self, feed: FileFeed) -> None:
         """Write what the feed has."""
+        if not self.open:
+            return
         try:
-            events = feed.read()
-            text = "\n".join([*format_events(events), ""])
+            text = "\n".join([*format_events(feed.read()), ""]) if feed.wait(0) else ""
         except EvloopError as error:  # the program has overwritten its log
             self.open = False
             text = f"evloop-trace: {escape_controls(str(error))}\n"
         try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
+            if text:
+                sys.stderr.write(text)
+                sys.stderr.flush()
         except OSError:
             self.open = False

@@ -166,18 +166,21 @@ _BRIGHT = "bright"
 def _style(look: Any) -> Style:
     fg, bg, bold, italics, underscore, strikethrough, reverse, blink = look
     return Style(
-        color=_colour(fg), bgcolor=_colour(bg), bold=bold, italic=italics, underline=underscore,
-        strike=strikethrough, reverse=reverse, blink=blink,
+        color=_colour(fg), bgcolor=_colour(bg), bold=bold or None, italic=italics or None,
+        underline=underscore or None, strike=strikethrough or None, reverse=reverse or None,
+        blink=blink or None,
     )  # fmt: skip
 
 
-def _colour(name: str) -> str:
-    """Rich's name for one of pyte's."""
+def _colour(name: str) -> str | None:
+    """Rich's name for one of pyte's; None is the terminal's own."""
+    if name == "default":
+        return None
     if name in _NAMES:
         return _NAMES[name]
     if name.startswith(_BRIGHT):
         return f"bright_{name.removeprefix(_BRIGHT)}"
-    return name if name.isalpha() and name in _ANSI else f"#{name}"
+    return name if name in _ANSI else f"#{name}"
 
 
-_ANSI = {"default", "black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"}
+_ANSI = {"black", "red", "green", "blue", "magenta", "cyan", "white"}

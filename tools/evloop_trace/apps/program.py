@@ -55,10 +55,10 @@ class PseudoTerminal:
         with suppress(OSError):
             del self._typed[: os.write(self._master, self._typed)]
 
-    def suspends(self, keys: bytes) -> bool:
-        """Whether one of the keys would suspend a program at this terminal: Ctrl-Z, mostly."""
+    def suspends(self, keys: bytes) -> int:
+        """Which of the keys would suspend a program at this terminal, Ctrl-Z mostly; -1 if none."""
         attributes = termios.tcgetattr(self._master)
-        return bool(attributes[3] & termios.ISIG) and attributes[6][termios.VSUSP] in keys
+        return keys.find(attributes[6][termios.VSUSP]) if attributes[3] & termios.ISIG else -1
 
     def release(self) -> None:
         """The program has its end: only as long as it keeps it does the terminal live."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.segment import Segment
 
+from evloop.errors import EvloopError
 from evloop_trace.apps.beside import FORWARDED
 from evloop_trace.apps.emulator import Emulator
 from evloop_trace.apps.live import DRAWING, FRAME, Present
@@ -79,6 +80,7 @@ class Split:
         self._above: list[Line] = []
         self._suspended = False  # or is about to be
         self._hung_up = False  # the program has let go of its terminal
+        self._trouble = ""  # why the log cannot be read any more
         self._interval = FRAME
         self._due = self._look = self._echo = clock()  # a frame, a look at the log, what was written
 
@@ -122,12 +124,19 @@ class Split:
         if now >= self._look:
             self._look = now + LOOK
             self._pseudo.write(b"")
-            if self.present.may_read(self._interval) and self._feed.wait(0):
-                self.present.read()
+            self._read_log()
         if now >= self._due:
             self._frame()
         elif now >= self._echo:
             self._show()
+
+    def _read_log(self) -> None:
+        """A piece of it. A program that overwrites its log is not to die of it."""
+        try:
+            if not self._trouble and self.present.may_read(self._interval) and self._feed.wait(0):
+                self.present.read()
+        except EvloopError as error:
+            self._trouble = str(error)
 
     def _wait(self) -> Sequence[Any]:
         sources: list[Any] = [] if self._hung_up else [self._pseudo]
@@ -149,7 +158,8 @@ class Split:
         if not data:
             self._keys = None
             self._program.send(signal.SIGHUP)
-        elif self._pseudo.suspends(data):
+        elif (at := self._pseudo.suspends(data)) >= 0:
+            self._pseudo.write(data[:at])
             self._suspended = True
         else:
             self._pseudo.write(data)
@@ -202,7 +212,9 @@ class Split:
         """All that the program wrote, as if we had not been there, and the last picture."""
         self._terminal.print(self._emulator.everything())
         self._feed.finish()
-        while not self._feed.ended:
-            self.present.read()
+        while not self._feed.ended and not self._trouble:
+            self._interval = float("inf")
+            self._read_log()
         width, height = self._size
-        self._terminal.print(self.present.last_lines(width, max(2 * LEAST, height // 2)))
+        last = self.present.last_lines(width, max(2 * LEAST, height // 2))
+        self._terminal.print([[Segment(escape_text(self._trouble))]] if self._trouble else last)

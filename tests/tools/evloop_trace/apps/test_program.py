@@ -96,8 +96,8 @@ def test_control_c_is_a_signal_there() -> None:
         until(pseudo, b"ready")
         pseudo.resize(33, 11)
         until(pseudo, b"size 33 11")
-        assert not pseudo.suspends(b"\x03")
-        assert pseudo.suspends(b"a\x1ab")
+        assert pseudo.suspends(b"\x03") == -1
+        assert pseudo.suspends(b"a\x1ab") == 1
         pseudo.write(b"\x03")
         until(pseudo, b"interrupted")
         assert ended(program) == 0

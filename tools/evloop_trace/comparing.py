@@ -48,7 +48,7 @@ def _read(path: str, problems: Problems) -> tuple[Side, str]:
     clients, told = Clients(), 0
     with open_logs([path]) as logs:
         for log, block in track(logs, "compare"):
-            clients.feed(block.line, block.items)
+            clients.feed(block.line, block.items, log.name)
             if clients.problems > told:
                 problems.read(log.name, block.items)
                 told = clients.problems

@@ -18,6 +18,8 @@ from evloop.events.schema import (
     Call,
     Close,
     Connect,
+    Header,
+    Inherit,
     Limit,
     Listen,
     Poll,
@@ -149,8 +151,8 @@ class Client:
         """Nanoseconds in the accept queue, if known."""
         self.line = line
         """Of its accept."""
-        self.thread = ""
-        """Which read its first bytes."""
+        self.thread = ("", "")
+        """The process and the thread that read its first bytes."""
         self.first: int | None = None
         """When its first answer was handed to the kernel."""
         self.closed: int | None = None
@@ -173,7 +175,7 @@ class Client:
         """Nanoseconds that it waited for the server, in the queue and for answers."""
         return (self.in_queue or 0) + self.waited
 
-    def ask(self, when: int, data: bytes, size: int, thread: str) -> None:
+    def ask(self, when: int, data: bytes, size: int, thread: tuple[str, str]) -> None:
         """Bytes came, the first or not."""
         self.asked = when
         if not self.greeting_size:
@@ -236,7 +238,9 @@ class Clients:
         """By call: what explains the waits in the queue."""
         self.slowest: tuple[int, str, int] = (0, "", 0)
         """The longest that a loop worked without a look at who is ready: nanoseconds, on whom, the line."""
+        self._process = ""
         self._open: dict[str, Client] = {}
+        self._by_peer: dict[str, Client] = {}  # the last from each address
         self._peers: dict[tuple[str, str | None], Client] = {}
         self._ours: dict[tuple[str, str | None], None] = {}  # peers that we wrote to first
         self._queued: dict[str, int] = {}
@@ -244,11 +248,13 @@ class Clients:
         self._listeners: set[str] = set()
         self._ready: set[str] = set()
         self._polled = 0
-        self._history: dict[str, dict[str, _Sleeps]] = {"": {}}
+        self._history: dict[tuple[str, str], dict[str, _Sleeps]] = {}  # by process and thread
         self._limits: dict[str, tuple[int, int]] = {}  # since when, and the line
         self._worst: list[tuple[int, int, Client]] = []
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             Poll: self._poll,
+            Header: self._header,
+            Inherit: self._inherit,
             Listen: self._listen,
             Block: self._block,
             Accept: self._accept,
@@ -266,8 +272,9 @@ class Clients:
         """Handshakes that were still in the queues when something was last known of them."""
         return sum(self._queued.values())
 
-    def feed(self, line: int, items: list[Item]) -> None:  # noqa: C901 - calls would cost a quarter
-        """Consecutive items, of which the first stands in `line`."""
+    def feed(self, line: int, items: list[Item], process: str = "") -> None:  # noqa: C901 - calls cost
+        """Consecutive items, of which the first stands in `line`, of one of a program's processes."""
+        self._process = process
         client_of, handler_of = self._open.get, self._handlers.get
         end = self.end
         for at, item in enumerate(items, line):
@@ -285,7 +292,7 @@ class Clients:
                     end if dur >= _SLEPT else self._polled if item.conn in self._ready else item.t
                 )
                 if not client.greeting_size:
-                    client.ask(when, item.data, item.n, item.thread)
+                    client.ask(when, item.data, item.n, (self._process, item.thread))
             elif type(item) is Send:
                 end = item.t + item.dur
                 if item.dur >= _SLEPT:
@@ -326,10 +333,23 @@ class Clients:
             if event.waited is not None and event.waited >= NOTABLE:
                 self._hold(client, event.thread)
             self._open[event.conn] = client
+            if event.peer:
+                self._by_peer[event.peer] = client
             self.all.append(client)
             self.most = max(self.most, len(self._open))
         if event.dur >= _SLEPT:
             self._slept(line, event, event.sock)
+
+    def _inherit(self, line: int, event: Inherit) -> None:
+        """A process has a connection that another accepted: a client by another name, as long as both."""
+        if not event.peer or event.listens:
+            return
+        client = self._by_peer.get(event.peer)
+        if client is None:
+            client = self._by_peer[event.peer] = Client(event.name, event.t, event.t, None, line)
+            self.all.append(client)
+        client.closed = None
+        self._open[event.name] = client
 
     def _close(self, _line: int, event: Close) -> None:
         client = self._open.pop(event.conn or "", None)
@@ -372,7 +392,7 @@ class Clients:
             if len(self._peers) > _PEERS:
                 self._keep(self._peers.pop(next(iter(self._peers))))
         client.closed = end
-        client.ask(when, event.data, event.n, event.thread)
+        client.ask(when, event.data, event.n, (self._process, event.thread))
 
     def _sendto(self, line: int, event: Sendto) -> None:
         if event.dur >= _SLEPT:
@@ -393,8 +413,15 @@ class Clients:
 
     def _accepts(self, event: Located) -> None:
         """This thread may be the one that somebody in the queue waits for."""
-        if event.thread not in self._history and len(self._history) < _THREADS:
-            self._history[event.thread] = {}
+        self._remembered(event.thread)
+
+    def _header(self, _line: int, _event: Header) -> None:
+        self._remembered("")
+
+    def _remembered(self, thread: str) -> None:
+        """From now on what it sleeps in is remembered, unless there are too many already."""
+        if len(self._history) < _THREADS:
+            self._history.setdefault((self._process, thread), {})
 
     def _block(self, _line: int, event: Block) -> None:
         if event.awaits == "accept":
@@ -410,12 +437,13 @@ class Clients:
             self._slept(line, event, "")
 
     def _slept(self, line: int, event: Call, name: str) -> None:
-        if event.thread in self._history:
+        if (self._process, event.thread) in self._history:
             sleep = _Sleep(name, (event.t, event.t + event.dur), line, event.where)
             self._remember(event.thread, kind_of(event), sleep)  # type: ignore[arg-type]
 
     def _remember(self, thread: str, call: str, sleep: _Sleep) -> None:
-        self._history[thread].setdefault(call, _Sleeps()).add(sleep)
+        history = self._history.setdefault((self._process, thread), {})
+        history.setdefault(call, _Sleeps()).add(sleep)
 
     def _slow(self, line: int, event: Slow) -> None:
         """Written at the end of the tick."""
@@ -437,7 +465,7 @@ class Clients:
         """What its thread did while the client waited."""
         found = [
             held
-            for call, sleeps in self._history.get(thread, {}).items()
+            for call, sleeps in self._history.get((self._process, thread), {}).items()
             if (held := sleeps.since(call, client.came)) is not None
         ]
         client.held = max(found, key=_weight, default=None)

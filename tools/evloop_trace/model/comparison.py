@@ -37,6 +37,8 @@ class Summary(msgspec.Struct):
     """Connections open at one time."""
     threads: int
     """Threads that read from clients."""
+    processes: int
+    """And processes of the program that did."""
     waited: int
     """Clients that were in the accept queue for a time that can be told of, 25 ms or more."""
     never_accepted: int
@@ -93,6 +95,7 @@ class Side(NamedTuple):
             clients=len(everybody),
             most=self.clients.most,
             threads=self.threads,
+            processes=len({it.thread[0] for it in everybody if it.greeting_size}),
             waited=len(self.waiters),
             never_accepted=self.clients.never_accepted,
             still_open=sum([it.closed is None for it in everybody]),

@@ -85,6 +85,8 @@ def _queue(comparison: Comparison, side: int, summary: Summary) -> str:
 def _how(summary: Summary) -> str:
     """Who serves whom."""
     clients = _clients(summary.most)
+    if summary.processes > 1:
+        return f"{count(summary.processes)} processes served {clients} at once"
     if summary.threads > 1:
         return f"{count(summary.threads)} threads served {clients} at once"
     if summary.most > 1:

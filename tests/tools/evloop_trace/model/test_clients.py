@@ -13,6 +13,7 @@ from evloop.events.schema import (
     Accept,
     Block,
     Connect,
+    Inherit,
     Limit,
     Listen,
     Poll,
@@ -49,7 +50,7 @@ def test_a_client_from_arrival_to_close(serving: Any) -> None:
     assert (client.first, client.answers, client.waited, client.longest) == (157e6, 1, 7e6, 7e6)
     assert (client.waits, client.line, client.longest_line) == (37e6, 2, 4)
     assert list(client.spans) == [150e6, 157e6, 7e6]
-    assert (client.greeting, client.greeting_size, client.thread) == (b"hello", 5, "")
+    assert (client.greeting, client.greeting_size, client.thread) == (b"hello", 5, ("", ""))
 
 
 @pytest.mark.parametrize("size", [1, 2, 7])
@@ -312,6 +313,7 @@ def test_without_the_time_in_the_queue(serving: Any) -> None:
     """Only the accept is known."""
     log = serving()
     log.accept(10, "unix-1", None)
+    log.events[-1].peer = ""
     (client,) = fold(log).all
     assert (client.in_queue, client.came, client.waits) == (None, 10e6, 0)
 
@@ -388,3 +390,28 @@ def test_what_is_no_event_is_counted(serving: Any) -> None:
     ]
     clients = fold(log)
     assert (clients.problems, clients.end, clients.polls) == (1, 7 * MS, 0)
+
+
+def test_a_process_for_each_client(serving: Any) -> None:
+    """The child has the connection by another name; the client is gone when both have closed it."""
+    parent, child = serving("run"), serving("run")
+    parent.accept(1, "tcp-1")
+    child.add(Inherit, 2, "a:tcp-0", 3, "tcp", "here", listens=True)
+    child.add(Inherit, 2, "a:tcp-1", 4, "tcp", "here", "127.0.0.1:41")
+    child.add(Inherit, 2, "a:tcp-2", 4, "tcp", "here", "elsewhere")
+    parent.close(3, "tcp-1")
+    child.recv(50, "a:tcp-1", took=40)
+    child.send(52, "a:tcp-1")
+    child.close(90, "a:tcp-1")
+    parent.accept(100, "tcp-3", 60)
+    clients = Clients()
+    clients.feed(1, parent.events[:2], "p")
+    clients.feed(1, child.events[:4], "c")
+    clients.feed(3, parent.events[2:3], "p")
+    clients.feed(5, child.events[4:], "c")
+    clients.feed(4, parent.events[3:], "p")
+    clients.finish()
+    one, two, three = clients.all
+    assert (one.closed, one.answers, one.thread) == (90 * MS, 1, ("c", ""))
+    assert (two.name, two.in_queue, two.came) == ("a:tcp-2", None, 2 * MS)
+    assert (three.in_queue, three.held) == (60 * MS, None)  # the child's sleep kept nobody waiting

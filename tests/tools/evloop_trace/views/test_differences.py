@@ -94,6 +94,18 @@ def waited(serving: Any, *before: tuple[Any, ...], **fields: Any) -> tuple[str, 
     return differences(comparison)[0].partition("queue")[2], because(comparison, 0, client)
 
 
+def test_processes(serving: Any) -> None:
+    """They are counted rather than their threads."""
+    log = threaded(serving, 2)
+    clients = Clients()
+    for at, event in enumerate(log.events):
+        clients.feed(at + 1, [event], getattr(event, "thread", ""))
+    clients.finish()
+    one = Side("A", "a", log.events[0], clients)
+    sentence = "A: nobody was in the accept queue for more than 1 ms: 2 processes served 2 clients at once"
+    assert differences(Comparison(one, one))[0] == sentence
+
+
 def test_reasons(serving: Any) -> None:
     """Each kind of reason has its words."""
     assert waited(serving) == (

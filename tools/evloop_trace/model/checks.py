@@ -75,10 +75,10 @@ class _Stream:
 class _Thread:
     """Where a thread of a program stands."""
 
-    __slots__ = ("blocks", "due")
+    __slots__ = ("blocks", "due", "tick")
 
     def __init__(self) -> None:
-        self.due = 0  # when its last call returned
+        self.due = self.tick = 0  # when its last call returned
         # (line, event): the calls in which it sleeps. While one sleeps, the handler of a signal, or a
         # finalizer, may make others.
         self.blocks: list[tuple[int, Block]] = []
@@ -169,9 +169,9 @@ class Checker:
             if isinstance(item, Problem):
                 self._problem(item, self._seq)
                 continue
-            if item.seq != self._seq or item.tick < self._tick or self._ended:
-                self._out_of_order(at, item, self._seq, item.t, self._tick)
-            self._seq, self._t, self._tick = item.seq + 1, item.t, item.tick
+            if item.seq != self._seq or self._ended:
+                self._out_of_order(at, item, self._seq, item.t, item.tick)
+            self._seq = item.seq + 1
             if isinstance(item, Located):
                 self._in_thread(at, item)
             handler = self._handlers.get(type(item))
@@ -235,7 +235,11 @@ class Checker:
         back = thread.due - due(event)
         if back > 0:
             self._find(line, "time", f"t goes back by {back} ns in the thread {name}")
-        thread.due = due(event)
+        if event.tick < thread.tick:
+            self._find(
+                line, "tick", f"tick goes back from {thread.tick} to {event.tick} in the thread {name}"
+            )
+        thread.due, thread.tick = due(event), event.tick
         if isinstance(event, Block):
             self._asleep(line, thread, event)
         elif thread.blocks:

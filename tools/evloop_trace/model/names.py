@@ -5,16 +5,19 @@ from __future__ import annotations
 __all__ = ["Names"]
 
 _CLOSED = 10_000
+_SKIPPED = 1_000
 
 
 class Names:
-    """Names are `tcp-1`, `tcp-2`, …: of each kind the highest number is enough to tell a new one.
+    """Names are `tcp-1`, `tcp-2`, …: of each kind the highest number, and those it skipped, tell a new one.
 
-    Names of another form are remembered whole, the first ten thousand of them.
+    A thread may come to write of its socket after another that has the next number. Names of another form are
+    remembered whole, the first ten thousand of them.
     """
 
     def __init__(self) -> None:
         self._highest: dict[str, int] = {}
+        self._skipped: dict[str, set[int]] = {}  # numbers below the highest that were not used
         self._closed: dict[str, int] = {}
 
     def add(self, name: str) -> bool:
@@ -22,11 +25,25 @@ class Names:
         kind, _, digits = name.rpartition("-")
         number = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else 0
         kind = kind if number else name
-        if number > self._highest.get(kind, -1):
+        highest = self._highest.get(kind, 0 if number else -1)
+        if number > highest:
+            if number > highest + 1:
+                self._skip(kind, highest + 1, number)
             if kind in self._highest or len(self._highest) < _CLOSED:
                 self._highest[kind] = number
             return True
-        return False
+        skipped = self._skipped.get(kind)
+        if skipped is None or number not in skipped:
+            return False
+        skipped.remove(number)
+        return True
+
+    def _skip(self, kind: str, first: int, number: int) -> None:
+        """Of a log that skips many, because events are missing, the last are remembered."""
+        skipped = self._skipped.setdefault(kind, set())
+        skipped.update(range(max(first, number - _SKIPPED), number))
+        if len(skipped) > 2 * _SKIPPED:
+            self._skipped[kind] = {it for it in skipped if it >= number - _SKIPPED}
 
     def close(self, name: str, line: int) -> None:
         """The name's socket was closed in `line`."""

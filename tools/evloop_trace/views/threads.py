@@ -23,9 +23,6 @@ __all__ = ["ThreadsPanel"]
 AT_WORK = 100_000_000
 """Nanoseconds after a call in which its thread is taken to be at work, not to have nothing to do."""
 
-LINGER = 3_000_000_000
-"""Nanoseconds that a thread is shown after a close with which it may have ended."""
-
 _PATIENT = frozenset({"accept", "poll"})  # who waits there waits for anybody, and that is as it should be
 
 
@@ -91,8 +88,9 @@ class ThreadsPanel(Panel):
         return (2 if self.now - thread.seen < AT_WORK else 4), thread.began
 
     def _is_over(self, thread: Thread) -> bool:
+        """Its last call was a close, and it does nothing any more: most likely it has ended."""
         last = thread.block is None and thread.call == "close" and thread.name != MAIN
-        return last and self.now - thread.seen > LINGER
+        return last and self.now - thread.seen > AT_WORK
 
 
 def _call(block: Block) -> str:

@@ -337,9 +337,13 @@ def test_time_goes_back_in_a_thread_only(program: Any) -> None:
     """A call of another thread may have begun long before."""
     program(Socket, 5000, "tcp-1", 3, "tcp")(Socket, 2000, "tcp-2", 4, "tcp", thread="T-1")
     program(Socket, 3000, "tcp-3", 5, "tcp")(Block, 2500, "recv", "tcp-3", thread="T-1")
-    found = [finding for finding in check(program.events) if finding.kind == "time"]
+    program(Block, 3000, "recv", "tcp-3", tick=3)(Block, 3500, "accept", sock="tcp-2", tick=2, thread="T-1")
+    program(Block, 3600, "send", "tcp-3", tick=2)
+    found = [finding for finding in check(program.events) if finding.kind in {"time", "tick"}]
     assert [(finding.line, finding.text) for finding in found] == [
-        (4, "t goes back by 2000 ns in the thread main")
+        (4, "t goes back by 2000 ns in the thread main"),
+        (6, "t goes back by 100 ns in the thread main"),
+        (8, "tick goes back from 3 to 2 in the thread main"),
     ]
 
 

@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 
 
 @given(st.lists(st.integers(1, 50), unique=True))
-def test_rising_numbers_are_new_and_others_are_not(numbers: list[int]) -> None:
-    """A number is new if it is the highest of its kind."""
+def test_each_number_is_new_once(numbers: list[int]) -> None:
+    """In whatever order they come."""
     names = Names()
-    highest = 0
     for number in numbers:
-        assert names.add(f"tcp-{number}") == (number > highest)
-        highest = max(highest, number)
+        assert names.add(f"tcp-{number}")
         assert not names.add(f"tcp-{number}")
 
 
@@ -40,3 +38,15 @@ def test_memory_is_bounded() -> None:
     assert names.closed("tcp-0") == 0
     assert names.closed(f"tcp-{module._CLOSED + 9}") == module._CLOSED + 10
     assert names.add(f"odd{module._CLOSED + 5}")
+
+
+def test_of_numbers_that_were_skipped_the_last_are_remembered() -> None:
+    """However many they are."""
+    names = Names()
+    for number in range(1, 100_000, 500):
+        assert names.add(f"tcp-{number}")
+    assert names.add("tcp-99000")
+    assert not names.add("tcp-2")
+    assert names.add("tcp-5000000")
+    assert names.add("tcp-4999500")
+    assert sum(len(numbers) for numbers in names._skipped.values()) <= 2 * module._SKIPPED

@@ -9,7 +9,7 @@ from evloop_trace.model.picture import Picture
 from evloop_trace.views.cells import Line, width_of
 from evloop_trace.views.loop_panel import ProgramPanel
 from evloop_trace.views.screen import Screen
-from evloop_trace.views.threads import LINGER, ThreadsPanel
+from evloop_trace.views.threads import AT_WORK, ThreadsPanel
 
 from evloop.events.schema import Block, Close, Poll, Recv
 
@@ -82,9 +82,9 @@ def test_the_order_of_threads(program: Any) -> None:
 def test_a_thread_whose_last_call_was_a_close_is_taken_to_be_over(program: Any) -> None:
     """After a moment it is not shown any more; the main thread is."""
     program(Close, 0, 3, "close", "tcp-1", thread="T-1")(Close, 0, 3, "close", "tcp-1")
-    assert len(threads(program, LINGER)) == 2
-    assert len(threads(program, LINGER + 200)) == 1
-    assert len(threads(program.end(SECOND), LINGER + 200)) == 2
+    assert len(threads(program, AT_WORK)) == 2
+    assert len(threads(program, AT_WORK + 200)) == 1
+    assert len(threads(program.end(SECOND), AT_WORK + 200)) == 2
 
 
 def test_no_thread_has_made_a_call(program: Any) -> None:

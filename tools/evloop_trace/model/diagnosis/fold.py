@@ -16,6 +16,7 @@ from evloop.events.schema import (
     Close,
     Connect,
     End,
+    Error,
     Gap,
     Inherit,
     Interest,
@@ -105,6 +106,7 @@ class Fold:
             Limit: self._limits,
             Prepare: self._prepare,
             Unseen: self._unseen,
+            Error: self._error,
             Gap: self._gap,
             End: self._end,
         }
@@ -114,12 +116,10 @@ class Fold:
         events = [item for item in items if not isinstance(item, Problem)]
         if not events:
             return
-        expected = self._next
-        for event in events:
-            if event.seq != expected:
-                self._lost(event, expected)
-            expected = event.seq + 1
-        self._next = expected
+        first, last = events[0].seq, events[-1].seq
+        if first != self._next or last - first != len(events) - 1:
+            self._count_missing(events)
+        self._next = last + 1
         self._fold(events if self._at is None else self._until(events))
         # The last says how far the log has come; that others may return a little later does not matter.
         self.process.now = max(self.process.now, due(events[-1]))
@@ -141,7 +141,7 @@ class Fold:
                 continue
             if isinstance(event, Located):
                 if kind is Block:
-                    self._thread(event.thread).wait = event  # type: ignore[assignment]
+                    self._sleeps(event)  # type: ignore[arg-type]
                     continue
                 self._woken(event).last = event  # type: ignore[assignment]
             handler = handler_of(kind)
@@ -171,8 +171,8 @@ class Fold:
         if isinstance(event, Call) and event.t <= at:
             if thread.wait is None and isinstance(event, Poll):
                 thread.wait = event  # our loop writes no `block`
-            if thread.wait is not None and thread.returned is None:
-                thread.returned = event
+            if thread.wait is not None and thread.returned is None and event.t <= thread.wait.t:
+                thread.returned = due(event)
         if thread.resumes is None:
             thread.resumes = max(event.t, at)
         if isinstance(event, Accept) and event.waited is not None and due(event) - event.waited <= at:
@@ -180,9 +180,13 @@ class Fold:
             if isinstance(listener, Listener):
                 listener.called.append(event)
 
-    def _lost(self, event: AnyEvent | Unknown, expected: int) -> None:
-        if event.seq > expected and not isinstance(event, Gap):
-            self.process.missing += event.seq - expected
+    def _count_missing(self, events: list[AnyEvent | Unknown]) -> None:
+        """Numbers that are left out; a gap brings its own count."""
+        expected = self._next
+        for event in events:
+            if event.seq > expected and not isinstance(event, Gap):
+                self.process.missing += event.seq - expected
+            expected = event.seq + 1
 
     def _gap(self, event: Gap) -> None:
         self.process.missing += event.lost
@@ -197,20 +201,25 @@ class Fold:
             thread = self.process.threads[name] = Thread(name)
         return thread
 
+    def _sleeps(self, event: Block) -> None:
+        thread = self._thread(event.thread)
+        thread.wait, thread.interrupted = event, None
+
     def _woken(self, event: Located) -> Thread:
         """The thread of a call that returned; its wait is over, unless a signal's handler made the call."""
         thread = self._thread(event.thread)
         wait = thread.wait
         if wait is not None and event.t <= wait.t:
-            if getattr(event, "errno", None) == "interrupted":
+            if isinstance(event, Call) and getattr(event, "errno", None) == "interrupted":
                 self._before(self.process, event)  # type: ignore[arg-type]
+                thread.interrupted = event
             thread.wait = None
         return thread
 
     def _forget(self) -> None:
         """Threads that have nothing: a server may start one for every connection."""
         threads = self.process.threads
-        busy = {getattr(sock.touched, "thread", "") for sock in self.process.sockets.values()}
+        busy = {"", *(getattr(sock.touched, "thread", "") for sock in self.process.sockets.values())}
         for name in [name for name, thread in threads.items() if thread.wait is None and name not in busy]:
             del threads[name]
         self._limit = max(_THREADS, 2 * len(threads))
@@ -383,6 +392,9 @@ class Fold:
     def _unseen(self, event: Unseen) -> None:
         if len(self.process.unseen) < _KEPT:
             self.process.unseen.append(event)
+
+    def _error(self, event: Error) -> None:
+        self.process.error = event
 
     def _end(self, event: End) -> None:
         self._ending(event)

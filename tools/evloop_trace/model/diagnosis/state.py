@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Close,
         Connect,
         End,
+        Error,
         Header,
         Inherit,
         Interest,
@@ -64,7 +65,8 @@ class Thread:
     wait: Block | Poll | None = None  # the call it is in
     polled: Poll | None = None  # the last poll that returned
     asking: Vain = field(default_factory=Vain)  # polls that would not sleep, and found nothing ready
-    returned: Call | None = None  # how `wait` ended, if the log goes on behind the moment
+    interrupted: Call | None = None  # a signal's handler ended a wait, and it has not waited since
+    returned: int | None = None  # when `wait` ended, if the log goes on behind the moment
     resumes: int | None = None  # when it did something again, if the log goes on behind the moment
 
     @property
@@ -176,6 +178,7 @@ class Process:
     sockets: dict[str, Open] = field(default_factory=dict)
     limits: dict[str, Limit] = field(default_factory=dict)
     prepare: Prepare | None = None
+    error: Error | None = None  # the last exception that nobody caught
     end: End | None = None
     now: int = 0  # the latest moment that the log knows
     missing: int = 0

@@ -95,8 +95,8 @@ def own_code(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     name = getattr(last, "conn", None) or getattr(last, "sock", None)
     did = f"{call(last)}{f' on {name}' if name else ''}{place(last)}"
     text = (
-        f"{who(process, thread)} has been in no socket's call{since(begun, scene.now)}: it runs its own code, "
-        f"or is in a call such as sleep(), input() or join(). Its last was {did}."
+        f"{who(process, thread)} has been in no socket's call{since(begun, scene.now)}: it runs its own "
+        f"code, or is in a call such as sleep(), input() or join(). Its last was {did}."
     )
     unseen = "".join(
         f" What {event.what} does is not in the log: {event.reason}." for event in process.unseen[:2]

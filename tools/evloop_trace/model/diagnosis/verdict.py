@@ -82,18 +82,23 @@ class Diagnosis:
         if process.end is None or process.label not in self._last_words:
             return None
         event, _ = self._last_words[process.label]
-        interrupted = getattr(event, "errno", None) == "interrupted" or process.end.reason in _INTERRUPTED
-        return event if interrupted else None
+        return event if process.end.reason in _INTERRUPTED or _is_last(process, event) else None
 
     def _look(self, process: Process, event: AnyEvent) -> None:
         """The waits of a process are about to be ended from outside: this is how it hung."""
         known = self._last_words.get(process.label)
-        if known is not None and getattr(event, "errno", None) != "interrupted":
+        if known is not None and _is_last(process, known[0]):
             return  # it was interrupted on its way out
         self._looks += 1
-        if self._looks <= _LOOKS and any(thread.wait is not None for thread in process.threads.values()):
+        if self._looks <= _LOOKS:
             process.now = max(process.now, due(event))
             self._last_words[process.label] = event, list(_look_at(Scene(self._processes, None), process))
+
+
+def _is_last(process: Process, event: AnyEvent) -> bool:
+    """Whether the thread that was interrupted has not waited again."""
+    thread = process.threads.get(getattr(event, "thread", ""))
+    return thread is not None and thread.interrupted is event
 
 
 def _look_at(scene: Scene, process: Process) -> Iterator[Finding]:
@@ -141,10 +146,18 @@ def _summary(process: Process, findings: list[Finding], at: int | None, interrup
     if interrupt is not None:
         return f"{things} hung when it was interrupted at {moment(due(interrupt))}{missing}"
     if process.end is not None:
-        return f"nothing hangs: the program ended at {moment(process.end.t)}{_left(process)}{missing}"
+        return f"nothing hangs: the program ended at {moment(process.end.t)}{_why(process)}{_left(process)}{missing}"
     if at is not None and at < process.now:
         return f"{hangs} at {moment(at)}{missing}"
     return f"{hangs}; the log has no end (killed, crashed, or still running){missing}"
+
+
+def _why(process: Process) -> str:
+    """By what it ended, if by an exception."""
+    error = process.error
+    if error is None or process.end is None or not error.message.startswith(process.end.reason):
+        return ""
+    return f" by {error.message} ({error.where})"
 
 
 def _left(process: Process) -> str:

@@ -12,6 +12,7 @@ from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
 from evloop_trace.model.diagnosis.words import (
     call,
     join,
+    moment,
     on,
     peer_of,
     place,
@@ -42,19 +43,13 @@ def waiting(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     kind, rule = _RULES.get(wait.awaits, (object, _unknown))
     cause = rule(scene, thread, sock) if isinstance(sock, kind) else _unknown(scene, thread, sock)
     begun, times = _begun(sock, wait)
-    doing = f"{who(process, thread)} has been blocked in {call(wait)}{on(thread)}"
+    subject = f"{who(process, thread)} has been blocked in {call(wait)}{on(thread)}"
+    doing = f"{subject}{since(begun, scene.now)}{place(wait)}."
     limit = "" if wait.timeout is None else f"It gives up after {span(wait.timeout)}."
+    later = "" if thread.returned is None else f"It returned at {moment(thread.returned)}."
     finding = Finding(
         cause.kind,
-        sentence(
-            join(
-                f"{doing}{since(begun, scene.now)}{place(wait)}.",
-                cause.text,
-                cause.elsewhere.text,
-                times,
-                limit,
-            )
-        ),
+        sentence(join(doing, cause.text, cause.elsewhere.text, times, limit, later)),
         process.label,
         thread.name,
         thread.on or None,

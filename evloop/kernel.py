@@ -195,9 +195,10 @@ class Interrupts:
         """Whether the main thread, in this frame, does what must not be broken off; asked again if so."""
         self._armed = False
         self._arrived: list[str] = []
-        self._ending = False
-        handlers = dict.fromkeys(signals, self._on_signal) | {signal.SIGALRM: self._raise}
-        self._old_handlers = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        self._signals = tuple(signals)
+        for number in self._signals:
+            signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGALRM, self._raise)
 
     @contextlib.contextmanager
     def armed(self) -> Iterator[None]:
@@ -219,14 +220,14 @@ class Interrupts:
         if self.is_busy(frame):
             signal.setitimer(signal.ITIMER_REAL, SHORTLY)
             return
-        self._armed, self._ending = False, True
+        self._armed = False
         raise Stopped(self._arrived.pop(0))
 
     def close(self) -> None:
-        """Put the old handlers back; but after `Stopped` nothing shall break off the program's end."""
+        """The program is at its end, which nothing shall break off: ignore the signals from now on."""
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, signal.SIG_IGN if self._ending else handler)
+        for number in (*self._signals, signal.SIGALRM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 class Kernel:
@@ -250,7 +251,7 @@ class Kernel:
         return SignalPipe(signal.Signals[name] for name in names)
 
     def interrupts(self, names: Iterable[str]) -> Interrupts:
-        """From now on these signals raise `Stopped`, where it is armed, until it is closed."""
+        """From now on these signals raise `Stopped`, where that is armed, until it is closed."""
         return Interrupts(signal.Signals[name] for name in names)
 
     def resolve(self, address: Inet, *, datagram: bool = False) -> list[Inet]:

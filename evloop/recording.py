@@ -111,6 +111,7 @@ class Recording:
             LogError: the log cannot be written, or not be followed for a picture.
         """
         from evloop.instrument import install  # noqa: PLC0415 - who records nothing does not need it
+        from evloop.instrument.lifecycle import close_all  # noqa: PLC0415
 
         self.reason = "stopped"
         self._report = report
@@ -123,7 +124,9 @@ class Recording:
                 self._viewer = _viewer(path, report)
                 stack.callback(self._viewer.wait)
             stack.callback(lambda: self._recorder.close(self.reason))
-            stack.callback(install(self._recorder, keep.payload_limit).remove)
+            instrument = install(self._recorder, keep.payload_limit, _BESIDE)
+            stack.callback(instrument.remove)
+            stack.callback(close_all, instrument)
             self._stack = stack.pop_all()
 
     def begin(self) -> None:
@@ -134,8 +137,8 @@ class Recording:
             self._report.later = sys.stdout.isatty()
 
     def is_busy(self, frame: FrameType | None) -> bool:
-        """Whether an exception in `frame` would tear a line, or come between a call and its event."""
-        around = _WRITERS if self._log.asleep else (_WRITERS, _CALLERS)
+        """Whether an exception in `frame` would tear a line, or take a call's result from who called."""
+        around = _WRITERS if self._log.asleep else (_WRITERS, _CALLERS, *_BESIDE)
         while frame is not None:
             if frame.f_code.co_filename.startswith(around):
                 return True
@@ -148,7 +151,10 @@ class Recording:
 
 
 # Where the code is that writes events, and the code that makes calls and has them written.
-_WRITERS, _CALLERS = (os.path.join(os.path.dirname(__file__), name, "") for name in ("events", "instrument"))
+_HERE = os.path.dirname(__file__)
+_WRITERS, _CALLERS = (os.path.join(_HERE, name, "") for name in ("events", "instrument"))
+# Whose calls are their callers': who reads a log wants to see the line of the server, or of the client.
+_BESIDE = tuple(os.path.join(_HERE, name) for name in ("kernel.py", os.path.join("servers", "blocking.py")))
 
 
 def _viewer(path: str, report: Reporter) -> LogViewer:

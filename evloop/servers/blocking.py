@@ -36,34 +36,33 @@ class Line(NamedTuple):
     report: Callable[[str], None]
     """Takes sentences for the person who runs the server."""
     armed: Callable[[], AbstractContextManager[None]]
-    """In its context the next signal raises `Stopped`."""
+    """In its context the next signal raises `Stopped`: where the main thread sleeps, and nowhere else."""
 
 
 @contextlib.contextmanager
 def switched_on(line: Line) -> Iterator[Socket]:
     """Steps 1 to 3, a socket that listens; and step 7, it is closed, whatever happened in between.
 
-    There a signal raises `Stopped`, so that it leads to step 7 out of whatever call we sleep in. A Unix
-    socket's path goes first, while it is certainly ours: that of a closed socket is anybody's.
+    A Unix socket's path goes first, while it is certainly ours: that of a closed socket is anybody's.
     """
     kernel, address = line.kernel, line.address
     phone = kernel.listen(address, line.backlog)
     inode = kernel.inode_of(address) if isinstance(address, UnixPath) else 0
     try:
         line.opened(phone)
-        with line.armed():
-            yield phone
+        yield phone
     finally:
         if isinstance(address, UnixPath):
             kernel.remove_path(address, inode)
         kernel.close(phone, "stop")
 
 
-def wait_for_call(kernel: Kernel, phone: Socket) -> tuple[Socket, Sockaddr]:
+def wait_for_call(line: Line, phone: Socket) -> tuple[Socket, Sockaddr]:
     """accept(2): sleep until somebody has called. Who gave up before we answered does not count."""
     while True:
         try:
-            return kernel.accept(phone)
+            with line.armed():
+                return line.kernel.accept(phone)
         except OSError as error:
             if is_broken_listener(error):
                 raise

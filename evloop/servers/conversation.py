@@ -22,10 +22,11 @@ def serve(line: Line) -> None:
     # 1. buy a phone, 2. put in the SIM card, 3. switch it on: socket(2), bind(2), listen(2)
     with switched_on(line) as phone:
         # 4. wait for a call
-        conn, _caller = wait_for_call(kernel, phone)
+        conn, _caller = wait_for_call(line, phone)
         try:
             # 5. talk
-            talk(line, conn)
+            with line.armed():
+                talk(line, conn)
         finally:
             # 6. hang up
             kernel.close(conn, "stop")

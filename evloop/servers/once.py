@@ -23,12 +23,12 @@ def serve(line: Line) -> None:
     # 1. buy a phone, 2. put in the SIM card, 3. switch it on: socket(2), bind(2), listen(2)
     with switched_on(line) as phone:
         # 4. wait for a call
-        conn, _caller = wait_for_call(kernel, phone)
+        conn, _caller = wait_for_call(line, phone)
         try:
             # 5. talk: one recv(2). It gives what has arrived, which may be less than was sent: TCP knows
             # no messages. What is not read by the end makes the kernel answer with a reset.
             recv, send = kernel.stream_calls(conn)
-            with contextlib.suppress(OSError):  # the caller has hung up in the middle
+            with line.armed(), contextlib.suppress(OSError):  # the caller has hung up in the middle
                 send_all(send, line.respond(recv(line.recv_size)))
         finally:
             # 6. hang up

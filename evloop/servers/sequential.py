@@ -25,10 +25,11 @@ def serve(line: Line) -> NoReturn:
     with switched_on(line) as phone:
         while True:
             # 4. wait for a call: the next in the queue, or one to come
-            conn, _caller = wait_for_call(kernel, phone)
+            conn, _caller = wait_for_call(line, phone)
             try:
                 # 5. talk
-                talk(line, conn)
+                with line.armed():
+                    talk(line, conn)
             finally:
                 # 6. hang up
                 kernel.close(conn, "stop")

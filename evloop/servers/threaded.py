@@ -23,17 +23,19 @@ DRAIN = 2.0  # seconds that conversations have to end, when a signal says to sto
 
 Calls: TypeAlias = dict[threading.Thread, "Socket"]
 
+_hanging_up = threading.Lock()  # held by who ends a call, so that no other thread ends it at the same time
+
 
 def serve(line: Line) -> NoReturn:
     """The main thread only accepts: it hands each call to a thread, and is at the phone again."""
-    kernel, numbers = line.kernel, count(1)
     calls: Calls = {}
+    numbers = count(1)
     try:
         # 1. buy a phone, 2. put in the SIM card, 3. switch it on: socket(2), bind(2), listen(2)
         with switched_on(line) as phone:
             while True:
                 # 4. wait for a call
-                conn, caller = wait_for_call(kernel, phone)
+                conn, caller = wait_for_call(line, phone)
                 # 5. and 6. are another thread's
                 name = _name(line, caller, numbers)
                 thread = threading.Thread(target=_talk, name=name, args=(line, conn, calls), daemon=True)
@@ -49,8 +51,9 @@ def _talk(line: Line, conn: Socket, calls: Calls) -> None:
     try:
         talk(line, conn)
     finally:
-        line.kernel.close(conn, "stop")
-        del calls[threading.current_thread()]
+        with _hanging_up:
+            line.kernel.close(conn, "stop")
+            del calls[threading.current_thread()]
 
 
 def _name(line: Line, caller: Sockaddr, numbers: Iterator[int]) -> str:
@@ -76,8 +79,9 @@ def _end(line: Line, calls: Calls) -> None:
         return
     kernel = line.kernel
     line.report(f"stopping: waiting at most {DRAIN:g} s for {len(calls)} open connections to end")
-    for conn in tuple(calls.values()):
-        kernel.hear_no_more(conn)  # its thread's recv(2) returns, in the end with b""
+    with _hanging_up:
+        for conn in calls.values():
+            kernel.hear_no_more(conn)  # its thread's recv(2) returns, in the end with b""
     deadline = kernel.now() + int(DRAIN * 1e9)
     try:
         with line.armed():
@@ -85,7 +89,8 @@ def _end(line: Line, calls: Calls) -> None:
                 thread.join(max(0.0, (deadline - kernel.now()) / 1e9))
     except Stopped as again:
         line.report(f"{again} again: stopping at once")
-    for thread, conn in tuple(calls.items()):
-        kernel.break_off(conn)
-        if thread.is_alive():  # else the signal came before it was started
-            thread.join()
+    with _hanging_up:
+        for conn in calls.values():
+            kernel.break_off(conn)
+    for thread in filter(threading.Thread.is_alive, tuple(calls)):  # dead: the signal came before its start
+        thread.join()

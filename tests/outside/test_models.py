@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -89,7 +90,9 @@ def test_models(serve_model, evloop, check, tmp_path, model, kind):
     (accept,) = [event for event in server.events("accept") if "conn" in event]
     (recv,) = [event for event in server.events("recv") if event.get("n")]
     assert recv["conn"] == accept["conn"]
-    assert recv["where"].startswith("evloop/servers/") or "/evloop/servers/" in recv["where"]
+    file = "once" if model == "once" else "conversation"
+    assert re.search(rf"\bevloop/servers/{file}\.py:\d+$", recv["where"])
+    assert re.search(rf"\bevloop/servers/{model}\.py:\d+$", accept["where"])
     thread = recv.get("thread", "")
     assert thread == ("" if model != "threaded" else f"tcp {accept['peer']}" if kind == "tcp" else "unix 1")
     check()

@@ -345,7 +345,8 @@ def test_a_thread_that_does_not_end(run, monkeypatch, again):
 
     @contextlib.contextmanager
     def second_signal():
-        raise Stopped("SIGINT")
+        if server.kernel.stopping:
+            raise Stopped("SIGINT")
         yield
 
     monkeypatch.setattr(threaded, "DRAIN", 1000.0 if again else 0.01)
@@ -397,10 +398,13 @@ def test_accept_is_made_again(monkeypatch):
             return answer
 
     monkeypatch.setattr(blocking.time, "sleep", slept.append)
-    assert wait_for_call(Scripted(blocking=True), None) == ("conn", "caller")
+    line = Line(
+        Scripted(blocking=True), ANYWHERE, 5, 1024, bytes.upper, print, print, contextlib.nullcontext
+    )  # fmt: skip
+    assert wait_for_call(line, None) == ("conn", "caller")
     assert slept == [blocking.RETRY_AFTER]
     with pytest.raises(OSError, match="Bad file"):
-        wait_for_call(Scripted(blocking=True), None)
+        wait_for_call(line, None)
 
 
 # -- datagrams -------------------------------------------------------------------------------

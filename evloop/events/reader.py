@@ -142,9 +142,10 @@ class LineReader:
         """What a last line without a newline is: torn when the writer died, or still being written."""
         if self._skipping:
             return Block(self.line, [self._too_long(self.line)])
-        if not self._tail:
+        # A log that was written through a mapping ends in NULs where its program was killed.
+        text = b"".join(self._tail).rstrip(b"\0")
+        if not text:
             return None
-        text = b"".join(self._tail)
         return Block(
             self.line,
             [
@@ -195,7 +196,7 @@ def read_blocks(source: Source, name: str) -> tuple[Header, Iterator[Block]]:
         if not data:
             break
         head += data
-    if not head:
+    if not head.strip(b"\0"):
         raise LogError(f"{name} is empty: nothing was recorded, or it is not the log you meant")
     header = decode_header(head.partition(b"\n")[0], name)
     return header, _blocks(source, head)

@@ -68,7 +68,7 @@ def check_log(path: str, write: Callable[[str], None], everything: bool, as_json
 
     findings = _Findings(kept.append if as_json else show, float("inf") if everything else _SHOWN)
     checker = Checker(findings.add)
-    with open_logs([path]) as logs:
+    with open_logs([path], alone=True) as logs:
         for _, block in track(logs, "check"):
             checker.feed(block.line, block.items)
     checker.finish()

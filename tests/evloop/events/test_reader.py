@@ -88,6 +88,15 @@ def test_a_torn_end() -> None:
     assert "after 10 bytes" in item.message
 
 
+def test_what_was_not_written_yet() -> None:
+    """A killed program's log ends in NULs: they are no line, and a line that was torn before them is."""
+    assert items_of(TIMER + b"\n", bytes(100)) == items_of(TIMER + b"\n")
+    assert items_of(TIMER + b"\n" + bytes(50), bytes(50)) == items_of(TIMER + b"\n")
+    (item,) = items_of(TIMER[:10] + bytes(100))
+    assert isinstance(item, Problem)
+    assert "after 10 bytes" in item.message
+
+
 def test_a_line_of_a_million_characters() -> None:
     """A long line that is an event is read as one."""
     line = TIMER.replace(b"idle", b"x" * 1_000_000)
@@ -123,7 +132,7 @@ def test_a_log_without_a_newline_is_torn() -> None:
     [
         (b"", "x is empty"),
         (b"\x7fELF\x02\x01\x00\xff\n", "x is not an event log"),
-        (b"\x00" * 1000, "x is not an event log"),
+        (b"\x00" * 1000, "x is empty"),
         (TIMER + b"\n", "x is not an event log"),
         (HEAD.replace(b"evloop/1", b"evloop/9") + b"\n", "x has schema version 9 and this program reads 1"),
         (b'{"ev":"header","schema":"evloop/2"}\n', "x has schema version 2"),

@@ -72,7 +72,7 @@ def _queue(comparison: Comparison, side: int, summary: Summary) -> str:
         return f"{label}: how long anybody was in the accept queue is not known, only when they were accepted"
     if not summary.waited:
         most = duration(max(summary.queue.max_ns, 10**6)).replace(".0", "")
-        return f"{label}: nobody was in the accept queue for more than {most}: {_how(summary)}"
+        return f"{label}: nobody waited over {most} in the queue: {_how(summary)}"
     waiters = comparison.sides[side].waiters
     times = sorted([it.in_queue or 0 for it in waiters])
     span = duration(times[-1])
@@ -84,13 +84,13 @@ def _queue(comparison: Comparison, side: int, summary: Summary) -> str:
 
 def _how(summary: Summary) -> str:
     """Who serves whom."""
-    clients = _clients(summary.most)
+    most = count(summary.most)
     if summary.processes > 1:
-        return f"{count(summary.processes)} processes served {clients} at once"
+        return f"{count(summary.processes)} processes served {most} at once"
     if summary.threads > 1:
-        return f"{count(summary.threads)} threads served {clients} at once"
+        return f"{count(summary.threads)} threads served {most} at once"
     if summary.most > 1:
-        return f"one thread served {clients} at once"
+        return f"one thread served {most} at once"
     return "one came after the other"
 
 

@@ -368,11 +368,14 @@ def picture(logs: tuple[str, ...], output: str, at: int | None, size: tuple[int,
 def check(logs: tuple[str, ...], everything: bool, as_json: bool) -> int:
     """Say whether logs are whole and agree with themselves.
 
-    Each log is checked by itself. The exit code is 1 if anything was found that is not just a note.
+    Each log is checked by itself, and so are those of a program's other processes, which lie beside its own.
+    The exit code is 1 if anything was found that is not just a note.
     """
     from evloop_trace.checking import check_log
+    from evloop_trace.logs import family
 
-    return FOUND if sum([check_log(path, write, everything, as_json) for path in logs]) else OK
+    paths = dict.fromkeys([it for path in logs for it in ([path] if path == "-" else family(path))])
+    return FOUND if sum([check_log(path, write, everything, as_json) for path in paths]) else OK
 
 
 @cli.command()
@@ -387,7 +390,7 @@ def stats(log: str, as_json: bool) -> int:
     from evloop_trace.progress import track
 
     statistics = Statistics()
-    with open_logs([log]) as opened:
+    with open_logs([log], alone=True) as opened:
         for _, block in track(opened, "stats"):
             statistics.feed(block.line, block.items)
     report = statistics.report()

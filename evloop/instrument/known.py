@@ -8,7 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from evloop.address import format_sockaddr
-from evloop.events.schema import Inherit
+from evloop.events.schema import Close, Inherit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ class Known:
 
     __slots__ = (
         "connecting", "fd", "is_connection", "is_stream", "listens", "name", "peer", "proto", "readable",
-        "received", "sent", "writable",
+        "received", "sent", "shared", "writable",
     )  # fmt: skip
 
     def __init__(self, name: str, fd: int, proto: str) -> None:
@@ -44,6 +44,7 @@ class Known:
         self.is_connection = False  # its events name it as `conn`, and no more as `sock`
         self.listens = False
         self.connecting = False
+        self.shared = False  # another descriptor, or process, has it as well: a close ends nothing yet
         self.peer = ""
         self.received = self.sent = 0  # bytes
         self.readable = _asker(fd, select.POLLIN)
@@ -67,7 +68,14 @@ def _asker(fd: int, mask: int) -> Callable[[int], list[tuple[int, int]]]:
     """poll(2) for this one descriptor: asked with 0 it says whether a call would block."""
     poll = _real_poll()
     poll.register(fd, mask)
-    return poll.poll
+
+    def ask(timeout: int) -> list[tuple[int, int]]:
+        try:
+            return poll.poll(timeout)
+        except RuntimeError:  # another thread is asking the same at this moment
+            return _asker(fd, mask)(timeout)
+
+    return ask
 
 
 class Sockets(dict[int, Known]):
@@ -80,6 +88,8 @@ class Sockets(dict[int, Known]):
 
     def add(self, fd: int, proto: str) -> Known:
         """A new socket, with a name that was never used."""
+        if fd in self:  # the number is free again: somebody has closed it past us
+            self._lost(self[fd])
         number = next(self._numbers.setdefault(proto, count(1)))
         known = self[fd] = Known(f"{proto}-{number}", fd, proto)
         return known
@@ -95,8 +105,23 @@ class Sockets(dict[int, Known]):
         known.is_connection = known.is_stream and bool(known.peer)
         if of is not None:
             known.received, known.sent = of.received, of.sent
+            known.shared = of.shared = True
         self.inherit(known, local_address(sock))
         return known
+
+    def _lost(self, known: Known) -> None:
+        recorder = self._recorder
+        recorder.record(
+            Close(
+                0, recorder.clock(), recorder.tick, 0, known.fd, "close", known.conn, known.sock,
+                received=known.received, sent=known.sent,
+            )
+        )  # fmt: skip
+
+    def share(self) -> None:
+        """Another process has them all from now on, too."""
+        for known in tuple(self.values()):
+            known.shared = True
 
     def inherit(self, known: Known, address: str) -> None:
         """Record that a socket is there without having been made here."""

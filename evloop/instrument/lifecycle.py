@@ -397,7 +397,7 @@ def record_close(
     """Close a socket, after a look at what is lost with it."""
     recorder = instrument.recorder
     unread = unsent = None
-    if known.is_connection:
+    if known.is_connection and not known.shared:
         unread = unread_bytes(known.fd)
         unsent = unsent_bytes(known.fd) if known.proto == "tcp" and known.sent else None
     place: Place = {"thread": thread_name(), "where": instrument.where(frame) if frame else ""}

@@ -70,7 +70,7 @@ class _Process:
         unseen.patch(instrument)
         instrument.patch(os, "_exit", self._leave)
         os.register_at_fork(
-            before=self._recorder.hold, after_in_parent=self._recorder.go_on, after_in_child=self._forked
+            before=self._recorder.hold, after_in_parent=self._has_forked, after_in_child=self._forked
         )
 
     def _hand_on(self) -> None:
@@ -79,6 +79,11 @@ class _Process:
 
     # -- children ----------------------------------------------------------------------
 
+    def _has_forked(self) -> None:
+        """In the parent."""
+        self._recorder.go_on()
+        self._instrument.sockets.share()
+
     def _forked(self) -> None:
         """In the child: a log of its own, as soon as it does something, with the parent's time."""
         recorder, parent = self._recorder, self._recorder.header.pid
@@ -86,6 +91,7 @@ class _Process:
         header = msgspec.structs.replace(recorder.header, pid=os.getpid(), parent=parent)
         recorder.begin_again(header, self._sink)
         self._hand_on()
+        self._instrument.sockets.share()
         for known in tuple(self._instrument.sockets.values()):
             self._instrument.sockets.inherit(known, address_of(known.fd))
 

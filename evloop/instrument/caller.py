@@ -10,7 +10,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
-    from types import CodeType, FrameType
+    from types import CodeType, FrameType, TracebackType
 
 __all__ = ["Callers", "Place", "frame_at", "thread_name"]
 
@@ -95,14 +95,25 @@ class Callers:
             at = None if code.co_filename.endswith(_DISPATCH) else at.f_back
         return self._remember(frame, {}) if frame else ""
 
+    def raised(self, traceback: TracebackType | None) -> str:
+        """The place where an exception left the program, or empty if it never was there."""
+        place = ""
+        while traceback is not None:
+            code = traceback.tb_frame.f_code
+            if (self._codes.get(id(code)) or self._classify(code))[1] is not None:
+                place = f"{self._short(code.co_filename)}:{traceback.tb_lineno}"
+            traceback = traceback.tb_next
+        return place
+
     def _remember(self, frame: FrameType, texts: dict[int, str]) -> str:
-        name = frame.f_code.co_filename
-        for folder in (self._folder, *_LIBRARIES):
-            if name.startswith(folder):
-                name = name[len(folder) :]
-                break
-        text = texts[frame.f_lasti] = f"{name}:{frame.f_lineno}"
+        text = texts[frame.f_lasti] = f"{self._short(frame.f_code.co_filename)}:{frame.f_lineno}"
         return text
+
+    def _short(self, path: str) -> str:
+        for folder in (self._folder, *_LIBRARIES):
+            if path.startswith(folder):
+                return path[len(folder) :]
+        return path
 
     def _classify(self, code: CodeType) -> tuple[CodeType, dict[int, str] | None]:
         """(code, the texts of its places), or (code, None) if it is a library's."""

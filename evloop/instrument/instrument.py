@@ -26,7 +26,8 @@ class Instrument:
         self.recorder = recorder
         self.payload_limit = payload_limit
         self.sockets = Sockets(recorder)
-        self.where = Callers(beside).where
+        callers = Callers(beside)
+        self.where, self.raised = callers.where, callers.raised
         self._undo: list[Callable[[], None]] = []
 
     def place(self, frame: FrameType) -> Place:

@@ -100,10 +100,7 @@ class _Process:
     def _uncaught(self, error: BaseException, traceback: TracebackType | None, *, ends: bool) -> None:
         """An exception that nobody caught; `ends` says that the process will end of it."""
         name = type(error).__name__
-        where = ""
-        while traceback is not None:  # to the place where it was raised
-            where = self._instrument.where(traceback.tb_frame)
-            traceback = traceback.tb_next
+        where = self._instrument.raised(traceback)
         recorder = self._recorder
         recorder.record(Error(0, recorder.clock(), recorder.tick, where, f"{name}: {error}".rstrip(": ")))
         if ends:

@@ -63,8 +63,9 @@ class ThreadsPanel(Panel):
 
     def _words(self, thread: Thread) -> str:
         if thread.block is not None:
-            slept = duration(thread.asleep(self.now))
-            return f"blocked in {_call(thread.block)} for {slept}{self._left(thread.block)}"
+            slept = thread.asleep(self.now)
+            since = f" for {duration(slept)}" if slept else ""  # a log may end as it falls asleep
+            return f"blocked in {_call(thread.block)}{since}{self._left(thread.block)}"
         after = f"{escape_text(thread.call)}()" + (f" on {escape_text(thread.about)}" if thread.about else "")
         if self.ended:
             return f"last call {after}"

@@ -41,6 +41,7 @@ def test_a_thread_that_sleeps(program: Any) -> None:
     assert threads(program, 4 * SECOND) == [
         " main     blocked in accept() on tcp-1 for 3.0 s · server.py:14   asleep   75 %"
     ]
+    assert threads(program, SECOND)[0].startswith(" main     blocked in accept() on tcp-1 · server.py:14 ")
     assert threads(program, 4 * SECOND, width=50) == [" main     blocked in accept() on tcp-1 for 3.0 s…"]
 
 

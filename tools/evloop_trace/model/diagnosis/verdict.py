@@ -146,7 +146,8 @@ def _summary(process: Process, findings: list[Finding], at: int | None, interrup
     if interrupt is not None:
         return f"{things} hung when it was interrupted at {moment(due(interrupt))}{missing}"
     if process.end is not None:
-        return f"nothing hangs: the program ended at {moment(process.end.t)}{_why(process)}{_left(process)}{missing}"
+        ended = f"the program ended at {moment(process.end.t)}{_why(process)}"
+        return f"nothing hangs: {ended}{_left(process)}{missing}"
     if at is not None and at < process.now:
         return f"{hangs} at {moment(at)}{missing}"
     return f"{hangs}; the log has no end (killed, crashed, or still running){missing}"

@@ -1,0 +1,781 @@
+"""What is rare in real logs: other ends, gaps, inherited sockets, our own loop, moments in the middle.
+
+`tests/outside/test_why.py` asks the same rules about programs that were recorded for real.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from evloop_trace.model.diagnosis import Diagnosis, Finding, Verdict
+from evloop_trace.model.diagnosis.words import rate, span
+
+from evloop.events.reader import Problem
+from evloop.events.schema import (
+    SCHEMA,
+    Accept,
+    Bind,
+    Block,
+    Call,
+    Clock,
+    Close,
+    Connect,
+    End,
+    Error,
+    Event,
+    Gap,
+    Header,
+    Inherit,
+    Interest,
+    Limit,
+    Listen,
+    Poll,
+    Prepare,
+    Queue,
+    Recv,
+    Recvfrom,
+    Refuse,
+    Send,
+    Sendto,
+    Setsockopt,
+    Shutdown,
+    Socket,
+    Unknown,
+    Unseen,
+)
+
+SERVER, CLIENT = "127.0.0.1:8080", "127.0.0.1:40000"
+SECOND = 1_000_000_000
+MS = 1_000_000
+
+
+class Log:
+    """Events of one process, a millisecond apart; `t` can be set."""
+
+    def __init__(self, label: str = "", model: str = "run") -> None:
+        self.label = label
+        self.t = 0
+        self.header = Header(0, 0, 0, SCHEMA, 0, 0, 0, 1, [], {}, "epoll", "upper", "prefix", 64, model=model)
+        self.events: list[Any] = [self.header]
+
+    def add(self, cls: type[Event], *args: Any, dur: int = 100, **fields: Any) -> Any:
+        """The next event."""
+        self.t += MS
+        took = (dur,) if issubclass(cls, Call) else ()
+        event = cls(len(self.events), self.t, 0, *took, *args, **fields)
+        self.events.append(event)
+        return event
+
+    def listen(self, sock: str = "tcp-1", backlog: int = 5, address: str = SERVER, **fields: Any) -> Any:
+        """A listener."""
+        return self.add(Listen, sock, 3, "tcp", address, backlog, **fields)
+
+    def accept(self, conn: str = "tcp-2", peer: str = CLIENT, queued: int | None = 0, **fields: Any) -> Any:
+        """A connection of the listener."""
+        return self.add(Accept, "tcp-1", conn, 4, peer, SERVER, queued, **fields)
+
+    def connect(self, conn: str = "tcp-1", local: str = CLIENT, peer: str = SERVER, **fields: Any) -> Any:
+        """A connection that we asked for."""
+        return self.add(Connect, 4, conn, None, peer, local, **fields)
+
+    def recv(self, conn: str, n: int | None, off: int = 0, size: int = 10, **fields: Any) -> Any:
+        """Bytes came."""
+        return self.add(Recv, conn, 4, size, n, None if n is None else (off, off + n), **fields)
+
+    def send(self, conn: str, n: int | None, off: int = 0, size: int | None = None, **fields: Any) -> Any:
+        """Bytes went."""
+        size = n if size is None else size
+        return self.add(Send, conn, 4, size, n, None if n is None else (off, off + n), **fields)
+
+    def block(self, awaits: str, conn: str | None = None, sock: str | None = None, **fields: Any) -> Any:
+        """A call sleeps."""
+        return self.add(Block, awaits, conn, sock, **fields)
+
+    def poll(self, *ready: tuple[str, str], timeout: int | None = None, **fields: Any) -> Any:
+        """A poll returned."""
+        return self.add(Poll, timeout, "select", list(ready), **fields)
+
+    def watch(self, name: str, old: str = "", new: str = "READ", reason: str = "register") -> Any:
+        """A selector was told."""
+        conn, sock = (None, name) if name.endswith("-1") else (name, None)
+        return self.add(Interest, conn, sock, old, new, reason)
+
+    def end(self, reason: str = "exit") -> Any:
+        """The last line."""
+        return self.add(End, reason, len(self.events) + 1)
+
+
+def ask(*logs: Log, at: int | None = None, size: int = 1000) -> Verdict:
+    """The verdict, the logs being fed in the order of the events' times."""
+    diagnosis = Diagnosis([(log.label, log.header) for log in logs], at)
+    lines = sorted(
+        (
+            (event.t + getattr(event, "dur", 0), number, event)
+            for number, log in enumerate(logs)
+            for event in log.events
+        ),
+        key=lambda line: line[:2],
+    )
+    if len(logs) == 1:
+        for start in range(0, len(lines), size):
+            diagnosis.feed(0, [event for _, _, event in lines[start : start + size]])
+    else:
+        for _, number, event in lines:
+            diagnosis.feed(number, [event])
+    return diagnosis.verdict()
+
+
+def one(kind: str, *logs: Log, at: int | None = None) -> Finding:
+    """The finding of a kind, which must be there."""
+    found = [finding for finding in ask(*logs, at=at).findings if finding.kind == kind]
+    assert found, [finding.kind for finding in ask(*logs, at=at).findings]
+    return found[0]
+
+
+def kinds(*logs: Log, at: int | None = None) -> list[str]:
+    """The kinds of all findings."""
+    return [finding.kind for finding in ask(*logs, at=at).findings]
+
+
+# -- the order of things -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_blocks_do_not_matter(size: int) -> None:
+    """However a log is cut into blocks, the answer is the same; what is no event is passed over."""
+    log = Log()
+    log.listen()
+    log.accept()
+    log.add(Clock, 0, 0, 0)
+    log.add(Setsockopt, 4, "SOL_SOCKET", "SO_REUSEADDR", "1", "tcp-2")
+    log.block("recv", "tcp-2")
+    verdict = ask(log, size=size)
+    assert [(finding.kind, finding.since) for finding in verdict.findings] == [("recv-silent", 5 * MS)]
+    assert verdict.summary == ["1 thing hangs; the log has no end (killed, crashed, or still running)"]
+
+
+def test_lines_that_are_no_events() -> None:
+    """A block of broken lines changes nothing, and unknown kinds have no thread."""
+    log = Log()
+    diagnosis = Diagnosis([("", log.header)])
+    diagnosis.feed(0, [Problem(2, "broken", "is not an event")])
+    diagnosis.feed(0, [log.header, Unknown(1, 5, 0, "wink", {})])
+    verdict = diagnosis.verdict()
+    assert (verdict.stuck, verdict.findings) == (False, [])
+    assert ask().findings == []
+
+
+def test_missing_events_are_counted() -> None:
+    """Numbers that are left out, and what a gap stands for, are in the summary."""
+    log = Log()
+    log.listen()
+    del log.events[-1:]
+    log.events += [
+        Listen(3, 10, 0, 1, "tcp-1", 3, "tcp", SERVER, 5),
+        Gap(6, 20, 0, 3, "the disk was full"),
+        End(7, 30, 0, "exit", 8),
+    ]
+    assert ask(log).summary == [
+        "nothing hangs: the program ended at 0.000 s, and left open: tcp-1 (5 events missing)"
+    ]
+
+
+def test_threads_that_have_nothing_are_forgotten() -> None:
+    """A thread for each of a thousand connections does not stay for ever; who waits or holds one does."""
+    log = Log()
+    log.listen()
+    log.block("accept", None, "tcp-1", thread="listens")
+    log.accept("tcp-2", thread="holds")
+    for number in range(1000):
+        conn = f"tcp-{number + 3}"
+        log.accept(conn)
+        log.recv(conn, 0, thread=f"worker-{number}")
+        log.add(Close, 4, "close", conn, thread=f"worker-{number}")
+    diagnosis = Diagnosis([("", log.header)])
+    diagnosis.feed(0, log.events)
+    threads = diagnosis._processes[0].threads
+    assert {"", "listens", "holds"} <= set(threads)
+    assert len(threads) < 200
+
+
+# -- waits -------------------------------------------------------------------------------------------
+
+
+def test_a_handler_in_the_middle_of_a_wait() -> None:
+    """What a signal's handler does while its thread sleeps does not end the sleep."""
+    log = Log()
+    log.accept("tcp-2")
+    block = log.block("recv", "tcp-2")
+    log.send("tcp-3", 1)
+    assert one("recv-silent", log).since == block.t
+
+
+def test_waits_with_a_timeout() -> None:
+    """A call that gave up and is made again has waited since the first time."""
+    log = Log()
+    log.accept("tcp-2")
+    first = log.recv("tcp-2", None, errno="timeout", dur=0)
+    log.recv("tcp-2", None, errno="timeout", dur=0)
+    log.block("recv", "tcp-2", timeout=SECOND)
+    finding = one("recv-silent", log)
+    assert finding.since == first.t
+    assert finding.sentence.endswith("It has asked 3 times. It gives up after 1.0 s.")
+
+
+def test_what_was_said_before_a_recv() -> None:
+    """Whose turn it is: each order of recv and send has its words, of a server and of a client."""
+    told = {}
+    for name, moves in {
+        "got": [("recv", 5)],
+        "got last": [("send", 3), ("recv", 5)],
+        "answered": [("recv", 5), ("send", 3)],
+        "greeted": [("send", 3)],
+    }.items():
+        log = Log()
+        log.accept("tcp-2")
+        for call, n in moves:
+            getattr(log, call)("tcp-2", n)
+        log.block("recv", "tcp-2")
+        told[name] = one("recv-more", log).sentence
+    assert "We have sent nothing." in told["got"]
+    assert "We have sent 3 B" in told["got last"]
+    assert "we have answered: 3 B" in told["answered"]
+    assert "We have sent 3 B, the last at 0.002 s; nothing has ever come" in told["greeted"]
+    client = Log()
+    client.connect()
+    client.recv("tcp-1", 5)
+    client.send("tcp-1", 3)
+    client.block("recv", "tcp-1", call="recv_into")
+    assert "and wait for the answer" in one("recv-reply", client).sentence
+    assert "recv_into()" in one("recv-reply", client).sentence
+
+
+def test_waits_that_no_rule_knows() -> None:
+    """A call of another kind, or on a socket of which the log knows nothing, is told as it is."""
+    log = Log()
+    log.block("sendto", None, "udp-1", thread="writer")
+    log.block("recv", "tcp-9")
+    log.block("wait", thread="third")
+    sentences = [finding.sentence for finding in ask(log).findings]
+    assert sentences == [
+        "Thread writer has been blocked in sendto() on udp-1 since 0.001 s (for 2 ms).",
+        "The main thread has been blocked in recv() on tcp-9 since 0.002 s (for 1 ms).",
+        "Thread third has been blocked in wait() since 0.003 s.",
+    ]
+
+
+def test_a_wait_in_the_middle_of_a_log() -> None:
+    """At a moment in a call, it is told when the call returned."""
+    log = Log()
+    log.accept("tcp-2")
+    block = log.block("recv", "tcp-2")
+    log.events.append(Recv(3, block.t, 0, 5 * SECOND, "tcp-2", 4, 10, 5, (0, 5)))
+    finding = one("recv-silent", log, at=block.t + SECOND)
+    assert "(for 1.0 s)" in finding.sentence
+    assert finding.sentence.endswith("It returned at 5.002 s.")
+    assert ask(log, at=block.t + SECOND).summary == ["1 thing hangs at 1.002 s"]
+    assert kinds(log, at=block.t - 1) == []
+
+
+def test_a_send_that_sleeps() -> None:
+    """The bytes of the call and those before it are told, as far as the log has them."""
+    log = Log()
+    log.accept("tcp-2")
+    log.send("tcp-2", 7)
+    log.block("send", "tcp-2")
+    assert "and the bytes of this call do not fit. 7 B were sent before." in one("send-full", log).sentence
+
+
+def test_datagrams_that_are_answered_elsewhere() -> None:
+    """The log of the other side says whether it arrived; a connected socket would hear of a closed port."""
+    server, client = Log("server"), Log("client")
+    server.add(Bind, "udp-1", 3, "udp", SERVER)
+    client.add(Socket, "udp-1", 4, "udp")
+    client.add(Connect, 4, None, "udp-1", SERVER)
+    client.add(Connect, 4, None, "udp-1", SERVER, None, "ECONNREFUSED")
+    client.add(Sendto, "udp-1", 4, SERVER, None, errno="EAGAIN")
+    client.add(Sendto, "udp-1", 4, SERVER, 5)
+    client.add(Recvfrom, "udp-1", 4, errno="timeout")
+    client.block("recvfrom", None, "udp-1", timeout=SECOND)
+    finding = one("datagram-unanswered", client, server)
+    assert "There udp-1 has received nothing." in finding.sentence
+    assert "ECONNREFUSED: the datagram or its answer was lost" in finding.sentence
+    assert "It has asked 2 times." in finding.sentence
+    server.t = client.t
+    server.add(Recvfrom, "udp-1", 3, 5, CLIENT)
+    assert "There udp-1 last received at" in one("datagram-unanswered", client, server).sentence
+
+
+def test_an_inherited_datagram_socket_is_idle() -> None:
+    """A child that was handed a bound socket waits as its parent did."""
+    log = Log()
+    log.add(Inherit, "udp-1", 3, "udp", SERVER, CLIENT)
+    log.add(Recvfrom, "udp-1", 3, 5)
+    log.block("recvfrom", None, "udp-1")
+    assert "since that of an unnamed socket" in one("datagram-idle", log).sentence
+    assert not ask(log).stuck
+
+
+def test_an_inherited_listener() -> None:
+    """So does one that was handed a listener; its backlog is not known."""
+    log = Log()
+    log.add(Inherit, "tcp-1", 3, "tcp", SERVER, listens=True)
+    log.accept("tcp-2", queued=2, peer="")
+    log.block("recv", "tcp-2")
+    finding = one("recv-silent", log)
+    assert (
+        "Meanwhile 2 finished handshakes wait in tcp-1's queue, counted at the last accept"
+        in finding.sentence
+    )
+    log.add(Inherit, "tcp-9", 9, "tcp", CLIENT, SERVER)
+    log.block("recv", "tcp-9", thread="other")
+    assert kinds(log) == ["recv-silent", "recv-silent"]
+
+
+# -- connections -------------------------------------------------------------------------------------
+
+
+def pair() -> tuple[Log, Log]:
+    """A server and its client, connected."""
+    server, client = Log("server"), Log("client")
+    server.listen()
+    client.t = server.t
+    client.connect()
+    server.t = client.t
+    server.accept()
+    return server, client
+
+
+def test_the_other_end_was_closed() -> None:
+    """The close of the other end is told, where its log has it."""
+    server, client = pair()
+    server.add(Close, 4, "close", "tcp-2")
+    client.t = server.t
+    client.block("recv", "tcp-1")
+    # The two logs name their sockets alike, so they would be labelled; here the addresses are enough.
+    assert "The other end, tcp-2, was closed at" in one("recv-silent", client, server).sentence
+
+
+def test_the_other_end_has_bytes() -> None:
+    """What one end has sent and the other has not read, in both directions, and what its thread does."""
+    server, client = pair()
+    server.recv("tcp-2", 2)
+    server.send("tcp-2", 4)
+    client.t = server.t
+    client.send("tcp-1", 5)
+    client.block("recv", "tcp-1")
+    sentence = one("recv-reply", client, server).sentence
+    assert "The other end has read 2 B of our 5 B." in sentence
+    assert "The other end has sent 4 B, of which we have read 0 B." in sentence
+    assert (
+        "At the other end the main thread of server is in no socket's call: its last was send()" in sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "words"),
+    [
+        ("READ", "sleeps in poll() and watches tcp-2 for READ."),
+        ("", "sleeps in poll() and does not watch tcp-2."),
+    ],
+)
+def test_the_other_end_is_in_a_loop(new: str, words: str) -> None:
+    """Whether the poll there watches the connection."""
+    server, client = pair()
+    server.watch("tcp-2", "", new)
+    server.block("poll")
+    client.t = server.t
+    client.block("recv", "tcp-1")
+    assert words in one("recv-silent", client, server).sentence
+
+
+def test_the_other_end_has_no_thread() -> None:
+    """An inherited end that nobody has touched has only its bytes."""
+    server, client = Log("server"), Log("client")
+    client.connect()
+    server.add(Inherit, "tcp-2", 4, "tcp", SERVER, CLIENT)
+    client.t = server.t
+    client.block("recv", "tcp-1")
+    assert "At the other end" not in one("recv-silent", client, server).sentence
+
+
+def test_a_socketpair() -> None:
+    """Two threads at the ends of a pair wait for each other."""
+    log = Log()
+    log.add(Socket, "unix-1", 3, "unix", "unix-2")
+    log.add(Socket, "unix-2", 4, "unix", "unix-1")
+    log.block("recv", "unix-1")
+    log.block("recv", "unix-2", thread="other")
+    assert kinds(log) == ["recv-deadlock", "recv-deadlock"]
+    assert "Nothing has ever come from unix-2" in one("recv-deadlock", log).sentence
+
+
+def test_sockets_that_are_nothing_yet() -> None:
+    """A socket that failed, one of another kind, one that is only made, one that could not be bound."""
+    log = Log()
+    log.add(Socket, None, None, "tcp", errno="EMFILE")
+    log.add(Socket, "other-1", 3, "other")
+    log.add(Socket, "tcp-1", 3, "tcp")
+    log.add(Bind, "tcp-1", 3, "tcp", SERVER)
+    log.add(Bind, "udp-1", 3, "udp", SERVER, errno="EADDRINUSE")
+    log.listen(errno="EADDRINUSE")
+    log.connect("tcp-1", errno="ECONNREFUSED", local=None)
+    log.add(Recv, "tcp-1", 3, 10, errno="ENOTCONN")
+    log.add(Socket, "udp-1", 4, "udp")
+    log.add(Connect, 4, None, None, SERVER)
+    log.add(Refuse, "udp-1", SERVER, "it is ours")
+    log.add(Close, 9, "close", sock="other-1")
+    log.block("poll")
+    assert kinds(log) == ["poll-nothing"]
+
+
+def test_a_connect_that_came_through() -> None:
+    """SO_ERROR told that the handshake is over: nothing is to be said of it."""
+    log = Log()
+    log.connect(errno="EINPROGRESS", local=None)
+    log.connect()
+    log.block("poll", watched=[("tcp-1", "READ")])
+    assert kinds(log) == ["poll-idle"]
+
+
+def test_a_client_whose_server_is_known() -> None:
+    """The queue of the listener says why a SYN has no answer."""
+    server, client = Log("server"), Log("client")
+    server.listen("tcp-1", backlog=0, address="0.0.0.0:8080")
+    server.add(Queue, "tcp-1", 1, 0)
+    server.block("recv", "tcp-8", thread="busy")
+    client.t = server.t
+    client.add(Socket, "tcp-1", 3, "tcp")
+    client.block("connect", "tcp-1", peer=SERVER)
+    sentence = one("connect-unanswered", client, server).sentence
+    assert "127.0.0.1:8080 has not answered the SYN: 1 finished handshake waits" in sentence
+    assert "It is full: the SYNs of others are dropped." in sentence
+    lost = Log()
+    lost.block("connect", "tcp-1")
+    lost.add(Socket, "tcp-2", 3, "tcp")
+    lost.block("connect", "tcp-2", thread="second")
+    assert (
+        "The other side has not answered the SYN: its accept queue is full"
+        in one("connect-unanswered", lost).sentence
+    )
+
+
+def test_callers_that_are_known_by_name() -> None:
+    """More than three are a number."""
+    logs = [Log("server")]
+    logs[0].listen()
+    logs[0].accept("tcp-2", peer="127.0.0.1:39999")
+    for number in range(5):
+        client = Log(f"client-{number}")
+        client.t = logs[0].t
+        client.connect(local=f"127.0.0.1:{40000 + number}")
+        logs.append(client)
+    logs[0].t = logs[1].t
+    logs[0].block("recv", "tcp-2")
+    assert "5 finished handshakes wait in tcp-1's queue (backlog 5): tcp-1, tcp-1, tcp-1 and 2 more." in (
+        one("recv-silent", *logs).sentence
+    )
+
+
+def test_a_caller_of_an_idle_listener() -> None:
+    """It is about to be accepted: the client says that it is in the queue, and the server nothing."""
+    server, client = Log("server"), Log("client")
+    server.listen()
+    server.block("accept", None, "tcp-1")
+    client.t = server.t
+    client.connect()
+    client.block("recv", "tcp-1")
+    sentence = one("recv-silent", client, server).sentence
+    assert "Nobody has accepted it: it waits in tcp-1's queue." in sentence
+
+
+def test_a_queue_that_nobody_serves() -> None:
+    """Accepts that came later tell who waited; a queue sampled by the loop and a limit tell why."""
+    log = Log(model="loop")
+    log.listen()
+    log.watch("tcp-1")
+    log.add(Limit, "connections", True)
+    log.add(Limit, "descriptors", True)
+    log.add(Limit, "descriptors", False)
+    log.watch("tcp-1", "READ", "")
+    asleep = log.poll(timeout=SECOND, dur=SECOND)
+    log.t = asleep.t + 2 * SECOND
+    log.accept("tcp-3", queued=None, waited=3 * SECOND)
+    log.accept("tcp-4", queued=None, waited=1)
+    log.add(Accept, "listen-9", "tcp-5", 4, waited=3 * SECOND)
+    finding = one("queue", log, at=asleep.t + 1)
+    assert finding.sentence == (
+        "1 finished handshake waits in tcp-1's queue (backlog 5), as their later accepts tell. The poll does not "
+        "watch tcp-1. A limit holds since 0.003 s: connections."
+    )
+    assert finding.since is None
+    log = Log(model="loop")
+    log.listen()
+    log.add(Queue, "tcp-1", 2, 5)
+    log.add(Queue, "listen-9", 2, 5)
+    log.add(Prepare, None, "nothing is due")
+    assert one("queue", log).sentence == (
+        "2 finished handshakes wait in tcp-1's queue (backlog 5), counted when it was looked at, at 0.002 s."
+        " The poll does not watch tcp-1."
+    )
+
+
+def test_a_queue_of_which_nothing_is_known() -> None:
+    """A thread that has accepted and is busy: whether anybody waits is said to be unknown."""
+    log = Log()
+    log.listen()
+    log.accept("tcp-2", queued=None)
+    log.add(Accept, "tcp-1", errno="EAGAIN")
+    log.block("recv", "tcp-2")
+    assert (
+        "Whether anybody waits in tcp-1's queue (backlog 5) is not in the log."
+        in one("recv-silent", log).sentence
+    )
+    assert kinds(log) == ["recv-silent"]
+
+
+def test_connections_that_need_nothing() -> None:
+    """A shutdown that failed or closes the other half, a flag that leaves bytes, a peek: no rule holds."""
+    log = Log()
+    log.accept("tcp-2")
+    log.add(Shutdown, "tcp-2", 4, "SHUT_RD")
+    log.add(Shutdown, "tcp-2", 4, "SHUT_WR", errno="ENOTCONN")
+    log.recv("tcp-2", 3, flags="MSG_PEEK")
+    log.recv("tcp-2", 0, size=0)
+    log.send("tcp-2", 0)
+    log.watch("tcp-2")
+    log.block("poll")
+    assert kinds(log) == ["poll-idle"]
+
+
+def test_a_send_that_failed_for_good() -> None:
+    """EPIPE: the connection is broken, and nothing of it is to be sent any more."""
+    log = Log()
+    log.accept("tcp-2")
+    log.send("tcp-2", None, size=9, errno="EAGAIN")
+    log.send("tcp-2", None, size=9, errno="EPIPE")
+    log.block("accept", None, "tcp-1")
+    assert "send() failed with EPIPE" in one("broken", log).sentence
+
+
+def test_nobody_reads_what_the_peer_sent() -> None:
+    """A connection without a thread is stuck if its peer has spoken, as its log tells."""
+    server, client = pair()
+    server.block("recv", "tcp-9")
+    client.t = server.t
+    client.send("tcp-1", 5)
+    client.block("recv", "tcp-1")
+    finding = one("unattended", server, client)
+    assert finding.stuck
+    assert "Nobody waits for tcp-2" in finding.sentence
+
+
+# -- polls and the loop ------------------------------------------------------------------------------
+
+
+def test_our_loop_at_the_end_of_its_log() -> None:
+    """Its poll is not in the log before it returns: it sleeps, until what it said before."""
+    log = Log(model="loop")
+    log.listen("listen-1")
+    for number in range(6):
+        log.accept(f"tcp-{number + 2}")
+        log.watch(f"tcp-{number + 2}")
+    log.poll(("listen-1", "IN"), ("evloop", "IN"))
+    prepared = log.add(Prepare, None, "until something is ready: no timer is set")
+    finding = one("poll-idle", log)
+    assert "The loop has slept in poll()" in finding.sentence
+    assert "until something is ready: no timer is set, and watches tcp-2 for READ" in finding.sentence
+    assert "tcp-5 for READ and 2 more sockets." in finding.sentence
+    assert finding.sentence.endswith("Or it hangs in the turn that came next: a turn is written at its end.")
+    assert prepared.seq in [found.event.seq for found in finding.evidence]
+    assert ask(Log(model="loop")).findings == []
+
+
+def test_a_loop_that_watches_nothing() -> None:
+    """Without a timer it never wakes; with one it does."""
+    log = Log(model="loop")
+    log.poll()
+    assert one("poll-nothing", log).stuck
+    log.add(Prepare, 5 * SECOND, "a timer")
+    assert not one("poll-idle", log).stuck
+
+
+def test_our_loop_in_the_middle_of_its_log() -> None:
+    """At a moment in a poll it sleeps; in a turn that took long it is in its own code; else it works."""
+    log = Log(model="loop")
+    log.listen("listen-1")
+    log.watch("listen-1")
+    asleep = log.poll(dur=SECOND)
+    log.t = asleep.t + SECOND
+    for_ever = log.poll(dur=SECOND)
+    log.t = for_ever.t + 3 * SECOND
+    log.poll()
+    log.t += SECOND // 100
+    log.poll()
+    log.end()
+    assert "sleeps" not in one("poll-idle", log, at=asleep.t + 5).sentence
+    assert "until something is ready" in one("poll-idle", log, at=asleep.t + 5).sentence
+    busy = one("own-code", log, at=for_ever.t + 2 * SECOND)
+    assert busy.sentence.startswith("The loop has been in no socket's call since 2.004 s (for 1.0 s)")
+    assert busy.sentence.endswith("It made its next call at 4.005 s.")
+    assert kinds(log, at=for_ever.t + 3 * SECOND + MS + SECOND // 200) == []
+
+
+def test_a_poll_with_a_timeout_tells_why() -> None:
+    """Our loop's poll says what the timeout is for."""
+    log = Log(model="loop")
+    log.listen("listen-1")
+    log.watch("listen-1")
+    asleep = log.add(Poll, SECOND, "look at the queue", [], dur=SECOND)
+    assert "for at most 1.0 s (look at the queue)" in one("poll-idle", log, at=asleep.t + 5).sentence
+
+
+def test_spins_end() -> None:
+    """Ten calls in vain are a spin, fewer are not; and it is over when the log goes on without it."""
+    log = Log()
+    log.accept("tcp-2")
+    log.watch("tcp-2")
+    for _ in range(9):
+        log.poll(("tcp-2", "IN"))
+    assert "spin-ready" not in kinds(log)
+    log.poll(("tcp-2", "IN"))
+    assert "spin-ready" in kinds(log)
+    log.t += 2 * SECOND
+    log.block("poll")
+    assert "spin-ready" not in kinds(log)
+
+
+def test_polls_that_do_not_wait() -> None:
+    """A thousand a second and more are a spin; a program that sleeps in between only looks now and then."""
+    log = Log()
+    for _ in range(20):
+        log.poll(timeout=0)
+        log.t -= MS // 2
+    assert "spin-poll" in kinds(log)
+    log = Log()
+    for _ in range(20):
+        log.poll(timeout=0)
+        log.t += MS
+    assert kinds(log) == ["own-code"]
+
+
+# -- threads and ends --------------------------------------------------------------------------------
+
+
+def test_threads_without_a_call() -> None:
+    """The main thread in join() while its workers wait is no hang; an idle worker is not told at all."""
+    log = Log()
+    log.add(Unseen, "ssl", "it calls the system by itself")
+    log.listen()
+    log.add(Close, 3, "close", sock="tcp-1")
+    log.accept("tcp-2", thread="done")
+    log.add(Close, 4, "close", "tcp-2", thread="done")
+    assert "What ssl does is not in the log" in (alone := one("own-code", log)).sentence
+    assert alone.stuck
+    log.block("recv", "tcp-9", thread="worker")
+    finding = one("own-code", log)
+    assert not finding.stuck
+    assert kinds(log) == ["blocked", "own-code"]
+    for number in range(20):
+        log.add(Unseen, f"module-{number}", "it calls the system by itself")
+    assert "module-5" not in one("own-code", log).sentence
+
+
+def test_a_program_that_ended() -> None:
+    """Nothing hangs; what was open is named, the first few, and an exception that ended it."""
+    log = Log()
+    log.listen()
+    log.accept("tcp-2")
+    log.block("recv", "tcp-2", thread="daemon")
+    log.add(Error, "server.py:3", "OSError: gone")
+    log.add(Close, 4, "exit", "tcp-2")
+    log.end("OSError")
+    verdict = ask(log)
+    assert not verdict.stuck
+    assert verdict.summary == [
+        "nothing hangs: the program ended at 0.006 s by OSError: gone (server.py:3), and left open: tcp-2, tcp-1"
+    ]
+    log = Log()
+    for number in range(9):
+        log.add(Close, 4, "exit", f"tcp-{number}")
+    log.accept("tcp-99")
+    log.end()
+    assert ask(log).summary[0].endswith("left open: tcp-0, tcp-1, tcp-2, tcp-3, tcp-4 and 5 more")
+    log = Log()
+    log.add(Error, "server.py:3", "OSError: gone")
+    log.end()
+    assert ask(log).summary == ["nothing hangs: the program ended at 0.002 s, and left nothing open"]
+
+
+def test_interrupted_and_ended() -> None:
+    """How it hung is told of the moment before, whatever its end closed."""
+    log = Log()
+    log.accept("tcp-2")
+    block = log.block("recv", "tcp-2")
+    log.events.append(Recv(3, block.t, 0, SECOND, "tcp-2", 4, 10, errno="interrupted"))
+    log.t = block.t + SECOND
+    log.add(Close, 4, "exit", "tcp-2")
+    log.end("SIGTERM")
+    verdict = ask(log)
+    assert verdict.summary == ["1 thing hung when it was interrupted at 1.002 s"]
+    assert "(for 1.0 s)" in verdict.findings[0].sentence
+
+
+def test_interrupted_and_gone_on() -> None:
+    """A program that waits again after a signal lives with signals: it ended by itself."""
+    log = Log()
+    log.accept("tcp-2")
+    for _ in range(150):
+        block = log.block("recv", "tcp-2")
+        log.events.append(Recv(len(log.events), block.t, 0, 10, "tcp-2", 4, 10, errno="interrupted"))
+    log.block("recv", "tcp-2")
+    log.recv("tcp-2", 5)
+    log.end()
+    assert ask(log).summary[0].startswith("nothing hangs: the program ended")
+
+
+def test_interrupted_outside_of_a_call() -> None:
+    """Ctrl-C in input(): the main thread was in its own code, and nothing else was wrong."""
+    log = Log()
+    log.connect()
+    log.recv("tcp-1", 5)
+    log.add(Close, 4, "exit", "tcp-1")
+    log.end("KeyboardInterrupt")
+    assert kinds(log) == ["own-code"]
+    log = Log()
+    log.end("KeyboardInterrupt")
+    assert ask(log).summary == ["nothing hung when it was interrupted at 0.001 s"]
+
+
+def test_two_things_hang() -> None:
+    """The summary counts."""
+    log = Log()
+    log.block("recv", "tcp-2")
+    log.block("recv", "tcp-3", thread="other")
+    assert ask(log).summary[0].startswith("2 things hang;")
+
+
+def test_resets_are_kept_for_examples() -> None:
+    """Of many connections that ended badly the last few are told."""
+    log = Log()
+    for number in range(30):
+        log.accept(f"tcp-{number + 2}")
+        log.add(Close, 4, "close", f"tcp-{number + 2}", unread=7)
+    log.end()
+    verdict = ask(log)
+    assert not verdict.stuck
+    assert [finding.conn for finding in verdict.findings] == [f"tcp-{number}" for number in range(22, 32)]
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"), [(900, "1 µs"), (5 * MS, "5 ms"), (12 * SECOND, "12.0 s"), (125 * SECOND, "2 min 5 s")]
+)
+def test_spans(ns: int, text: str) -> None:
+    """Times are short."""
+    assert span(ns) == text
+
+
+def test_a_rate_of_one_moment() -> None:
+    """Calls that took no time have a rate all the same."""
+    assert rate(2, 0).endswith("times a second")

@@ -1,16 +1,34 @@
 """Write a log as a busy server would have: `python make_log.py FILE EVENTS`.
 
-It is made up, but whole: `evloop-trace check` finds nothing wrong with it.
+With another file's name behind, its clients' log goes there, and both together have so many events.
+They are made up, but whole: `evloop-trace check` finds nothing wrong with them.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from itertools import count
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from evloop import __version__
-from evloop.events.schema import SCHEMA, Accept, Close, End, Event, Header, Interest, Listen, Poll, Recv, Send
+from evloop.events.schema import (
+    SCHEMA,
+    Accept,
+    Close,
+    Connect,
+    End,
+    Event,
+    Header,
+    Interest,
+    Listen,
+    Poll,
+    Recv,
+    Send,
+    Socket,
+)
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
@@ -22,6 +40,7 @@ CONNECTIONS = 100
 READY = 20  # connections that a tick serves
 SIZE = 64  # bytes of a message
 MESSAGE = bytes(range(32, 32 + SIZE))
+BOOT = "made-up"
 WHY = "until something is ready: no timer is set"
 
 
@@ -42,6 +61,7 @@ def beginning(connections: int, number: count[int]) -> Iterator[Event]:
         "echo",
         "prefix",
         SIZE,
+        boot_id=BOOT,
     )
     yield Listen(next(number), 100, 0, 50, "listen-1", 3, "tcp", "127.0.0.1:8080", 128)
     yield Interest(next(number), 200, 0, None, "listen-1", "", "READ", "there is room for connections")
@@ -94,13 +114,60 @@ def blocks_of(events: int) -> Iterator[list[Event]]:
     yield list(ending(tick + 1, offsets, number))
 
 
-def main(path: str, events: str) -> None:
-    """Write it, and print how many events it has."""
+def clients_of(blocks: Iterator[list[Event]]) -> Iterator[tuple[list[Event], list[Event]]]:
+    """Blocks of a server's log, each with what its clients did: all in one process, a connection each."""
+    number, told = count(), 0
+    for block in blocks:
+        mine: list[Event] = []
+        for event in block:
+            mine += client_of(event, number)
+        if isinstance(block[-1], End):
+            last = next(number)
+            mine.append(End(last, block[-1].t + 1000, 0, "exit", last + 1))
+        # What was received is told behind what was sent meanwhile.
+        mine.sort(key=lambda event: (event.t, event.seq))
+        for event in mine:
+            event.seq, told = told, told + 1
+        yield block, mine
+
+
+def client_of(event: Event, number: count[int]) -> list[Event]:
+    """What a client did before or behind an event of the server."""
+    t = event.t
+    if isinstance(event, Header):
+        fields = {"seq": next(number), "pid": 2, "argv": ["clients"], "model": "client"}
+        return [msgspec.structs.replace(event, **fields)]
+    if isinstance(event, Accept) and event.conn:
+        fd, name = event.fd or 0, event.conn
+        return [
+            Socket(next(number), t - 250, 0, 50, name, fd, "tcp"),
+            Connect(next(number), t - 150, 0, 100, fd, name, None, event.local, event.peer),
+        ]
+    if isinstance(event, Recv):
+        return [Send(next(number), t - 300, 0, 8, event.conn, event.fd, SIZE, SIZE, event.off, MESSAGE)]
+    if isinstance(event, Send):
+        return [Recv(next(number), t + 90, 0, 8, event.conn, event.fd, 65536, SIZE, event.off, MESSAGE)]
+    if isinstance(event, Close) and event.conn:
+        n, sent = event.sent, event.received
+        return [
+            Recv(next(number), t + 100, 0, 8, event.conn, event.fd, 65536, 0, (n, n)),
+            Close(next(number), t + 200, 0, 8, event.fd, "close", event.conn, received=n, sent=sent),
+        ]
+    return []
+
+
+def main(path: str, events: str, clients: str = "") -> None:
+    """Write it, or both, and print how many events there are."""
     written = 0
-    with open(path, "wb") as file:
-        for block in blocks_of(int(events)):
+    with open(path, "wb") as file, open(clients or os.devnull, "wb") as other:
+        if not clients:
+            pairs = ((block, []) for block in blocks_of(int(events)))
+        else:
+            pairs = clients_of(blocks_of(int(events) // 2))
+        for block, mine in pairs:
             file.write(encode(block))
-            written += len(block)
+            other.write(encode(mine))
+            written += len(block) + len(mine)
     print(written)
 
 

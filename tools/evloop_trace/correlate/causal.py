@@ -7,7 +7,9 @@ first wakes the receiver. The send() is put before it, and meanwhile all that fo
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from evloop.events.reader import Problem
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from evloop.events.reader import Item
-    from evloop_trace.correlate.ends import End, Joined
+    from evloop_trace.correlate.ends import Joined
     from evloop_trace.correlate.joiner import Joiner
 
 __all__ = ["Row", "causal"]
@@ -27,14 +29,16 @@ FAR = 65_536
 """And where the clocks of the logs may be seconds apart."""
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, gc=False):
     """A line of a log, and what other logs tell of it."""
 
     log: int
-    item: Item
-    joined: Joined | None = None
-    end: End | None = None
-    """Which end of a connection it is about, if that is known."""
+    item: Any
+    """An event, or a problem."""
+    joined: Any = None
+    """`Joined`, or None."""
+    end: Any = None
+    """Which `End` of a connection it is about, or None."""
 
 
 def causal(batches: Iterable[tuple[Sequence[int], Sequence[Item]]], joiner: Joiner) -> Iterator[list[Row]]:
@@ -46,24 +50,22 @@ def causal(batches: Iterable[tuple[Sequence[int], Sequence[Item]]], joiner: Join
     """
     patience = PATIENCE if joiner.one_clock else FAR
     held: deque[Row] = deque()
-    feed, end_of = joiner.feed, joiner.end_of
+    feed = joiner.feed
     for logs, items in batches:
         out: list[Row] = []
         for log, item in zip(logs, items, strict=True):
-            if isinstance(item, Problem):
+            if type(item) is Problem:
                 (held or out).append(Row(log, item))
                 continue
-            name = getattr(item, "conn", None)
-            end = end_of(name)  # before a close is fed
-            joined = feed(log, item)
-            row = Row(log, item, joined, end or end_of(name))
-            if joiner.early and held:
-                _put_before(held, row, joiner.early)
-            elif held or (joined is not None and joined.missing):
-                held.append(row)
-            else:
+            joined = feed(log, item)  # type: ignore[arg-type]
+            row = Row(log, item, joined, joiner.end)
+            if not held and (joined is None or not joined.missing):
                 out.append(row)
                 continue
+            if joiner.early and held:
+                _put_before(held, row, joiner.early)
+            else:
+                held.append(row)
             _release(held, out, joiner, patience)
         yield out
     rest: list[Row] = []
@@ -90,4 +92,4 @@ def _put_before(held: deque[Row], row: Row, early: list[Joined]) -> None:
     mine = [it for it in behind if it.log == row.log and getattr(it.item, "thread", "") == thread]
     held.extend(mine)
     held.append(row)
-    held.extend(it for it in behind if it not in mine)
+    held.extend(it for it in behind if not any(it is other for other in mine))

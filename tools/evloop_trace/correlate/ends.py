@@ -24,7 +24,7 @@ class Origin(msgspec.Struct, gc=False):
     """Of a send: its bytes, [start, end), of which the other end may have got a part."""
 
 
-class Joined(msgspec.Struct):
+class Joined(msgspec.Struct, gc=False):
     """What the other log tells of a call that got something: an accept, a recv or a recvfrom."""
 
     due: int
@@ -109,7 +109,7 @@ def _pour(into: Stream[Origin, Joined], out: Stream[Origin, Joined], *, exact: b
     early = []
     for start, end, joined in into.came:
         joined.exact = joined.exact and exact
-        for part in out.take(start, end, joined):
-            joined.came(part.of, part.end - part.start)
+        for low, high, origin in out.take(start, end, joined):
+            joined.came(origin, high - low)
             early.append(joined)
     return early

@@ -52,6 +52,8 @@ class Joiner:
         """`one_clock`: the logs' times can be compared, since they are of one boot."""
         self.early: list[Joined] = []
         """What was given back before and has been completed, or a part of it, by the last event."""
+        self.end: End | None = None
+        """The end of a connection that the last event was about, if that is known."""
         self.one_clock = one_clock
         self.disagree: dict[tuple[str, str], int] = {}
         """By labels, of who sent and who received: nanoseconds by which their clocks disagree at least."""
@@ -91,15 +93,14 @@ class Joiner:
             self._losses.discard((log, event.seq))
             self._lose(log)
         fold = self._folds.get(type(event))
-        return fold(log, event) if fold is not None else None
+        if fold is not None:
+            return fold(log, event)
+        self.end = self._ends.get(getattr(event, "conn", None) or "")
+        return None
 
     def lost(self, log: int, seq: int) -> None:
         """Before the log's event of this number, which is still to come, events are missing."""
         self._losses.add((log, seq))
-
-    def end_of(self, name: str | None) -> End | None:
-        """The open end of this name."""
-        return self._ends.get(name or "")
 
     def is_client(self, event: AnyEvent | Unknown, end: End | None) -> bool | None:
         """Whether an event is a client's, or a server's; None if only the rest of its log can tell."""
@@ -127,7 +128,7 @@ class Joiner:
     # -- streams ---------------------------------------------------------------------------------------
 
     def _send(self, log: int, event: Send) -> None:
-        end = self._ends.get(event.conn)
+        end = self.end = self._ends.get(event.conn)
         if end is None or end.lone:
             return
         off = event.off
@@ -140,8 +141,14 @@ class Joiner:
             return
         start, stop = off
         end.sent = stop
-        if start < stop and event.flags != "MSG_OOB":
-            self._put(end, Origin("send", self._labels[log], event.seq, event.t, start, stop))
+        if start == stop or event.flags == "MSG_OOB":
+            return
+        origin = Origin("send", self._labels[log], event.seq, event.t, start, stop)
+        out = end.out
+        if out.came:
+            self._put(end, origin)
+        else:  # nearly always: it has not come yet
+            out.put(start, stop, origin)
 
     def _put(self, end: End, origin: Origin) -> None:
         for start, stop, joined in end.out.put(origin.start, origin.end, origin):
@@ -151,7 +158,7 @@ class Joiner:
 
     def _block(self, log: int, event: Block) -> None:
         """A send that sleeps: the other end may receive of it before it returns."""
-        end = self._ends.get(event.conn or "")
+        end = self.end = self._ends.get(event.conn or "")
         if end is None or end.lone or end.sent < 0 or event.awaits != "send" or not event.size:
             return
         end.blocked = Origin(
@@ -167,7 +174,7 @@ class Joiner:
         blocked.ev, blocked.seq, blocked.t, blocked.end = "send", event.seq, event.t, off[1]
 
     def _recv(self, _log: int, event: Recv) -> Joined | None:
-        end = self._ends.get(event.conn)
+        end = self.end = self._ends.get(event.conn)
         # What connected and was not accepted yet gets nothing.
         if end is None or end.lone or (end.other is None and self.one_clock and not end.accepted):
             return None
@@ -180,9 +187,14 @@ class Joiner:
                 return None
             end.eof = not event.flags
             stop += 1  # a FIN has a sequence number of its own: RFC 9293, 3.4
-        joined = Joined(event.t + event.dur, stop - start, exact=end.exact)
+        joined = Joined(event.t + event.dur, stop - start, [], end.exact)
         if not event.flags:
             parts = end.into.take(start, stop, joined)
+            if len(parts) == 1 and parts[0][0] == start and parts[0][1] == stop:  # of one send, as mostly
+                joined.origins.append(parts[0][2])
+                joined.missing = 0
+                self._compare(end.other, joined, parts[0][2])
+                return joined
         elif event.flags == "MSG_PEEK":
             joined.peeked = True
             parts = end.into.peek(start, stop)
@@ -214,7 +226,7 @@ class Joiner:
             self._put(end, origin)
 
     def _shutdown(self, log: int, event: Shutdown) -> None:
-        end = self._ends.get(event.conn)
+        end = self.end = self._ends.get(event.conn)
         if end is not None and event.how != "SHUT_RD" and not event.errno:
             label, at = self._labels[log], end.sent
             self._finish(end, Origin("shutdown", label, event.seq, event.t, at, at + 1))
@@ -223,7 +235,7 @@ class Joiner:
         if event.sock is not None:
             self._datagrams.closed(event.sock)
             self._bound.discard(event.sock)
-        end = self._ends.pop(event.conn or "", None)
+        end = self.end = self._ends.pop(event.conn or "", None)
         if end is None:
             return
         end.held -= 1
@@ -244,12 +256,13 @@ class Joiner:
         self._places[end.place] = end
 
     def _connect(self, log: int, event: Connect) -> None:
+        self.end = None
         if event.sock is not None and event.local:
             self._datagrams.at(event.sock, event.local)
         if event.conn is None or event.errno:
             return
         local, peer = event.local or "", event.peer or ""
-        end = End(log, event.conn, event.t, accepted=False)
+        end = self.end = End(log, event.conn, event.t, accepted=False)
         end.greeting = Origin("connect", self._labels[log], event.seq, event.t)
         self._open(end, local, peer)
         if local and plain(local) == plain(peer):
@@ -261,11 +274,12 @@ class Joiner:
             self._meet(end, other, exact=exact)
 
     def _accept(self, log: int, event: Accept) -> Joined | None:
+        self.end = None
         if event.conn is None:
             return None
         local, peer = event.local or "", event.peer or ""
         joined = Joined(event.t + event.dur, 1)
-        end = End(log, event.conn, joined.due, accepted=True)
+        end = self.end = End(log, event.conn, joined.due, accepted=True)
         end.greeted = joined
         self._open(end, local, peer)
         key = unix_key(local, event.pid) if _is_unix(end.name) else tcp_key(peer, local)
@@ -288,6 +302,7 @@ class Joiner:
 
     def _socket(self, log: int, event: Socket) -> None:
         """The second socket of a socketpair(2) names the first: they are connected from the beginning."""
+        self.end = None
         if event.pair is None or event.sock is None:
             return
         first, second = (
@@ -299,6 +314,7 @@ class Joiner:
 
     def _inherit(self, _log: int, event: Inherit) -> None:
         """A connection that another process of the run has, or had: the same end in two processes."""
+        self.end = None
         if event.proto.startswith("udp"):
             self._datagrams.at(event.name, event.address)
         end = self._places.get((plain(event.address), plain(event.peer))) if event.peer else None
@@ -309,6 +325,7 @@ class Joiner:
     # -- datagrams -------------------------------------------------------------------------------------
 
     def _bind(self, log: int, event: Bind) -> None:
+        self.end = None
         if not event.errno:
             self._datagrams.at(event.sock, event.address)
             if event.proto.startswith("udp"):
@@ -316,6 +333,7 @@ class Joiner:
                 self.servers.add(log)
 
     def _sendto(self, log: int, event: Sendto) -> None:
+        self.end = None
         if event.n is not None:
             origin = Origin("sendto", self._labels[log], event.seq, event.t, 0, event.n)
             joined = self._datagrams.sent(event.sock, event.peer, event.n, event.data, origin)
@@ -323,6 +341,7 @@ class Joiner:
                 self.early.append(joined)
 
     def _recvfrom(self, _log: int, event: Recvfrom) -> Joined | None:
+        self.end = None
         if event.n is None:
             return None
         joined = Joined(event.t + event.dur, max(event.n, 1), peeked=event.flags == "MSG_PEEK")

@@ -127,7 +127,7 @@ def crossing(row: Row, joiner: Joiner) -> Crossing:
         names = (end.other.name, end.name) if end.accepted else (end.name, end.other.name)
     joined = row.joined if row.joined is not None and (row.joined.origins or row.joined.missing) else None
     item = row.item
-    return Crossing(row.log, joiner.is_client(item, end), names, joined)  # type: ignore[arg-type]
+    return Crossing(row.log, joiner.is_client(item, end), names, joined)
 
 
 def _asleep(picture: Picture, event: AnyEvent | Unknown) -> Block | None:

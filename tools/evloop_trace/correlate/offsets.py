@@ -8,7 +8,7 @@ sequence number less the initial one and one more, for the SYN (RFC 9293, 3.4).
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 __all__ = ["LIMIT", "Part", "Stream"]
 
@@ -21,12 +21,8 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Part(NamedTuple, Generic[T]):
-    """Some bytes, and where they are from."""
-
-    start: int
-    end: int
-    of: T
+Part: TypeAlias = tuple[int, int, T]
+"""Some bytes, from start to end, and what put or took them."""
 
 
 class Stream(Generic[InT, OutT]):
@@ -59,14 +55,13 @@ class Stream(Generic[InT, OutT]):
     def peek(self, start: int, end: int) -> list[Part[InT]]:
         """The parts that wait to come out; they go on waiting."""
         first = bisect_right(self.went, start, key=_end)
-        last = first
-        while last < len(self.went) and self.went[last].start < end:
-            last += 1
-        return [Part(max(start, it.start), min(end, it.end), it.of) for it in self.went[first:last]]
+        return [
+            (max(start, low), min(end, high), of) for low, high, of in self.went[first:] if low < end
+        ]
 
     def cut(self, end: int) -> None:
         """What was said to go in from `end` on did not."""
-        self.went = [Part(it.start, min(it.end, end), it.of) for it in self.went if it.start < end]
+        self.went = [(low, min(high, end), of) for low, high, of in self.went if low < end]
 
 
 def _meet(mine: list[Part[T]], theirs: list[Part[U]], start: int, end: int, of: T) -> list[Part[U]]:
@@ -78,14 +73,14 @@ def _meet(mine: list[Part[T]], theirs: list[Part[U]], start: int, end: int, of: 
     met: list[Part[U]] = []
     left: list[Part[U]] = []
     at = start
-    while last < len(theirs) and theirs[last].start < end:
-        it = theirs[last]
-        low, high = max(it.start, start), min(it.end, end)
-        met.append(Part(low, high, it.of))
-        if it.start < low:
-            left.append(Part(it.start, low, it.of))
-        if it.end > high:
-            left.append(Part(high, it.end, it.of))
+    while last < len(theirs) and theirs[last][0] < end:
+        their_start, their_end, their = theirs[last]
+        low, high = max(their_start, start), min(their_end, end)
+        met.append((low, high, their))
+        if their_start < low:
+            left.append((their_start, low, their))
+        if their_end > high:
+            left.append((high, their_end, their))
         _wait(mine, at, low, of)
         at = high
         last += 1
@@ -96,23 +91,23 @@ def _meet(mine: list[Part[T]], theirs: list[Part[U]], start: int, end: int, of: 
 
 def _wait(mine: list[Part[T]], start: int, end: int, of: T) -> None:
     """Let [start, end) wait; where bytes wait already, as at a retransmission, the first range counts."""
-    if not mine or mine[-1].end <= start:
+    if not mine or mine[-1][1] <= start:
         if start < end:
-            mine.append(Part(start, end, of))
+            mine.append((start, end, of))
             if len(mine) > LIMIT:
                 del mine[: LIMIT // 2]
         return
     at = bisect_right(mine, start, key=_end)
     while start < end:
-        until = min(end, mine[at].start) if at < len(mine) else end
+        until = min(end, mine[at][0]) if at < len(mine) else end
         if start < until:
-            mine.insert(at, Part(start, until, of))
+            mine.insert(at, (start, until, of))
             at += 1
         if at == len(mine):
             return
-        start = max(start, mine[at].end)
+        start = max(start, mine[at][1])
         at += 1
 
 
 def _end(part: Part[Any]) -> int:
-    return part.end
+    return part[1]

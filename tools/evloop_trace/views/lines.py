@@ -68,7 +68,7 @@ def _bytes(event: Recv | Send) -> str:
     off = event.off
     span = "" if off is None else f"[{off[0]},{off[1]})"
     if event.data:
-        return f'{call}{span:<18}"{escape_payload(event.data, PAYLOAD, n)}"'
+        return f'{call}{span:<18}"{_payload(event.data[: PAYLOAD + 1], n)}"'
     return f"{call}{span:<18}end of stream" if n == 0 and event.size and type(event) is Recv else call + span
 
 
@@ -78,6 +78,12 @@ def _stream_call(word: str, size: int, flags: str, n: int | None, errno: str | N
     result = f"-1 {escape_text(errno or 'unknown')}" if n is None else str(n)
     flags = f", {escape_text(flags)}" if flags else ""
     return f"{escape_text(word)}({size}{flags}) = {result}".ljust(_CALL) + " "
+
+
+@lru_cache(maxsize=4096)
+def _payload(data: bytes, total: int) -> str:
+    """Its beginning: programs say the same again and again."""
+    return escape_payload(data, PAYLOAD, total)
 
 
 def _millis(millis: int) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_trace.correlate import offsets
-from evloop_trace.correlate.offsets import Part, Stream
+from evloop_trace.correlate.offsets import Stream
 from hypothesis import given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     import pytest
+    from evloop_trace.correlate.offsets import Part
 
 
 def test_two_sends_are_one_recv() -> None:
@@ -71,8 +72,6 @@ def test_what_nobody_takes_is_forgotten_at_last(monkeypatch: pytest.MonkeyPatch)
     assert stream.went == [(2, 3, 2), (3, 4, 3), (4, 5, 4)]
 
 
-
-
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 12)), max_size=30))
 def test_it_is_what_a_table_of_bytes_says(calls: list[tuple[bool, int, int]]) -> None:
     """Against the plain way: a cell a byte, on each side, in any order, with overlaps and holes."""
@@ -91,7 +90,7 @@ def test_it_is_what_a_table_of_bytes_says(calls: list[tuple[bool, int, int]]) ->
         assert _cells(met) == expected
         assert (_cells(stream.went), _cells(stream.came)) == (went, came)
         for side in (stream.went, stream.came):
-            assert side == sorted(side, key=lambda part: part.start)
+            assert side == sorted(side, key=lambda part: part[0])
 
 
 @given(st.lists(st.integers(1, 9), max_size=30), st.lists(st.integers(1, 9), max_size=30))
@@ -103,13 +102,13 @@ def test_a_whole_stream_leaves_nothing(sends: list[int], recvs: list[int]) -> No
         stream.put(start, end, start)
     for start, end in _spans(recvs, total):
         met = stream.take(start, end, start)
-        assert [it.start for it in met] == [start, *[it.end for it in met[:-1]]]
-        assert met[-1].end == end
+        assert [it[0] for it in met] == [start, *[it[1] for it in met[:-1]]]
+        assert met[-1][1] == end
     assert (stream.went, stream.came) == ([], [])
 
 
 def _cells(parts: list[Part[int]]) -> dict[int, int]:
-    return {at: part.of for part in parts for at in range(part.start, part.end)}
+    return {at: of for start, end, of in parts for at in range(start, end)}
 
 
 def _spans(sizes: list[int], total: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from evloop.events.schema import Block
 from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from evloop.events.schema import Accept, Queue
     from evloop_trace.model.diagnosis.state import Open, Process, Thread
@@ -73,10 +73,6 @@ class Scene:
             main = process.threads.get("")
             return [main] if main is not None and main.resumes is None else []
         return polls
-
-    def runs(self) -> Iterator[Process]:
-        """The processes that have not ended."""
-        return (process for process in self.processes if process.end is None)
 
     # -- threads ---------------------------------------------------------------------------------------
 

@@ -278,6 +278,15 @@ def test_a_wait_in_the_middle_of_a_log() -> None:
     assert kinds(log, at=block.t - 1) == []
 
 
+def test_a_moment_before_or_within_a_quick_call() -> None:
+    """A thread that has not begun is nowhere; a call that was answered at once is no wait."""
+    log = Log()
+    log.accept("tcp-2", thread="worker")
+    quick = log.recv("tcp-2", 5, thread="worker", dur=100)
+    assert kinds(log, at=0) == []
+    assert kinds(log, at=quick.t + 50) == []
+
+
 def test_a_send_that_sleeps() -> None:
     """The bytes of the call and those before it are told, as far as the log has them."""
     log = Log()
@@ -426,6 +435,9 @@ def test_sockets_that_are_nothing_yet() -> None:
     log.add(Connect, 4, None, None, SERVER)
     log.add(Refuse, "udp-1", SERVER, "it is ours")
     log.add(Close, 9, "close", sock="other-1")
+    log.watch("fd-1")
+    log.add(Socket, "unix-3", 5, "unix")
+    log.add(Close, 5, "close", "unix-3")
     log.block("poll")
     assert kinds(log) == ["poll-nothing"]
 
@@ -506,8 +518,8 @@ def test_a_queue_that_nobody_serves() -> None:
     log.add(Accept, "listen-9", "tcp-5", 4, waited=3 * SECOND)
     finding = one("queue", log, at=asleep.t + 1)
     assert finding.sentence == (
-        "1 finished handshake waits in tcp-1's queue (backlog 5), as their later accepts tell. The poll does not "
-        "watch tcp-1. A limit holds since 0.003 s: connections."
+        "1 finished handshake waits in tcp-1's queue (backlog 5), as their later accepts tell. The poll does "
+        "not watch tcp-1. A limit holds since 0.003 s: connections."
     )
     assert finding.since is None
     log = Log(model="loop")
@@ -693,9 +705,8 @@ def test_a_program_that_ended() -> None:
     log.end("OSError")
     verdict = ask(log)
     assert not verdict.stuck
-    assert verdict.summary == [
-        "nothing hangs: the program ended at 0.006 s by OSError: gone (server.py:3), and left open: tcp-2, tcp-1"
-    ]
+    by, left = "by OSError: gone (server.py:3)", "and left open: tcp-2, tcp-1"
+    assert verdict.summary == [f"nothing hangs: the program ended at 0.006 s {by}, {left}"]
     log = Log()
     for number in range(9):
         log.add(Close, 4, "exit", f"tcp-{number}")

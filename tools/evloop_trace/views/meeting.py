@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from rich.segment import Segment
 
 from evloop_trace.correlate.meeting import Meeting
@@ -88,9 +89,18 @@ class MeetingScreen(Panel):
 
 def screen_of(picture: Picture | Meeting, now: int, status: str = "") -> Panel:
     """The screen for one log, or for several."""
+    if isinstance(picture, Meeting):
+        picture = _alone(picture) or picture
     return (
         MeetingScreen(picture, now, status) if isinstance(picture, Meeting) else Screen(picture, now, status)
     )
+
+
+def _alone(meeting: Meeting) -> Picture | None:
+    """The picture of a program that is by itself, and has not both ends of a connection."""
+    if len(meeting.pictures) > 1 or any(seen.crossing.names for seen in meeting.ladder):
+        return None
+    return replace(meeting.pictures[0], ladder=[seen.event for seen in meeting.ladder])
 
 
 def _label(program: Program) -> str:

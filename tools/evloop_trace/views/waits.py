@@ -50,11 +50,11 @@ def ended(errno: str | None) -> str:
 
 
 def waited(event: Call, what: str) -> str:
-    """`after 3.2 s: what`, of a program's call that took so long; else just what."""
+    """`what, after 3.2 s`, of a program's call that took so long; else just what."""
     if event.dur < _PATIENCE or not event.where:
         return what
     after = f"after {duration(event.dur)}"
-    return f"{after}: {what}" if what else after
+    return f"{what}, {after}" if what else after
 
 
 def place(event: Located) -> str:

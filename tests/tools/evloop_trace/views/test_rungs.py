@@ -267,27 +267,27 @@ LATE = (1, 2, 3, 3_200_000_000)
 
 WAITED: list[tuple[AnyEvent, str, str]] = [
     (Recv(*LATE, "tcp-1", 7, 9, 5, **SLOW), "recv() = 5", "after 3.2 s"),
-    (Recv(*LATE, "tcp-1", 7, 9, 0, **SLOW), "recv() = 0", "after 3.2 s: the server has finished sending"),
+    (Recv(*LATE, "tcp-1", 7, 9, 0, **SLOW), "recv() = 0", "the server has finished sending, after 3.2 s"),
     (
         Recv(*LATE, "tcp-1", 7, 9, errno="timeout", **SLOW),
         "recv() timeout",
-        "after 3.2 s: its time-out passed",
+        "its time-out passed, after 3.2 s",
     ),
     (
         Recv(*LATE, "tcp-1", 7, 9, errno="interrupted", **SLOW),
         "recv() interrupted",
-        "after 3.2 s: a signal came",
+        "a signal came, after 3.2 s",
     ),
     (
         Recv(*LATE, "tcp-1", 7, 9, errno="ECONNRESET", **SLOW),
         "recv() ECONNRESET",
-        "after 3.2 s: the server has reset it",
+        "the server has reset it, after 3.2 s",
     ),
     (Recv(*LATE, "tcp-1", 7, 9, errno="ETIMEDOUT", **SLOW), "recv() ETIMEDOUT", "after 3.2 s"),
     (Send(*LATE, "tcp-1", 7, 9, 9, **SLOW), "send() = 9", "after 3.2 s"),
-    (Accept(*LATE, "tcp-1", "tcp-2", 7, "a:1", **SLOW), "accept() = fd 7", "after 3.2 s: from a:1"),
-    (schema.Connect(*LATE, 7, "tcp-1", None, "a:1", **SLOW), "connect() = 0", "after 3.2 s: to a:1"),
-    (Recvfrom(*LATE, "udp-1", 7, 2, "a:1", **SLOW), "recvfrom() = 2", "after 3.2 s: from a:1"),
+    (Accept(*LATE, "tcp-1", "tcp-2", 7, "a:1", **SLOW), "accept() = fd 7", "from a:1, after 3.2 s"),
+    (schema.Connect(*LATE, 7, "tcp-1", None, "a:1", **SLOW), "connect() = 0", "to a:1, after 3.2 s"),
+    (Recvfrom(*LATE, "udp-1", 7, 2, "a:1", **SLOW), "recvfrom() = 2", "from a:1, after 3.2 s"),
 ]
 
 

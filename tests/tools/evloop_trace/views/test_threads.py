@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from evloop_trace.correlate.meeting import Crossing, Meeting, Told
+from evloop_trace.correlate.meeting import Program as MetProgram
 from evloop_trace.model.picture import Picture
 from evloop_trace.views.cells import Line, width_of
 from evloop_trace.views.loop_panel import ProgramPanel
+from evloop_trace.views.meeting import MeetingScreen, screen_of
 from evloop_trace.views.screen import Screen
 from evloop_trace.views.threads import AT_WORK, ThreadsPanel
 
@@ -131,6 +134,20 @@ def test_a_program_that_polls_has_ticks_and_threads(program: Any) -> None:
     assert (panel.rows(10), panel.rows(5), len(panel.lines(80, 1))) == (2, 1, 1)
     panel = ProgramPanel(picture_of(program.end(3 * SECOND)), 3 * SECOND)
     assert " ended   exit" in texts(panel.lines(80, panel.rows(24)))
+
+
+def test_a_program_by_itself_has_a_screen_of_its_own(program: Any) -> None:
+    """Its log is read as several are, for it might have both ends of a connection."""
+    program.listen().accept(2000, "tcp-2")(Recv, 3000, "tcp-2", 5, 9, 4)
+    meeting = Meeting.of([MetProgram("", client=False)])
+    for event in program.events:
+        meeting.apply(Told(event, Crossing()))
+    alone = screen_of(meeting, 5000).lines(80, 24)
+    assert texts(alone) == texts(screen_of(picture_of(program), 5000).lines(80, 24))
+    meeting.apply(Told(program(Recv, 4000, "tcp-2", 5, 9, 4).events[-1], Crossing(names=("tcp-9", "tcp-2"))))
+    assert isinstance(screen_of(meeting, 5000), MeetingScreen)
+    meeting = Meeting.of([MetProgram("a", client=False), MetProgram("b", client=True)])
+    assert isinstance(screen_of(meeting, 5000), MeetingScreen)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (10, 2), (40, 10), (80, 15), (80, 24), (120, 40), (200, 60)])

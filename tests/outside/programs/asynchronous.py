@@ -1,3 +1,4 @@
+# ruff: noqa
 """asyncio: streams, protocols and datagrams, server and client in one loop."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# ruff: noqa
 """Fails in one of many ways, to be told by argument."""
 
 import contextlib

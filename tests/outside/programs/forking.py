@@ -1,3 +1,4 @@
+# ruff: noqa
 """A server that forks for each of two clients; the clients are its own threads."""
 
 import os

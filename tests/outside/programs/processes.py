@@ -1,3 +1,4 @@
+# ruff: noqa
 """Children of every kind that multiprocessing and subprocess make, each with a socket of its own."""
 
 import multiprocessing

@@ -1,3 +1,4 @@
+# ruff: noqa
 """socketserver and http.server, of every kind, each with a client that asks twice."""
 
 import http.client

@@ -1,0 +1,12 @@
+# ruff: noqa
+"""A UDP server, for ever."""
+
+import socket
+
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    data, client = server.recvfrom(1024)
+    server.sendto(data.upper(), client)
+    print("it says", data.decode(), flush=True)

@@ -1,4 +1,3 @@
-# ruff: noqa
 """asyncio: streams, protocols and datagrams, server and client in one loop."""
 
 import asyncio

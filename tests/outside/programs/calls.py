@@ -1,4 +1,3 @@
-# ruff: noqa
 """Every call on a socket that Python has, on both sides of what they can do; prints what they gave."""
 
 import array

@@ -1,4 +1,3 @@
-# ruff: noqa
 """TLS on both ends, without certificates."""
 
 import socket

@@ -1,4 +1,3 @@
-# ruff: noqa
 """Fails in one of many ways, to be told by argument."""
 
 import contextlib

@@ -1,4 +1,3 @@
-# ruff: noqa
 """A server that forks for each of two clients; the clients are its own threads."""
 
 import os

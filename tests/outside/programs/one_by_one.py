@@ -1,4 +1,3 @@
-# ruff: noqa
 """A server that answers one client after the other, for ever."""
 
 import socket

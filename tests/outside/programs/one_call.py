@@ -1,4 +1,3 @@
-# ruff: noqa
 """A server that answers one message of one client. Prints its port first."""
 
 import socket

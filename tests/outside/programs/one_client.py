@@ -1,4 +1,3 @@
-# ruff: noqa
 """A server that answers one client, as long as it talks."""
 
 import socket

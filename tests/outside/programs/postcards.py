@@ -1,4 +1,3 @@
-# ruff: noqa
 """A UDP server, for ever."""
 
 import socket

@@ -1,4 +1,3 @@
-# ruff: noqa
 """Children of every kind that multiprocessing and subprocess make, each with a socket of its own."""
 
 import multiprocessing

@@ -1,4 +1,3 @@
-# ruff: noqa
 """A client that asks what to say, until there is nothing more."""
 
 import socket

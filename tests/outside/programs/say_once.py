@@ -1,4 +1,3 @@
-# ruff: noqa
 """A client that says one thing, after a while."""
 
 import socket

@@ -1,4 +1,3 @@
-# ruff: noqa
 """A server with a selector, as textbooks have it; it ends when its third client has gone."""
 
 import selectors

@@ -1,4 +1,3 @@
-# ruff: noqa
 """socketserver and http.server, of every kind, each with a client that asks twice."""
 
 import http.client

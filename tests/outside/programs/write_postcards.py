@@ -1,4 +1,3 @@
-# ruff: noqa
 """A UDP client that asks what to write."""
 
 import socket

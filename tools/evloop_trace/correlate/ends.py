@@ -86,13 +86,16 @@ class End:
         self.greeted: Joined | None = None  # or its accept
         self.place = ("", "")  # its address, and its peer's
 
-    def meet(self, other: End, *, exact: bool) -> list[Joined]:
-        """The two are one connection (or one is, with itself): what has waited for that and is joined now."""
+    def meet(self, other: End, *, exact: bool) -> None:
+        """This end, which is new, and the other are one connection; or it is one with itself."""
         self.other, other.other = other, self
         self.exact = other.exact = exact
-        ways = [(self.into, other.out), (other.into, self.out)][: 1 if self is other else 2]
-        self.into, other.into = other.out, self.out
-        return [joined for came, went in ways for joined in _pour(came, went, exact=exact)]
+        for _, _, joined in other.into.came:
+            joined.exact = exact
+        # What the other has received, or sent, already waits in its streams.
+        self.into = other.out
+        if other is not self:
+            self.out = other.into
 
     def forget(self) -> None:
         """There is no other end: nothing is missing, and nothing waits for it."""
@@ -103,13 +106,3 @@ class End:
             self.greeted.missing = 0
         self.out, self.into = Stream(), Stream()
 
-
-def _pour(into: Stream[Origin, Joined], out: Stream[Origin, Joined], *, exact: bool) -> list[Joined]:
-    """Let what came out before the ends were known meet what went in."""
-    early = []
-    for start, end, joined in into.came:
-        joined.exact = joined.exact and exact
-        for low, high, origin in out.take(start, end, joined):
-            joined.came(origin, high - low)
-            early.append(joined)
-    return early

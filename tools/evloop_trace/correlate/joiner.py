@@ -6,7 +6,7 @@ back for the recv() is completed when that event comes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from evloop.events.schema import (
     Accept,
@@ -271,7 +271,9 @@ class Joiner:
         key = unix_key(peer, self._pids[log]) if _is_unix(end.name) else tcp_key(local, peer)
         other, exact = self._pairs.connected(key, end)
         if other is not None:
-            self._meet(end, other, exact=exact)
+            end.meet(other, exact=exact)
+            self._greet(end, other, exact=exact)
+            self.early.append(cast("Joined", other.greeted))
 
     def _accept(self, log: int, event: Accept) -> Joined | None:
         self.end = None
@@ -286,19 +288,17 @@ class Joiner:
         self._greeted[id(joined)] = key, end
         other, exact = self._pairs.accepted(key, end)
         if other is not None:
-            self._meet(other, end, exact=exact)
+            end.meet(other, exact=exact)
+            self._greet(other, end, exact=exact)
         return joined
 
-    def _meet(self, client: End, server: End, *, exact: bool) -> None:
-        self.early += client.meet(server, exact=exact)
-        joined, origin = server.greeted, client.greeting
-        if joined is None or origin is None:
-            return
+    def _greet(self, client: End, server: End, *, exact: bool) -> None:
+        """The server's accept is from the client's connect."""
+        joined, origin = cast("Joined", server.greeted), cast("Origin", client.greeting)
         self._greeted.pop(id(joined), None)
         joined.exact = exact
         joined.came(origin, 1)
         self._compare(client, joined, origin)
-        self.early.append(joined)
 
     def _socket(self, log: int, event: Socket) -> None:
         """The second socket of a socketpair(2) names the first: they are connected from the beginning."""
@@ -310,7 +310,7 @@ class Joiner:
             for name, accepted in ((event.pair, False), (event.sock, True))
         )
         self._ends[first.name], self._ends[second.name] = first, second
-        first.meet(second, exact=True)
+        second.meet(first, exact=True)
 
     def _inherit(self, _log: int, event: Inherit) -> None:
         """A connection that another process of the run has, or had: the same end in two processes."""

@@ -165,6 +165,7 @@ class Checker:
 
     def _feed_program(self, line: int, items: list[Item]) -> None:
         """The same for a program's log, whose threads have each their own time."""
+        in_thread, handler_of = self._in_thread, self._handlers.get
         for at, item in enumerate(items, line):
             if isinstance(item, Problem):
                 self._problem(item, self._seq)
@@ -173,8 +174,8 @@ class Checker:
                 self._out_of_order(at, item, self._seq, item.t, item.tick)
             self._seq = item.seq + 1
             if isinstance(item, Located):
-                self._in_thread(at, item)
-            handler = self._handlers.get(type(item))
+                in_thread(at, item)
+            handler = handler_of(type(item))
             if handler is not None:
                 handler(at, item)
         self._lines(line + len(items), items)
@@ -232,14 +233,15 @@ class Checker:
             thread = self._threads[name] = _Thread()
             if len(self._threads) > _THREADS:  # a server may start one for every client
                 del self._threads[next(iter(self._threads))]
-        back = thread.due - due(event)
-        if back > 0:
+        returned = due(event)
+        if returned < thread.due:
+            back = thread.due - returned
             self._find(line, "time", f"t goes back by {back} ns in the thread {name}")
         if event.tick < thread.tick:
             self._find(
                 line, "tick", f"tick goes back from {thread.tick} to {event.tick} in the thread {name}"
             )
-        thread.due, thread.tick = due(event), event.tick
+        thread.due, thread.tick = returned, event.tick
         if isinstance(event, Block):
             self._asleep(line, thread, event)
         elif thread.blocks:
@@ -250,7 +252,8 @@ class Checker:
             before, pending = thread.blocks[-1]
             if (pending.awaits, _about(pending)) == (event.awaits, _about(event)):
                 self._no_return(line, before, pending)
-        thread.blocks = [*thread.blocks[-9:], (line, event)]
+        thread.blocks.append((line, event))
+        del thread.blocks[:-10]
 
     def _awake(self, line: int, thread: _Thread, event: Any) -> None:
         """The call that slept returned, unless this one was made while it sleeps."""
@@ -401,7 +404,7 @@ class Checker:
         self._is_open(line, event.conn, "shutdown()")
 
     def _stream(self, line: int, event: Recv | Send) -> None:
-        call = f"{type(event).__name__.lower()}()"
+        call = "recv()" if isinstance(event, Recv) else "send()"
         if event.n is None:
             self._is_open(line, event.conn, call)
             return
@@ -417,8 +420,8 @@ class Checker:
 
     def _offsets(self, line: int, event: Recv | Send, stream: _Stream, off: tuple[int, int]) -> None:
         receives = isinstance(event, Recv)
-        where = f"{type(event).__name__.lower()}() on {event.conn}"
         at, epoch = (stream.received, stream.recv_epoch) if receives else (stream.sent, stream.send_epoch)
+        where = f"{'recv' if receives else 'send'}() on {event.conn}"
         if off[0] != at and epoch == self._epoch:
             self._find(line, "offsets", f"{where} starts at byte {off[0]}, and the one before ended at {at}")
         if off[1] - off[0] != event.n:

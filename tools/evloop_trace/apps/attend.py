@@ -75,8 +75,7 @@ def _split(command: Sequence[str], environment: dict[str, str], feed: FileFeed, 
         program = Program(command, {**without, "TERM": TERM}, pseudo, tty)
         with suppress(OSError):
             os.nice(NICE)
-        name = f"{title} · pid {program.pid}"
-        return Split(program, pseudo, feed, terminal, keys=keys, title=name).run()
+        return Split(program, pseudo, feed, terminal, keys=keys, title=title).run()
     finally:
         pseudo.close()
 

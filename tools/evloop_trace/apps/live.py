@@ -231,7 +231,8 @@ class Present:
         if end is None:
             return [Segment(self.feed.fate(), BOLD)]
         who = _WRITERS.get(self.picture.header.model if self.picture.header else "", "The server has ended")
-        return [Segment(f"{who}: {escape_text(end.reason)}.", BOLD)]
+        why = "" if end.reason == "exit" else f": {escape_text(end.reason)}"
+        return [Segment(f"{who}{why}.", BOLD)]
 
 
 _WRITERS = {"run": "The program has ended", "client": "The client has ended"}

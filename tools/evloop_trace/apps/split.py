@@ -53,7 +53,7 @@ class Split:
         feed: Its log.
         terminal: The real terminal, for as long as this runs in raw mode.
         keys: The descriptor from which keys come; None if they are not ours.
-        title: What stands over the program's part.
+        title: The program's name, which stands over its part.
     """
 
     def __init__(
@@ -201,12 +201,9 @@ class Split:
         self._echo = float("inf")
 
     def _rule(self) -> Line:
-        line = [
-            Segment("── ", DIM),
-            Segment(escape_text(self._title)),
-            Segment(" " + "─" * self._size[0], DIM),
-        ]
-        return exact(line, self._size[0])
+        width = self._size[0]
+        title = f"terminal of {escape_text(self._title)} "
+        return exact([Segment("── ", DIM), Segment(title), Segment("─" * width, DIM)], width)
 
     def _farewell(self) -> None:
         """All that the program wrote, as if we had not been there, and the last picture."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from evloop.errors import LogError
 from evloop.events.reader import MAX_LINE, LineReader, Problem, decode_header
-from evloop.events.schema import End, Header
+from evloop.events.schema import End, Header, Located
 from evloop_trace.apps.feed import PIECE
 from evloop_trace.merge import _label, _move
+from evloop_trace.model.threads import MAIN
 
 if TYPE_CHECKING:
     from evloop.events.reader import Item
@@ -81,6 +82,8 @@ class Tail:
         for event in events:
             _move(event, self.header.mono_ns - self._main.mono_ns)
             _label(event, f"{self.header.pid}:")
+            if isinstance(event, Located):
+                event.thread = f"{self.header.pid}:{event.thread or MAIN}"
             event.seq = -1  # the numbers of one process say nothing about another's
         return events
 

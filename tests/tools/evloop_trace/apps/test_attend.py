@@ -229,7 +229,7 @@ def test_the_screen_is_split(window: Window) -> None:
     screen = window.until("name?")
     window.until('"hello"')
     assert len(screen) == 24
-    assert screen[15].startswith("── it.py · pid ")
+    assert screen[15].startswith("── terminal of it.py ──")
     assert screen[16] == "name?"
     window.type("Bobx\x7f\r")
     assert window.end() == 3

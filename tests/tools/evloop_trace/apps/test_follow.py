@@ -211,6 +211,7 @@ def test_other_processes_of_the_run_are_followed_too(log: Log, feed: FileFeed) -
     assert names(events) == ["Recv 41:tcp-1", "Recv tcp-1", "Recv 41:tcp-1", "End"]
     assert [event.t for event in events] == [700, 1200, 2000, 3000]
     assert [event.seq for event in events] == [-1, 1, -1, 9]
+    assert [event.thread for event in events[:3]] == ["41:main", "", "41:main"]
 
 
 def test_logs_of_another_run_are_left_alone(log: Log, feed: FileFeed) -> None:

@@ -215,7 +215,7 @@ def _wire(arrow: Arrow | None, seen: Seen, left: bool, width: int) -> str:
     if width < _ROOMY and arrives and joined is not None and joined.origins and joined.way >= 0:
         label = duration(joined.way)
     elif len(label) + 6 > room:
-        label = label.partition(" [")[0]
+        label = "open" if label == "connection" else label.partition(" [")[0]
     shaft = f" {cut(label, room - 4)} ".center(room - 1, arrow.stroke)
     text = f"{shaft}►" if arrow.inward else f"◄{shaft}"
     starts_left = arrow.inward is not arrives

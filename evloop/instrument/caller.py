@@ -43,13 +43,28 @@ _threads = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def thread_name() -> str:
-    """The name of this thread; empty for the main thread."""
+    """The name of this thread, which no other thread has in the log; empty for the main thread."""
     ident = get_ident()
     if ident == _main_ident:
         return ""
     thread = _threads.get(ident)
-    name: str = thread.name if thread else f"thread {ident}"
-    return "" if name == "MainThread" else name
+    if thread is None:
+        return f"thread {ident}"
+    name: str | None = thread.__dict__.get(_SHOWN)
+    return _name(thread) if name is None else name
+
+
+_SHOWN = "_evloop_name"
+_namesakes: dict[str, int] = {}
+
+
+def _name(thread: threading.Thread) -> str:
+    """Two threads may have the same name: then the second is told apart by a number."""
+    number = _namesakes[thread.name] = _namesakes.get(thread.name, 0) + 1
+    name = thread.name if number == 1 else f"{thread.name} #{number}"
+    name = "" if name == "MainThread" else name
+    setattr(thread, _SHOWN, name)
+    return name
 
 
 _main_ident = threading.main_thread().ident

@@ -7,17 +7,18 @@ import io
 import os
 import socket
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evloop_trace.logs import open_logs
+from evloop_trace.logs import family, open_logs
 
 from evloop.errors import LogError
+from evloop.events.schema import Recv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def events_of(*paths: str) -> list[Any]:
@@ -173,3 +174,54 @@ def test_a_disk_that_fails(prefix: bytes, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("pathlib.Path.open", lambda *_, **__: file)
     with pytest.raises(LogError, match="cannot be read: Input/output error"):
         open_logs(["a"])
+
+
+# -- logs of one run, and of both ends ---------------------------------------------------------------------
+
+
+def of_run(new_book: Any, run: str) -> bytes:
+    """A log whose header names this run."""
+    book = new_book()
+    book.events[0].run = run
+    return book.conversation().encode()
+
+
+def test_a_run_s_other_processes_come_along(new_book: Any, save: Callable[[str, bytes], str]) -> None:
+    """Those of the same run, in the order of their numbers; nothing else that lies there."""
+    path = save("run.jsonl", of_run(new_book, "r1"))
+    children = [save(f"run.jsonl.{pid}", of_run(new_book, "r1")) for pid in (80, 700)]
+    save("run.jsonl.900", of_run(new_book, "r2"))
+    save("run.jsonl.901", of_run(new_book, ""))
+    save("run.jsonl.902", b"no log")
+    save("run.jsonl.903", b"")
+    save("run.jsonl.old", of_run(new_book, "r1"))
+    (Path(path).parent / "run.jsonl.904").mkdir()
+    with open_logs([path]) as logs:
+        assert [(log.name, log.label) for log in logs.logs] == [
+            (path, "run"), (children[0], "80"), (children[1], "700"),
+        ]  # fmt: skip
+        assert logs.meet
+        assert sum(len(rows) for rows in logs.rows()) == 36
+    assert family(path) == [path, *children]
+    with open_logs([path, children[1]]) as logs:
+        assert [log.label for log in logs.logs] == ["run", "80", "run-2"]
+    with open_logs([path], alone=True) as logs:
+        assert [log.label for log in logs.logs] == ["run"]
+
+
+def test_a_log_of_no_run_has_no_children(new_book: Any, save: Callable[[str, bytes], str]) -> None:
+    """Whatever lies beside it."""
+    path = save("run.jsonl", of_run(new_book, ""))
+    save("run.jsonl.80", of_run(new_book, ""))
+    with open_logs([path]) as logs:
+        assert (len(logs.logs), logs.meet) == (1, False)
+
+
+def test_a_program_s_log_may_hold_both_ends(new_book: Any, save: Callable[[str, bytes], str]) -> None:
+    """Its names need no label then."""
+    book = new_book()
+    book.events[0].model = "run"
+    with open_logs([save("run.jsonl", book.conversation().encode())]) as logs:
+        assert logs.meet
+        rows = [row for batch in logs.rows() for row in batch]
+    assert [row.item.conn for row in rows if isinstance(row.item, Recv)] == ["tcp-1", "tcp-1"]

@@ -5,12 +5,24 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from evloop_trace.merge import merge, origins
+from evloop_trace.merge import merge, one_clock, origins, timeline
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evloop.events.reader import Block, Problem
-from evloop.events.schema import SCHEMA, Header, Poll, Prepare, Signal, Unknown
+from evloop.events.schema import (
+    SCHEMA,
+    Header,
+    Inherit,
+    Poll,
+    Prepare,
+    Recv,
+    Send,
+    Signal,
+    Socket,
+    Unknown,
+)
+from evloop.events.schema import Block as Asleep
 
 
 class FakeLog(NamedTuple):
@@ -97,3 +109,75 @@ def test_a_call_comes_when_it_has_returned() -> None:
     logs = [FakeLog("a", header(0, 0, "b"), iter([Block(1, asleep)])), fake("b", 0, [5, 50, 92])]
     times = [(log.label, item.t) for log, block in merge(logs) for item in block.items]
     assert times == [("b", 5), ("b", 50), ("a", 1), ("b", 92), ("a", 95)]
+
+
+# -- the timeline ------------------------------------------------------------------------------------------
+
+
+def ignore(_log: int, _seq: int) -> None:
+    """Losses are not looked at."""
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.lists(st.integers(0, 100))), min_size=1, max_size=4),
+    st.integers(1, 5),
+)
+def test_a_timeline_has_every_line_once_and_in_order(logs: list[tuple[int, list[int]]], size: int) -> None:
+    """However the blocks fall; the earliest log's beginning is 0, as it is for `merge`."""
+    fakes = [fake(str(at), start, sorted(times), size) for at, (start, times) in enumerate(logs)]
+    least = min(start for start, _ in logs)
+    lines = [it for batch in timeline(fakes, ignore) for it in zip(*batch, strict=True)]
+    assert [item.t for _, item in lines] == sorted(item.t for _, item in lines)
+    for number, (start, times) in enumerate(logs):
+        own = [item.t for log, item in lines if log == number]
+        assert own == [t + start - least for t in sorted(times)]
+
+
+def only(*items: Any) -> list[Any]:
+    """The items of the timeline of one log in one block; its losses are told first."""
+    told: list[Any] = []
+    log = FakeLog("a", header(0, 0, "b"), iter([Block(1, list(items))]))
+    batches = list(timeline([log], lambda *it: told.append(it)))
+    return [*told, *[item for _, batch in batches for item in batch]]
+
+
+def test_a_short_send_stands_where_it_began() -> None:
+    """One that slept stands behind the event that says so, and a long one where it ended."""
+    other = Signal(0, 50, 0, "x")
+    short, slept, long = (
+        Send(1, 40, 0, 20, "c", 3, 1), Send(1, 40, 0, 20, "c", 3, 1), Send(1, 40, 0, 2_000_000, "c", 3, 1),
+    )  # fmt: skip
+    asleep = Asleep(0, 41, 0, "send")
+    assert only(other, short) == [short, other]
+    assert only(asleep, slept) == [asleep, slept]
+    assert only(other, long) == [other, long]
+
+
+def test_losses_are_told_with_the_number_of_the_next_event() -> None:
+    """A broken line is one, if its number is missing."""
+    broken = Problem(2, "broken", "x")
+    events = [Signal(0, 1, 0, "x"), broken, Signal(2, 2, 0, "x"), Signal(3, 3, 0, "x")]
+    assert only(*events) == [(0, 2), *events]
+
+
+def test_a_timeline_labels_names() -> None:
+    """Those of programs too; however many there are."""
+    events: list[Any] = [
+        Asleep(0, 1, 0, "poll", watched=[("tcp-1", "READ")]),
+        Inherit(1, 2, 0, "tcp-2", 3, "tcp"),
+        Socket(2, 3, 0, 1, "unix-2", 4, "unix", "unix-1"),
+        Socket(3, 3, 0, 1, "unix-3", 4, "unix"),
+        *[Recv(4 + at, 4, 0, 1, f"tcp-{at}", 3, 9) for at in range(10_005)],
+    ]
+    logs = [FakeLog("a", header(0, 0, "b"), iter([Block(1, events)])), fake("b", 0, [])]
+    items: list[Any] = [item for _, batch in timeline(logs, ignore) for item in batch]
+    assert items[0].watched == [("a:tcp-1", "READ")]
+    assert items[1].name == "a:tcp-2"
+    assert (items[2].sock, items[2].pair, items[3].pair) == ("a:unix-2", "a:unix-1", None)
+    assert [item.conn for item in items[4:]] == [f"a:tcp-{at}" for at in range(10_005)]
+
+
+def test_one_log_has_one_clock() -> None:
+    """Whether it knows its boot or not."""
+    assert one_clock([header(0, 0)])
+    assert not one_clock([header(0, 0), header(0, 0)])

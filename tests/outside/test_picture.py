@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import socket
@@ -65,6 +66,54 @@ def test_picture(terminal, serve):
     screen = terminal.await_text("ended with ")
     assert "ended with 0" in screen
     assert "Traceback" not in screen
+
+
+SERVER = """
+import socket
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    print("port", listener.getsockname()[1], "end")
+    conn, _ = listener.accept()
+    name = input("name? ")
+    conn.sendall(conn.recv(100).upper())
+    print(name, "was served")
+raise SystemExit(3)
+"""
+
+
+@pytest.mark.needs("tmux")
+def test_a_split_screen(terminal, tmp_path):
+    """`evloop-trace run --trace`: the picture above a program that has its keyboard and its screen."""
+    (tmp_path / "server.py").write_text(SERVER)
+    terminal.start(sys.executable, "-P", "-m", "evloop_trace", "run", "--trace", "server.py")
+    screen = terminal.await_text(" end")
+    assert "── terminal of server.py ──" in screen.splitlines()[15]
+    port = int(re.search(r"port (\d+) end", screen)[1])
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as client:
+        client.sendall(b"look at me")
+        terminal.await_text("name?")
+        terminal.type("Bob", "Enter")
+        assert client.recv(100) == b"LOOK AT ME"
+    screen = terminal.await_text("ended with ")
+    assert "ended with 3" in screen
+    lines = screen.splitlines()
+    assert "name? Bob" in lines
+    assert "Bob was served" in lines
+    assert '"LOOK AT ME"' in screen
+
+
+@pytest.mark.needs("tmux")
+def test_the_picture_of_a_log(terminal, serve):
+    """`evloop-trace watch LOG`: a server that is killed leaves its last picture, and why it is the last."""
+    server = serve("--tcp", "127.0.0.1:0", "--log", "run.jsonl")
+    terminal.start(sys.executable, "-P", "-m", "evloop_trace", "watch", "run.jsonl")
+    with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
+        client.sendall(b"look at me")
+        assert client.recv(100) == b"LOOK AT ME"
+        terminal.await_text("LOOK AT ME")
+        server.stop(signal.SIGKILL)
+        screen = terminal.await_text("ended with ")
+    assert "The log has no end: the program was killed." in screen
+    assert "ended with 0" in screen
 
 
 def test_lines(serve):

@@ -24,7 +24,7 @@ def serve(line: Line) -> None:
         # 4. wait for a call
         conn, _caller = wait_for_call(line, phone)
         try:
-            # 5. talk
+            # 5. talk; here, and in 4, a signal gets us out of the call in which we sleep
             with line.armed():
                 talk(line, conn)
         finally:

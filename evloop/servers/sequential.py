@@ -27,10 +27,10 @@ def serve(line: Line) -> NoReturn:
             # 4. wait for a call: the next in the queue, or one to come
             conn, _caller = wait_for_call(line, phone)
             try:
-                # 5. talk
+                # 5. talk; here, and in 4, a signal gets us out of the call in which we sleep
                 with line.armed():
                     talk(line, conn)
             finally:
                 # 6. hang up
                 kernel.close(conn, "stop")
-    # 7. switch off: a signal leads here, out of 4 or 5; the end of the `with` closes the phone
+    # 7. switch off: a signal leads here; the end of the `with` closes the phone

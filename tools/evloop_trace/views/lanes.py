@@ -208,9 +208,11 @@ def _wire(arrow: Arrow | None, seen: Seen, left: bool, width: int) -> str:
     if arrow is None:
         return " " * width
     joined = seen.crossing.joined
-    half = bool(seen.crossing.names) or joined is not None or isinstance(seen.event, Sendto)
-    room = width - _GAP if half and width >= 12 else width
     arrives = arrow.inward is not left
+    # What a client sends may wait for long before anybody accepts it, and a datagram may be lost.
+    unsure = not arrives and (left or isinstance(seen.event, Sendto))
+    half = bool(seen.crossing.names) or joined is not None or unsure
+    room = width - _GAP if half and width >= 12 else width
     label = arrow.label
     if width < _ROOMY and arrives and joined is not None and joined.origins and joined.way >= 0:
         label = duration(joined.way)

@@ -33,8 +33,8 @@ class Feed(Protocol):
 
     ended: bool
     """There will be no more."""
-    alive: bool
-    """Its writer was seen alive: what is not in it yet has not happened yet."""
+    current: bool
+    """What it has not told yet has not happened yet, or just now."""
     anew: int
     """How many times it began from its first event again: what was read before is void."""
     share: float
@@ -60,7 +60,7 @@ class Feed(Protocol):
 class SocketFeed:
     """What a server sends. What is not read in time the server drops, and makes up for with a snapshot."""
 
-    alive = True
+    current = True
     anew = 0
     share = POLITE
 

@@ -41,7 +41,7 @@ class FileFeed:
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.ended = False
-        self.alive = False
+        self.current = False
         self.anew = 0
         self.share = POLITE
         self.broken = 0  # lines that were no events
@@ -49,6 +49,7 @@ class FileFeed:
         self._clock = clock
         self._now = monotonic_ns
         self._finishing = False
+        self._lived = False  # a writer was seen alive
         self._begin()
 
     def _begin(self, writer: Header | None = None) -> None:
@@ -130,9 +131,10 @@ class FileFeed:
         settled = self._now() - SETTLE
         tails = self._tails()
         over = self._finishing or self._are_over(tails)  # asked for first: its last words are read below
-        self.alive = self.alive or bool(tails and not over)
+        self._lived = self._lived or bool(tails and not over)
         self.share = 1.0 if over else POLITE
         read = [(tail, tail.read()) for tail in tails]
+        self.current = self._lived and not any(tail.is_behind for tail in tails)
         self.ended = over and not any(items for _, items in read) and not any(t.has_grown() for t in tails)
         self.broken += sum(isinstance(item, Problem) for _, items in read for item in items)
         if len(tails) == 1 and not self._held:

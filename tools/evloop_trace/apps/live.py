@@ -207,7 +207,8 @@ class Present:
     def lines(self, width: int, height: int) -> list[Line]:
         """A frame."""
         self._spent = 0.0
-        return Screen(self.picture, self._now(), "live").lines(width, height)
+        status = "live" if self.feed.current or not self.picture.events else "catching up"
+        return Screen(self.picture, self._now(), status).lines(width, height)
 
     def last_lines(self, width: int, height: int) -> list[Line]:
         """The last picture without its empty lines, if there ever was one, and why it is the last."""
@@ -222,7 +223,7 @@ class Present:
     def _now(self) -> int:
         """The present on the log's clock: the same machine's monotonic clock."""
         header = self.picture.header
-        if header is None or not self.feed.alive:
+        if header is None or not self.feed.current:
             return self.picture.t
         return max(self.picture.t, self._monotonic_ns() - header.mono_ns)
 

@@ -131,10 +131,12 @@ class Split:
             self._show()
 
     def _read_log(self) -> None:
-        """A piece of it. A program that overwrites its log is not to die of it."""
+        """What is new in it. A program that overwrites its log is not to die of it."""
         try:
-            if not self._trouble and self.present.may_read(self._interval) and self._feed.wait(0):
+            while not self._trouble and self.present.may_read(self._interval) and self._feed.wait(0):
                 self.present.read()
+                if self._feed.ended:
+                    break
         except EvloopError as error:
             self._trouble = str(error)
 

@@ -42,6 +42,7 @@ class Tail:
         self._first = b""  # the first line
         self._main: Header | None = None  # of the log to whose clock events are moved, if not its own
         self._ended = False
+        self.is_behind = False  # there was more to be read than could be read at once
 
     def begin(self, main: Header | None = None) -> Header | None:
         """The header, as soon as it is there.
@@ -116,6 +117,7 @@ class Tail:
             data = os.pread(self._file, PIECE, self._at) if self._file >= 0 else b""
         except OSError as error:
             raise LogError(f"{self._path} cannot be read: {error.strerror or error}") from None
+        self.is_behind = len(data) == PIECE and data[-1:] != b"\0"
         data = data.partition(b"\0")[0]
         self._at += len(data)
         return data

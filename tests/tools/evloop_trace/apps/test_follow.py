@@ -98,7 +98,7 @@ def test_events_come_as_they_are_written(log: Log, feed: FileFeed) -> None:
     assert names(feed.read()) == ["Header", "Recv tcp-1"]
     assert not feed.wait(0)
     assert not feed.ended
-    assert feed.alive
+    assert feed.current
     log.write(recv(2), end())
     assert names(rest(feed)) == ["Recv tcp-1", "End"]
 
@@ -122,8 +122,22 @@ def test_a_log_of_a_program_that_is_over_is_read_to_its_end(log: Log, feed: File
     """As fast as it can be: nobody needs the core."""
     log.write(header(dead()), *[recv(t) for t in range(3000)], end())
     assert len(rest(feed)) == 3002
-    assert not feed.alive
+    assert not feed.current
     assert feed.share == 1.0
+
+
+def test_who_is_behind_does_not_know_the_present(
+    log: Log, feed: FileFeed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the last piece is read."""
+    monkeypatch.setattr("evloop_trace.apps.tail.PIECE", 4096)
+    log.write(header(), *[recv(t) for t in range(400)])
+    feed.read()
+    feed.read()
+    assert not feed.current
+    while feed.wait(0):
+        feed.read()
+    assert feed.current
 
 
 def test_a_program_that_was_killed_has_no_end(log: Log, feed: FileFeed) -> None:

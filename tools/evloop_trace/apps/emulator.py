@@ -12,14 +12,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyte
+from pyte import modes
+from pyte.charsets import LAT1_MAP
+from pyte.screens import Char
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from pyte.screens import Char
 
     from evloop_trace.views.cells import Line
 
@@ -86,13 +87,30 @@ class _Screen(pyte.Screen):
 
     def draw(self, data: str) -> None:
         """Text appears. Pyte drops what comes in one piece with a character that has no width."""
-        if data.isascii():
-            super().draw(data)
+        plain = data.isascii() and data.isprintable() and self.g0_charset is LAT1_MAP and not self.charset
+        if plain and modes.IRM not in self.mode:
+            self._draw_plain(data)
             return
         for char in data:
             if self.cursor.x == self.columns - 1 and cell_len(char) == 2:
                 super().draw(" ")  # and it wraps: half a character cannot be shown
             super().draw(char)
+
+    def _draw_plain(self, data: str) -> None:
+        """What most text is, in a third of the time: as much of it at once as fits into the line."""
+        while data:
+            start = self.cursor.x
+            room = self.columns - start
+            if room <= 0 or modes.DECAWM not in self.mode:
+                super().draw(data[:1])  # which wraps, or stays in the last column
+                data = data[1:]
+                continue
+            cells = _cells(self.cursor.attrs[1:])
+            row = self.buffer[self.cursor.y]
+            row.update(zip(range(start, self.columns), [cells[char] for char in data[:room]], strict=False))
+            self.cursor.x = min(self.columns, start + len(data))
+            self.dirty.add(self.cursor.y)
+            data = data[room:]
 
     def index(self) -> None:
         """The cursor goes a line down; from the last one the screen scrolls."""
@@ -122,6 +140,12 @@ class _Screen(pyte.Screen):
     def write_process_input(self, data: str) -> None:
         """The program asked the terminal something."""
         self._answer(data.encode())
+
+
+@lru_cache(maxsize=64)
+def _cells(look: Any) -> dict[str, Char]:
+    """Printable ASCII, each character in the same colours."""
+    return {chr(code): Char(chr(code), *look) for code in range(0x20, 0x7F)}
 
 
 class _Forgiving:

@@ -53,6 +53,22 @@ def test_a_line_can_be_edited() -> None:
     assert shown(terminal)[0] == "WHOe? bob"
 
 
+def test_text_wraps() -> None:
+    """Over as many lines as it takes; a terminal may be told not to."""
+    terminal = screen()
+    terminal.feed(b"0123456789" * 3 + b"ab")
+    assert shown(terminal) == ["0123456789", "0123456789", "ab"]
+    terminal.feed(b"\x1b[?7l\r" + b"x" * 12 + b"y")
+    assert shown(terminal)[2] == "xxxxxxxxxy"
+
+
+def test_text_may_be_inserted_or_be_other_characters() -> None:
+    """Which plain text is not; the other characters are from before Unicode."""
+    terminal = screen()
+    terminal.feed(b"bc\x1b[4h\ra\x01\x1b[4l\r\n\x1b%@\x1b(0lqk\x1b(B\x1b)0\x0eq\x0fq")
+    assert shown(terminal)[:2] == ["abc", "┌─┐─q"]
+
+
 def test_characters_have_their_widths() -> None:
     """A wide one takes two cells, an accent none, and what has no width at all costs nothing else."""
     terminal = screen()

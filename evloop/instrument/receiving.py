@@ -11,6 +11,7 @@ from __future__ import annotations
 import _socket
 import socket
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from evloop.address import format_sockaddr
@@ -18,6 +19,7 @@ from evloop.events.schema import Recv, Recvfrom
 from evloop.instrument.caller import frame_at, thread_name
 from evloop.instrument.flags import APART, DONTWAIT, flag_words
 from evloop.instrument.outcome import now, outcome
+from evloop.socket_state import unread_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -179,8 +181,10 @@ def _receiver(instrument: Instrument, call: _Call) -> Callable[..., Any]:
 
 def _receive(instrument: Instrument, call: _Call, sock: Any, args: Arguments, frame: FrameType) -> Any:
     known = instrument.sockets.get(_fileno(sock)) or instrument.sockets.adopt(sock)
-    if known is None:  # it is closed: no call will be made
+    if known is None or not args:  # it is closed, or Python will say what is wrong: no call will be made
         return call.real(sock, *args)
+    if call.name == "recvmsg_into" and isinstance(args[0], Iterator):  # which can be asked only once
+        args = [*args[0]], *args[1:]
     made = _Made(call, known, now(), args, frame)
     try:
         result = _try(instrument, made, sock)
@@ -205,7 +209,10 @@ def _try(instrument: Instrument, made: _Made, sock: Any) -> Any:
         except BlockingIOError:
             waits = True
     else:
-        waits = not known.readable(0)
+        waits = not known.readable(0) or (
+            # For what has not come yet it waits although something has.
+            bool(made.flags & _socket.MSG_WAITALL) and (unread_bytes(known.fd) or 0) < call.size(args)
+        )
     if waits:
         awaits = "recv" if known.is_stream else "recvfrom"
         instrument.block(awaits, known, frame, timeout, call.size(args))

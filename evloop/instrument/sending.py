@@ -11,6 +11,7 @@ from __future__ import annotations
 import _socket
 import socket
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from evloop.address import format_sockaddr
@@ -51,6 +52,8 @@ class _Call(NamedTuple):
     said: Callable[[Arguments], _Said]
     attempt: Callable[[Instrument, _Made, Any], int]
     """The real call, on a socket that may block: how many bytes were sent."""
+    least: int = 1
+    """Arguments that it must have."""
 
 
 class _Made(NamedTuple):
@@ -62,6 +65,8 @@ class _Made(NamedTuple):
     args: Arguments
     frame: FrameType
     """Of who made it."""
+    taken: list[int]
+    """Bytes that the kernel took before the call failed, if it did: one number."""
 
     @property
     def said(self) -> _Said:
@@ -99,9 +104,9 @@ def _send(instrument: Instrument) -> Callable[..., int]:
                 if timeout is not None:
                     raise
             if n < size and timeout is None:
-                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), frame_at(1)), self, n)
+                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), frame_at(1), [n]), self, n)
         except BaseException as error:
-            _record(instrument, _Made(_SEND, known, t, (data,), frame_at(1)), None, outcome(error))
+            _record(instrument, _Made(_SEND, known, t, (data,), frame_at(1), []), n or None, outcome(error))
             raise
         dur = now() - t
         try:
@@ -134,20 +139,20 @@ def _sender(instrument: Instrument, call: _Call) -> Callable[..., Any]:
 
 def _send_it(instrument: Instrument, call: _Call, sock: Any, args: Arguments, frame: FrameType) -> Any:
     known = instrument.sockets.get(_fileno(sock)) or instrument.sockets.adopt(sock)
-    if known is None:  # it is closed: no call will be made
+    if known is None or len(args) < call.least:  # it is closed, or Python will say what is wrong: no call
         return call.real(sock, *args)
-    made = _Made(call, known, now(), args, frame)
+    if call.name == "sendmsg" and isinstance(args[0], Iterator):  # which can be asked only once
+        args = [*args[0]], *args[1:]
+    made = _Made(call, known, now(), args, frame, [])
     try:
-        if _gettimeout(sock) == 0:
+        if _gettimeout(sock) == 0 and call is not _SENDALL:
             n = call.real(sock, *args)
-            if call is _SENDALL:
-                n = memoryview(args[0]).nbytes
         else:
             n = call.attempt(instrument, made, sock)
     except (TypeError, ValueError):  # the arguments were wrong: no call was made
         raise
     except BaseException as error:
-        _record(instrument, made, None, outcome(error))
+        _record(instrument, made, made.taken[0] if made.taken else None, outcome(error))
         raise
     _record(instrument, made, n, None)
     return None if call is _SENDALL else n
@@ -158,33 +163,65 @@ def _send_it(instrument: Instrument, call: _Call, sock: Any, args: Arguments, fr
 
 def _attempt_send(instrument: Instrument, made: _Made, sock: Any) -> int:
     said, known = made.said, made.known
+    timeout = _gettimeout(sock)
     n = 0
-    if _gettimeout(sock) is None or known.writable(0):
+    if timeout is None or known.writable(0):
         try:
             n = _real.send(sock, said.data, said.flags | DONTWAIT)
         except BlockingIOError:
             pass
         else:
-            if not known.is_stream or n == memoryview(said.data).nbytes:
+            # With a time-out the kernel's part is over, as it would be without us: send(2) takes what it can.
+            if timeout is not None or not known.is_stream or n == memoryview(said.data).nbytes:
                 return n
     return _send_rest(instrument, made, sock, n)
 
 
 def _send_rest(instrument: Instrument, made: _Made, sock: Any, n: int) -> int:
     """Send what is left after `n` bytes, which the thread has to wait for; how many were sent in all."""
-    said, known = made.said, made.known
+    said = made.said
     whole = memoryview(said.data).cast("B")
-    awaits = "send" if known.is_stream else "sendto"
-    instrument.block(awaits, known, made.frame, _gettimeout(sock), len(whole))
-    if made.call is _SENDALL:
-        _real.sendall(sock, whole[n:], said.flags)
-        return len(whole)
+    _block(instrument, made, _gettimeout(sock), len(whole))
+    made.taken[:] = [n] * bool(n)
     try:
         return n + _real.send(sock, whole[n:], said.flags)
     except OSError:
         if n:  # send(2), too, tells then of the bytes that it took, and of the error the next time
             return n
         raise
+
+
+def _attempt_sendall(instrument: Instrument, made: _Made, sock: Any) -> int:
+    """As CPython does it: send(2) again and again, with one time-out for all of it."""
+    said, known, timeout = made.said, made.known, _gettimeout(sock)
+    whole = memoryview(said.data).cast("B")
+    end = None if timeout is None else made.t + round(timeout * 1e9)
+    n, blocked = 0, False
+    while True:
+        if timeout and not known.writable(0):
+            if not blocked:
+                _block(instrument, made, timeout, len(whole))
+                blocked = True
+            left = (end or 0) - now()
+            if left <= 0 or not known.writable(left // 1_000_000 + 1):
+                raise TimeoutError("timed out")
+        try:
+            n += _real.send(sock, whole[n:], said.flags | DONTWAIT)
+        except BlockingIOError:
+            if timeout is not None:
+                raise
+            if not blocked:
+                _block(instrument, made, None, len(whole))
+                blocked = True
+            n += _real.send(sock, whole[n:], said.flags)
+        if n == len(whole):
+            return n
+        made.taken[:] = [n]
+
+
+def _block(instrument: Instrument, made: _Made, timeout: float | None, size: int) -> None:
+    awaits = "send" if made.known.is_stream else "sendto"
+    instrument.block(awaits, made.known, made.frame, timeout, size)
 
 
 def _attempt_sendto(instrument: Instrument, made: _Made, sock: Any) -> int:
@@ -195,15 +232,13 @@ def _attempt_sendto(instrument: Instrument, made: _Made, sock: Any) -> int:
             return _real.sendto(sock, data, flags | DONTWAIT, peer)
         except BlockingIOError:
             pass
-    instrument.block("sendto", made.known, made.frame, timeout, memoryview(data).nbytes)
+    _block(instrument, made, timeout, memoryview(data).nbytes)
     return _real.sendto(sock, *made.args)
 
 
 def _attempt_sendmsg(instrument: Instrument, made: _Made, sock: Any) -> int:
-    known = made.known
-    if not known.writable(0):
-        awaits = "send" if known.is_stream else "sendto"
-        instrument.block(awaits, known, made.frame, _gettimeout(sock), len(made.said.data))
+    if not made.known.writable(0):
+        _block(instrument, made, _gettimeout(sock), len(made.said.data))
     return _real.sendmsg(sock, *made.args)
 
 
@@ -226,17 +261,17 @@ def _said_in(args: Arguments) -> _Said:
 
 
 _SEND = _Call("send", _real.send, _said, _attempt_send)
-_SENDALL = _Call("sendall", _real.sendall, _said, _attempt_send)
+_SENDALL = _Call("sendall", _real.sendall, _said, _attempt_sendall)
 _CALLS = (
     _SENDALL,
-    _Call("sendto", _real.sendto, _said_to, _attempt_sendto),
+    _Call("sendto", _real.sendto, _said_to, _attempt_sendto, 2),
     _Call("sendmsg", _real.sendmsg, _said_in, _attempt_sendmsg),
 )
 
 
 def _record(instrument: Instrument, made: _Made, n: int | None, errno: str | None) -> None:
     recorder = instrument.recorder
-    call, known, t, _, frame = made
+    call, known, t, _, frame, _ = made
     dur = now() - t
     said = made.said
     data = memoryview(said.data).cast("B")

@@ -197,7 +197,8 @@ def _from(joined: Joined | None, call: str, width: int) -> str:
     timed = f"{words}, {duration(joined.way)}"
     if cell_len(call) + cell_len(timed) < width:
         return timed
-    return words if many > 1 or not joined.exact else ""
+    short = f"{'◂' if joined.exact else '≈'} {word if many > 1 else ''}".strip()
+    return short if many > 1 or not joined.exact else ""
 
 
 _WHOLE = ("connect", "shutdown", "close")  # there can be only one of these

@@ -148,6 +148,9 @@ def test_what_is_not_certain_says_so() -> None:
     for words, joined in joins.items():
         assert words in row(both, SERVER, recv(), names=NAMES, client=False, joined=joined)
     assert "◂" not in row(both, SERVER, recv(), client=False)
+    likely = Joined(510, 0, [origin], exact=False)
+    line = row(both, SERVER, recv(), 80, names=NAMES, client=False, joined=likely)
+    assert line.endswith("recv() = 4 ≈")
 
 
 def test_names_are_those_of_the_ladder() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -29,6 +30,7 @@ PLAIN_WIDTH = 80
 """Cells, where there is no terminal to ask."""
 
 _LEAST = 40
+_ALIKE = 10  # findings of a kind that are shown
 _BREAKS = re.compile(r" (?!(?:ns|µs|ms|s|min|B)\b)")
 _GAPS = re.compile(r" {3,}")
 
@@ -47,8 +49,17 @@ def verdict_lines(verdict: Verdict, names: Sequence[str], width: int) -> list[Li
     lines: list[Line] = []
     for name, text in zip(names, verdict.summary, strict=True):
         lines += _wrapped(f"{escape_text(name)}: {escape_text(text)}", width, BOLD)
+    shown: Counter[str] = Counter()
     for finding in verdict.findings:
-        lines += [[], *_paragraph(finding, width)]
+        shown[finding.kind] += 1
+        if shown[finding.kind] <= _ALIKE:
+            lines += [[], *_paragraph(finding, width)]
+    for kind, number in shown.items():
+        if number > _ALIKE:
+            lines += [
+                [],
+                *_wrapped(f"… and {number - _ALIKE:,} more {kind}: --json has them all", width, DIM),
+            ]
     return lines
 
 

@@ -78,6 +78,13 @@ def test_a_log_cannot_draw() -> None:
     assert "[bold]" in text
 
 
+def test_of_many_alike_the_first_ten() -> None:
+    """The rest is a number; another kind is shown all the same."""
+    text = lines(*[HUNG] * 12, HUNG._replace(kind="close-wait"))
+    assert sum(line.startswith("✗") for line in text) == 11
+    assert text[-1] == "… and 2 more recv-silent: --json has them all"
+
+
 def test_colour_where_it_is_wanted() -> None:
     """The mark of a hang is red on a terminal."""
     text = render(Verdict(True, ["1 thing hangs"], [HUNG]), ["a"], colour=True)

@@ -148,7 +148,7 @@ def _edge(_scene: Scene, stream: Stream) -> Cause | None:
 
 def _unwatched(scene: Scene, stream: Stream) -> Cause | None:
     """A poll tells only of what it was asked: bytes on another socket wake nobody."""
-    if scene.watched(stream) != "":
+    if scene.watched(stream) != "" or _is_read(stream):
         return None
     thread = scene.polling(stream.process)[0]
     text = (
@@ -162,7 +162,7 @@ def _unwatched(scene: Scene, stream: Stream) -> Cause | None:
 def _quiet(scene: Scene, stream: Stream) -> Cause | None:
     """It is watched, so the next step is the peer's; whether that is as it should be, its last bytes tell."""
     watched, last = scene.watched(stream), stream.last
-    if not watched or last is None or isinstance(last, Recv) == stream.client:
+    if not watched or last is None or isinstance(last, Recv) == stream.client or _is_read(stream):
         return None  # nobody has asked, or who asked was answered
     if stream.client:
         kind = "poll-reply"
@@ -180,7 +180,7 @@ def _quiet(scene: Scene, stream: Stream) -> Cause | None:
 def _unattended(scene: Scene, stream: Stream) -> Cause | None:
     """A thread that sleeps in one call serves nobody else."""
     thread = scene.user(stream)
-    if thread is None or thread.wait is None or scene.watched(stream):
+    if thread is None or thread.wait is None or scene.watched(stream) or _is_read(stream):
         return None
     wait = thread.wait
     text = (
@@ -195,6 +195,12 @@ def _unattended(scene: Scene, stream: Stream) -> Cause | None:
 _RULES: tuple[Callable[[Scene, Stream], Cause | None], ...] = (
     _connecting, _broken, _unsent, _close_wait, _fin_wait, _once, _edge, _unwatched, _quiet, _unattended,
 )  # fmt: skip
+
+
+def _is_read(stream: Stream) -> bool:
+    """One end of a pair with which a program wakes itself, and all that was written to it is read."""
+    other = stream.other
+    return bool(stream.paired) and other is not None and other.sent <= stream.received
 
 
 def _mask(scene: Scene, stream: Stream) -> str:

@@ -420,6 +420,21 @@ def test_a_socketpair() -> None:
     assert "Nothing has ever come from unix-2" in one("recv-deadlock", log).sentence
 
 
+def test_the_end_of_a_pair_that_is_only_written() -> None:
+    """A loop that wakes itself watches one end; the other is told only if it has something to read."""
+    log = Log()
+    log.add(Socket, "unix-3", 3, "unix", "unix-2")
+    log.add(Socket, "unix-2", 4, "unix", "unix-3")
+    log.send("unix-2", 1)
+    log.recv("unix-3", 1)
+    log.watch("unix-3")
+    log.block("poll")
+    assert kinds(log) == ["poll-idle"]
+    log.send("unix-3", 1)
+    log.block("poll")
+    assert kinds(log) == ["unwatched", "poll-idle"]
+
+
 def test_sockets_that_are_nothing_yet() -> None:
     """A socket that failed, one of another kind, one that is only made, one that could not be bound."""
     log = Log()

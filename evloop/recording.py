@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.address import is_loopback, parse_inet
 from evloop.errors import LogError
+from evloop.events.mapped import out_of_the_way
 from evloop.events.recorder import DirectRecorder
 from evloop.events.schema import Block, Located
 from evloop.events.sinks import FileSink, open_log
@@ -118,7 +119,7 @@ class Recording:
         self._viewer: LogViewer | None = None
         with ExitStack() as stack:
             path = keep.log or stack.enter_context(_temporary_file())
-            self._log = _HeldFile(open_log(path), path, report)
+            self._log = _HeldFile(out_of_the_way(open_log(path)), path, report)
             self._recorder = DirectRecorder(header, self._log)
             if keep.trace:
                 self._viewer = _viewer(path, report)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from evloop.events.schema import Event
 
-__all__ = ["MappedSink", "direct_sink"]
+__all__ = ["MappedSink", "direct_sink", "out_of_the_way"]
 
 WINDOW = 256 * 1024  # bytes by which the file grows
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, madvise(2), since Linux 5.14
@@ -51,7 +51,7 @@ class MappedSink:
     def __init__(self, fd: int, name: str, report: Callable[[str], None], window: int = WINDOW) -> None:
         """Takes the descriptor, which must be open for reading and writing; empties the file."""
         os.ftruncate(fd, 0)
-        self._fd = _out_of_the_way(fd)
+        self._fd = out_of_the_way(fd)
         self._name = os.path.abspath(name)
         self._identity = _identity(self._fd)
         self._report = report
@@ -115,7 +115,7 @@ class MappedSink:
         """Programs that become daemons close all descriptors, and may have opened something else there."""
         if _identity(self._fd) == self._identity:
             return
-        self._fd = _out_of_the_way(os.open(self._name, os.O_RDWR | os.O_CLOEXEC))
+        self._fd = out_of_the_way(os.open(self._name, os.O_RDWR | os.O_CLOEXEC))
         if _identity(self._fd) != self._identity:
             os.close(self._fd)
             self._fd = -1
@@ -164,7 +164,7 @@ else:
         return window
 
 
-def _out_of_the_way(fd: int) -> int:
+def out_of_the_way(fd: int) -> int:
     """The same file under a high number, so that the program's own descriptors have the numbers of old."""
     import fcntl  # noqa: PLC0415 - only here
     import resource  # noqa: PLC0415

@@ -198,7 +198,7 @@ def test_letting_go_leaves_the_file_as_it_is(tmp_path):
     assert log.numbers() == [0]
 
 
-def test_its_descriptor_is_out_of_the_way(log):
+def test_its_descriptor_isout_of_the_way(log):
     """The program's own have the numbers that they would have without it."""
     assert log.sink._fd >= 512
     fd = os.dup(0)

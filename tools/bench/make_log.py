@@ -160,10 +160,8 @@ def main(path: str, events: str, clients: str = "") -> None:
     """Write it, or both, and print how many events there are."""
     written = 0
     with open(path, "wb") as file, open(clients or os.devnull, "wb") as other:
-        if not clients:
-            pairs = ((block, []) for block in blocks_of(int(events)))
-        else:
-            pairs = clients_of(blocks_of(int(events) // 2))
+        blocks = blocks_of(int(events) // (2 if clients else 1))
+        pairs = clients_of(blocks) if clients else ((block, list[Event]()) for block in blocks)
         for block, mine in pairs:
             file.write(encode(block))
             other.write(encode(mine))

@@ -195,7 +195,10 @@ def test_datagrams_leave_and_arrive() -> None:
     assert line.rstrip("│ ").endswith("►")
     joined = Joined(510, 0, [Origin("sendto", "client", 9, 400, 0, 5)], exact=False)
     event = Recvfrom(9, 500, 0, 10, "server:udp-1", 3, 5, "127.0.0.1:9")
-    assert "recvfrom() = 5 ◂ likely 1 send" in row(both, SERVER, event, client=False, joined=joined)
+    assert "recvfrom() = 5 ≈" in row(both, SERVER, event, client=False, joined=joined)
+    assert "recvfrom() = 5 ◂ likely 1 send, 110 ns" in row(
+        both, SERVER, event, 160, client=False, joined=joined
+    )
 
 
 def test_a_close_behind_a_shutdown_sends_no_second_fin() -> None:

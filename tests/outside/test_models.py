@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 
 import pytest
 
@@ -63,6 +64,13 @@ def end(server, reason="SIGINT"):
     assert server.end() == 0
     last = server.events()[-1]
     assert (last["ev"], last["reason"]) == ("end", reason)
+
+
+def await_event(server, kind):
+    """Until such an event is in the server's log."""
+    deadline = time.monotonic() + SECONDS
+    while not server.events(kind):
+        assert time.monotonic() < deadline
 
 
 def calls(server, *kinds):
@@ -245,6 +253,7 @@ def test_a_signal_while_it_listens_to_somebody(serve_model, check, tmp_path, mod
         client.connect(str(tmp_path / "here.sock"))
         if model != "once":
             assert ask(client, b"x") == b"X"
+        await_event(server, "accept")  # who still waits in the queue is reset
         end(server, "SIGTERM")
         assert client.recv(1) == b""
     assert not (tmp_path / "here.sock").exists()

@@ -15,6 +15,7 @@ BENCH = Path(__file__).parents[3] / "tools" / "bench"
     ("script", "names"),
     [
         (("traced_call.py", "--goes", "2"), ["recv", "send", "recvfrom", "sendto", "poll, one ready"]),
+        (("run_cost.py", "--turns", "1", "--rounds", "20"), ["plain", "evloop-trace run"]),
         (
             ("decisions.py",),
             ["poll, each ready socket: selectors", "a recv that finds nothing"],

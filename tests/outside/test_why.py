@@ -83,6 +83,12 @@ class Program:
         """Read on, until a call sleeps."""
         return self.until("block", awaits=awaits, **fields)
 
+    def past(self, seq: int) -> None:
+        """Read on, up to an event with this number or a higher one: of a flood the pipe does not hold all."""
+        while self.events[-1]["seq"] < seq:
+            assert select.select([self.fd], [], [], SECONDS)[0]
+            self._read()
+
     def go(self) -> None:
         """Let the program go on that waits for a line."""
         self.popen.stdin.write(b"\n")
@@ -400,8 +406,7 @@ def test_the_end_of_a_stream_read_again_and_again(
     spins = SEQUENTIAL.replace("            break", "            continue")
     server = program(spins)
     call(port_of(server), b"hello").close()
-    for _ in range(30):
-        server.until("recv", n=0, seq=server.until("recv", n=0)["seq"] + 20)
+    server.past(after(server, "recv", n=0) + 100)
     hung = Answer(server.so_far())
     assert hung.kinds == ["spin-end"]
     assert "has closed, and the program keeps asking" in hung["spin-end"]["sentence"]
@@ -427,7 +432,7 @@ with socket.create_server(('127.0.0.1', 0)) as phone:
             pass
 """)
     call(port_of(server))
-    server.until("recv", errno="EAGAIN", seq=server.until("recv")["seq"] + 20)
+    server.past(after(server, "recv", errno="EAGAIN") + 100)
     hung = Answer(server.so_far())
     assert hung.kinds == ["spin-asking"]
     assert "EAGAIN" in hung["spin-asking"]["sentence"]
@@ -622,7 +627,7 @@ def test_a_poll_that_never_sleeps(
     """Writable with nothing to send, readable and not read, or never willing to sleep: it goes round."""
     server = program(LOOP % (first, "pass"))
     call(port_of(server), b"hello" if kind == "spin-ready" else b"")
-    server.until("poll", seq=after(server, "accept") + 60)
+    server.past(after(server, "accept") + 100)
     hung = Answer(server.so_far())
     assert hung.kinds == [kind]
     assert words in hung[kind]["sentence"]
@@ -741,7 +746,7 @@ while True:
         pass
 """)
     call(port_of(server))
-    server.until("accept", errno="EMFILE", seq=after(server, "accept", errno="EMFILE") + 39)
+    server.past(after(server, "accept", errno="EMFILE") + 100)
     hung = Answer(server.so_far())
     assert hung.kinds == ["spin-accept"]
     assert "EMFILE" in hung["spin-accept"]["sentence"]
@@ -769,3 +774,78 @@ def test_a_connection_that_broke(program: Callable[..., Program], call: Callable
     answer = Answer(slept(server, after(server, "recv")))
     assert (answer.stuck, answer.kinds) == (False, ["accept-idle", "broken"])
     assert "ECONNRESET" in answer["broken"]["sentence"]
+
+
+# -- our own servers, and the tracer -----------------------------------------------------------
+
+
+def await_line(log: Path, text: str) -> None:
+    """Wait until a log that is being written has it."""
+    deadline = time.monotonic() + SECONDS
+    while text not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+
+
+def test_our_loop_when_it_is_full(serve: Callable[..., Any], call: Callable[..., Any]) -> None:
+    """The queue that the loop samples, the limit that holds, and after a good end: nothing."""
+    server = serve(
+        "--tcp",
+        "127.0.0.1:0",
+        "--max-connections",
+        "1",
+        "--backlog",
+        "2",
+        "--log",
+        "a.jsonl",
+        "--drain-timeout",
+        "0.1",
+    )
+    first = call(server.port(), b"hello")
+    assert first.recv(10) == b"HELLO"
+    for _ in range(2):
+        call(server.port())
+    log = server.folder / "a.jsonl"
+    await_line(log, '"queued":2')
+    full = Answer(str(log))
+    assert full.kinds == ["queue", "poll-idle"]
+    assert "2 finished handshakes wait in listen-1's queue (backlog 2)" in full["queue"]["sentence"]
+    assert "A limit holds" in full["queue"]["sentence"]
+    assert "watches tcp-1 for READ" in full["poll-idle"]["sentence"]
+    assert server.stop() == 0
+    ended = Answer(str(log))
+    assert (ended.stuck, ended.kinds) == (False, [])
+
+
+def test_our_loop_and_a_client_that_does_not_read(
+    serve: Callable[..., Any], call: Callable[..., Any]
+) -> None:
+    """It waits for room to answer, and watches for WRITE."""
+    server = serve("--tcp", "127.0.0.1:0", "--mode", "echo", "--log", "a.jsonl")
+    greedy, log = call(server.port()), server.folder / "a.jsonl"
+    greedy.setblocking(False)
+    deadline = time.monotonic() + SECONDS
+    while "READ|WRITE" not in log.read_text() and time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            greedy.send(b"x" * 100_000)
+    hung = Answer(str(log))
+    assert hung["send-full"]["conn"] == "tcp-1"
+    assert "does not read. The poll waits until there is room." in hung["send-full"]["sentence"]
+
+
+def test_an_unchanged_program_under_the_tracer(
+    begin: Callable[..., Any], tmp_path: Path, call: Callable[..., Any]
+) -> None:
+    """evloop-trace run, killed: the article's server hangs in recv() at its own line."""
+    (tmp_path / "server.py").write_text(
+        SEQUENTIAL.replace("phone.listen(5)", "phone.listen(5)\nprint(*phone.getsockname(), flush=True)")
+    )
+    command = [sys.executable, "-P", "-m", "evloop_trace", "run", "--log", "run.jsonl", "server.py"]
+    server = begin(*command)
+    call(int(server.popen.stdout.readline().split()[1]))
+    log = tmp_path / "run.jsonl"
+    await_line(log, '"awaits":"recv"')
+    os.killpg(server.popen.pid, signal.SIGKILL)
+    server.popen.wait(SECONDS)
+    hung = Answer(str(log))
+    assert hung.kinds == ["recv-silent"]
+    assert "server.py:10." in hung["recv-silent"]["sentence"]

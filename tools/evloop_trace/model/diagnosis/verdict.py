@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnosis", "Verdict"]
 
-_INTERRUPTED = frozenset({"KeyboardInterrupt", "SIGINT"})
 _NAMED = 5  # sockets that were left open
 _LOOKS = 100  # how often a wait that was ended from outside is looked at; a program may live on signals
 
@@ -82,7 +81,7 @@ class Diagnosis:
         if process.end is None or process.label not in self._last_words:
             return None
         event, _ = self._last_words[process.label]
-        return event if process.end.reason in _INTERRUPTED or _is_last(process, event) else None
+        return event if process.end.reason == "KeyboardInterrupt" or _is_last(process, event) else None
 
     def _look(self, process: Process, event: AnyEvent) -> None:
         """The waits of a process are about to be ended from outside: this is how it hung."""

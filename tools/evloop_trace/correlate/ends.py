@@ -63,7 +63,7 @@ class End:
 
     __slots__ = (
         "accepted", "blocked", "eof", "exact", "farewell", "finished", "greeted", "greeting", "held", "into",
-        "log", "lone", "name", "other", "out", "place", "sent", "t",
+        "log", "lone", "name", "other", "out", "parting", "place", "sent", "t",
     )  # fmt: skip
 
     def __init__(self, log: int, name: str, t: int, *, accepted: bool) -> None:
@@ -82,6 +82,7 @@ class End:
         self.finished = False  # it sends no more
         self.eof = False  # it has read the end of the stream
         self.farewell: Origin | None = None  # its close
+        self.parting: Origin | None = None  # the same, if the other end may still have to read of it
         self.greeting: Origin | None = None  # its connect
         self.greeted: Joined | None = None  # or its accept
         self.place = ("", "")  # its address, and its peer's

@@ -62,6 +62,8 @@ class Joiner:
         self._bound: set[str] = set()  # open datagram sockets
         self._labels = [source.label for source in sources]
         self._pids = [source.header.pid for source in sources]
+        forked = {source.header.parent for source in sources}
+        self._parents = {log for log, pid in enumerate(self._pids) if pid in forked}
         self._losses: set[tuple[int, int]] = set()
         self._ends: dict[str, End] = {}  # the open ones, by their labelled names
         self._places: dict[tuple[str, str], End] = {}  # and by their own address and their peer's
@@ -186,6 +188,9 @@ class Joiner:
             if end.eof or not event.size:
                 return None
             end.eof = not event.flags
+            if end.other is not None and end.other.parting is not None:
+                self._finish(end.other, end.other.parting)
+                end.other.parting = None
             stop += 1  # a FIN has a sequence number of its own: RFC 9293, 3.4
         joined = Joined(event.t + event.dur, stop - start, [], end.exact)
         if not event.flags:
@@ -241,12 +246,16 @@ class Joiner:
         end.held -= 1
         if end.held:
             return  # nothing is said to the other end as long as another process has it
-        if self._places.get(end.place) is end:
-            del self._places[end.place]
         at = max(end.sent, event.sent)
         end.farewell = Origin("close", self._labels[log], event.seq, event.t, at, at + 1)
-        if not event.unread or _is_unix(end.name):
+        if log not in self._parents and self._places.get(end.place) is end:
+            del self._places[end.place]
+        if event.unread and not _is_unix(end.name):
+            return  # a reset
+        if end.out.came:
             self._finish(end, end.farewell)
+        else:  # a child that has it may not have said so yet: whoever reads the end of the stream will know
+            end.parting = end.farewell
 
     # -- connections -----------------------------------------------------------------------------------
 
@@ -312,7 +321,7 @@ class Joiner:
         self._ends[first.name], self._ends[second.name] = first, second
         second.meet(first, exact=True)
 
-    def _inherit(self, _log: int, event: Inherit) -> None:
+    def _inherit(self, log: int, event: Inherit) -> None:
         """A connection that another process of the run has, or had: the same end in two processes."""
         self.end = None
         if event.proto.startswith("udp"):
@@ -320,7 +329,10 @@ class Joiner:
         end = self._places.get((plain(event.address), plain(event.peer))) if event.peer else None
         if end is not None:
             end.held += 1
+            end.parting = None
             self._ends[event.name] = end
+            if end.accepted:
+                self.servers.add(log)
 
     # -- datagrams -------------------------------------------------------------------------------------
 

@@ -17,10 +17,18 @@ HERE, THERE = "127.0.0.1:40000", "127.0.0.1:8080"
 class Stage:
     """A joiner, and the events that it is fed: each begins 100 ns after the last and takes 10."""
 
-    def __init__(self, labels: tuple[str, ...] = ("client", "server"), *, one_clock: bool = True) -> None:
+    def __init__(
+        self,
+        labels: tuple[str, ...] = ("client", "server"),
+        *,
+        one_clock: bool = True,
+        parents: tuple[int | None, ...] = (),
+    ) -> None:
         headers = [
             Header(0, 0, 0, SCHEMA, 0, 0, 0, 100 + at, [], {}, "", "", "none", 0) for at in range(len(labels))
         ]
+        for header, parent in zip(headers, parents, strict=False):
+            header.parent = parent
         self.joiner = Joiner([Source(*it) for it in zip(labels, headers, strict=True)], one_clock=one_clock)
         self.labels = labels
         self.seq = [0] * len(labels)

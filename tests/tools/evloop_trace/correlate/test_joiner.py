@@ -251,6 +251,30 @@ def test_a_process_inherits_a_connection(new_stage: type[Stage]) -> None:
     assert [(it.log, it.ev) for it in stage.recv(CLIENT, "tcp-1", 0).origins] == [("4711", "close")]
 
 
+def test_a_child_may_say_late_what_it_has(new_stage: type[Stage]) -> None:
+    """The parent has closed its own by then: that was no end of the stream."""
+    stage = new_stage(("client", "server", "4711"), parents=(None, None, 101))
+    stage.meet()
+    stage.close(SERVER, "tcp-1")
+    stage.feed(2, Inherit, name="tcp-7", proto="tcp", address=THERE, peer=HERE)
+    assert stage.joiner.servers == {2}
+    stage.send(2, "tcp-7", 4)
+    assert [it.log for it in stage.recv(CLIENT, "tcp-1", 4).origins] == ["4711"]
+    stage.close(2, "tcp-7")
+    assert [(it.log, it.ev) for it in stage.recv(CLIENT, "tcp-1", 0).origins] == [("4711", "close")]
+    stage.feed(CLIENT, Inherit, name="tcp-8", proto="tcp", address=HERE, peer=THERE)
+    assert stage.joiner.servers == {2}
+
+
+def test_an_end_that_is_read_before_it_is_told_of(stage: Stage) -> None:
+    """close() returns after the other end has woken up."""
+    stage.meet()
+    joined = stage.recv(SERVER, "tcp-1", 0)
+    assert joined.missing == 1
+    stage.close(CLIENT, "tcp-1")
+    assert (said(joined), stage.joiner.early) == ([("close", 2)], [joined])
+
+
 def test_the_place_of_a_connection_may_be_another_s_by_now(stage: Stage) -> None:
     """The same two addresses, used again before the first's close was told of."""
     stage.meet("tcp-1")

@@ -154,8 +154,11 @@ def test_the_player_shows_both(both: tuple[str, str], monkeypatch: pytest.Monkey
 
     async def tell() -> str:
         async with player.run_test(size=(100, 30)) as pilot:
-            await pilot.press("G", "f", *"tcp-3", "enter")
-            for _ in range(3):
+            await pilot.press("G")
+            while player.goal is not None:  # a frame goes only as far as its time allows
+                player.frame()
+            await pilot.press("f", *"tcp-3", "enter")
+            while player.goal is not None:
                 player.frame()
             lines = player._canvas.drawn
             return "\n".join("".join(segment.text for segment in line) for line in lines)

@@ -200,18 +200,19 @@ def test_a_caller_who_says_nothing(program: Callable[..., Program], call: Callab
     server = program(SEQUENTIAL)
     caller = call(port_of(server))
     block = server.blocks("recv")
+    hung = Answer(server.so_far())
     caller.close()
     server.blocks("accept", sock="tcp-1")
     server.until("close")
     server.until("block", seq=block["seq"] + 3)
     log = server.so_far()
-    hung = Answer(log, at=block["t"] + 1)
     assert (hung.stuck, hung.kinds) == (True, ["recv-silent"])
     finding = hung["recv-silent"]
     assert (finding["thread"], finding["conn"], finding["since"]) == ("", "tcp-2", block["t"])
     assert "program0.py:9" in finding["sentence"]
     assert block["seq"] in finding["evidence"]
-    idle = Answer(log)
+    then, idle = Answer(log, at=block["t"] + 1), Answer(log)
+    assert (then.stuck, then.kinds) == (False, ["recv-silent"])  # it did not take long
     assert (idle.stuck, idle.kinds) == (False, ["accept-idle"])
     assert "Nobody has called 127.0.0.1:" in idle["accept-idle"]["sentence"]
 

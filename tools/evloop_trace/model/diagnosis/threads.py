@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Poll
 from evloop_trace.model.diagnosis.finding import Finding, evidence
-from evloop_trace.model.diagnosis.words import call, join, moment, place, plural, sentence, since, span, who
+from evloop_trace.model.diagnosis.words import (
+    SLOW,
+    call,
+    join,
+    moment,
+    place,
+    plural,
+    sentence,
+    since,
+    span,
+    who,
+)
 from evloop_trace.model.filters import due
 
 if TYPE_CHECKING:
@@ -14,9 +25,6 @@ if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.state import Process, Thread
 
 __all__ = ["own_code", "sleeping"]
-
-SLOW = 100_000_000
-"""Nanoseconds without a call that are worth telling, where the log knows when the next one came."""
 
 _NAMED = 4  # sockets of a poll that are named
 

@@ -10,6 +10,7 @@ from evloop_trace.model.diagnosis.finding import Cause, Elsewhere, Finding
 from evloop_trace.model.diagnosis.listeners import meanwhile, queue_of
 from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
 from evloop_trace.model.diagnosis.words import (
+    SLOW,
     call,
     join,
     moment,
@@ -55,7 +56,7 @@ def waiting(scene: Scene, process: Process, thread: Thread) -> Finding | None:
         thread.on or None,
         begun,
         cause._replace(events=[*cause.events, wait]).evidence(process),
-        cause.stuck,
+        cause.stuck and (thread.returned is None or thread.returned - begun >= SLOW),
     )
     return meanwhile(scene, process, thread, finding)
 

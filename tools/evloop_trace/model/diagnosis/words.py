@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.state import Process, Stream, Thread
 
 __all__ = [
+    "SLOW",
     "call",
     "join",
     "moment",
@@ -30,6 +31,9 @@ __all__ = [
 ]
 
 _WORDS = ("the ", "thread ", "nobody ", "whether ")
+SLOW = 100_000_000
+"""Nanoseconds from which on a wait is worth telling, where the log knows its end."""
+
 _WORTH_TELLING = 1_000_000  # ns
 
 

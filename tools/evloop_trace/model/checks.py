@@ -102,6 +102,7 @@ class Checker:
         self._program = False  # its sockets are made by socket(2), and its threads have each their own time
         self._threads: dict[str, _Thread] = {}
         self._names = Names()
+        self._event: AnyEvent | Unknown | None = None  # that is looked at
         self._unknown: set[str] = set()
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             Header: self._header,
@@ -158,6 +159,7 @@ class Checker:
                     continue
             handler = handler_of(type(item))
             if handler is not None:
+                self._event = item
                 handler(line, item)
             line += 1
         self._seq, self._t, self._tick = seq, t, tick
@@ -359,7 +361,7 @@ class Checker:
         """A call on a socket that may be anything."""
         known = name in self._made or name in self._sockets or name in self._streams
         if not known and (not self._epoch or self._names.closed(name)):
-            self._find(line, "not-open", f"{call} on {name}, which {self._why_not_open(name)}")
+            self._not_open(line, name, call)
 
     def _accept(self, line: int, event: Accept) -> None:
         if event.errno is None:
@@ -384,11 +386,15 @@ class Checker:
             elif self._epoch and not self._names.closed(name):
                 self._sockets[name] = line  # its beginning is among the events that are missing
             else:
-                self._find(line, "not-open", f"{call} on {name}, which {self._why_not_open(name)}")
+                self._not_open(line, name, call)
 
-    def _why_not_open(self, name: str) -> str:
+    def _not_open(self, line: int, name: str, call: str) -> None:
+        """Unless the call had begun before another thread's close() was over: events stand as calls return."""
         closed = self._names.closed(name)
-        return f"was closed in line {closed}" if closed else "is not open"
+        if closed is None:
+            self._find(line, "not-open", f"{call} on {name}, which is not open")
+        elif not closed.raced(self._event):
+            self._find(line, "not-open", f"{call} on {name}, which was closed in line {closed.line}")
 
     def _open_stream(self, line: int, name: str, call: str) -> _Stream | None:
         stream = self._streams.get(name)
@@ -397,7 +403,7 @@ class Checker:
         if stream is None and self._epoch and not self._names.closed(name):
             stream = self._streams[name] = _Stream(line, -1)
         if stream is None:
-            self._find(line, "not-open", f"{call} on {name}, which {self._why_not_open(name)}")
+            self._not_open(line, name, call)
         return stream
 
     def _shutdown(self, line: int, event: Shutdown) -> None:
@@ -439,11 +445,11 @@ class Checker:
             if stream is not None:
                 self._totals(line, event, stream)
             self._streams.pop(event.conn, None)
-            self._names.close(event.conn, line)
+            self._names.close(event.conn, line, event)
         if event.sock is not None:
             self._socket(line, event.sock, "close()")
             self._sockets.pop(event.sock, None)
-            self._names.close(event.sock, line)
+            self._names.close(event.sock, line, event)
 
     def _totals(self, line: int, event: Close, stream: _Stream) -> None:
         directions = (

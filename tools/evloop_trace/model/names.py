@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["Names"]
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop.events.schema import Located
+
+if TYPE_CHECKING:
+    from evloop.events.schema import AnyEvent, Close, Unknown
+
+__all__ = ["Closed", "Names"]
 
 _CLOSED = 10_000
 _SKIPPED = 1_000
+
+
+class Closed(NamedTuple):
+    """The close of a socket."""
+
+    line: int
+    over: int
+    """The time of its return."""
+    thread: str
+
+    def raced(self, event: AnyEvent | Unknown | None) -> bool:
+        """Whether another thread's call had begun before this was over."""
+        return isinstance(event, Located) and event.thread != self.thread and event.t <= self.over
 
 
 class Names:
@@ -18,7 +38,7 @@ class Names:
     def __init__(self) -> None:
         self._highest: dict[str, int] = {}
         self._skipped: dict[str, set[int]] = {}  # numbers below the highest that were not used
-        self._closed: dict[str, int] = {}
+        self._closed: dict[str, Closed] = {}
 
     def add(self, name: str) -> bool:
         """Whether the name is new; it counts as used from now on."""
@@ -45,12 +65,12 @@ class Names:
         if len(skipped) > 2 * _SKIPPED:
             self._skipped[kind] = {it for it in skipped if it >= number - _SKIPPED}
 
-    def close(self, name: str, line: int) -> None:
+    def close(self, name: str, line: int, event: Close) -> None:
         """The name's socket was closed in `line`."""
-        self._closed[name] = line
+        self._closed[name] = Closed(line, event.t + event.dur, event.thread)
         if len(self._closed) > _CLOSED:
             del self._closed[next(iter(self._closed))]
 
-    def closed(self, name: str) -> int:
-        """In which line the name's socket was closed; 0 if it was not, or long ago."""
-        return self._closed.get(name, 0)
+    def closed(self, name: str) -> Closed | None:
+        """The close of the name's socket; None if there was none, or long ago."""
+        return self._closed.get(name)

@@ -402,3 +402,14 @@ def test_many_threads_do_not_fill_the_memory(program: Any) -> None:
     checker = Checker(findings.append)
     checker.feed(1, program.events)
     assert len(checker._threads) == 10_000
+
+
+def test_a_call_that_another_threads_close_overtook(program: Any) -> None:
+    """Events stand as their calls return: it had begun before, so nothing is wrong with it."""
+    program(Socket, 500, "tcp-1", 3, "tcp")(Connect, 600, 3, "tcp-1")
+    program(Close, 710, 3, "close", "tcp-1", dur=90, thread="one")
+    program(Shutdown, 750, "tcp-1", 3, "SHUT_WR", thread="two")
+    program(Shutdown, 851, "tcp-1", 3, "SHUT_WR", thread="two")
+    assert [(finding.line, finding.kind) for finding in check(program.events)] == [
+        (6, "not-open"), (6, "no-end"),
+    ]  # fmt: skip

@@ -96,8 +96,8 @@ def _row(found: Evidence, conn: str | None) -> tuple[str, str, str, str]:
     name, _, rest = what.partition(" ")
     if name == escape_text(conn or ""):
         what = rest.strip()
-    elif found.log:
-        what = what.removeprefix(f"{escape_text(found.log)}:")
+    elif found.log and name.startswith(label := f"{escape_text(found.log)}:"):
+        what = f"{name.removeprefix(label)}  {rest.strip()}"
     at = short_place(event) if isinstance(event, Located) else ""
     number = f"{found.log}#{event.seq}" if found.log else f"#{event.seq}"
     return escape_text(number), f"{event.t / 10**9:.6f}", at, _GAPS.sub("  ", what)

@@ -57,7 +57,7 @@ def test_several_logs_number_their_own_events() -> None:
     """The log's label stands at the number, and not again before the name."""
     event = Recv(3, 0, 0, 5, "server:tcp-3", 4, 10, 5, (0, 5), b"hello")
     shown = lines(HUNG._replace(evidence=(Evidence("server", event),)))[-1]
-    assert shown.startswith("    server#3  0.000000  tcp-3 recv(10) = 5")
+    assert shown.startswith("    server#3  0.000000  tcp-3  recv(10) = 5")
 
 
 @pytest.mark.parametrize("width", [40, 80, 120])

@@ -102,7 +102,7 @@ class Checker:
         self._program = False  # its sockets are made by socket(2), and its threads have each their own time
         self._threads: dict[str, _Thread] = {}
         self._names = Names()
-        self._event: AnyEvent | Unknown | None = None  # that is looked at
+        self._event: Located | None = None  # that is looked at, of a program
         self._unknown: set[str] = set()
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             Header: self._header,
@@ -159,7 +159,6 @@ class Checker:
                     continue
             handler = handler_of(type(item))
             if handler is not None:
-                self._event = item
                 handler(line, item)
             line += 1
         self._seq, self._t, self._tick = seq, t, tick
@@ -176,6 +175,7 @@ class Checker:
                 self._out_of_order(at, item, self._seq, item.t, item.tick)
             self._seq = item.seq + 1
             if isinstance(item, Located):
+                self._event = item
                 in_thread(at, item)
             handler = handler_of(type(item))
             if handler is not None:
@@ -389,7 +389,7 @@ class Checker:
                 self._not_open(line, name, call)
 
     def _not_open(self, line: int, name: str, call: str) -> None:
-        """Unless the call had begun before another thread's close() was over: events stand as calls return."""
+        """Unless it had begun before another thread's close() returned: events stand as calls return."""
         closed = self._names.closed(name)
         if closed is None:
             self._find(line, "not-open", f"{call} on {name}, which is not open")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.events.schema import Located
-
 if TYPE_CHECKING:
-    from evloop.events.schema import AnyEvent, Close, Unknown
+    from evloop.events.schema import Close, Located
 
 __all__ = ["Closed", "Names"]
 
@@ -23,9 +21,9 @@ class Closed(NamedTuple):
     """The time of its return."""
     thread: str
 
-    def raced(self, event: AnyEvent | Unknown | None) -> bool:
+    def raced(self, event: Located | None) -> bool:
         """Whether another thread's call had begun before this was over."""
-        return isinstance(event, Located) and event.thread != self.thread and event.t <= self.over
+        return event is not None and event.thread != self.thread and event.t <= self.over
 
 
 class Names:

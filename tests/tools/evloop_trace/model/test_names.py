@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from evloop.events.schema import Close, Shutdown
 from evloop_trace.model import names as module
 from evloop_trace.model.names import Names
 from hypothesis import given
 from hypothesis import strategies as st
+
+from evloop.events.schema import Close, Shutdown
 
 CLOSE = Close(5, 100, 0, 20, 4, "close")
 

@@ -86,9 +86,11 @@ def test_control_c_is_a_signal_there() -> None:
     """Its line discipline sends it; a new size is one too."""
     text = (
         "import os, signal\n"
-        "signal.signal(signal.SIGWINCH, lambda *_: print('size', *os.get_terminal_size()))\n"
-        "print('ready')\n"
-        "try:\n  while True: signal.pause()\n"
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGWINCH})\n"
+        "try:\n"
+        "  print('ready', flush=True)\n"
+        "  signal.sigwait({signal.SIGWINCH}); print('size', *os.get_terminal_size())\n"
+        "  signal.pause()\n"
         "except KeyboardInterrupt: print('interrupted')"
     )
     with closing(PseudoTerminal(80, 24)) as pseudo:

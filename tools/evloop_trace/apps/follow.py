@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileFeed"]
 
+BEGINNING = 60.0  # seconds in which a program that started us must have begun its log
 POLL = 0.05  # seconds from one look at a file to the next
 SETTLE = 20_000_000  # ns for which an event is held back, when another process may have an earlier one
 
@@ -59,7 +60,7 @@ class FileFeed:
         self._held: list[tuple[int, AnyEvent | Unknown]] = []  # with when they are due, in that order
 
     def expect(self, writer: int | None = None, seconds: float = PATIENCE) -> None:
-        """Wait until the log has begun: for a while, or while its writer, who started us, is alive.
+        """Wait until the log has begun: for a while, or for longer if its writer, who started us, is alive.
 
         Args:
             writer: The pid of who will write it; what another has left there is waited out.
@@ -68,12 +69,12 @@ class FileFeed:
         Raises:
             LogError: it does not begin, or is no log.
         """
-        deadline = self._clock() + seconds
+        deadline = self._clock() + (seconds if writer is None else BEGINNING)
         while not self._has_begun(writer):
             if writer is not None and os.getppid() != writer:
                 self.ended = True
                 return
-            if writer is None and self._clock() >= deadline:
+            if self._clock() >= deadline:
                 raise LogError(self._main.missing())
             time.sleep(POLL)
 

@@ -318,6 +318,26 @@ def client(
     sys.exit(programs.talk(address, message, chosen, _log_options(log, payload, payload_max)))
 
 
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def lab(command: tuple[str, ...]) -> None:
+    """Run COMMAND in a network of its own, where everybody may capture; without one, a shell.
+
+    It has nothing but loopback, every port is free, and you are root there, and only there. Programs
+    that are to talk to each other must run in the same lab: evloop lab, and then in its shell; or
+    evloop lab -- sh -c 'evloop serve & …'.
+    """
+    from evloop import lab
+
+    if command and command[0].startswith("-"):
+        raise click.NoSuchOption(command[0])
+    try:
+        lab.become(command)
+    except EvloopError as error:
+        _say(str(error))
+        sys.exit(2)
+
+
 def main() -> None:
     """Run the command line; every failure is one sentence."""
     try:

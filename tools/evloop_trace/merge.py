@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from evloop.events.reader import Block, Problem
 from evloop.events.schema import Block as Asleep
-from evloop.events.schema import Inherit, Poll, Prepare, Recv, Send, Socket, Unknown
+from evloop.events.schema import Recv, Send, Unknown
 from evloop_trace.model.filters import due
+from evloop_trace.relabel import label, shift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -212,7 +213,7 @@ class _Reel:
                 marks.append(last)
                 continue
             if not isinstance(item, Problem):
-                _move(item, start)
+                shift(item, start)
                 names.put(item)
                 last = max(last, due(item))
                 if isinstance(item, Asleep):
@@ -241,32 +242,4 @@ class _Names(dict[str, str]):
     def put(self, event: AnyEvent | Unknown) -> None:
         """Put the label before an event's names."""
         if self._prefix:
-            _label(event, self._prefix)
-
-
-def _move(event: AnyEvent | Unknown, start: int) -> None:
-    event.t += start
-    if isinstance(event, Prepare) and event.until is not None:
-        event.until += start
-
-
-def _label(event: Any, prefix: str) -> None:
-    """Put the label before the names of sockets."""
-    if isinstance(event, Unknown):
-        fields = event.fields
-        fields.update(
-            {key: prefix + fields[key] for key in ("conn", "sock") if isinstance(fields.get(key), str)}
-        )
-        return
-    if getattr(event, "conn", None) is not None:
-        event.conn = prefix + event.conn
-    if getattr(event, "sock", None) is not None:
-        event.sock = prefix + event.sock
-    if isinstance(event, Poll):
-        event.ready = [(prefix + sock, bits) for sock, bits in event.ready]
-    elif isinstance(event, Asleep):
-        event.watched = [(prefix + sock, mask) for sock, mask in event.watched]
-    elif isinstance(event, Inherit):
-        event.name = prefix + event.name
-    elif isinstance(event, Socket) and event.pair is not None:
-        event.pair = prefix + event.pair
+            label(event, self._prefix)

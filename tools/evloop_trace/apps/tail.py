@@ -13,8 +13,8 @@ from evloop.errors import LogError
 from evloop.events.reader import MAX_LINE, LineReader, Problem, decode_header
 from evloop.events.schema import End, Header, Located
 from evloop_trace.apps.feed import PIECE
-from evloop_trace.merge import _label, _move
 from evloop_trace.model.threads import MAIN
+from evloop_trace.relabel import label, shift
 
 if TYPE_CHECKING:
     from evloop.events.reader import Item
@@ -81,8 +81,8 @@ class Tail:
             return events
         events = [event for event in events if not isinstance(event, (Header, End))]
         for event in events:
-            _move(event, self.header.mono_ns - self._main.mono_ns)
-            _label(event, f"{self.header.pid}:")
+            shift(event, self.header.mono_ns - self._main.mono_ns)
+            label(event, f"{self.header.pid}:")
             if isinstance(event, Located):
                 event.thread = f"{self.header.pid}:{event.thread or MAIN}"
             event.seq = -1  # the numbers of one process say nothing about another's

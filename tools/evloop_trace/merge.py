@@ -125,8 +125,8 @@ class _Cursor:
         block = next((block for block in self._blocks if block.items), Block(0, []))
         for item in block.items:
             if not isinstance(item, Problem):
-                _move(item, self._start)
-                _label(item, self._prefix)
+                shift(item, self._start)
+                label(item, self._prefix)
         self._line, self.items, self._at = block.line, block.items, 0
         if self.items:
             self.time = self._time(self.items[0])

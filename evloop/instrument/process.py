@@ -16,7 +16,7 @@ from evloop.events.recorder import DirectRecorder
 from evloop.events.run import VARIABLE, Run
 from evloop.events.schema import Error, Event, Header, Inherit
 from evloop.header import make_header
-from evloop.instrument import descriptors, tracebacks, unseen
+from evloop.instrument import descriptors, interrupts, tracebacks, unseen
 from evloop.instrument.instrument import install
 from evloop.instrument.known import address_of
 from evloop.instrument.lifecycle import close_all
@@ -68,6 +68,7 @@ class _Process:
         descriptors.patch(instrument)
         tracebacks.patch(instrument, self._uncaught)
         unseen.patch(instrument)
+        interrupts.patch(instrument)
         instrument.patch(os, "_exit", self._leave)
         os.register_at_fork(
             before=self._recorder.hold, after_in_parent=self._has_forked, after_in_child=self._forked

@@ -478,6 +478,54 @@ def _verdict_page(answer: Answer) -> str:
 
 
 @cli.command()
+@click.option("-i", "--interface", metavar="NAME", default="lo", show_default=True, help="Where.")
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    metavar="P",
+    help="Only what comes from this port or goes to it; repeatable.",
+)
+@click.option("-w", "--output", metavar="FILE", help="Write a pcapng file; - is standard output.")
+@click.option(
+    "--snap",
+    type=click.IntRange(64, 131_072),
+    default=131_072,
+    metavar="N",
+    help="Keep N bytes of each packet: 128 are all headers.  [default: 131072, all of it]",
+)
+@click.option("--duration", callback=_time, metavar="T", help="Stop after T: seconds, or 250ms.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N packets.")
+def capture(
+    interface: str,
+    ports: tuple[int, ...],
+    output: str | None,
+    snap: int,
+    duration: int | None,
+    count: int | None,
+) -> int:
+    """Capture TCP, UDP, and the ICMP errors that answer them, each packet once.
+
+    A line a packet, or with -w a file. It says `capturing` when the next packet will be seen, and stops
+    with SIGINT or SIGTERM; then it says how many packets the kernel had to drop.
+    """
+    from evloop_trace.capture.filters import MOST_PORTS
+    from evloop_trace.capture.session import capture
+    from evloop_trace.capture.wanted import Wanted
+
+    if len(ports) > MOST_PORTS:
+        raise click.UsageError(f"--port is given {len(ports)} times: the kernel's filter holds {MOST_PORTS}")
+    if duration == 0:
+        raise click.UsageError("--duration 0 leaves no time for a packet: give it more, or leave it out")
+    seconds = None if duration is None else duration / 1e9
+    try:
+        return capture(Wanted(interface, ports, output, snap, seconds, count), write, tell)
+    except BrokenPipeError:
+        raise _OutputClosed from None
+
+
+@cli.command()
 def schema() -> None:
     """Print the JSON Schema of a log's lines."""
     import json

@@ -1,0 +1,174 @@
+"""A capture file is whole at any moment, and says what was not to be had."""
+
+from __future__ import annotations
+
+import os
+import resource
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from evloop_trace.capture.file import CaptureFile, UnwrittenError
+from evloop_trace.capture.interface import Interface
+from evloop_trace.capture.ring import Counts
+from evloop_trace.capture.sinks import FileSink
+from evloop_trace.capture.wanted import Wanted
+
+from evloop.errors import EvloopError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LO = Interface("lo", is_loopback=True)
+WHEN = 1_700_000_000_123_456_789
+SECTION, INTERFACE, STATISTICS, PACKET = 0x0A0D0D0A, 1, 5, 6
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """How long a file may be is as before when the test is over."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def limit(size: int) -> None:
+    """No file may be longer."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+
+
+def blocks(data: bytes) -> list[tuple[int, bytes]]:
+    """Type and body of each block, of which the last must end where the file does."""
+    found, at = [], 0
+    while at < len(data):
+        kind, size = struct.unpack_from("<II", data, at)
+        assert size % 4 == 0
+        assert struct.unpack_from("<I", data, at + size - 4) == (size,)
+        found.append((kind, data[at + 8 : at + size - 4]))
+        at += size
+    assert at == len(data)
+    return found
+
+
+def options(body: bytes) -> dict[int, bytes]:
+    """What a block says besides."""
+    found, at = {}, 0
+    while True:
+        code, size = struct.unpack_from("<HH", body, at)
+        if not code:
+            return found
+        found[code] = body[at + 4 : at + 4 + size]
+        at += 4 + size + -size % 4
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    """What wrote it, where, what was caught, and what was dropped: as the format's text has it."""
+    path = tmp_path / "a.pcapng"
+    sink = FileSink(Wanted(ports=(80, 81), output=str(path), snap=128), LO)
+    packets = [(WHEN + size, bytes(range(size)), 1000 + size) for size in range(6)]
+    sink.put(packets[:4], Counts(4, 0))
+    sink.put([], Counts(4, 0))
+    sink.put(packets[4:], Counts(9, 3))
+    sink.put([], Counts(9, 3))
+    sink.finish(Counts(10, 4))
+    sink.close()
+    found = blocks(path.read_bytes())
+    assert [kind for kind, _ in found] == [SECTION, INTERFACE, *[PACKET] * 6, STATISTICS, STATISTICS]
+    assert struct.unpack_from("<IHHq", found[0][1]) == (0x1A2B3C4D, 1, 0, -1)
+    about = options(found[0][1][16:])
+    assert about[2] == os.uname().machine.encode()
+    assert about[3].startswith(os.uname().sysname.encode())
+    assert about[4].startswith(b"evloop-trace ")
+    assert struct.unpack_from("<HHI", found[1][1]) == (1, 0, 128)
+    interface = options(found[1][1][8:])
+    assert (interface[2], interface[9]) == (b"lo", b"\x09")
+    assert interface[11] == b"\0(tcp or udp or icmp error) and (port 80 or port 81)"
+    for (_, body), (when, data, size) in zip(found[2:8], packets, strict=True):
+        number, high, low, kept, length = struct.unpack_from("<5I", body)
+        assert (number, high << 32 | low, kept, length) == (0, when, len(data), size)
+        assert body[20:] == data + bytes(-len(data) % 4)
+    assert drops(found[8]) == (9, 3, 6)
+    assert drops(found[9]) == (10, 4, 6)
+
+
+def drops(block: tuple[int, bytes]) -> tuple[int, int, int]:
+    """Received, dropped and delivered, of a block of statistics."""
+    said = options(block[1][12:])
+    received, dropped, delivered = (struct.unpack("<Q", said[code])[0] for code in (4, 5, 8))
+    return received, dropped, delivered
+
+
+def test_it_can_be_read_at_any_moment(tmp_path: Path) -> None:
+    """Nothing is kept back."""
+    path = tmp_path / "a.pcapng"
+    sink = FileSink(Wanted(output=str(path)), LO)
+    assert len(blocks(path.read_bytes())) == 2
+    sink.put([(WHEN, b"x", 1)], Counts(1, 0))
+    assert len(blocks(path.read_bytes())) == 3
+    sink.close()
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_leaves_whole_blocks(tmp_path: Path) -> None:
+    """What does not fit is counted, and what was there before is whole; there may be room for less."""
+    path = tmp_path / "a.pcapng"
+    sink = FileSink(Wanted(output=str(path)), LO)
+    fit = 5
+    limit(path.stat().st_size + fit * 132 + 40)
+    with pytest.raises(UnwrittenError, match="File too large") as error:
+        sink.put([(WHEN, bytes(100), 100)] * 10, Counts(10, 0))
+    assert error.value.missing == 10 - fit
+    assert [kind for kind, _ in blocks(path.read_bytes())] == [SECTION, INTERFACE, *[PACKET] * fit]
+    with pytest.raises(UnwrittenError) as error:
+        sink.put([(WHEN, bytes(600), 600)], Counts(11, 0))
+    assert error.value.missing == 1
+    sink.put([(WHEN, b"", 1)], Counts(12, 0))
+    assert len(blocks(path.read_bytes())) == 2 + fit + 1
+    sink.close()
+
+
+@pytest.mark.usefixtures("small_files")
+def test_no_room_for_its_beginning(tmp_path: Path) -> None:
+    """Then it could not begin."""
+    limit(20)
+    with pytest.raises(EvloopError, match="cannot be written: File too large"):
+        FileSink(Wanted(output=str(tmp_path / "a.pcapng")), LO)
+    assert (tmp_path / "a.pcapng").read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("", "'' cannot be written: No such file"),
+        ("/nowhere/a", "/nowhere/a cannot be written: No such file"),
+        ("/", "Is a directory"),
+        ("a\0b", "embedded null byte"),
+    ],
+)
+def test_a_file_that_cannot_be(path: str, reason: str) -> None:
+    """One sentence."""
+    with pytest.raises(EvloopError, match=reason):
+        CaptureFile(path)
+
+
+def test_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
+    """That is no full disk: who read it has seen enough."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    read = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    file = CaptureFile(str(path))
+    file.write(b"")
+    os.close(read)
+    with pytest.raises(BrokenPipeError):
+        file.write(struct.pack("<II", 6, 12) + bytes(4))
+    file.close()
+
+
+def test_a_device_that_is_full() -> None:
+    """Nothing can be cut off there, and nothing is."""
+    file = CaptureFile("/dev/full")
+    with pytest.raises(UnwrittenError, match="No space left on device") as error:
+        file.write((struct.pack("<II", 6, 12) + bytes(4)) * 3)
+    assert error.value.missing == 3
+    file.close()

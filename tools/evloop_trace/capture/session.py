@@ -1,0 +1,198 @@
+"""A capture from its beginning to its end: ready, packets, drained."""
+
+from __future__ import annotations
+
+import math
+import select
+import sys
+import time
+from contextlib import ExitStack, closing, suppress
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from evloop_trace.capture.bar import Bar
+from evloop_trace.capture.file import UnwrittenError
+from evloop_trace.capture.filters import assemble
+from evloop_trace.capture.interface import find, is_up
+from evloop_trace.capture.order import Order
+from evloop_trace.capture.ring import BLOCK_AGE, Ring
+from evloop_trace.capture.sinks import FileSink, LineSink
+from evloop_trace.capture.stop import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop_trace.capture.ring import Packet
+    from evloop_trace.capture.sinks import Sink
+    from evloop_trace.capture.wanted import Wanted
+
+__all__ = ["capture"]
+
+_DONE, _FAILED = 0, 1
+_BLOCKS_A_ROUND = 32  # then what was read is written: at saturation there is always one more
+_GRACE = 0.1  # seconds from a signal to the end: what was under way then is wanted, too
+_DRAINING = 1.0  # seconds at most for blocks that the kernel has to become ours; they need BLOCK_AGE
+_LOOK = 0.5  # seconds between two looks whether an interface is up again
+
+
+def capture(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], None]) -> int:
+    """Capture until a signal, or until there is enough; the exit code.
+
+    Args:
+        wanted: What.
+        write: Takes lines.
+        tell: Takes a sentence for people.
+
+    Raises:
+        EvloopError: it could not begin.
+        BrokenPipeError: who reads the output has gone.
+    """
+    where = find(wanted.interface)
+    program = assemble(wanted.ports, wanted.snap, where.link)
+    with ExitStack() as stack:
+        stop = stack.enter_context(Stop())
+        ring = stack.enter_context(closing(Ring(where, program)))
+        sink: Sink = LineSink(write, where) if wanted.output is None else FileSink(wanted, where)
+        stack.enter_context(closing(sink))
+        print(f"capturing on {where.name}", file=sys.stderr, flush=True)
+        return _Session(wanted, ring, stop, sink, tell).run()
+
+
+class _Session:
+    """The program's loop."""
+
+    def __init__(
+        self, wanted: Wanted, ring: Ring, stop: Stop, sink: Sink, tell: Callable[[str], None]
+    ) -> None:
+        self._wanted, self._ring, self._stop, self._sink, self._tell = wanted, ring, stop, sink, tell
+        self._order = Order()
+        self._taken = 0  # out of the ring
+        self._packets = self._size = 0  # in the sink
+        self._is_down = False
+        self._gone = False
+        self._stopping = False
+        self._poll = select.poll()
+        self._poll.register(ring, select.POLLIN)
+        self._poll.register(stop, select.POLLIN)
+        if wanted.output in {None, "-"} and sys.stdout is not None:
+            with suppress(OSError, ValueError):  # a test's, which is no file
+                self._poll.register(sys.stdout, 0)  # POLLERR: who reads it has gone
+
+    def run(self) -> int:
+        """Capture; the exit code."""
+        try:
+            with closing(Bar(self._wanted)) as self._bar:
+                self._until_enough()
+                self._drain()
+            self._sink.finish(self._ring.count())
+        except UnwrittenError as error:
+            return self._cannot_write(error)
+        self._tell(self._summary())
+        return _FAILED if self._gone else _DONE
+
+    def _is_enough(self) -> bool:
+        return self._gone or (self._wanted.packets is not None and self._packets >= self._wanted.packets)
+
+    def _until_enough(self) -> None:
+        end = None if self._wanted.duration is None else time.monotonic() + self._wanted.duration
+        while not self._is_enough():
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            self._round(left)
+            if self._stop.asked and not self._stopping:
+                self._stopping, end = True, time.monotonic() + _GRACE
+
+    def _round(self, left: float | None) -> None:
+        """Wait until there is something to do, and do it."""
+        for fd, mask in self._poll.poll(self._patience(left)):
+            if fd == self._stop.fileno():
+                self._stop.clear()
+            elif fd == self._ring.fileno():
+                if mask & select.POLLERR:
+                    self._heed_error()
+            elif mask & (select.POLLERR | select.POLLHUP):
+                raise BrokenPipeError
+        if self._is_down and (up := is_up(self._wanted.interface)) is not False:
+            self._is_down, self._gone = False, up is None
+            if up:
+                self._tell(f"{self._wanted.interface} is up again")
+        self._take()
+
+    def _patience(self, left: float | None) -> float | None:
+        """Milliseconds."""
+        waits = [left, self._bar.every, _LOOK if self._is_down else None]
+        if self._order.waiting:
+            waits.append(2 * BLOCK_AGE / 1000)
+        times = [wait for wait in waits if wait is not None]
+        return None if not times else max(0, math.ceil(min(times) * 1000))
+
+    def _take(self) -> None:
+        """What is in the ring, into the sink."""
+        packets: list[Packet] = []
+        for _ in range(_BLOCKS_A_ROUND):
+            block = self._ring.take()
+            if not block:
+                break
+            packets += block
+        self._taken += len(packets)
+        self._put(self._order.add(packets) if packets else self._order.rest())
+
+    def _put(self, packets: list[Packet]) -> None:
+        if self._wanted.packets is not None:
+            packets = packets[: self._wanted.packets - self._packets]
+        counts = self._ring.count()
+        try:
+            self._sink.put(packets, counts)
+        except UnwrittenError as error:
+            # Blocks stand in the order of packets; behind them may be one of statistics.
+            there = max(0, len(packets) - error.missing)
+            error.since = packets[there][0] if there < len(packets) else time.time_ns()
+            self._note(packets[:there])
+            raise
+        self._note(packets)
+        self._bar.update(self._packets, self._size, counts.dropped)
+
+    def _note(self, packets: list[Packet]) -> None:
+        self._packets += len(packets)
+        self._size += sum([size for _, _, size in packets])
+
+    def _heed_error(self) -> None:
+        """The kernel says ENETDOWN once; when the interface is up again, packets come as before."""
+        name = self._wanted.interface
+        if not self._ring.take_error() or is_up(name):
+            return
+        self._is_down = True
+        self._tell(f"{name} is down: there are no packets until it is up again")
+
+    def _drain(self) -> None:
+        """Nothing comes in any more; what did, is taken out, to the last that the kernel counted."""
+        self._ring.shut()
+        until = time.monotonic() + _DRAINING
+        while self._wanted.packets != self._packets and time.monotonic() < until:
+            counts = self._ring.count()
+            if self._taken >= counts.seen - counts.dropped:
+                break
+            self._poll.poll(BLOCK_AGE)
+            self._take()
+        self._put(self._order.rest())
+
+    def _cannot_write(self, error: UnwrittenError) -> int:
+        counts = self._ring.count()
+        since = datetime.fromtimestamp(error.since / 1e9).astimezone().strftime("%H:%M:%S.%f")
+        sentence = f"packets are missing from {since} on"
+        with suppress(UnwrittenError):  # the room of the block that is not there may do for it
+            self._sink.finish(counts, f"the file could not be written any more: {error}; {sentence}")
+        self._tell(f"{self._wanted.output} cannot be written: {error}; {sentence}, it has {self._packets:,}")
+        return _FAILED
+
+    def _summary(self) -> str:
+        counts = self._ring.count()
+        what = f"{self._packets:,} packet{'s' * (self._packets != 1)}, {self._size:,} bytes"
+        if self._gone:
+            what += f" until {self._wanted.interface} was gone"
+        if counts.dropped:
+            what += f"; the kernel dropped {counts.dropped:,} that are not among them"
+        else:
+            what += ", none dropped"
+        return f"{self._wanted.output}: {what}" if self._wanted.output not in {None, "-"} else what

@@ -13,7 +13,7 @@ import os
 import re
 import signal
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -24,6 +24,7 @@ __all__ = ["patch"]
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+_LIBRARY = os.path.join(os.path.dirname(os.__file__), "")
 _CALLS = re.compile(r"\b(real|_real\.\w+|_real_\w+|poll|_close|attempt|readable|writable)\(")
 """A line of ours that is in the system, or has just come from there: nothing is lost yet."""
 
@@ -35,7 +36,7 @@ def patch(instrument: Instrument) -> None:
     if not is_main or signal.getsignal(signal.SIGINT) is not real:
         return
 
-    def default_int_handler(number: int, frame: FrameType | None, /) -> None:
+    def default_int_handler(number: Any, frame: FrameType | None, /) -> None:
         if frame is not None and _is_between(frame):
             # It comes again in a moment, and so on, until we are out of it. From another thread, which
             # waits until this one is in the system, or has run for long enough: in here it would come
@@ -57,11 +58,17 @@ def _give_back(ours: object, real: object) -> None:
 
 
 def _is_between(frame: FrameType) -> bool:
-    """Whether this is our code, and not where it calls the system."""
+    """Whether this is our code, or what it calls, and not where it calls the system."""
     at: FrameType | None = frame
-    while at is not None and at.f_code.co_filename.startswith(_PACKAGE):
-        if at.f_code.co_filename.startswith(_OURS):
-            line = linecache.getline(at.f_code.co_filename, at.f_lineno)
-            return at is not frame or not (line == "" or _CALLS.search(line))
+    records = False
+    while at is not None:
+        name = at.f_code.co_filename
+        if name.startswith(_OURS):
+            line = linecache.getline(name, at.f_lineno)
+            return records or not (line == "" or _CALLS.search(line))
+        if name.startswith(_PACKAGE):
+            records = True
+        elif not name.startswith(_LIBRARY):
+            return False
         at = at.f_back
     return False

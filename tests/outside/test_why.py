@@ -138,7 +138,7 @@ class Answer:
 
     def __init__(self, *logs: str, at: int | None = None) -> None:
         problems: list[str] = []
-        answer = diagnose(logs, at, Problems(problems.append))
+        answer = diagnose(logs, at, Problems(problems.append), kernel=False)
         assert not problems
         self.stuck = answer.verdict.stuck
         self.findings = json.loads(as_json(answer))

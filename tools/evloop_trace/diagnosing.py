@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from evloop.events.reader import Problem
+from evloop_trace.living import is_known_here, is_running
 from evloop_trace.logs import open_logs
-from evloop_trace.model.diagnosis import Diagnosis
+from evloop_trace.merge import origins
+from evloop_trace.model.diagnosis import Diagnosis, Present
+from evloop_trace.proc_net import sockets_of
 from evloop_trace.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from evloop.events.reader import Item
+    from evloop.events.schema import Header
     from evloop_trace.model.diagnosis import Finding, Verdict
     from evloop_trace.replay import Problems
 
@@ -27,8 +34,14 @@ class Answer(NamedTuple):
     verdict: Verdict
 
 
-def diagnose(paths: Sequence[str], at: int | None, problems: Problems) -> Answer:
-    """Read the logs and ask why their programs make no progress, at the end or at `at` nanoseconds.
+def diagnose(paths: Sequence[str], at: int | None, problems: Problems, *, kernel: bool = True) -> Answer:
+    """Read the logs and ask why their programs make no progress.
+
+    Args:
+        paths: The logs.
+        at: The moment, in nanoseconds, or None for the end; of a program that still runs, that is now.
+        problems: Are told of broken lines.
+        kernel: Ask it whether the programs still run and how their sockets are now, if `at` is None.
 
     Raises:
         LogError: one cannot be read, or is no event log.
@@ -37,10 +50,32 @@ def diagnose(paths: Sequence[str], at: int | None, problems: Problems) -> Answer
         several = len(logs.logs) > 1
         place = {log.name: number for number, log in enumerate(logs.logs)}
         diagnosis = Diagnosis([(log.label if several else "", log.header) for log in logs.logs], at)
+        # Before they are read: a log that gets its end afterwards is not one that was cut off.
+        lived = [is_running(log.header) for log in logs.logs]
         for log, block in track(logs, "why"):
-            problems.read(log.name, block.items)
-            diagnosis.feed(place[log.name], block.items)
+            number = place[log.name]
+            problems.read(log.name, _settled(block.items) if lived[number] else block.items)
+            diagnosis.feed(number, block.items)
+        if kernel and at is None:
+            _look(diagnosis, [log.header for log in logs.logs], lived)
         return Answer([log.name for log in logs.logs], diagnosis.verdict())
+
+
+def _settled(items: list[Item]) -> list[Item]:
+    """Without the line that is being written."""
+    return [item for item in items if not (isinstance(item, Problem) and item.kind == "torn")]
+
+
+def _look(diagnosis: Diagnosis, headers: list[Header], lived: list[bool]) -> None:
+    """How the programs are now; nothing is said of those of another machine, or that ended meanwhile."""
+    for number, (header, start) in enumerate(zip(headers, origins(headers), strict=True)):
+        if not is_known_here(header):
+            continue
+        if not lived[number]:
+            diagnosis.look(number, None)
+        elif is_running(header):
+            now = time.monotonic_ns() - header.mono_ns + start
+            diagnosis.look(number, Present(now, sockets_of(header.pid)))
 
 
 def as_json(answer: Answer) -> str:

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 from evloop.errors import LogError
-from evloop.events.reader import Block, Problem, read_blocks
+from evloop.events.reader import MAX_LINE, Block, Problem, decode_header, read_blocks
 from evloop_trace.correlate.causal import Row, causal
 from evloop_trace.correlate.joiner import Joiner, Source
+from evloop_trace.living import is_running
 from evloop_trace.merge import Run, merge, one_clock, timeline
 
 if TYPE_CHECKING:
@@ -219,17 +220,35 @@ def _size(file: IO[bytes]) -> int:
 
 
 class _Plain:
-    """Bytes as they come, so that a pipe's lines are not held back until a block is full."""
+    """Bytes as they come, so that a pipe's lines are not held back until a block is full.
+
+    A log that is being written through a mapping (`evloop.events.mapped`) goes on with NULs: what stands
+    behind the first is not written yet, or half of a line that is being copied.
+    """
 
     def __init__(self, file: IO[bytes], name: str) -> None:
+        self._file = file
         self._read: Callable[[int], bytes] = file.read1  # type: ignore[attr-defined]
         self._name = name
+        self._over = False
 
     def read(self, size: int, /) -> bytes:
+        if self._over:
+            return b""
         try:
-            return self._read(size)
+            data = self._read(size)
         except OSError as error:
             raise _unreadable(self._name, error) from None
+        if b"\0" in data and self._is_written():
+            self._over = True
+            return data.partition(b"\0")[0]
+        return data
+
+    def _is_written(self) -> bool:
+        with suppress(OSError, LogError):  # no file, or no log
+            first = os.pread(self._file.fileno(), MAX_LINE, 0).partition(b"\n")[0]
+            return is_running(decode_header(first, self._name))
+        return False
 
 
 class _Gzip:

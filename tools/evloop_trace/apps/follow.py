@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from evloop.errors import LogError
 from evloop.events.reader import Problem
 from evloop_trace.apps.feed import PATIENCE, POLITE
-from evloop_trace.apps.tail import Tail, is_running
+from evloop_trace.apps.tail import Tail
+from evloop_trace.living import is_running
 from evloop_trace.model.filters import due
 
 if TYPE_CHECKING:

@@ -1,22 +1,22 @@
-"""A log that grows, and whether its writer is there."""
+"""A log that grows."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 from contextlib import closing
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from evloop_trace.apps import tail as module
-from evloop_trace.apps.tail import Tail, is_running
+from evloop_trace.apps.tail import Tail
 
 from evloop.errors import LogError
 from evloop.events.mapped import direct_sink
 from evloop.events.schema import SCHEMA, End, Header
 from evloop.events.sinks import encode
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def header(pid: int = 1, *, mono_ns: int | None = None, boot_id: str = "") -> Header:
@@ -117,58 +117,3 @@ def test_another_file_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(b"")
     assert tail.is_another()
     tail.close()
-
-
-def test_who_writes_is_running() -> None:
-    """We are; a number that cannot be a pid, one from before the last boot, or nobody's, is not."""
-    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    assert is_running(header(os.getpid(), boot_id=boot_id))
-    assert is_running(header(os.getpid()))
-    assert not is_running(header(os.getpid(), boot_id="another"))
-    for pid in (0, -1, 2**40):
-        assert not is_running(header(pid))
-
-
-def test_a_process_that_began_later_is_not_who_wrote() -> None:
-    """Its number was free again."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        assert is_running(header(process.pid))
-        assert not is_running(header(process.pid, mono_ns=time.monotonic_ns() - 10 * 10**9))
-
-
-def test_a_process_that_nobody_has_asked_for_its_code_is_dead() -> None:
-    """It still has its number, and a state of its own."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert not is_running(header(process.pid))
-    process.wait()
-    assert not is_running(header(process.pid))
-
-
-def test_without_proc_a_process_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Signal 0 asks; that it may not be sent is an answer."""
-
-    class NoPath:
-        """No file at all."""
-
-        def __init__(self, _path: str) -> None: ...
-
-        def read_bytes(self) -> bytes:
-            """Nothing is there."""
-            raise FileNotFoundError
-
-        def exists(self) -> bool:
-            """Not even for us."""
-            return False
-
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    monkeypatch.setattr(module, "Path", NoPath)
-    assert is_running(header(os.getpid()))
-    assert not is_running(header(process.pid))
-
-    def may_not(_pid: int, _number: int) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(os, "kill", may_not)
-    assert is_running(header(process.pid))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Accept
 from evloop_trace.model.diagnosis.finding import Elsewhere, Finding, evidence, with_more
+from evloop_trace.model.diagnosis.present import is_recent
 from evloop_trace.model.diagnosis.words import join, moment, plural, sentence
 from evloop_trace.model.filters import due
 
@@ -41,6 +42,8 @@ def unaccepted(scene: Scene, process: Process, listener: Listener) -> Finding | 
     user = scene.user(listener)
     if user is not None and user.wait is not None and user not in scene.polling(process):
         return None  # it is told with the thread
+    if user is not None and user.last is not None and is_recent(process, due(user.last)):
+        return None  # who accepts is busy, and may come back
     queue = queue_of(scene, listener)
     polled = f"The poll does not watch {listener.name}." if scene.watched(listener) is not None else ""
     limits = [limit for limit in process.limits.values() if limit.sock in {listener.name, None}]
@@ -62,6 +65,8 @@ def queue_of(scene: Scene, listener: Listener) -> Elsewhere:
     backlog = "" if listener.backlog is None else f" (backlog {listener.backlog})"
     queue = f"{listener.name}'s queue{backlog}"
     if not callers.number:
+        if callers.counted is not None:
+            return Elsewhere(f"nobody waits in {queue}{_how(callers)}.")
         return Elsewhere(_nobody(listener, queue), [(listener.process, [listener.sample])])
     verb = "waits" if callers.number == 1 else "wait"
     text = f"{plural(callers.number, 'finished handshake')} {verb} in {queue}{_how(callers)}."
@@ -73,9 +78,13 @@ def queue_of(scene: Scene, listener: Listener) -> Elsewhere:
 
 def _how(callers: Callers) -> str:
     """How the number is known."""
-    if len(callers.known) == callers.number:
+    now = "" if callers.counted is None else f", as the kernel counts now, at {moment(callers.counted)}"
+    if len(callers.known) == callers.number > 0:
         names = ", ".join(stream.name for stream in callers.known[:_NAMED])
-        return f": {names}" + (f" and {callers.number - _NAMED:,} more" if callers.number > _NAMED else "")
+        more = f" and {callers.number - _NAMED:,} more" if callers.number > _NAMED else ""
+        return f"{now}: {names}{more}"
+    if now:
+        return now
     if callers.sampled is None or callers.number > callers.queued:
         return ", as their later accepts tell"
     what = "at the last accept" if isinstance(callers.sampled, Accept) else "when it was looked at"

@@ -31,6 +31,8 @@ class Callers(NamedTuple):
     """The event that counted them, if one did."""
     later: list[Accept]
     """Accepts that came afterwards and told how long the caller had waited."""
+    counted: int | None = None
+    """When the kernel was asked, if it was."""
 
 
 class Scene:
@@ -38,7 +40,7 @@ class Scene:
 
     def __init__(self, processes: Iterable[Process], at: int | None) -> None:
         self.processes = list(processes)
-        self.now = max([process.now for process in self.processes], default=0) if at is None else at
+        self._now = max([process.now for process in self.processes], default=0) if at is None else at
         self._waiters: dict[tuple[str, str], list[Thread]] = defaultdict(list)
         self._polls: dict[str, list[Thread]] = {}
         self._masks: dict[tuple[str, str], Mapping[str, str]] = {}
@@ -48,6 +50,10 @@ class Scene:
         self._unmet: list[Stream] = []  # they have connected, and nobody is known to have accepted them
         for process in self.processes:
             self._survey(process)
+
+    def now(self, process: Process) -> int:
+        """The moment that is looked at: of a program that still runs the present, else the logs' end."""
+        return self._now if process.present is None else max(self._now, process.present.t)
 
     def _survey(self, process: Process) -> None:
         for thread in process.threads.values():
@@ -143,6 +149,10 @@ class Scene:
         so what was counted when the last one was accepted still waits, and more may have come.
         """
         known = [stream for stream in self._unmet if same_address(listener.address, stream.peer)]
+        present = listener.process.present
+        seen = None if present is None else present.sockets.get((listener.address, ""))
+        if present is not None and seen is not None:
+            return Callers(seen.unread, known, seen.unread, None, [], present.t)
         queued = listener.queued or 0
         number = max(len(known), queued, len(listener.called))
         return Callers(number, known, queued, listener.sample if queued else None, listener.called)

@@ -28,7 +28,7 @@ def spinning(scene: Scene, sock: Open) -> Finding | None:
 
 def _end(scene: Scene, sock: Open) -> Finding | None:
     """At the end of a stream recv(2) returns 0 at once, as often as it is called."""
-    if not isinstance(sock, Stream) or not _spins(scene, sock.ends):
+    if not isinstance(sock, Stream) or not _spins(scene, sock.process, sock.ends):
         return None
     text = f"{peer_of(sock)} has closed, and the program keeps asking: recv() on {sock.name} has returned 0"
     return _round(sock, "spin-end", sock.ends, text, "It is the end of the stream, not an empty message.")
@@ -36,7 +36,7 @@ def _end(scene: Scene, sock: Open) -> Finding | None:
 
 def _asking(scene: Scene, sock: Open) -> Finding | None:
     """A call that may not sleep fails with EAGAIN when there is nothing; asking again burns the processor."""
-    if not isinstance(sock, Stream) or not _spins(scene, sock.vain):
+    if not isinstance(sock, Stream) or not _spins(scene, sock.process, sock.vain):
         return None
     errno = getattr(sock.vain.last, "errno", "")
     text = f"The program asks {sock.name} again and again: {call(sock.vain.last)} has brought {errno}"
@@ -45,7 +45,7 @@ def _asking(scene: Scene, sock: Open) -> Finding | None:
 
 def _failing(scene: Scene, sock: Open) -> Finding | None:
     """accept(2) that fails with EMFILE leaves the caller in the queue, and the listener ready."""
-    if not isinstance(sock, Listener) or not _spins(scene, sock.failed):
+    if not isinstance(sock, Listener) or not _spins(scene, sock.process, sock.failed):
         return None
     errno = getattr(sock.failed.last, "errno", "")
     text = f"accept() on {sock.name} has failed with {errno}"
@@ -59,7 +59,7 @@ def _ready(scene: Scene, sock: Open) -> Finding | None:
 
     A socket is nearly always writable: who watches WRITE with nothing to send never sleeps.
     """
-    if not _spins(scene, sock.ready):
+    if not _spins(scene, sock.process, sock.ready):
         return None
     if "OUT" in sock.bits and "IN" not in sock.bits:
         kind, why = (
@@ -76,7 +76,7 @@ def asking(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     """A poll with timeout 0 returns at once: a loop around it never sleeps."""
     vain = thread.asking
     first, last = vain.first, vain.last
-    if first is None or last is None or not _spins(scene, vain):
+    if first is None or last is None or not _spins(scene, process, vain):
         return None
     took = due(last) - first.t
     if vain.count * _MILLISECOND < took:
@@ -89,9 +89,11 @@ def asking(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     return Finding("spin-poll", sentence(text), process.label, thread.name, None, first.t, found)
 
 
-def _spins(scene: Scene, vain: Vain) -> bool:
+def _spins(scene: Scene, process: Process, vain: Vain) -> bool:
     """It went on until now."""
-    return vain.count >= _OFTEN and vain.last is not None and scene.now - due(vain.last) <= _RECENT
+    if vain.count < _OFTEN or vain.last is None:
+        return False
+    return scene.now(process) - due(vain.last) <= _RECENT
 
 
 def _round(sock: Open, kind: str, vain: Vain, text: str, why: str) -> Finding:

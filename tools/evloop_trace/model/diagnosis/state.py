@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Socket,
         Unseen,
     )
+    from evloop_trace.model.diagnosis.present import Present
 
 __all__ = ["Datagrams", "Listener", "Open", "Process", "Stream", "Thread"]
 
@@ -181,6 +182,8 @@ class Process:
     error: Error | None = None  # the last exception that nobody caught
     end: End | None = None
     now: int = 0  # the latest moment that the log knows
+    present: Present | None = None  # what the kernel says now, if the program still runs
+    gone: bool = False  # it runs no more, though its log has no end
     missing: int = 0
     unseen: list[Unseen] = field(default_factory=list)  # whose calls are not in the log, the first few
     left: list[Close] = field(default_factory=list)  # what the end of the process closed, the first few

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from evloop.events.schema import Recv
 from evloop_trace.model.diagnosis.far import far_end
 from evloop_trace.model.diagnosis.finding import Cause, Finding
+from evloop_trace.model.diagnosis.present import has_news, is_recent, kernel_says, seen_of
 from evloop_trace.model.diagnosis.waits import unanswered
 from evloop_trace.model.diagnosis.words import (
     call,
@@ -40,13 +41,13 @@ def standing(scene: Scene, stream: Stream) -> Finding | None:
         return None
     return Finding(
         cause.kind,
-        sentence(join(cause.text, cause.elsewhere.text)),
+        sentence(join(cause.text, kernel_says(stream), cause.elsewhere.text)),
         stream.process.label,
         getattr(stream.touched, "thread", None),
         stream.name,
         cause.since,
         cause.evidence(stream.process),
-        cause.stuck,
+        cause.stuck and not is_recent(stream.process, cause.since),
     )
 
 
@@ -55,7 +56,8 @@ def _connecting(scene: Scene, stream: Stream) -> Cause | None:
     begun = stream.connecting
     if begun is None or _awake(scene, stream):
         return None
-    text = f"{stream.name} has been connecting to {peer_of(stream)}{since(begun.t, scene.now)}{place(begun)}."
+    now = scene.now(stream.process)
+    text = f"{stream.name} has been connecting to {peer_of(stream)}{since(begun.t, now)}{place(begun)}."
     if "WRITE" in _mask(scene, stream):
         return Cause("connect-unanswered", text, [begun], unanswered(scene, stream.peer), begun.t)
     text = f"{text} Nobody watches it for WRITE, so nobody learns how that ends."
@@ -139,6 +141,8 @@ def _edge(_scene: Scene, stream: Stream) -> Cause | None:
         return None
     if stream.touched is not got or got.n != got.size:
         return None
+    if seen_of(stream) is not None and not has_news(stream):
+        return None  # nothing was left
     text = (
         f"{stream.name} is watched edge-triggered{place(armed)}, and the last recv() filled its "
         f"{size(got.size)}, {when(got)}: bytes that were left behind wake nobody."
@@ -182,13 +186,13 @@ def _unattended(scene: Scene, stream: Stream) -> Cause | None:
     thread = scene.user(stream)
     if thread is None or thread.wait is None or scene.watched(stream) or _is_read(stream):
         return None
-    wait = thread.wait
+    wait, now = thread.wait, scene.now(stream.process)
     text = (
         f"Nobody waits for {stream.name}: {who(stream.process, thread)}, which used it last, has been in "
-        f"{call(wait)}{on(thread)}{since(wait.t, scene.now)}{place(wait)}."
+        f"{call(wait)}{on(thread)}{since(wait.t, now)}{place(wait)}."
     )
     events = [stream.opened, stream.touched, wait]
-    waits = stream.other is not None and stream.other.sent > stream.received
+    waits = has_news(stream) or (stream.other is not None and stream.other.sent > stream.received)
     return Cause("unattended", text, events, far_end(scene, stream), _touched(stream), waits)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Poll
 from evloop_trace.model.diagnosis.finding import Finding, evidence
+from evloop_trace.model.diagnosis.present import is_recent, kernel_says
+from evloop_trace.model.diagnosis.state import Stream
 from evloop_trace.model.diagnosis.words import (
     SLOW,
     call,
@@ -38,7 +40,7 @@ def sleeping(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     masks = {name: mask for name, mask in scene.masks(process, thread).items() if mask}
     forever = _deadline(process) is None if wait is None else wait.timeout is None
     stuck = forever and not masks
-    doing = f"{who(process, thread)} has slept in poll(){since(begun, scene.now)}{place(wait)}"
+    doing = f"{who(process, thread)} has slept in poll(){since(begun, scene.now(process))}{place(wait)}"
     text = f"{doing}, {_until(process, thread)}, and watches {_watches(masks)}."
     nothing = "Nothing can wake it but a signal." if stuck else ""
     late = "" if wait is not None else "Or it hangs in the turn that came next: a turn is written at its end."
@@ -96,6 +98,9 @@ def own_code(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     begun = due(last)
     if thread.resumes is not None and thread.resumes - begun < SLOW:
         return None
+    now = scene.now(process)
+    if is_recent(process, begun):
+        return None
     holds = scene.holds(process, thread)
     if thread.name and not holds:
         return None
@@ -103,14 +108,16 @@ def own_code(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     name = getattr(last, "conn", None) or getattr(last, "sock", None)
     did = f"{call(last)}{f' on {name}' if name else ''}{place(last)}"
     text = (
-        f"{who(process, thread)} has been in no socket's call{since(begun, scene.now)}: it runs its own "
+        f"{who(process, thread)} has been in no socket's call{since(begun, now)}: it runs its own "
         f"code, or is in a call such as sleep(), input() or join(). Its last was {did}."
     )
+    sock = process.sockets.get(name or "")
+    kernel = kernel_says(sock) if isinstance(sock, Stream) else ""
     unseen = "".join(
         f" What {event.what} does is not in the log: {event.reason}." for event in process.unseen[:2]
     )
     stuck = holds or not any(other.wait is not None for other in process.threads.values())
     return Finding(
-        "own-code", sentence(text) + unseen + resumed, process.label, thread.name, name, begun,
+        "own-code", join(sentence(text), kernel) + unseen + resumed, process.label, thread.name, name, begun,
         evidence((process, [last, *process.unseen[:2]])), stuck,
     )  # fmt: skip

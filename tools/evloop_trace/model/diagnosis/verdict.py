@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent, Header
+    from evloop_trace.model.diagnosis.present import Present
 
 __all__ = ["Diagnosis", "Verdict"]
 
@@ -54,6 +55,10 @@ class Diagnosis:
     def feed(self, log: int, items: list[Item]) -> None:
         """Consecutive lines of a log, given by its place among the logs."""
         self._folds[log].feed(items)
+
+    def look(self, log: int, present: Present | None) -> None:
+        """The program of a log still runs, and this is how it is now; None: it is known to run no more."""
+        self._processes[log].present, self._processes[log].gone = present, present is None
 
     def verdict(self) -> Verdict:
         """What is stuck at the moment, and what is only to be noted."""
@@ -149,7 +154,10 @@ def _summary(process: Process, findings: list[Finding], at: int | None, interrup
         return f"nothing hangs: {ended}{_left(process)}{missing}"
     if at is not None and at < process.now:
         return f"{hangs} at {moment(at)}{missing}"
-    return f"{hangs}; the log has no end (killed, crashed, or still running){missing}"
+    if process.present is not None:
+        return f"{hangs}; still running (pid {process.header.pid}) at {moment(process.present.t)}{missing}"
+    how = "killed or crashed" if process.gone else "killed, crashed, or still running"
+    return f"{hangs}; the log has no end ({how}){missing}"
 
 
 def _why(process: Process) -> str:

@@ -8,6 +8,7 @@ from evloop.events.schema import Block, Send
 from evloop_trace.model.diagnosis.far import both_wait, far_end
 from evloop_trace.model.diagnosis.finding import Cause, Elsewhere, Finding
 from evloop_trace.model.diagnosis.listeners import meanwhile, queue_of
+from evloop_trace.model.diagnosis.present import is_recent, kernel_says
 from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
 from evloop_trace.model.diagnosis.words import (
     SLOW,
@@ -44,21 +45,30 @@ def waiting(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     kind, rule = _RULES.get(wait.awaits, (object, _unknown))
     cause = rule(scene, thread, sock) if isinstance(sock, kind) else _unknown(scene, thread, sock)
     begun, times = _begun(sock, wait)
+    now = scene.now(process)
     subject = f"{who(process, thread)} has been blocked in {call(wait)}{on(thread)}"
-    doing = f"{subject}{since(begun, scene.now)}{place(wait)}."
+    kernel = kernel_says(sock) if isinstance(sock, Stream) else ""
+    doing = f"{subject}{since(begun, now)}{place(wait)}."
     limit = "" if wait.timeout is None else f"It gives up after {span(wait.timeout)}."
     later = "" if thread.returned is None else f"It returned at {moment(thread.returned)}."
     finding = Finding(
         cause.kind,
-        sentence(join(doing, cause.text, cause.elsewhere.text, times, limit, later)),
+        sentence(join(doing, cause.text, kernel, cause.elsewhere.text, times, limit, later)),
         process.label,
         thread.name,
         thread.on or None,
         begun,
         cause._replace(events=[*cause.events, wait]).evidence(process),
-        cause.stuck and (thread.returned is None or thread.returned - begun >= SLOW),
+        cause.stuck and _lasts(process, thread, begun),
     )
     return meanwhile(scene, process, thread, finding)
+
+
+def _lasts(process: Process, thread: Thread, begun: int) -> bool:
+    """Whether it is long enough to be a hang, if its end is known or may still come."""
+    if is_recent(process, begun):
+        return False
+    return thread.returned is None or thread.returned - begun >= SLOW
 
 
 def _begun(sock: Open | None, wait: Block) -> tuple[int, str]:

@@ -1,0 +1,64 @@
+"""What the kernel says, now, of the sockets of a program that still runs: it is not in any log."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop_trace.model.diagnosis.words import SLOW, size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from evloop_trace.model.diagnosis.state import Process, Stream
+
+__all__ = ["Present", "Seen", "has_news", "is_recent", "kernel_says", "seen_of"]
+
+
+class Seen(NamedTuple):
+    """A TCP socket, as the kernel has it."""
+
+    state: str
+    """A state of RFC 9293 as Linux spells it, such as ESTABLISHED."""
+    unread: int
+    """Bytes that wait to be read; of a listener, finished handshakes that wait to be accepted."""
+    unsent: int
+    """Bytes of ours that wait to be sent, or to be acknowledged."""
+
+
+class Present(NamedTuple):
+    """The moment at which it was asked."""
+
+    t: int
+    """In nanoseconds, on the clock of the events."""
+    sockets: Mapping[tuple[str, str], Seen]
+    """By the socket's own address and its peer's, as the log has them; a listener's peer is empty."""
+
+
+def is_recent(process: Process, since: int | None) -> bool:
+    """Whether the program still runs, and what began at `since` is so new that it may be over at once."""
+    return process.present is not None and since is not None and process.present.t - since < SLOW
+
+
+def seen_of(stream: Stream) -> Seen | None:
+    """What the kernel has of a connection, if it was asked and knows it."""
+    present = stream.process.present
+    return None if present is None else present.sockets.get((stream.local, stream.peer))
+
+
+def has_news(stream: Stream) -> bool:
+    """The peer has sent something, or its end, that the program has not read."""
+    seen = seen_of(stream)
+    return seen is not None and (seen.unread > 0 or (seen.state == "CLOSE_WAIT" and not stream.ends.count))
+
+
+def kernel_says(stream: Stream) -> str:
+    """A sentence about a connection, or nothing if the kernel was not asked."""
+    seen = seen_of(stream)
+    if seen is None:
+        return ""
+    unread = f"{size(seen.unread)} to read" if seen.unread else "nothing to read"
+    full = seen.unsent or stream.rest is not None
+    unsent = f", {size(seen.unsent)} of ours not acknowledged" if full else ""
+    closed = " (the peer has closed)" if seen.state == "CLOSE_WAIT" else ""
+    but = "But the kernel, now" if has_news(stream) else "The kernel, now"
+    return f"{but}: {unread}{unsent}, {seen.state}{closed}."

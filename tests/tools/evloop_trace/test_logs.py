@@ -7,6 +7,7 @@ import io
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ import pytest
 from evloop_trace.logs import family, open_logs
 
 from evloop.errors import LogError
-from evloop.events.schema import Recv
+from evloop.events.reader import Problem
+from evloop.events.schema import End, Recv
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,3 +227,31 @@ def test_a_program_s_log_may_hold_both_ends(new_book: Any, save: Callable[[str, 
         assert logs.meet
         rows = [row for batch in logs.rows() for row in batch]
     assert [row.item.conn for row in rows if isinstance(row.item, Recv)] == ["tcp-1", "tcp-1"]
+
+
+def test_a_log_that_is_being_written(book: Any, save: Callable[[str, bytes], str]) -> None:
+    """It goes on with NULs, and with half of a line: while its program runs that is no damage."""
+    book.events[0].pid = os.getpid()
+    book.events[0].mono_ns = time.monotonic_ns()
+    book.conversation()
+    whole = book.encode()
+    cut = whole.rindex(b"\n", 0, -1) + 1
+    for rest in (b"\0" * 4096, b"\0" * 9 + whole[cut + 9 :] + b"\0" * 4096, b"\0" * 4096 + whole[cut:]):
+        assert events_of(save("living.jsonl", whole[:cut] + rest)) == book.events[:-1]
+    (*events, last) = events_of(save("living.jsonl", whole[:-9] + b"\0" * 4096))
+    assert (events, last.kind) == (book.events[:-1], "torn")
+
+
+def test_nuls_in_a_log_that_nobody_writes(
+    new_book: Callable[[], Any], save: Callable[[str, bytes], str]
+) -> None:
+    """They are a broken line, and what is behind it is read; at the end they are nothing."""
+    book = new_book()
+    book.events[0].pid = 2**31  # nobody's
+    whole = book.conversation().encode()
+    assert events_of(save("dead.jsonl", whole + b"\0" * 4096)) == book.events
+    at = len(whole) // 2
+    kinds = {type(item) for item in events_of(save("dead.jsonl", whole[:at] + b"\0" + whole[at + 1 :]))}
+    assert Problem in kinds
+    assert End in kinds
+    assert events_of(save("x.jsonl", whole[: whole.index(b"\n")] + b"\n\0")) == book.events[:1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from evloop_trace.model.diagnosis import Diagnosis, Finding, Verdict
+from evloop_trace.model.diagnosis import Diagnosis, Finding, Present, Seen, Verdict
 from evloop_trace.model.diagnosis.words import rate, span
 
 from evloop.events.reader import Problem
@@ -805,3 +805,163 @@ def test_spans(ns: int, text: str) -> None:
 def test_a_rate_of_one_moment() -> None:
     """Calls that took no time have a rate all the same."""
     assert rate(2, 0).endswith("times a second")
+
+
+# -- programs that still run -------------------------------------------------------------------------
+
+
+def now(log: Log, ns: int = SECOND, **seen: Seen) -> Verdict:
+    """The verdict `ns` after the last event, when the program runs and the kernel knows these sockets."""
+    ends = {"listener": (SERVER, ""), "accepted": (SERVER, CLIENT), "client": (CLIENT, SERVER)}
+    diagnosis = Diagnosis([("", log.header)])
+    diagnosis.feed(0, log.events)
+    diagnosis.look(0, Present(log.t + ns, {ends[name]: it for name, it in seen.items()}))
+    return diagnosis.verdict()
+
+
+OPEN = Seen("ESTABLISHED", 0, 0)
+
+
+def test_a_wait_until_now() -> None:
+    """How long is told up to the present; a wait that has only just begun is no hang."""
+    log = Log()
+    log.listen()
+    log.accept()
+    log.block("recv", "tcp-2")
+    verdict = now(log, 33 * SECOND, accepted=OPEN)
+    assert verdict.summary == ["1 thing hangs; still running (pid 1) at 33.003 s"]
+    (found,) = verdict.findings
+    assert "(for 33.0 s)" in found.sentence
+    assert "The kernel, now: nothing to read, ESTABLISHED." in found.sentence
+    young = now(log, MS, accepted=OPEN)
+    assert (young.stuck, [finding.kind for finding in young.findings]) == (False, ["recv-silent"])
+
+
+def test_a_program_that_is_gone() -> None:
+    """It was killed or crashed; who has an end has ended, whatever is there."""
+    log = Log()
+    diagnosis = Diagnosis([("", log.header)])
+    diagnosis.look(0, None)
+    assert diagnosis.verdict().summary == ["nothing hangs; the log has no end (killed or crashed)"]
+    log.end()
+    assert now(log).summary == ["nothing hangs: the program ended at 0.001 s, and left nothing open"]
+
+
+@pytest.mark.parametrize(
+    ("queued", "words"),
+    [
+        (0, "Nobody waits in tcp-1's queue (backlog 1), as the kernel counts now, at 1.003 s."),
+        (1, "Meanwhile 1 finished handshake waits in tcp-1's queue (backlog 1), as the kernel counts now"),
+        (2, "at 1.003 s. It is full: the SYNs of others are dropped."),
+    ],
+)
+def test_the_queue_now(queued: int, words: str) -> None:
+    """The kernel's count replaces what the last accept saw."""
+    log = Log()
+    log.listen(backlog=1)
+    log.accept(queued=1)
+    log.block("recv", "tcp-2")
+    (found,) = now(log, listener=Seen("LISTEN", queued, 0)).findings
+    assert words in found.sentence
+
+
+def test_who_is_in_the_queue_now() -> None:
+    """If as many are known by name, they are named."""
+    server, client = Log("server"), Log("client")
+    server.listen()
+    client.connect("tcp-1", "127.0.0.1:40009")
+    diagnosis = Diagnosis([(log.label, log.header) for log in (server, client)])
+    diagnosis.feed(0, server.events)
+    diagnosis.feed(1, client.events)
+    diagnosis.look(0, Present(SECOND, {(SERVER, ""): Seen("LISTEN", 1, 0)}))
+    (found,) = [finding for finding in diagnosis.verdict().findings if finding.kind == "queue"]
+    assert found.sentence.endswith("queue (backlog 5), as the kernel counts now, at 1.000 s: tcp-1.")
+
+
+def test_who_accepts_is_only_busy() -> None:
+    """Callers for a moment are no hang, while the program works."""
+    log = Log()
+    log.listen()
+    log.accept()
+    log.recv("tcp-2", 5)
+    seen = {"listener": Seen("LISTEN", 1, 0), "accepted": Seen("ESTABLISHED", 0, 0)}
+    assert now(log, MS, **seen).findings == []
+    assert [finding.kind for finding in now(log, **seen).findings] == ["own-code", "queue"]
+
+
+def test_bytes_that_the_program_does_not_read() -> None:
+    """In its own code, with bytes in the kernel: the sentence has them."""
+    log = Log()
+    log.accept()
+    log.send("tcp-2", 5)
+    (found,) = now(log, accepted=Seen("CLOSE_WAIT", 7, 3)).findings
+    assert found.kind == "own-code"
+    assert (
+        "But the kernel, now: 7 B to read, 3 B of ours not acknowledged, CLOSE_WAIT (the peer has closed)."
+        in found.sentence
+    )
+
+
+@pytest.mark.parametrize(
+    ("seen", "stuck", "words"),
+    [
+        (OPEN, False, "The kernel, now: nothing to read, ESTABLISHED."),
+        (Seen("ESTABLISHED", 1, 0), True, "But the kernel, now: 1 B to read"),
+        (Seen("CLOSE_WAIT", 0, 0), True, "But the kernel, now: nothing to read, CLOSE_WAIT"),
+    ],
+)
+def test_a_connection_that_nobody_attends_to(seen: Seen, stuck: bool, words: str) -> None:
+    """That its peer has spoken, or has closed, makes a hang of it; nobody's log is needed."""
+    log = Log()
+    log.listen()
+    log.accept()
+    log.block("accept", None, "tcp-1")
+    verdict = now(log, accepted=seen)
+    (found,) = [finding for finding in verdict.findings if finding.kind == "unattended"]
+    assert (found.stuck, verdict.stuck) == (stuck, stuck)
+    assert words in found.sentence
+
+
+def test_an_end_that_was_read_is_no_news() -> None:
+    """CLOSE_WAIT is what the rule says itself."""
+    log = Log()
+    log.accept()
+    log.recv("tcp-2", 0)
+    log.block("wait")
+    found = now(log, accepted=Seen("CLOSE_WAIT", 0, 0)).findings[-1]
+    assert found.kind == "close-wait"
+    assert "The kernel, now: nothing to read, CLOSE_WAIT (the peer has closed)." in found.sentence
+    assert "But" not in found.sentence
+
+
+def test_whether_an_edge_left_something() -> None:
+    """The kernel knows: nothing was left, or there it is."""
+    log = Log()
+    log.accept()
+    log.watch("tcp-2", reason="edge-triggered")
+    log.recv("tcp-2", 2, size=2)
+    log.block("poll", watched=[("tcp-2", "READ")])
+    kinds = [
+        [finding.kind for finding in now(log, accepted=Seen("ESTABLISHED", unread, 0)).findings]
+        for unread in (0, 3)
+    ]
+    assert kinds == [["poll-more", "poll-idle"], ["edge-left", "poll-idle"]]
+
+
+def test_room_that_is_there_again() -> None:
+    """Of a rest that was never sent it is told when the peer has taken all that was."""
+    log = Log()
+    log.connect()
+    log.send("tcp-1", 5, size=9)
+    log.block("poll", watched=[("tcp-1", "READ")])
+    found = next(it for it in now(log, client=OPEN).findings if it.kind == "send-lost")
+    assert "The kernel, now: nothing to read, 0 B of ours not acknowledged" in found.sentence
+
+
+def test_a_moment_of_the_log_is_not_the_present() -> None:
+    """What another program's log knows later moves the present, but not backwards."""
+    log = Log()
+    for _ in range(12):
+        log.add(Poll, 0, "select", [])
+    assert now(log, MS).findings[0].kind == "spin-poll"
+    assert now(log, 2 * SECOND).findings[0].kind == "own-code"

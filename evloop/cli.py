@@ -105,6 +105,7 @@ def cli() -> None:
 @click.option("--trace", is_flag=True, help="Draw what happens, live.")
 @click.option("--log", metavar="FILE", help="Write the event log; - is standard output.")
 @_payload_options
+@click.option("--capture", metavar="FILE", help="Capture the packets of its ports into a pcapng file.")
 @click.option("--watch", type=UNIX, help="Offer the events on a Unix socket, for evloop-trace watch.")
 @click.option(
     "--backlog",
@@ -162,6 +163,7 @@ def serve(
     log: str | None,
     payload: str,
     payload_max: int | None,
+    capture: str | None,
     watch: UnixPath | None,
     **options: Any,
 ) -> None:
@@ -183,6 +185,12 @@ def serve(
     keep = _log_options(log, payload, payload_max, watch, trace)
     if log == "-" and trace:
         raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
+    if capture is not None:
+        if unix and not (tcp or udp):
+            raise click.UsageError("--capture has nothing to see: a Unix socket sends no packets")
+        if capture in {"", "-"}:
+            raise click.UsageError(f"--capture {capture!r} is no file: name one")
+        keep = keep._replace(capture=capture)
     chosen = {name: value for name, value in options.items() if value is not None}
     if model == "loop":
         _serve_with_loop(tcp, udp, unix, chosen, keep)

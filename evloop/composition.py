@@ -6,6 +6,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from evloop.address import parse_inet
 from evloop.events.recorder import Recorder
 from evloop.events.sinks import FileSink, Sink, open_log
 from evloop.kernel import Kernel, raise_descriptor_limit, selector_names
@@ -54,21 +55,31 @@ def serve(
         else:
             loop = Loop(Kernel(), selector, report=report)
             stack.callback(loop.close)
+        after_server = stack.enter_context(ExitStack())
         server = LoopServer(loop, options, report)
         stack.callback(server.close)
         server.handle_signals()
-        _open(server, addresses, report)
+        opened = _open(server, addresses)
+        if keep.capture:
+            from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess, which costs time to import
+
+            beside = Capture(
+                keep.capture, [parse_inet(bound).port for kind, bound in opened if kind != "unix"], report
+            )
+            after_server.callback(beside.close)
+            beside.watch(loop)
+        for kind, bound in opened:
+            report.listening(kind, bound)
         begin()
         server.run()
 
 
-def _open(server: LoopServer, addresses: Addresses, report: Reporter) -> None:
-    """Open every address, then say so: a line an address, so that a script can wait for it."""
+def _open(server: LoopServer, addresses: Addresses) -> list[tuple[str, str]]:
+    """Open every address; kind and address of each as it was bound."""
     opened = [("tcp", bound) for address in addresses.tcp for bound in server.listen_tcp(address)]
     opened += [("udp", bound) for address in addresses.udp for bound in server.bind_udp(address)]
     opened += [("unix", bound) for address in addresses.unix for bound in server.listen_unix(address)]
-    for kind, bound in opened:
-        report.listening(kind, bound)
+    return opened
 
 
 def _traced_loop(

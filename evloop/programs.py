@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.address import Address, Inet
+from evloop.address import Address, Inet, parse_inet
 from evloop.clients import conversation as client
 from evloop.errors import EvloopError
 from evloop.kernel import Kernel, Stopped, raise_descriptor_limit
@@ -73,7 +73,12 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
             interrupts.is_busy = recording.is_busy
 
         def opened(sock: Socket) -> None:
-            report.listening(kind, kernel.address_of(sock) or str(address))
+            bound = kernel.address_of(sock) or str(address)
+            if keep.capture:
+                from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess
+
+                stack.callback(Capture(keep.capture, [parse_inet(bound).port], report).close)
+            report.listening(kind, bound)
             if recording:
                 recording.begin()
 

@@ -37,6 +37,8 @@ class LogOptions(NamedTuple):
     payload_max: int
     watch: UnixPath | None = None
     trace: bool = False
+    capture: str | None = None
+    """A file for the packets."""
 
     @property
     def is_traced(self) -> bool:

@@ -113,3 +113,17 @@ def test_logs_that_a_client_cannot_keep(run, options, hint):
     """Said before anybody is called."""
     with pytest.raises(click.UsageError, match=hint):
         run("client", "8080", "x", *options)
+
+
+@pytest.mark.parametrize("model", ["loop", *MODELS])
+def test_a_capture(run, model):
+    """Of any model; a file is needed for it, and an address that packets go to."""
+    assert (
+        run("serve", "--model", model, "--capture", "a.pcapng")[-2 if model == "loop" else -1].capture
+        == "a.pcapng"
+    )
+    for file in ("", "-"):
+        with pytest.raises(click.UsageError, match="is no file: name one"):
+            run("serve", "--model", model, "--capture", file)
+    with pytest.raises(click.UsageError, match="a Unix socket sends no packets"):
+        run("serve", "--model", model, "--unix", "./s", "--capture", "a.pcapng")

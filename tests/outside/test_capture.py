@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -28,8 +29,8 @@ FIELDS = ("ip.src", "tcp.srcport", "tcp.flags.str", "tcp.len", "udp.length", "ic
 class Lab:
     """A network of its own, in which commands are started."""
 
-    def __init__(self, begin: Callable[..., Process], run: Run) -> None:
-        self.keeper = begin(*EVLOOP, "lab", "--", "sh", "-c", "echo ready >&2; exec sleep 1000")
+    def __init__(self, begin: Callable[..., Process], run: Run, alone: tuple[str, ...]) -> None:
+        self.keeper = begin(*alone, "sh", "-c", "echo ready >&2; exec sleep 1000")
         self.keeper.expect("ready")
         self.inside = ("nsenter", f"-t{self.keeper.pid}", "-U", "-n", "--preserve-credentials", "--")
         self._begin, self._run = begin, run
@@ -62,9 +63,9 @@ class Lab:
 
 
 @pytest.fixture
-def lab(begin: Callable[..., Process], run: Run) -> Lab:
+def lab(begin: Callable[..., Process], run: Run, alone: tuple[str, ...]) -> Lab:
     """A network of the test's own."""
-    return Lab(begin, run)
+    return Lab(begin, run, alone)
 
 
 @pytest.fixture
@@ -183,11 +184,11 @@ def test_drops_are_counted_exactly(lab: Lab, tmp_path: Path, tshark: Callable[..
     """A capture that cannot take its packets loses some; those in the file and those dropped are all."""
     capture = lab.capture("-w", "a.pcapng")
     capture.send(signal.SIGSTOP)
-    lab.python(SEND.format(count=2000, size=50_000))
+    lab.python(SEND.format(count=1000, size=50_000))
     capture.send(signal.SIGCONT)
     assert capture.stop() == 0
     received, lost, delivered = dropped(tmp_path)
-    assert (received, delivered) == (2000, 2000 - lost)
+    assert (received, delivered) == (1000, 1000 - lost)
     assert lost > 0
     numbers = [int(row[0][:8], 16) for row in tshark("data.data")]
     assert numbers == list(range(delivered))
@@ -290,31 +291,16 @@ def test_a_reader_that_leaves(lab: Lab) -> None:
     assert pipe.end() == 0
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
+def test_what_cannot_begin_is_a_sentence(lab: Lab) -> None:
+    """One line, exit code 2, and nothing was said of capturing."""
+    for options, said in (
         (["-i", "nosuch"], "there is no interface 'nosuch': there are lo"),
-        (["-i", "a-name-that-is-much-too-long"], "there is no interface"),
-        (["-i", ""], "there is no interface ''"),
         (["-w", "nowhere/a.pcapng"], "nowhere/a.pcapng cannot be written: No such file or directory"),
         (["-w", "/dev/full"], "/dev/full cannot be written: No space left on device"),
-        (["--snap", "20"], "--snap"),
-        (["--port", "70000"], "--port"),
-        (["--duration", "0"], "--duration 0 leaves no time"),
-        (["--duration", "soon"], "is not a time"),
-        (["--count", "0"], "--count"),
-        (
-            [f"--port={port}" for port in range(1, 600)],
-            "--port is given 599 times: the kernel's filter holds 500",
-        ),
-    ],
-)
-def test_what_cannot_begin_is_a_sentence(lab: Lab, options: list[str], said: str) -> None:
-    """One line, exit code 2, and nothing was said of capturing."""
-    done = lab.run(*CAPTURE, *options)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    ):
+        done = lab.run(*CAPTURE, *options)
+        assert done.returncode == 2
+        assert done.stderr == f"evloop-trace: {said}\n"
 
 
 def test_an_interface_that_is_down(lab: Lab) -> None:
@@ -334,3 +320,81 @@ def test_without_rights(run: Run, tmp_path: Path) -> None:
     assert places == sorted(places)
     assert len(done.stderr.splitlines()) == 1
     assert (tmp_path / "a.pcapng").read_text() == "not to be lost"
+
+
+# -- beside a server ------------------------------------------------------------------------
+
+
+def child_of(process: Process) -> int:
+    """The one process that it has started."""
+    with open(f"/proc/{process.pid}/task/{process.pid}/children", encoding="ascii") as file:
+        (pid,) = file.read().split()
+    return int(pid)
+
+
+@pytest.mark.parametrize("model", ["loop", "sequential"])
+def test_a_server_with_its_capture(lab: Lab, tshark: Callable[..., list[list[str]]], model: str) -> None:
+    """From the first SYN to what ends the last connection, of its port and no other; and how much it was."""
+    server = lab.serve("--model", model, "--tcp", "127.0.0.1:8080", "--capture", "a.pcapng")
+    lab.python(SEND.format(count=10, size=10))
+    script = (
+        "a = create_connection(('127.0.0.1', 8080)); a.send(b'hello'); assert a.recv(9) == b'HELLO'\n"
+        "a.close(); time.sleep(0.05)"
+    )
+    lab.python(script)
+    assert server.stop() == 0
+    rows = tshark("tcp.flags", "tcp.len", "tcp.port")
+    assert all("8080" in row[2] for row in rows)
+    assert [row[0] for row in rows[:3]] == ["0x0002", "0x0012", "0x0010"]
+    assert [row[1] for row in rows if row[1] != "0"] == ["5", "5"]
+    assert sum(int(row[0], 16) & 1 for row in rows) == 2
+    assert server.said[-1].startswith(f"evloop: a.pcapng: {len(rows)} packets, ")
+
+
+def test_a_capture_that_dies_is_not_the_servers_end(lab: Lab) -> None:
+    """It says so at once, and since when there are no packets; clients notice nothing."""
+    server = lab.serve("--tcp", "127.0.0.1:8080", "--capture", "a.pcapng", "--log", "a.jsonl")
+    os.kill(child_of(server), signal.SIGKILL)
+    server.expect(
+        r"the capture ended before the server \(signal 9\): a.pcapng lacks the packets from \d\d:\d\d:\d\d on"
+    )
+    assert lab.run(*EVLOOP, "client", "127.0.0.1:8080", "x").stdout == "X\n"
+    assert server.stop() == 0
+    assert len([line for line in server.said if "capture" in line]) == 1
+
+
+def test_a_capture_that_dies_beside_a_server_that_sleeps(lab: Lab) -> None:
+    """A blocking server says so when it ends."""
+    server = lab.serve("--model", "sequential", "--tcp", "127.0.0.1:8080", "--capture", "a.pcapng")
+    os.kill(child_of(server), signal.SIGKILL)
+    assert lab.run(*EVLOOP, "client", "127.0.0.1:8080", "x").stdout == "X\n"
+    assert server.stop() == 0
+    assert "(signal 9): a.pcapng lacks the packets from" in server.said[-1]
+
+
+def test_a_server_that_dies_ends_its_capture(lab: Lab, tmp_path: Path) -> None:
+    """Its file is complete, with what was counted."""
+    server = lab.serve("--tcp", "127.0.0.1:8080", "--capture", "a.pcapng")
+    capture = os.pidfd_open(child_of(server))
+    assert lab.run(*EVLOOP, "client", "127.0.0.1:8080", "x").stdout == "X\n"
+    os.kill(server.pid, signal.SIGKILL)
+    assert select.select([capture], [], [], 10)[0]
+    os.close(capture)
+    received, lost, delivered = dropped(tmp_path)
+    assert received == delivered >= 8
+    assert lost == 0
+
+
+def test_a_server_that_may_not_capture_does_not_begin(run: Run) -> None:
+    """The sentence is the capture's; nobody is told to come."""
+    done = run("unshare", "-Ur", *EVLOOP, "serve", "--tcp", "127.0.0.1:0", "--capture", "a.pcapng")
+    assert done.returncode == 2
+    assert done.stderr.startswith("evloop: capturing on lo needs rights: run it in `evloop lab`")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_server_whose_capture_cannot_be(lab: Lab) -> None:
+    """One line, exit code 2, before it listens."""
+    done = lab.run(*EVLOOP, "serve", "--capture", "nowhere/a.pcapng")
+    assert done.returncode == 2
+    assert done.stderr == "evloop: nowhere/a.pcapng cannot be written: No such file or directory\n"

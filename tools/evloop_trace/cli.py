@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from evloop_trace.diagnosing import Answer
     from evloop_trace.model.filters import Filter
     from evloop_trace.model.report import Report
+    from evloop_trace.packets.analysis import Analysis
+    from evloop_trace.packets.capture_file import Capture
     from evloop_trace.replay import Problems, Sought
 
 __all__ = ["cli", "main"]
@@ -497,6 +499,7 @@ def _verdict_page(answer: Answer) -> str:
 )
 @click.option("--duration", callback=_time, metavar="T", help="Stop after T: seconds, or 250ms.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N packets.")
+@click.option("--attached", is_flag=True, hidden=True, help="End with standard input: for evloop serve.")
 def capture(
     interface: str,
     ports: tuple[int, ...],
@@ -504,6 +507,7 @@ def capture(
     snap: int,
     duration: int | None,
     count: int | None,
+    attached: bool,
 ) -> int:
     """Capture TCP, UDP, and the ICMP errors that answer them, each packet once.
 
@@ -520,9 +524,48 @@ def capture(
         raise click.UsageError("--duration 0 leaves no time for a packet: give it more, or leave it out")
     seconds = None if duration is None else duration / 1e9
     try:
-        return capture(Wanted(interface, ports, output, snap, seconds, count), write, tell)
+        return capture(Wanted(interface, ports, output, snap, seconds, count, attached), write, tell)
     except BrokenPipeError:
         raise _OutputClosed from None
+
+
+@cli.command()
+@click.argument("file", metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a connection, one a line.")
+def packets(file: str, as_json: bool) -> int:
+    """Analyse the TCP and UDP connections of a capture: FILE is pcap or pcapng, gzip or not.
+
+    Each connection with its handshake, its data and its end, and in words what is notable about it. The exit
+    code is 1 if a part of the file could not be read.
+    """
+    from evloop_trace import packeting
+
+    capture, analysis = packeting.analyse(file, 0 if as_json else packeting.STORIES)
+    if as_json:
+        for conn in analysis.connections():
+            write(packeting.as_json(conn))
+    else:
+        _stories(capture, analysis, file)
+    for sentence in packeting.problems(capture, analysis):
+        tell(f"{file}: {sentence}")
+    return FOUND if capture.problems else OK
+
+
+def _stories(capture: Capture, analysis: Analysis, name: str) -> None:
+    """The connections as wide as the terminal and coloured, if there is one."""
+    import shutil
+
+    from evloop_trace.packets.summary import summarize
+    from evloop_trace.views import packets as view
+
+    terminal = _output().isatty()
+    width = shutil.get_terminal_size((view.PLAIN_WIDTH, 0)).columns if terminal else view.PLAIN_WIDTH
+    colour = terminal and not os.environ.get("NO_COLOR")
+    write(view.render(view.heading(capture, len(analysis), name, width), colour=colour))
+    for conn in analysis.connections():
+        summary = summarize(conn)
+        lines = [view.line(summary, width)] if conn.marks is None else view.story(conn, summary, width)
+        write(view.render(lines, colour=colour))
 
 
 @cli.command()

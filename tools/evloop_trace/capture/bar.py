@@ -20,12 +20,13 @@ REFRESH = 0.25
 
 
 class Bar:
-    """Packets, bytes and drops on one line of standard error, if that is a terminal."""
+    """Packets, bytes and drops on one line of standard error: a terminal, while packets go to a file."""
 
     def __init__(self, wanted: Wanted, now: Callable[[], float] = time.monotonic) -> None:
         self._now, self._began, self._due = now, now(), 0.0
         self._duration, self._count = wanted.duration, wanted.packets
-        self._progress = self._make() if sys.stderr is not None and sys.stderr.isatty() else None
+        seen = wanted.output is not None and sys.stderr is not None and sys.stderr.isatty()
+        self._progress = self._make() if seen else None
 
     @property
     def every(self) -> float | None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["capture"]
 
 _DONE, _FAILED = 0, 1
+_INPUT = 0  # the descriptor of standard input
 _BLOCKS_A_ROUND = 32  # then what was read is written: at saturation there is always one more
 _GRACE = 0.1  # seconds from a signal to the end: what was under way then is wanted, too
 _DRAINING = 1.0  # seconds at most for blocks that the kernel has to become ours; they need BLOCK_AGE
@@ -54,8 +55,15 @@ def capture(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], 
         ring = stack.enter_context(closing(Ring(where, program)))
         sink: Sink = LineSink(write, where) if wanted.output is None else FileSink(wanted, where)
         stack.enter_context(closing(sink))
-        print(f"capturing on {where.name}", file=sys.stderr, flush=True)
+        _say_ready(where.name)
         return _Session(wanted, ring, stop, sink, tell).run()
+
+
+def _say_ready(name: str) -> None:
+    """For a script to wait for; print would take standard output where there is no standard error."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(f"capturing on {name}", file=sys.stderr, flush=True)
 
 
 class _Session:
@@ -74,6 +82,8 @@ class _Session:
         self._poll = select.poll()
         self._poll.register(ring, select.POLLIN)
         self._poll.register(stop, select.POLLIN)
+        if wanted.attached:
+            self._poll.register(_INPUT, select.POLLIN)
         if wanted.output in {None, "-"} and sys.stdout is not None:
             with suppress(OSError, ValueError):  # a test's, which is no file
                 self._poll.register(sys.stdout, 0)  # POLLERR: who reads it has gone
@@ -111,6 +121,9 @@ class _Session:
             elif fd == self._ring.fileno():
                 if mask & select.POLLERR:
                     self._heed_error()
+            elif fd == _INPUT:
+                self._stop.asked = True
+                self._poll.unregister(_INPUT)
             elif mask & (select.POLLERR | select.POLLHUP):
                 raise BrokenPipeError
         if self._is_down and (up := is_up(self._wanted.interface)) is not False:

@@ -21,3 +21,5 @@ class Wanted(NamedTuple):
     """Seconds."""
     packets: int | None = None
     """So many, and no more."""
+    attached: bool = False
+    """Whether to end with standard input, which is held by who started us."""

@@ -1,0 +1,141 @@
+"""The capture beside a server: a process of `evloop-trace capture` for exactly the server's ports.
+
+Packets are looked at over there, so that they cost the server next to nothing, and whatever becomes of the
+capture, the server goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from evloop.errors import LogError
+from evloop.kernel import READ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from evloop.loop.loop import Loop
+
+__all__ = ["Capture"]
+
+ENDING = 5.0  # seconds to write what it has
+_READY = "capturing on "
+
+
+class Capture:
+    """It captures from its making until `close`, or until we are no more: then its standard input ends."""
+
+    def __init__(self, path: str, ports: Iterable[int], report: Callable[[str], None]) -> None:
+        """Start it, and wait until the next packet will be seen.
+
+        Raises:
+            LogError: it could not begin; the message is its own.
+        """
+        self._path, self._report = path, report
+        options = [f"--port={port}" for port in sorted({*ports})]
+        # -P: a file in the current folder must not stand in for one of our modules.
+        command = [sys.executable, "-P", "-m", "evloop_trace", "capture", "--attached", f"-w{path}", *options]
+        pipe = subprocess.PIPE
+        # In a session of its own: Ctrl-C is for the server, whose last packets are wanted, too.
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, start_new_session=True
+        )
+        assert self._process.stderr
+        self.fd = self._process.stderr.fileno()
+        self.watching = 0
+        self._loop: Loop | None = None
+        self._line = b""  # as much of one as has come
+        self._over = self._complained = False
+        lines: list[str] = []
+        while not lines and not self._over:
+            lines = self._read()
+        if lines != [f"{_READY}lo"]:
+            self._wait()
+            raise LogError(" ".join(lines) or f"the capture could not begin: {self._how()}")
+
+    # -- what the loop asks ------------------------------------------------------------
+
+    @property
+    def sock(self) -> Capture:
+        """What has the descriptor: nobody's socket."""
+        return self
+
+    def fileno(self) -> int:
+        """Where it says what there is to say."""
+        return self.fd
+
+    def watch(self, loop: Loop) -> None:
+        """Have the loop tell us what it says, and that it has ended."""
+        self._loop = loop
+        loop.trace.own(self.fd, "capture")
+        loop.interests.update(self)
+
+    def wants(self) -> tuple[int, str]:
+        """To be read, as long as it lives."""
+        return (0, "the capture has ended") if self._over else (READ, "the capture may say something")
+
+    def on_ready(self, _bits: int) -> None:
+        """Pass on what it says; if it has ended, the server goes on without it."""
+        for line in self._read():
+            self._report(line)
+        if self._over and self._loop:
+            self._loop.interests.update(self)
+            self._wait()
+            self._complain()
+
+    def fail(self, error: Exception) -> None:
+        """Nothing of it is the server's trouble."""
+        self._report(f"the capture cannot be heard any more: {error}")
+
+    def _read(self) -> list[str]:
+        """Lines that it has said, without its name; at the end of what it says, none."""
+        data = os.read(self.fd, 65536)
+        self._over = not data
+        *lines, self._line = (self._line + data).split(b"\n")
+        return [line.decode(errors="replace").removeprefix("evloop-trace: ") for line in lines]
+
+    # -- ending ------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Let it write what it has, and pass on how much that is; the server has closed everything."""
+        if self._loop and self.watching:
+            self._loop.interests.drop(self, "the loop ends")
+        died = self._process.poll() is not None
+        self._wait()
+        while not self._over:
+            for line in self._read():
+                self._report(line)
+        if died:
+            self._complain()
+
+    def _wait(self) -> None:
+        """Its standard input ends, and so does it."""
+        assert self._process.stdin
+        self._process.stdin.close()
+        try:
+            self._process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _complain(self) -> None:
+        """Say once that it ended before its time, and since when packets are missing."""
+        if self._complained:
+            return
+        self._complained = True
+        try:
+            since = time.strftime("%H:%M:%S", time.localtime(os.stat(self._path).st_mtime))
+        except OSError:  # it is not even there any more
+            since = "its beginning"
+        self._report(
+            f"the capture ended before the server ({self._how()}): "
+            f"{self._path} lacks the packets from {since} on; the server was not affected"
+        )
+
+    def _how(self) -> str:
+        code = self._process.returncode
+        return f"signal {-code}" if code < 0 else f"code {code}"

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 __all__ = ["printable"]
 
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
 
 def printable(text: str, keep: str = "") -> str:
-    """`text` with control characters, bidirectional marks and their kin written out; those in `keep` stay."""
+    """What is not printable as an escape: controls, marks of direction and their kin; those in `keep` stay.
+
+    Backslashes stay, too, so that a file is named as it was given.
+    """
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        [char if char.isprintable() or char in keep else _NAMED.get(char) or _number(char) for char in text]
+    )
+
+
+def _number(char: str) -> str:
+    code = ord(char)
+    # Not \x80 to \xff: that is how a byte which is no text is written.
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -92,10 +92,10 @@ def _sentence(error: click.ClickException) -> str:
 
 def tell(sentence: str) -> None:
     """One line on standard error, whatever is in it, if there is standard error."""
-    from evloop_trace.escape import escape_controls
+    from evloop.printable import printable
 
     with suppress(OSError):
-        click.echo(f"evloop-trace: {escape_controls(sentence)}", err=True)
+        click.echo(f"evloop-trace: {printable(sentence)}", err=True)
 
 
 def write(text: str) -> None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["escape_controls", "escape_payload", "escape_text"]
+from evloop.printable import printable
 
-_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+__all__ = ["escape_payload", "escape_text"]
 
 # The beginning of a character in UTF-8 whose rest is missing (RFC 3629, section 4).
 _CUT = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
@@ -26,7 +26,7 @@ def escape_text(text: str) -> str:
     """
     if text.isprintable() and "\\" not in text:
         return text
-    return escape_controls(text.replace("\\", "\\\\"))
+    return printable(text.replace("\\", "\\\\"))
 
 
 def escape_payload(data: bytes, limit: int = 64, total: int | None = None) -> str:
@@ -57,19 +57,4 @@ def _escape_bytes(data: bytes, limit: int, total: int | None) -> str:
     if cut:
         shown = shown[: cut.start()]
     text = shown.replace(b"\\", b"\\\\").replace(b'"', b'\\"').decode("utf-8", "backslashreplace")
-    return escape_controls(text) if ends and not cut else escape_controls(text) + "…"
-
-
-def escape_controls(text: str) -> str:
-    """What is not printable as an escape; backslashes stay, so that a file is named as it was given."""
-    if text.isprintable():
-        return text
-    return "".join([char if char.isprintable() else _NAMED.get(char) or _number(char) for char in text])
-
-
-def _number(char: str) -> str:
-    code = ord(char)
-    # Not \x80 to \xff: that is how a byte which is no text is written.
-    if code < 0x80:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return printable(text) if ends and not cut else printable(text) + "…"

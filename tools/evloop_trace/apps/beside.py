@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from evloop.errors import EvloopError
-from evloop_trace.escape import escape_controls
+from evloop.printable import printable
 from evloop_trace.views.lines import format_events
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class _Lines:
             text = "\n".join([*format_events(feed.read()), ""]) if feed.wait(0) else ""
         except EvloopError as error:  # the program has overwritten its log
             self.open = False
-            text = f"evloop-trace: {escape_controls(str(error))}\n"
+            text = f"evloop-trace: {printable(str(error))}\n"
         try:
             if text:
                 sys.stderr.write(text)

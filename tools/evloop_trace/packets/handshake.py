@@ -1,0 +1,79 @@
+"""Segments as events of the machine: which end was told what by a segment that the capture has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop_trace.packets import machine
+from evloop_trace.packets.machine import QUIET
+from evloop_trace.packets.segments import ACK, FIN, HALF, MASK, RST, SYN
+
+if TYPE_CHECKING:
+    from evloop_trace.packets.decode import Segment
+    from evloop_trace.packets.flow import Flow
+
+__all__ = ["step"]
+
+
+def step(flow: Flow, segment: Segment) -> None:
+    """Move the states of both ends."""
+    _, _, seq, ack, size, flags, _, _ = segment
+    peer = flow.peer
+    if not flags & (SYN | FIN | RST) and flow.state in QUIET and peer.state in QUIET:
+        return
+    if flags & RST:
+        if flow.conn.reset is None:
+            flow.conn.reset = flow.orig
+        _both(flow, machine.SND_RST, machine.RCV_RST)
+        return
+    if flags & SYN:
+        _opens(flow, acknowledges=bool(flags & ACK))
+    elif flags & ACK:
+        _both(flow, machine.TALKS, machine.TALKS)
+    if flags & ACK:
+        if (ack - peer.base - 1) & MASK < HALF:
+            _tell(peer, machine.RCV_ACK_OF_SYN)
+        if peer.fin >= 0 and (ack - peer.fin) & MASK < HALF:
+            _tell(peer, machine.RCV_ACK_OF_FIN)
+    if flags & FIN:
+        _closes(flow, ack, (seq + max(0, size) + 1) & MASK)
+
+
+def _tell(flow: Flow, event: str) -> None:
+    flow.state = machine.after(flow.state, event)
+
+
+def _both(flow: Flow, sent: str, received: str) -> None:
+    _tell(flow, sent)
+    _tell(flow.peer, received)
+
+
+def _opens(flow: Flow, *, acknowledges: bool) -> None:
+    if acknowledges:
+        _both(flow, machine.SND_SYN_ACK, machine.RCV_SYN_ACK)
+        return
+    opened = flow.peer.state == machine.SYN_SENT
+    _both(flow, machine.SND_SYN, machine.RCV_SYN)
+    if opened:  # the two SYNs crossed
+        _tell(flow, machine.RCV_SYN)
+
+
+def _closes(flow: Flow, ack: int, end: int) -> None:
+    """A FIN. One that does not acknowledge the other end's was sent before that came."""
+    conn, peer = flow.conn, flow.peer
+    if conn.closer is None:
+        conn.closer = flow.orig
+        conn.before_fin = peer.bytes
+    if (
+        peer.fin >= 0
+        and flow.fin < 0
+        and (ack - peer.fin) & MASK >= HALF
+        and flow.state == machine.CLOSE_WAIT
+    ):
+        conn.crossed = True
+        flow.state = machine.ESTABLISHED
+        _both(flow, machine.SND_FIN, machine.RCV_FIN)
+        _tell(flow, machine.RCV_FIN)
+    else:
+        _both(flow, machine.SND_FIN, machine.RCV_FIN)
+    flow.fin = end

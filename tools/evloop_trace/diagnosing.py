@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evloop.events.reader import Item
-    from evloop.events.schema import Header
+    from evloop_trace.logs import Log
     from evloop_trace.model.diagnosis import Finding, Verdict
     from evloop_trace.replay import Problems
 
@@ -50,32 +50,31 @@ def diagnose(paths: Sequence[str], at: int | None, problems: Problems, *, kernel
         several = len(logs.logs) > 1
         place = {log.name: number for number, log in enumerate(logs.logs)}
         diagnosis = Diagnosis([(log.label if several else "", log.header) for log in logs.logs], at)
-        # Before they are read: a log that gets its end afterwards is not one that was cut off.
-        lived = [is_running(log.header) for log in logs.logs]
-        for log, block in track(logs, "why"):
-            number = place[log.name]
-            problems.read(log.name, _settled(block.items) if lived[number] else block.items)
-            diagnosis.feed(number, block.items)
+        living = {log.name for log in logs.logs if is_running(log.header)}
         if kernel and at is None:
-            _look(diagnosis, [log.header for log in logs.logs], lived)
+            _look(diagnosis, logs.logs, living)
+        for log, block in track(logs, "why"):
+            problems.read(log.name, _whole(block.items) if log.name in living else block.items)
+            diagnosis.feed(place[log.name], block.items)
         return Answer([log.name for log in logs.logs], diagnosis.verdict())
 
 
-def _settled(items: list[Item]) -> list[Item]:
-    """Without the line that is being written."""
-    return [item for item in items if not (isinstance(item, Problem) and item.kind == "torn")]
+def _look(diagnosis: Diagnosis, logs: Sequence[Log], living: set[str]) -> None:
+    """How the programs are now, before their logs are read as far as they go now.
 
-
-def _look(diagnosis: Diagnosis, headers: list[Header], lived: list[bool]) -> None:
-    """How the programs are now; nothing is said of those of another machine, or that ended meanwhile."""
-    for number, (header, start) in enumerate(zip(headers, origins(headers), strict=True)):
-        if not is_known_here(header):
+    Nothing is said of those of another machine, or of another boot.
+    """
+    for number, (log, start) in enumerate(zip(logs, origins([log.header for log in logs]), strict=True)):
+        if not is_known_here(log.header):
             continue
-        if not lived[number]:
-            diagnosis.look(number, None)
-        elif is_running(header):
-            now = time.monotonic_ns() - header.mono_ns + start
-            diagnosis.look(number, Present(now, sockets_of(header.pid)))
+        now = time.monotonic_ns() - log.header.mono_ns + start
+        here = log.name in living
+        diagnosis.look(number, Present(now, sockets_of(log.header.pid)) if here else None)
+
+
+def _whole(items: list[Item]) -> list[Item]:
+    """Without a line that is still being written."""
+    return [item for item in items if not (isinstance(item, Problem) and item.kind == "torn")]
 
 
 def as_json(answer: Answer) -> str:

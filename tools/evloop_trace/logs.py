@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Log", "Logs", "Position", "Row", "Run", "family", "open_logs"]
 
 _GZIP = b"\x1f\x8b"
+_ENDLESS = 1 << 63  # bytes: a pipe is read to its end
 
 
 class Position:
@@ -189,7 +190,7 @@ def _open(path: str, label: str, files: ExitStack) -> Log:
     file: IO[bytes] = sys.stdin.buffer if path == "-" else files.enter_context(_open_file(path))
     position = Position(file)
     compressed = _peek(file, name).startswith(_GZIP)
-    source: Bytes = _Gzip(file, name) if compressed else _Plain(file, name)
+    source: Bytes = _Gzip(file, name) if compressed else _Plain(file, name, position.size)
     header, blocks = read_blocks(source, name)
     return Log(name, label, header, _until_damage(blocks, source), position)
 
@@ -222,14 +223,17 @@ def _size(file: IO[bytes]) -> int:
 class _Plain:
     """Bytes as they come, so that a pipe's lines are not held back until a block is full.
 
-    A log that is being written through a mapping (`evloop.events.mapped`) goes on with NULs: what stands
-    behind the first is not written yet, or half of a line that is being copied.
+    A file is read as far as it goes when it is opened, and to the end of that line: a program that writes
+    faster than we read would keep us for ever. A log that is being written through a mapping
+    (`evloop.events.mapped`) goes on with NULs: what stands behind the first is not written yet, or half of
+    a line that is being copied.
     """
 
-    def __init__(self, file: IO[bytes], name: str) -> None:
+    def __init__(self, file: IO[bytes], name: str, size: int) -> None:
         self._file = file
         self._read: Callable[[int], bytes] = file.read1  # type: ignore[attr-defined]
         self._name = name
+        self._left = size or _ENDLESS
         self._over = False
 
     def read(self, size: int, /) -> bytes:
@@ -242,7 +246,10 @@ class _Plain:
         if b"\0" in data and self._is_written():
             self._over = True
             return data.partition(b"\0")[0]
-        return data
+        end = data.find(b"\n", max(self._left, 0)) if len(data) > self._left else -1
+        self._left -= len(data)
+        self._over = end >= 0
+        return data[: end + 1] if self._over else data
 
     def _is_written(self) -> bool:
         with suppress(OSError, LogError):  # no file, or no log

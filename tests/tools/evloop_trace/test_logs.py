@@ -255,3 +255,19 @@ def test_nuls_in_a_log_that_nobody_writes(
     assert Problem in kinds
     assert End in kinds
     assert events_of(save("x.jsonl", whole[: whole.index(b"\n")] + b"\n\0")) == book.events[:1]
+
+
+def test_a_log_that_grows_while_it_is_read(book: Any, save: Callable[[str, bytes], str]) -> None:
+    """It is read as far as it went when it was opened, and no line is torn by that."""
+    book.conversation()
+    for number in range(2000):
+        book.send("tcp-1", b"x" * (number % 60))
+    whole = book.encode()
+    for begun in (0, 1, 70_000 - len(whole.partition(b"\n")[0])):
+        cut = len(whole) // 2 + begun
+        path = save("growing.jsonl", whole[:cut])
+        with open_logs([path]) as logs, open(path, "ab") as file:
+            file.write(whole[cut:])
+            file.flush()
+            items = [item for _, block in logs.runs() for item in block.items]
+        assert items == book.events[: whole.count(b"\n", 0, cut) + 1]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from evloop_trace.model.diagnosis.state import Stream
 from evloop_trace.model.diagnosis.words import SLOW, size
+from evloop_trace.model.filters import due
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from evloop_trace.model.diagnosis.state import Process, Stream
+    from evloop_trace.model.diagnosis.state import Listener, Process
 
 __all__ = ["Present", "Seen", "has_news", "is_recent", "kernel_says", "seen_of"]
 
@@ -39,10 +41,13 @@ def is_recent(process: Process, since: int | None) -> bool:
     return process.present is not None and since is not None and process.present.t - since < SLOW
 
 
-def seen_of(stream: Stream) -> Seen | None:
-    """What the kernel has of a connection, if it was asked and knows it."""
-    present = stream.process.present
-    return None if present is None else present.sockets.get((stream.local, stream.peer))
+def seen_of(sock: Listener | Stream) -> Seen | None:
+    """What the kernel has of a socket, if it was asked, and the program has not used the socket since."""
+    present, touched = sock.process.present, sock.touched
+    if present is None or (touched is not None and due(touched) > present.t):
+        return None
+    ends = (sock.local, sock.peer) if isinstance(sock, Stream) else (sock.address, "")
+    return present.sockets.get(ends)
 
 
 def has_news(stream: Stream) -> bool:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.events.schema import Block
+from evloop_trace.model.diagnosis.present import seen_of
 from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
 
 if TYPE_CHECKING:
@@ -149,10 +150,9 @@ class Scene:
         so what was counted when the last one was accepted still waits, and more may have come.
         """
         known = [stream for stream in self._unmet if same_address(listener.address, stream.peer)]
-        present = listener.process.present
-        seen = None if present is None else present.sockets.get((listener.address, ""))
-        if present is not None and seen is not None:
-            return Callers(seen.unread, known, seen.unread, None, [], present.t)
+        seen = seen_of(listener)
+        if seen is not None:
+            return Callers(seen.unread, known, seen.unread, None, [], self.now(listener.process))
         queued = listener.queued or 0
         number = max(len(known), queued, len(listener.called))
         return Callers(number, known, queued, listener.sample if queued else None, listener.called)

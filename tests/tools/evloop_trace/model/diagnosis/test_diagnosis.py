@@ -965,3 +965,15 @@ def test_a_moment_of_the_log_is_not_the_present() -> None:
         log.add(Poll, 0, "select", [])
     assert now(log, MS).findings[0].kind == "spin-poll"
     assert now(log, 2 * SECOND).findings[0].kind == "own-code"
+
+
+def test_what_was_used_since_the_kernel_was_asked() -> None:
+    """A log is read a little later: of a socket that was used in between the kernel's word is old."""
+    log = Log()
+    log.listen()
+    log.accept()
+    log.recv("tcp-2", 5)
+    log.block("wait")
+    found = next(it for it in now(log, -2 * MS, accepted=Seen("ESTABLISHED", 5, 0)).findings if it.conn)
+    assert found.kind == "unattended"
+    assert "kernel" not in found.sentence

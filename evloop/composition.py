@@ -55,19 +55,13 @@ def serve(
         else:
             loop = Loop(Kernel(), selector, report=report)
             stack.callback(loop.close)
-        after_server = stack.enter_context(ExitStack())
+        after_server = stack.enter_context(ExitStack())  # what is put on it ends when the server has
         server = LoopServer(loop, options, report)
         stack.callback(server.close)
         server.handle_signals()
         opened = _open(server, addresses)
         if keep.capture:
-            from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess, which costs time to import
-
-            beside = Capture(
-                keep.capture, [parse_inet(bound).port for kind, bound in opened if kind != "unix"], report
-            )
-            after_server.callback(beside.close)
-            beside.watch(loop)
+            after_server.callback(_capture(keep.capture, opened, loop, report))
         for kind, bound in opened:
             report.listening(kind, bound)
         begin()
@@ -80,6 +74,18 @@ def _open(server: LoopServer, addresses: Addresses) -> list[tuple[str, str]]:
     opened += [("udp", bound) for address in addresses.udp for bound in server.bind_udp(address)]
     opened += [("unix", bound) for address in addresses.unix for bound in server.listen_unix(address)]
     return opened
+
+
+def _capture(
+    path: str, opened: Sequence[tuple[str, str]], loop: Loop, report: Reporter
+) -> Callable[[], None]:
+    """Capture the packets of what was opened; what ends it, when the server has closed all."""
+    from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess, which costs time to import
+
+    ports = [parse_inet(bound).port for kind, bound in opened if kind != "unix"]
+    beside = Capture(path, ports, report)
+    beside.watch(loop)
+    return beside.close
 
 
 def _traced_loop(

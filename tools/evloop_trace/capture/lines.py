@@ -10,12 +10,14 @@ from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, TypeAlias
 
-from evloop_trace.capture.headers import Reason, decode, inner
 from evloop_trace.escape import escape_payload
+from evloop_trace.packets.decode import ICMP, TCP, UDP, Reason, decode, inner
+from evloop_trace.packets.icmp import error
+from evloop_trace.packets.links import link_of
 
 if TYPE_CHECKING:
-    from evloop_trace.capture.headers import Datagram
     from evloop_trace.capture.ring import Packet
+    from evloop_trace.packets.decode import Datagram
 
 __all__ = ["Lines"]
 
@@ -28,27 +30,10 @@ _FLAGS = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x20, "UR
 _SYN, _ACK = 0x02, 0x10
 _NO_WINDOW = 0x07  # what opens or ends a connection says nothing about the window
 _TCP = Struct(">4xIIBBH")
-
-TCP, UDP, ICMP = 6, 17, 1
+_CUT = "cut off by the snap length"
 
 _Stream: TypeAlias = tuple[bytes, bytes]
 """Both ends, each an address with its port."""
-
-# RFC 792 and RFC 4443: what an error says, by IP's version, type and code.
-_ERRORS = {
-    (4, 3, 0): "network unreachable",
-    (4, 3, 1): "host unreachable",
-    (4, 3, 2): "protocol unreachable",
-    (4, 3, 3): "port unreachable",
-    (4, 3, 4): "too big to go on in one piece",
-    (4, 11, 0): "time to live exceeded",
-    (6, 1, 0): "no route",
-    (6, 1, 1): "forbidden by an administrator",
-    (6, 1, 3): "address unreachable",
-    (6, 1, 4): "port unreachable",
-    (6, 2, 0): "too big",
-    (6, 3, 0): "hop limit exceeded",
-}
 
 
 class Lines:
@@ -56,7 +41,7 @@ class Lines:
 
     def __init__(self, link_type: int) -> None:
         """Packets whose link layer has this number in a capture file."""
-        self._link_type = link_type
+        self._link = link_of(link_type)
         self._first: int | None = None
         self._streams: dict[_Stream, int] = {}  # the number of its first byte
 
@@ -65,7 +50,7 @@ class Lines:
         when, data, size = packet
         if self._first is None:
             self._first = when
-        found = decode(self._link_type, data, size)
+        found = decode(self._link, data, 0, len(data), size)
         said = f"{size} B  {found.value}" if isinstance(found, Reason) else self._say(data, found)
         micros = (when - self._first) // 1000
         return f"{micros // 1_000_000:>7}.{micros % 1_000_000:06}  {said}\n"
@@ -85,7 +70,7 @@ class Lines:
         ends = f"{_ends(data, found):<{_ADDRESSES}}  "
         at = found.at
         if found.end - at < _TCP.size:
-            return f"{ends}TCP      {Reason.CUT.value}"
+            return f"{ends}TCP      {_CUT}"
         seq, ack, offset, flags, window = _TCP.unpack_from(data, at)
         header = offset >> 4 << 2
         size = found.size - header
@@ -104,16 +89,17 @@ class Lines:
         """Where in its stream a segment begins: SYN is nowhere, and the first byte at 0."""
         if not flags & _SYN:
             return self._place(stream, seq)
-        streams = self._streams
-        streams.pop(stream, None)
-        streams[stream] = seq + 1
-        if len(streams) > _MOST_STREAMS:
-            del streams[next(iter(streams))]
+        self._streams.pop(stream, None)
+        self._place(stream, seq + 1)
         return 0
 
     def _place(self, stream: _Stream, seq: int) -> int:
         """How far into a stream a sequence number is; it may be a little before what was seen first."""
-        return (seq - self._streams.setdefault(stream, seq) + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+        streams = self._streams
+        begin = streams.setdefault(stream, seq)
+        if len(streams) > _MOST_STREAMS:
+            del streams[next(iter(streams))]
+        return (seq - begin + 0x80000000 & 0xFFFFFFFF) - 0x80000000
 
 
 @lru_cache(256)
@@ -122,16 +108,15 @@ def _names(flags: int) -> str:
 
 
 def _error(data: bytes, found: Datagram) -> str:
-    hosts = f"{_host(found.source)} → {_host(found.target)}"
-    if found.end - found.at < 2:
-        return f"{hosts:<{_ADDRESSES}}  ICMP     {Reason.CUT.value}"
-    kind, code = data[found.at], data[found.at + 1]
-    what = _ERRORS.get((found.version, kind, code), f"type {kind} code {code}")
+    said = f"{f'{_host(found.source)} → {_host(found.target)}':<{_ADDRESSES}}  ICMP     "
+    what = error(data, found)
+    if what is None:
+        return said + _CUT
     about = inner(data, found)
     if isinstance(about, Reason):
-        return f"{hosts:<{_ADDRESSES}}  ICMP     {what}"
+        return said + what
     name = {TCP: "TCP", UDP: "UDP", ICMP: "ICMP"}.get(about.protocol, f"protocol {about.protocol}")
-    return f"{hosts:<{_ADDRESSES}}  ICMP     {what}: {name} {_ends(data, about)}"
+    return f"{said}{what}: {name} {_ends(data, about)}"
 
 
 def _ends(data: bytes, found: Datagram) -> str:

@@ -71,6 +71,7 @@ _BITS = {"IN": "readable", "OUT": "writable", "HUP": "hung up", "RDHUP": "hung u
 _OURS = {  # what the runtime calls what is no server's socket
     "signals": "the signal pipe",
     "watchers": "a watcher",
+    "capture": "the capture",
     "evloop": "the loop's own",  # any of them, in older logs
 }
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import _socket
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evloop.events.schema import Recv, Recvfrom, Send, Sendto
 from evloop.instrument.caller import frame_at
+from evloop.instrument.interrupts import asleep
 from evloop.instrument.lifecycle import record_close
 from evloop.instrument.outcome import now, outcome
 
@@ -71,7 +73,7 @@ def _read(instrument: Instrument, real: Callable[[int, int], bytes]) -> Callable
         try:
             if not known.readable(0) and _is_blocking(fd):
                 instrument.block(made.awaits, known, made.frame, None, length)
-            data = real(fd, length)
+            data = asleep(real, fd, length)
         except BaseException as error:
             _record_read(instrument, made, None, outcome(error))
             raise
@@ -105,7 +107,7 @@ def _write(instrument: Instrument, real: Callable[[int, Any], int]) -> Callable[
             return real(fd, data)
         view = memoryview(data).cast("B")
         made = _Made("os.write", known, len(view), frame_at(1), now())
-        return _send(instrument, made, lambda: real(fd, data), lambda n: bytes(view[: min(n, limit)]))
+        return _send(instrument, made, partial(real, fd, data), lambda n: bytes(view[: min(n, limit)]))
 
     return write
 
@@ -120,7 +122,7 @@ def _sendfile(instrument: Instrument, real: Callable[..., int]) -> Callable[...,
         made = _Made("os.sendfile", known, count, frame_at(1), now())
         # The bytes go from one file to the other inside the kernel: nobody here sees them.
         return _send(
-            instrument, made, lambda: real(out_fd, in_fd, offset, count, *rest, **named), lambda _: b""
+            instrument, made, partial(real, out_fd, in_fd, offset, count, *rest, **named), lambda _: b""
         )
 
     return sendfile
@@ -132,7 +134,7 @@ def _send(instrument: Instrument, made: _Made, real: Callable[[], int], kept: Ca
     try:
         if not known.writable(0) and _is_blocking(known.fd):
             instrument.block(made.awaits, known, made.frame, None, made.size)
-        n = real()
+        n = asleep(real)
     except BaseException as error:
         errno = outcome(error)
         raise

@@ -1,32 +1,36 @@
 """Ctrl-C, which Python turns into an exception wherever the main thread happens to be.
 
 If it is with us, between a call and its event, the event would be lost. So the
-exception waits until it is back in the program, or in the system: in a call that
-sleeps it comes at once, as without us.
+exception waits until it is back in the program, or `asleep` in the system: there it
+comes at once, as without us.
 """
 
 from __future__ import annotations
 
 import _thread
-import linecache
 import os
-import re
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
     from evloop.instrument.instrument import Instrument
 
-__all__ = ["patch"]
+__all__ = ["asleep", "patch"]
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 _LIBRARY = os.path.join(os.path.dirname(os.__file__), "")
-_CALLS = re.compile(r"\b(real|_real\.\w+|_real_\w+|poll|_close|attempt|readable|writable)\(")
-"""A line of ours that is in the system, or has just come from there: nothing is lost yet."""
+
+_T = TypeVar("_T")
+
+
+def asleep(call: Callable[..., _T], *args: Any) -> _T:
+    """Make a call that may sleep. Nothing is lost yet: an exception that comes in here comes at once."""
+    return call(*args)
 
 
 def patch(instrument: Instrument) -> None:
@@ -58,17 +62,13 @@ def _give_back(ours: object, real: object) -> None:
 
 
 def _is_between(frame: FrameType) -> bool:
-    """Whether this is our code, or what it calls, and not where it calls the system."""
+    """Whether this is our code, or what it calls, and it is not asleep."""
     at: FrameType | None = frame
-    records = False
-    while at is not None:
+    while at is not None and at.f_code is not asleep.__code__:
         name = at.f_code.co_filename
         if name.startswith(_OURS):
-            line = linecache.getline(name, at.f_lineno)
-            return records or not (line == "" or _CALLS.search(line))
-        if name.startswith(_PACKAGE):
-            records = True
-        elif not name.startswith(_LIBRARY):
+            return True
+        if not name.startswith((_PACKAGE, _LIBRARY)):
             return False
         at = at.f_back
     return False

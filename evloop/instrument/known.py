@@ -32,8 +32,8 @@ class Known:
     """One socket, from its making to its close."""
 
     __slots__ = (
-        "connecting", "fd", "is_connection", "is_stream", "listens", "name", "peer", "proto", "readable",
-        "received", "sent", "shared", "writable",
+        "connecting", "fd", "is_connection", "is_stream", "listens", "low_water", "name", "peer", "proto",
+        "readable", "received", "sent", "shared", "writable",
     )  # fmt: skip
 
     def __init__(self, name: str, fd: int, proto: str) -> None:
@@ -44,6 +44,7 @@ class Known:
         self.is_connection = False  # its events name it as `conn`, and no more as `sock`
         self.listens = False
         self.connecting = False
+        self.low_water = False  # SO_RCVLOWAT is set, which MSG_DONTWAIT does not heed and poll(2) does
         self.shared = False  # another descriptor, or process, has it as well: a close ends nothing yet
         self.peer = ""
         self.received = self.sent = 0  # bytes

@@ -22,6 +22,7 @@ from evloop.events.schema import (
     Unseen,
 )
 from evloop.instrument.caller import Place, frame_at, thread_name
+from evloop.instrument.interrupts import asleep
 from evloop.instrument.known import local_address, peer_address, protocol
 from evloop.instrument.outcome import now, outcome
 from evloop.socket_state import accept_queue, errno_name, peer_process, queue_wait, unread_bytes, unsent_bytes
@@ -209,7 +210,7 @@ class _Calls:
                 timeout = _gettimeout(self_)
                 if timeout != 0 and not listener.readable(0):
                     self._instrument.block("accept", listener, frame, timeout)
-                sock, peer = real(self_)
+                sock, peer = asleep(real, self_)
             except BaseException as error:
                 stamp = self._stamp(t)
                 self._recorder.record(
@@ -243,7 +244,7 @@ class _Calls:
                 return
             t = self._before_connect(self_, known, address, frame)
             try:
-                real(self_, address)
+                asleep(real, self_, address)
             except (TypeError, ValueError):
                 raise
             except BaseException as error:
@@ -261,7 +262,7 @@ class _Calls:
             if known is None:
                 return real(self_, address)
             t = self._before_connect(self_, known, address, frame)
-            errno = real(self_, address)
+            errno = asleep(real, self_, address)
             word = errno_name(errno) if errno else None
             self._connected(self_, known, t, address, errno=word, frame=frame)
             return errno
@@ -315,6 +316,8 @@ class _Calls:
             known, t, errno = self._known(self_), now(), None
             try:
                 real(self_, level, option, value, *rest)
+                if known is not None and (level, option) == (_socket.SOL_SOCKET, _socket.SO_RCVLOWAT):
+                    known.low_water = value != 1
             except OSError as error:
                 errno = outcome(error)
                 raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from evloop.events.schema import Block, Interest, Poll
 from evloop.instrument.caller import frame_at
+from evloop.instrument.interrupts import asleep
 from evloop.instrument.outcome import now
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _select(instrument: Instrument) -> Callable[..., Any]:
         if sleeps and not any(ready):
             watched = _by_descriptor(instrument, lists)
             asked.sleep([(instrument.name(fd), _mask(bits)) for fd, bits in watched.items()])
-            ready = real(*lists, timeout)
+            ready = asleep(real, *lists, timeout)
         asked.answer(_by_descriptor(instrument, ready).items())
         return ready
 
@@ -226,7 +227,7 @@ class _Poll:
         ready: list[tuple[int, int]] = self._poll.poll(0)
         if not ready and timeout != 0:
             asked.sleep(self._watched.names())
-            ready = self._poll.poll(timeout)
+            ready = asleep(self._poll.poll, timeout)
         asked.answer(ready)
         return ready
 
@@ -287,7 +288,7 @@ class _Epoll:
         ready: list[tuple[int, int]] = self._epoll.poll(0, maxevents)
         if not ready and timeout != 0:
             asked.sleep(self._watched.names())
-            ready = self._epoll.poll(timeout, maxevents)
+            ready = asleep(self._epoll.poll, timeout, maxevents)
         asked.answer(ready)
         return ready
 

@@ -18,6 +18,7 @@ from evloop.address import format_sockaddr
 from evloop.events.schema import Recv, Recvfrom
 from evloop.instrument.caller import frame_at, thread_name
 from evloop.instrument.flags import APART, DONTWAIT, flag_words
+from evloop.instrument.interrupts import asleep
 from evloop.instrument.outcome import now, outcome
 from evloop.socket_state import unread_bytes
 
@@ -128,7 +129,7 @@ def _recv(instrument: Instrument) -> Callable[..., bytes]:
     def recv(self: Any, size: Any = None, flags: int = 0, /) -> bytes:
         known = sockets.get(_fileno(self))
         timeout = _gettimeout(self)
-        if known is None or flags or timeout or size is None or not known.is_connection:
+        if known is None or flags or timeout or size is None or known.low_water or not known.is_connection:
             args = () if size is None else (size, flags)
             return _receive(instrument, _RECV, self, args, frame_at(1))  # type: ignore[no-any-return]
         t = now()
@@ -141,7 +142,7 @@ def _recv(instrument: Instrument) -> Callable[..., bytes]:
                     raise
             if data is None:
                 instrument.block("recv", known, frame_at(1), None, size)
-                data = real(self, size)
+                data = asleep(real, self, size)
         except (TypeError, ValueError):  # the arguments were wrong: no call was made
             raise
         except BaseException as error:
@@ -203,7 +204,7 @@ def _try(instrument: Instrument, made: _Made, sock: Any) -> Any:
     timeout = _gettimeout(sock)
     if timeout == 0:
         return call.real(sock, *args)
-    if timeout is None and call.flags_at == 1 and not made.flags:
+    if timeout is None and call.flags_at == 1 and not made.flags and not known.low_water:
         try:
             return call.real(sock, args[0], DONTWAIT)
         except BlockingIOError:
@@ -216,7 +217,7 @@ def _try(instrument: Instrument, made: _Made, sock: Any) -> Any:
     if waits:
         awaits = "recv" if known.is_stream else "recvfrom"
         instrument.block(awaits, known, frame, timeout, call.size(args))
-    return call.real(sock, *args)
+    return asleep(call.real, sock, *args)
 
 
 def _record(instrument: Instrument, made: _Made, got: _Got) -> None:

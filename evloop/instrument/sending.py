@@ -18,6 +18,7 @@ from evloop.address import format_sockaddr
 from evloop.events.schema import Send, Sendto
 from evloop.instrument.caller import frame_at, thread_name
 from evloop.instrument.flags import DONTWAIT, flag_words
+from evloop.instrument.interrupts import asleep
 from evloop.instrument.outcome import now, outcome
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _send_rest(instrument: Instrument, made: _Made, sock: Any, n: int) -> int:
     _block(instrument, made, _gettimeout(sock), len(whole))
     made.taken[:] = [n] * bool(n)
     try:
-        return n + _real.send(sock, whole[n:], said.flags)
+        return n + asleep(_real.send, sock, whole[n:], said.flags)
     except OSError:
         if n:  # send(2), too, tells then of the bytes that it took, and of the error the next time
             return n
@@ -203,7 +204,7 @@ def _attempt_sendall(instrument: Instrument, made: _Made, sock: Any) -> int:
                 _block(instrument, made, timeout, len(whole))
                 blocked = True
             left = (end or 0) - now()
-            if left <= 0 or not known.writable(left // 1_000_000 + 1):
+            if left <= 0 or not asleep(known.writable, left // 1_000_000 + 1):
                 raise TimeoutError("timed out")
         try:
             n += _real.send(sock, whole[n:], said.flags | DONTWAIT)
@@ -213,7 +214,7 @@ def _attempt_sendall(instrument: Instrument, made: _Made, sock: Any) -> int:
             if not blocked:
                 _block(instrument, made, None, len(whole))
                 blocked = True
-            n += _real.send(sock, whole[n:], said.flags)
+            n += asleep(_real.send, sock, whole[n:], said.flags)
         if n == len(whole):
             return n
         made.taken[:] = [n]
@@ -233,13 +234,26 @@ def _attempt_sendto(instrument: Instrument, made: _Made, sock: Any) -> int:
         except BlockingIOError:
             pass
     _block(instrument, made, timeout, memoryview(data).nbytes)
-    return _real.sendto(sock, *made.args)
+    return asleep(_real.sendto, sock, *made.args)
 
 
 def _attempt_sendmsg(instrument: Instrument, made: _Made, sock: Any) -> int:
-    if not made.known.writable(0):
-        _block(instrument, made, _gettimeout(sock), len(made.said.data))
-    return _real.sendmsg(sock, *made.args)
+    data, flags, peer = made.said
+    timeout = _gettimeout(sock)
+    if timeout is None:
+        beside = made.args[1] if len(made.args) > 1 else ()
+        where = () if peer is None else (peer,)
+        try:
+            n = _real.sendmsg(sock, made.args[0], beside, flags | DONTWAIT, *where)
+        except BlockingIOError:
+            pass
+        else:
+            # What is sent beside the data has gone with the first of it.
+            whole = n == len(data) or not made.known.is_stream
+            return n if whole else _send_rest(instrument, made, sock, n)
+    if timeout is None or not made.known.writable(0):
+        _block(instrument, made, timeout, len(data))
+    return asleep(_real.sendmsg, sock, *made.args)
 
 
 # -- arguments, and the record -----------------------------------------------------------

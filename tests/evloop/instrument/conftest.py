@@ -37,6 +37,12 @@ class Recorded:
         self.sink.events.clear()
         return events
 
+    def until(self, kind: type) -> None:
+        """Wait until there is such an event."""
+        deadline = now() + 30_000_000_000
+        while not any(isinstance(event, kind) for event in tuple(self.sink.events)):
+            assert now() < deadline
+
     def one(self, kind: type) -> Event:
         """The only event of a kind among the new."""
         (event,) = [event for event in self.new() if isinstance(event, kind)]

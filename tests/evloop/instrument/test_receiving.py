@@ -220,3 +220,18 @@ def test_two_threads_ask_at_once(recorded, datagrams):
     for thread in threads:
         thread.join()
     assert sum(isinstance(event, Recvfrom) and event.n == 1 for event in recorded.new()) == 100
+
+
+@pytest.mark.parametrize("call", ["recv", "recvfrom"])
+def test_a_low_water_mark(recorded, pair, call):
+    """SO_RCVLOWAT: recv(2) sleeps until so much is there, which MSG_DONTWAIT would not."""
+    client, server = pair
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 6)
+    client.send(b"abc")
+    got = []
+    reader = threading.Thread(target=lambda: got.append(getattr(server, call)(100)))
+    reader.start()
+    recorded.until(Block)
+    client.send(b"defghij")
+    reader.join(30)
+    assert (got[0] if call == "recv" else got[0][0]) == b"abcdefghij"

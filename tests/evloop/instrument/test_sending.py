@@ -208,3 +208,20 @@ def test_the_programs_buffer_is_its_own(recorded, pair):
     server.recv_into(buffer)
     buffer[:] = b"something else"
     assert [event.data for event in recorded.new()] == [b"hello", b"hello"]
+
+
+def test_sendmsg_that_sleeps_in_the_middle(recorded, pair):
+    """What the kernel takes at once is gone before the thread sleeps for the rest."""
+    client, server = pair
+    size = 8_000_000
+    sent = []
+    sender = threading.Thread(target=lambda: sent.append(client.sendmsg([b"a" * size, b"b" * size])))
+    sender.start()
+    recorded.until(Block)
+    got = 0
+    while got < 2 * size:
+        got += len(server.recv(1 << 20))
+    sender.join(30)
+    assert sent == [2 * size]
+    (event,) = [event for event in recorded.new() if isinstance(event, Send)]
+    assert (event.n, event.off, event.call) == (2 * size, (0, 2 * size), "sendmsg")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop.kernel import READ
+from evloop.protocols import why_unanswered
 
 if TYPE_CHECKING:
-    from evloop.address import Inet, InetSockaddr
+    from evloop.address import Inet
     from evloop.events.schema import CloseReason
     from evloop.loop.loop import Loop
     from evloop.protocols import Respond
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["Datagrams"]
 
 DATAGRAM_BATCH = 64  # at most, a readiness: without a bound a flood would keep the timers from running
-PRIVILEGED = 1024  # below live echo, chargen, time, dns…: services that answer whatever they get
 
 
 class Datagrams:
@@ -47,7 +47,7 @@ class Datagrams:
     def on_ready(self, _bits: int) -> None:
         """Answer what has arrived, up to a batch."""
         recvfrom, sendto, respond, size = self._recvfrom, self._sendto, self._respond, self._size
-        own_ports = self._own_ports
+        own_ports, is_local = self._own_ports, self._loop.kernel.is_local
         for _ in range(DATAGRAM_BATCH):
             try:
                 data, peer = recvfrom(size)
@@ -55,9 +55,9 @@ class Datagrams:
                 return
             except OSError:
                 continue  # an ICMP error that answers an earlier datagram: it says nothing of the next
-            port = peer[1]
-            if port < PRIVILEGED or (port in own_ports and self._is_own(peer[0])):
-                self._refuse(peer, port)
+            reason = why_unanswered(peer, own_ports, is_local)
+            if reason:
+                self._loop.trace.refuse(self.sock, peer, reason)
                 continue
             try:
                 sendto(respond(data), peer)
@@ -65,17 +65,6 @@ class Datagrams:
                 continue  # EAGAIN, ENOBUFS: dropped, and the log says so
             except Exception as error:  # noqa: BLE001 - one bad datagram must not end the others
                 self._loop.failed("datagram socket", error, self.sock)
-
-    def _is_own(self, host: str) -> bool:
-        """Whether one of our own sockets would get the answer, and answer it, for ever."""
-        return self._loop.kernel.is_local(host)
-
-    def _refuse(self, peer: InetSockaddr, port: int) -> None:
-        if port < PRIVILEGED:
-            reason = f"port {port} may be a service that answers every datagram: the two would never stop"
-        else:
-            reason = "its sender is this server itself: it would answer itself for ever"
-        self._loop.trace.refuse(self.sock, peer, reason)
 
     def fail(self, error: Exception) -> None:
         """It cannot go on; the others can."""

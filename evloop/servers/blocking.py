@@ -6,9 +6,8 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath
+from evloop.address import Address, Inet, Sockaddr, UnixPath
 from evloop.kernel import is_broken_listener, is_resource_shortage
-from evloop.net.datagram import PRIVILEGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from evloop.kernel import Kernel, Socket
     from evloop.protocols import Respond
 
-__all__ = ["Line", "mailbox", "may_be_answered", "switched_on", "wait_for_call"]
+__all__ = ["Line", "mailbox", "switched_on", "wait_for_call"]
 
 RETRY_AFTER = 0.1  # seconds, when descriptors or memory ran out
 
@@ -82,9 +81,3 @@ def mailbox(line: Line) -> Iterator[Socket]:
             yield box
     finally:
         kernel.close(box, "stop")
-
-
-def may_be_answered(kernel: Kernel, own_port: int, sender: InetSockaddr) -> bool:
-    """Whether the answer will not be answered in its turn, for ever: by us, or by a service such as echo."""
-    host, port = sender[:2]
-    return port >= PRIVILEGED and not (port == own_port and kernel.is_local(host))

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from evloop.address import parse_inet
 from evloop.kernel import send_all
-from evloop.servers.blocking import mailbox, may_be_answered, switched_on, wait_for_call
+from evloop.protocols import why_unanswered
+from evloop.servers.blocking import mailbox, switched_on, wait_for_call
 
 if TYPE_CHECKING:
     from evloop.kernel import Socket
@@ -51,10 +52,10 @@ def serve_datagrams(line: Line) -> None:
     kernel = line.kernel
     with mailbox(line) as box:
         recvfrom, sendto = kernel.datagram_calls(box, line.recv_size)
-        own_port = parse_inet(kernel.address_of(box)).port
+        own_ports = {parse_inet(kernel.address_of(box)).port}
         while True:
             # An error here is an ICMP message about an earlier answer, or no room for this one: it is lost.
             with contextlib.suppress(OSError):
                 data, sender = recvfrom(line.recv_size)
-                if may_be_answered(kernel, own_port, sender):
+                if not why_unanswered(sender, own_ports, kernel.is_local):
                     sendto(line.respond(data), sender)

@@ -1,4 +1,4 @@
-"""What the server answers."""
+"""What a server answers, and which datagrams it does not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evloop.protocols import PROTOCOLS
+from evloop.protocols import PROTOCOLS, why_unanswered
 
 
 @pytest.mark.parametrize("name", sorted(PROTOCOLS))
@@ -30,3 +30,19 @@ def test_echo_copies_nothing():
     """It gives the same object back."""
     data = b"x" * 1000
     assert PROTOCOLS["echo"](data) is data
+
+
+@pytest.mark.parametrize(
+    ("sender", "why"),
+    [
+        (("127.0.0.1", 1024), None),
+        (("127.0.0.1", 1023), "port 1023 may be a service"),
+        (("::1", 7, 0, 0), "port 7 may be a service"),
+        (("127.0.0.1", 8080), "this server itself"),
+        (("203.0.113.1", 8080), None),
+    ],
+)
+def test_who_is_not_answered(sender, why):
+    """Ourselves, and services that would answer the answer."""
+    said = why_unanswered(sender, {8080}, {"127.0.0.1", "::1"}.__contains__)
+    assert said is None if why is None else why in said

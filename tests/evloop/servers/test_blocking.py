@@ -16,7 +16,7 @@ from evloop.address import Inet, UnixPath
 from evloop.kernel import Kernel, Stopped
 from evloop.protocols import PROTOCOLS
 from evloop.servers import blocking, conversation, once, sequential, threaded
-from evloop.servers.blocking import Line, may_be_answered, wait_for_call
+from evloop.servers.blocking import Line, wait_for_call
 from evloop.socket_state import accept_queue
 from evloop.testing import failure
 
@@ -440,17 +440,3 @@ def test_an_answer_that_cannot_be_sent(run):
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         sender.sendto(b"one", server.address)
     assert postcard(server, b"two") == b"short"
-
-
-@pytest.mark.parametrize(
-    ("sender", "answered"),
-    [
-        (("127.0.0.1", 50000), True),
-        (("127.0.0.1", 7), False),
-        (("127.0.0.1", 8080), False),
-        (("203.0.113.1", 8080), True),
-    ],
-)
-def test_who_is_not_answered(sender, answered):
-    """Ourselves, and services that would answer the answer."""
-    assert may_be_answered(Kernel(), 8080, sender) == answered

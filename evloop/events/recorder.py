@@ -9,7 +9,7 @@ from itertools import count
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from evloop.events.schema import Clock, End, Event, Header
+from evloop.events.schema import Clock, End, Event, Gap, Header
 from evloop.events.sinks import encode, encode_line
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class DirectRecorder:
         self._busy = False
         self._waiting: deque[Event] = deque()  # recorded while this thread was recording
         self._seq = 0
+        self._lost = 0  # events that could not be encoded
         self._next_clock = CLOCK_EVERY
         self.record(header)
 
@@ -134,15 +135,31 @@ class DirectRecorder:
                 return
             self._busy = True
             try:
+                # Counted first: where a signal's handler raises in here, a number is missing, and none is
+                # there twice.
                 event.seq = self._seq
-                self._write(encode_line(event) + b"\n", (event,))
                 self._seq += 1
+                try:
+                    line = encode_line(event)
+                except Exception as error:
+                    if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                        raise  # not the encoder's: a signal's handler has raised
+                    event = self._gap(event, error)
+                    line = encode_line(event)
+                self._write(line + b"\n", (event,))
             finally:
                 self._busy = False
             if event.t >= self._next_clock:
                 self._record_clock(event.t)
             if self._waiting:
                 self.record(self._waiting.popleft())
+
+    def _gap(self, event: Event, error: Exception) -> Gap:
+        """What stands for an event that cannot be encoded: of that the program must not hear."""
+        self._lost += 1
+        tag = type(event).__struct_config__.tag
+        reason = f"a {tag} event could not be written: {type(error).__name__} in what the program gave"
+        return Gap(event.seq, event.t, event.tick, 1, reason)
 
     def _record_clock(self, t: int) -> None:
         self._next_clock = t + CLOCK_EVERY
@@ -152,7 +169,7 @@ class DirectRecorder:
     def close(self, reason: str) -> None:
         """Write the last line and close the sink; nothing is recorded any more."""
         with self._lock:
-            self.record(End(0, self.clock(), self.tick, reason, self._seq + 1, self._sink.lost))
+            self.record(End(0, self.clock(), self.tick, reason, self._seq + 1, self._sink.lost + self._lost))
             self._write = _drop
             self._sink.close()
 

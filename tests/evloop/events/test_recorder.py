@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import threading
 
+import pytest
+
 from evloop.events.recorder import CLOCK_EVERY, DirectRecorder, Recorder, read_clocks
-from evloop.events.schema import Clock, End, Signal
+from evloop.events.schema import Clock, End, Gap, Recv, Signal
 from evloop.events.sinks import MemorySink
 
 
@@ -207,3 +209,63 @@ def test_nothing_after_the_end(header):
     recorder.record(Signal(0, 2, 0, "SIGINT"))
     assert numbers(sink) == [("Header", 0), ("Signal", 1), ("End", 2)]
     assert (sink.events[-1].reason, sink.events[-1].events) == ("exit", 3)
+
+
+class Index:
+    """Is taken for a number by the system's calls, and by no encoder."""
+
+
+def test_what_cannot_be_encoded(header):
+    """A gap stands for it, with its number; the program does not hear of it."""
+    sink = MemorySink()
+    recorder = DirectRecorder(header(), sink)
+    recorder.record(Recv(0, 7, 3, 0, "tcp-1", 3, Index()))
+    recorder.record(Signal(0, 8, 3, "\udcff"))
+    recorder.record(Signal(0, 9, 3, "SIGINT"))
+    recorder.close("exit")
+    assert numbers(sink)[1:] == [("Gap", 1), ("Gap", 2), ("Signal", 3), ("End", 4)]
+    gap = sink.events[1]
+    assert isinstance(gap, Gap)
+    assert (gap.t, gap.tick, gap.lost) == (7, 3, 1)
+    assert "recv" in gap.reason
+    assert (sink.events[-1].events, sink.events[-1].lost) == (5, 2)
+
+
+class Handler(MemorySink):
+    """A signal's handler raises while this is written to, when it is told to."""
+
+    raises = False
+
+    def write(self, block, events):
+        """Keep, and raise."""
+        super().write(block, events)
+        if self.raises:
+            raise KeyError("of the program")
+
+
+def test_a_handler_that_raises(header):
+    """The program gets its exception, and no number is there twice."""
+    sink = Handler()
+    recorder = DirectRecorder(header(), sink)
+    sink.raises = True
+    with pytest.raises(KeyError):
+        recorder.record(Signal(0, 1, 0, "SIGINT"))
+    sink.raises = False
+    recorder.record(Signal(0, 2, 0, "SIGINT"))
+    assert [event.seq for event in sink.events] == [0, 1, 2]
+
+
+def test_a_handler_that_raises_while_an_event_is_encoded(header, monkeypatch):
+    """It is the program's exception, whatever it is: that event is lost, and its number is missing."""
+
+    def raises(_event):
+        raise ValueError("of the program")
+
+    sink = MemorySink()
+    recorder = DirectRecorder(header(), sink)
+    with monkeypatch.context() as patched:
+        patched.setattr("evloop.events.recorder.encode_line", raises)
+        with pytest.raises(ValueError, match="of the program"):
+            recorder.record(Signal(0, 1, 0, "SIGINT"))
+    recorder.record(Signal(0, 2, 0, "SIGINT"))
+    assert [event.seq for event in sink.events] == [0, 2]

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from evloop.address import parse_inet
 from evloop.events.recorder import Recorder
 from evloop.events.sinks import FileSink, Sink, open_log
+from evloop.header import make_header
 from evloop.kernel import Kernel, raise_descriptor_limit, selector_names
 from evloop.loop.loop import Loop
 from evloop.net.watch import Watchers, WatchPoint
-from evloop.recording import Reporter, make_header
+from evloop.recording import Reporter
 from evloop.servers.loop import LoopServer, ServerOptions
 from evloop.tracing import EventTrace, TracedKernel
 

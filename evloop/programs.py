@@ -5,13 +5,15 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from evloop import kernel as calls
 from evloop.address import Address, Inet, parse_inet
 from evloop.clients import conversation as client
 from evloop.errors import EvloopError
+from evloop.header import make_header
 from evloop.kernel import Kernel, Stopped, raise_descriptor_limit
 from evloop.protocols import PROTOCOLS
-from evloop.recording import Recording, Reporter, make_header
-from evloop.servers import conversation, once, sequential, threaded
+from evloop.recording import Recording, Reporter
+from evloop.servers import blocking, conversation, once, sequential, threaded
 from evloop.servers.blocking import Line
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ MODELS = {
     "threaded": Model(threaded.serve, sequential.serve_datagrams),
 }
 
+# They make calls on a program's behalf: a log shows the line of the server, or of the client, that wanted it.
+BESIDE = (calls.__file__, blocking.__file__)
+
 
 def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOptions) -> None:
     """Serve one address, until all is done that the model does, or a signal says to stop.
@@ -68,7 +73,7 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
         if keep.is_traced:
             limits = {"backlog": options.backlog, "recv_size": options.recv_size}
             header = make_header(keep, limits, model=options.model, mode=options.mode)
-            recording = Recording(keep, header, report)
+            recording = Recording(keep, header, report, BESIDE)
             stack.callback(recording.close)
             interrupts.is_busy = recording.is_busy
 
@@ -115,7 +120,7 @@ def talk(target: str, messages: tuple[str, ...], options: ClientOptions, keep: L
         "count": options.repeat,
     }
     with ExitStack() as stack:
-        recording = Recording(keep, make_header(keep, limits, model="client"), report)
+        recording = Recording(keep, make_header(keep, limits, model="client"), report, BESIDE)
         stack.callback(recording.close)
         interrupts = Kernel().interrupts(["SIGINT"])
         stack.callback(interrupts.close)

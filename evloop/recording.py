@@ -15,7 +15,6 @@ from evloop.events.mapped import out_of_the_way
 from evloop.events.recorder import DirectRecorder
 from evloop.events.schema import Block, Located
 from evloop.events.sinks import FileSink, open_log
-from evloop.header import make_header
 from evloop.printable import printable
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from evloop.events.schema import Event, Header
     from evloop.viewer import LogViewer
 
-__all__ = ["LogOptions", "Recording", "Reporter", "make_header"]
+__all__ = ["LogOptions", "Recording", "Reporter"]
 
 
 class LogOptions(NamedTuple):
@@ -107,8 +106,12 @@ class _HeldFile(FileSink):
 class Recording:
     """From its making to `close` every call on a socket, in this process, is an event in the log."""
 
-    def __init__(self, keep: LogOptions, header: Header, report: Reporter) -> None:
+    def __init__(
+        self, keep: LogOptions, header: Header, report: Reporter, beside: tuple[str, ...] = ()
+    ) -> None:
         """Nothing is written before `begin`.
+
+        `beside` are source files whose calls are shown as their callers'.
 
         Raises:
             LogError: the log cannot be written, or not be followed for a picture.
@@ -118,6 +121,7 @@ class Recording:
 
         self.reason = "stopped"
         self._report = report
+        self._beside = beside
         self._viewer: LogViewer | None = None
         with ExitStack() as stack:
             path = keep.log or stack.enter_context(_temporary_file())
@@ -127,7 +131,7 @@ class Recording:
                 self._viewer = _viewer(path, report)
                 stack.callback(self._viewer.wait)
             stack.callback(lambda: self._recorder.close(self.reason))
-            instrument = install(self._recorder, keep.payload_limit, _BESIDE)
+            instrument = install(self._recorder, keep.payload_limit, beside)
             stack.callback(instrument.remove)
             stack.callback(close_all, instrument)
             self._stack = stack.pop_all()
@@ -141,7 +145,7 @@ class Recording:
 
     def is_busy(self, frame: FrameType | None) -> bool:
         """Whether an exception in `frame` would tear a line, or take a call's result from who called."""
-        around = _WRITERS if self._log.asleep else (_WRITERS, _CALLERS, *_BESIDE)
+        around = _WRITERS if self._log.asleep else (_WRITERS, _CALLERS, *self._beside)
         while frame is not None:
             if frame.f_code.co_filename.startswith(around):
                 return True
@@ -156,8 +160,6 @@ class Recording:
 # Where the code is that writes events, and the code that makes calls and has them written.
 _HERE = os.path.dirname(__file__)
 _WRITERS, _CALLERS = (os.path.join(_HERE, name, "") for name in ("events", "instrument"))
-# Whose calls are their callers': who reads a log wants to see the line of the server, or of the client.
-_BESIDE = tuple(os.path.join(_HERE, name) for name in ("kernel.py", os.path.join("servers", "blocking.py")))
 
 
 def _viewer(path: str, report: Reporter) -> LogViewer:

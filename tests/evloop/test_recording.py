@@ -14,7 +14,8 @@ import pytest
 from evloop import recording
 from evloop.errors import LogError
 from evloop.events import sinks
-from evloop.recording import LogOptions, Recording, Reporter, make_header
+from evloop.header import make_header
+from evloop.recording import LogOptions, Recording, Reporter
 
 
 @pytest.fixture
@@ -29,7 +30,8 @@ def record():
     made = []
 
     def start(keep):
-        made.append(Recording(keep, make_header(keep, {"backlog": 5}, model="once", mode="echo"), Reporter()))
+        header = make_header(keep, {"backlog": 5}, model="once", mode="echo")
+        made.append(Recording(keep, header, Reporter(), ("beside.py",)))
         return made[-1]
 
     yield start
@@ -157,6 +159,7 @@ def test_where_a_signal_may_raise(keep, record):
         ("block", True, False),
         ("recv", True, True),
     ]
+    assert recorded.is_busy(frame_in("beside.py"))
     assert not recorded.is_busy(frame_in(__file__))
     assert not recorded.is_busy(None)
 

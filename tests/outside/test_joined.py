@@ -24,7 +24,8 @@ import runpy, sys
 from evloop.events.recorder import DirectRecorder
 from evloop.events.sinks import FileSink, open_log
 from evloop.instrument import install
-from evloop.recording import LogOptions, make_header
+from evloop.header import make_header
+from evloop.recording import LogOptions
 log, script = sys.argv[1:3]
 sink = FileSink(open_log(log), log, print)
 sink.begin()

@@ -32,7 +32,8 @@ SECONDS = 30.0
 RECORD = """
 import runpy, signal, sys
 from evloop.events.recorder import DirectRecorder
-from evloop.recording import LogOptions, make_header
+from evloop.header import make_header
+from evloop.recording import LogOptions
 from evloop.events.sinks import FileSink, open_log
 from evloop.instrument import install
 

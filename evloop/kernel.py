@@ -1,10 +1,11 @@
-"""The only module that calls the operating system for sockets, selectors and signals.
+"""What our servers and the client ask of the operating system: sockets, selectors, signals.
 
 The loop, and all that it runs, asks a `Kernel` for what it needs; so do the servers that
 block, for whom it leaves the sockets blocking. That makes
 three things possible without a branch in the hot path: `TracedKernel` records
 every call (`evloop.tracing`), `ScriptedKernel` answers from a script in tests
-(`evloop.testing`), and a reader finds every system call of the server here.
+(`evloop.testing`), and a reader finds here whatever a server does to a socket. How a signal
+gets to a program is in `evloop.signals`; what is only looked at, for the log, in `evloop.socket_state`.
 
 `recv`, `send` and their kin run for every message, so a socket gets them once,
 bound: untraced they are the socket's own methods, and the seam costs nothing.
@@ -25,10 +26,10 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, format_sockaddr
 from evloop.errors import AddressError
+from evloop.signals import Interrupts, SignalPipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import FrameType
 
     from evloop.events.schema import CloseReason
 
@@ -39,12 +40,9 @@ __all__ = [
     "OUT",
     "READ",
     "WRITE",
-    "Interrupts",
     "Kernel",
     "Poller",
-    "SignalPipe",
     "Socket",
-    "Stopped",
     "is_broken_listener",
     "is_missing_address",
     "is_resource_shortage",
@@ -63,7 +61,6 @@ IN, OUT, ERR, HUP = 0x1, 0x4, 0x8, 0x10
 # A UDP payload has at most 65,507 bytes on IPv4 and 65,527 on IPv6: a buffer of this size cuts none.
 MAX_DATAGRAM = 65535
 FD_SETSIZE = 1024  # descriptors that select(2) can name: those below
-SHORTLY = 0.001  # seconds
 
 Recv: TypeAlias = "Callable[[int], bytes]"
 Send: TypeAlias = "Callable[[bytes | memoryview], int]"
@@ -135,99 +132,6 @@ _SELECTORS: dict[str, type[selectors.BaseSelector]] = {
 def selector_names() -> list[str]:
     """The selectors of this system, the best first."""
     return list(_SELECTORS)
-
-
-class SignalPipe:
-    """Signals as readiness: each writes a byte into a socket pair, and the selector wakes (self-pipe trick).
-
-    The byte only wakes. Which signals came is noted by the handlers, because a
-    full pipe drops bytes, and whoever else set a wake-up fd writes there too.
-    """
-
-    def __init__(self, signals: Iterable[signal.Signals]) -> None:
-        self._receiver, self._sender = socket.socketpair()
-        self._receiver.setblocking(False)
-        self._sender.setblocking(False)
-        self._arrived: list[str] = []
-        # The fd before the handlers, and the other way round at the end: a signal between
-        # the two would be noted, and nothing would wake the loop to look.
-        self._old_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
-        self._old_handlers = {number: signal.signal(number, self._on_signal) for number in signals}
-
-    def fileno(self) -> int:
-        """What the selector watches."""
-        return self._receiver.fileno()
-
-    def _on_signal(self, number: int, _frame: object) -> None:
-        self._arrived.append(signal.Signals(number).name)
-
-    def drain(self) -> tuple[list[str], bool]:
-        """The names of the signals that arrived, and whether the pipe is still open."""
-        alive = True
-        with contextlib.suppress(BlockingIOError):
-            alive = bool(self._receiver.recv(4096))
-        arrived, self._arrived = self._arrived, []
-        return arrived, alive
-
-    def close(self) -> None:
-        """Put the old handlers back."""
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._old_fd)
-        self._receiver.close()
-        self._sender.close()
-
-
-class Stopped(BaseException):
-    """A signal that is to end a program that blocks, raised out of the call in which it sleeps."""
-
-
-class Interrupts:
-    """Signals as an exception, for a program that sleeps in calls and not in a selector.
-
-    A call that a signal interrupts is made again when the handler has returned (PEP 475):
-    nobody gets out of accept(2) but by an exception. It is raised once. What the program
-    then does to end well must not be torn apart by the next signal, unless it says so.
-    """
-
-    def __init__(self, signals: Iterable[signal.Signals]) -> None:
-        self.is_busy: Callable[[FrameType | None], bool] = lambda _frame: False
-        """Whether the main thread, in this frame, does what must not be broken off; asked again if so."""
-        self._armed = False
-        self._arrived: list[str] = []
-        self._signals = tuple(signals)
-        for number in self._signals:
-            signal.signal(number, self._on_signal)
-        signal.signal(signal.SIGALRM, self._raise)
-
-    @contextlib.contextmanager
-    def armed(self) -> Iterator[None]:
-        """In here the next signal raises `Stopped` with its name; one that came before does so at once."""
-        self._armed = True
-        try:
-            self._raise(0, None)
-            yield
-        finally:
-            self._armed = False
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._arrived.append(signal.Signals(number).name)
-        self._raise(number, frame)
-
-    def _raise(self, _number: int, frame: FrameType | None) -> None:
-        if not (self._armed and self._arrived):
-            return
-        if self.is_busy(frame):
-            signal.setitimer(signal.ITIMER_REAL, SHORTLY)
-            return
-        self._armed = False
-        raise Stopped(self._arrived.pop(0))
-
-    def close(self) -> None:
-        """The program is at its end, which nothing shall break off: ignore the signals from now on."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number in (*self._signals, signal.SIGALRM):
-            signal.signal(number, signal.SIG_IGN)
 
 
 class Kernel:

@@ -6,15 +6,17 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop import kernel as calls
+from evloop import signals
 from evloop.address import Address, Inet, parse_inet
 from evloop.clients import conversation as client
 from evloop.errors import EvloopError
 from evloop.header import make_header
-from evloop.kernel import Kernel, Stopped, raise_descriptor_limit
+from evloop.kernel import Kernel, raise_descriptor_limit
 from evloop.protocols import PROTOCOLS
 from evloop.recording import Recording, Reporter
 from evloop.servers import blocking, conversation, once, sequential, threaded
 from evloop.servers.blocking import Line
+from evloop.signals import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +54,7 @@ MODELS = {
 }
 
 # They make calls on a program's behalf: a log shows the line of the server, or of the client, that wanted it.
-BESIDE = (calls.__file__, blocking.__file__)
+BESIDE = (calls.__file__, signals.__file__, blocking.__file__)
 
 
 def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOptions) -> None:

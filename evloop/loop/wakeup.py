@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.kernel import READ, SignalPipe
+from evloop.kernel import READ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evloop.loop.loop import Loop
+    from evloop.signals import SignalPipe
 
 __all__ = ["Wakeup"]
 

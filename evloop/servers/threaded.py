@@ -7,9 +7,9 @@ from itertools import count
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
 from evloop.address import Sockaddr, UnixPath, format_sockaddr
-from evloop.kernel import Stopped
 from evloop.servers.blocking import switched_on, wait_for_call
 from evloop.servers.conversation import talk
+from evloop.signals import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,8 @@ import contextlib
 import errno
 import os
 import resource
-import signal
 import socket
 import stat
-import threading
 
 import pytest
 
@@ -24,7 +22,6 @@ from evloop.kernel import (
     WRITE,
     Kernel,
     Poller,
-    Stopped,
     is_missing_address,
     raise_descriptor_limit,
     send_all,
@@ -418,15 +415,6 @@ def test_more_clients_than_select_can_name(real, keep):
 # -- programs that block ---------------------------------------------------------------------
 
 
-@pytest.fixture
-def handlers():
-    """Put the handlers of these signals back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGALRM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def test_a_blocking_kernel(keep):
     """Its listeners, datagram sockets and connections sleep in their calls."""
     kernel = Kernel(blocking=True)
@@ -464,59 +452,3 @@ def test_hearing_no_more(kernel, keep):
     ours.close()
     kernel.hear_no_more(ours)
     kernel.break_off(ours)
-
-
-@pytest.mark.usefixtures("handlers")
-def test_a_signal_raises_where_it_may(kernel):
-    """Once, out of a call that sleeps; the second waits for the next such place."""
-    interrupts = kernel.interrupts(["SIGUSR1"])
-    signal.raise_signal(signal.SIGUSR1)  # not armed: it is kept
-    with pytest.raises(Stopped, match="SIGUSR1"), interrupts.armed():
-        pytest.fail("it came before")
-    signal.raise_signal(signal.SIGUSR1)
-    with pytest.raises(Stopped), interrupts.armed():
-        pytest.fail("it came before")
-    ours, theirs = socket.socketpair()
-    killer = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGUSR1))
-
-    def sleep():
-        killer.start()
-        ours.recv(1)
-
-    with ours, theirs, pytest.raises(Stopped), interrupts.armed():
-        sleep()
-    killer.join()
-    interrupts.close()
-
-
-@pytest.mark.usefixtures("handlers")
-def test_a_signal_waits_for_who_is_busy(kernel):
-    """It is tried again until it may raise."""
-    interrupts, asked = kernel.interrupts(["SIGUSR1"]), []
-
-    def is_busy(frame):
-        asked.append(frame.f_code.co_name)
-        return len(asked) < 3
-
-    interrupts.is_busy = is_busy
-    ours, theirs = socket.socketpair()
-
-    def sleep():
-        signal.raise_signal(signal.SIGUSR1)
-        ours.recv(1)
-
-    with ours, theirs, pytest.raises(Stopped), interrupts.armed():
-        sleep()
-    interrupts.close()
-    assert asked == ["sleep"] * 3
-
-
-@pytest.mark.usefixtures("handlers")
-def test_at_the_end(kernel):
-    """Nothing breaks that off any more."""
-    interrupts = kernel.interrupts(["SIGUSR1"])
-    with interrupts.armed():
-        pass
-    interrupts.close()
-    signal.raise_signal(signal.SIGUSR1)
-    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN

@@ -13,10 +13,11 @@ import threading
 import pytest
 
 from evloop.address import Inet, UnixPath
-from evloop.kernel import Kernel, Stopped
+from evloop.kernel import Kernel
 from evloop.protocols import PROTOCOLS
 from evloop.servers import blocking, conversation, once, sequential, threaded
 from evloop.servers.blocking import Line, wait_for_call
+from evloop.signals import Stopped
 from evloop.socket_state import accept_queue
 from evloop.testing import failure
 

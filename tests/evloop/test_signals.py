@@ -1,0 +1,77 @@
+"""How a signal gets to a program that blocks, and to nobody else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from evloop.signals import Stopped
+
+
+@pytest.fixture
+def handlers():
+    """Put the handlers of these signals back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGALRM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_raises_where_it_may(kernel):
+    """Once, out of a call that sleeps; the second waits for the next such place."""
+    interrupts = kernel.interrupts(["SIGUSR1"])
+    signal.raise_signal(signal.SIGUSR1)  # not armed: it is kept
+    with pytest.raises(Stopped, match="SIGUSR1"), interrupts.armed():
+        pytest.fail("it came before")
+    signal.raise_signal(signal.SIGUSR1)
+    with pytest.raises(Stopped), interrupts.armed():
+        pytest.fail("it came before")
+    ours, theirs = socket.socketpair()
+    killer = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGUSR1))
+
+    def sleep():
+        killer.start()
+        ours.recv(1)
+
+    with ours, theirs, pytest.raises(Stopped), interrupts.armed():
+        sleep()
+    killer.join()
+    interrupts.close()
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_signal_waits_for_who_is_busy(kernel):
+    """It is tried again until it may raise."""
+    interrupts, asked = kernel.interrupts(["SIGUSR1"]), []
+
+    def is_busy(frame):
+        asked.append(frame.f_code.co_name)
+        return len(asked) < 3
+
+    interrupts.is_busy = is_busy
+    ours, theirs = socket.socketpair()
+
+    def sleep():
+        signal.raise_signal(signal.SIGUSR1)
+        ours.recv(1)
+
+    with ours, theirs, pytest.raises(Stopped), interrupts.armed():
+        sleep()
+    interrupts.close()
+    assert asked == ["sleep"] * 3
+
+
+@pytest.mark.usefixtures("handlers")
+def test_at_the_end(kernel):
+    """Nothing breaks that off any more."""
+    interrupts = kernel.interrupts(["SIGUSR1"])
+    with interrupts.armed():
+        pass
+    interrupts.close()
+    signal.raise_signal(signal.SIGUSR1)
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN

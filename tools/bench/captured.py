@@ -109,7 +109,8 @@ def main() -> int:
             print(f"  {key:<10} {middle(reports[False], key):<32} {middle(reports[True], key)}")
         first = keys[1] if len(keys) > 1 else keys[0]
         ratios = [b[first] / a[first] for a, b in zip(reports[False], reports[True], strict=True)]
-        print(f"  {first} with / without, by round: median {statistics.median(ratios):.2f}, {sorted(ratios)}")
+        said = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}…{max(ratios):.2f})"
+        print(f"  {first} with / without, by round: {said}")
         for key in ("packets", "dropped", "capture_us"):
             print(f"  {key:<10} {'':<32} {middle(reports[True], key)}")
     return 0

@@ -50,7 +50,7 @@ def diagnose(paths: Sequence[str], at: int | None, problems: Problems, *, kernel
         several = len(logs.logs) > 1
         place = {log.name: number for number, log in enumerate(logs.logs)}
         diagnosis = Diagnosis([(log.label if several else "", log.header) for log in logs.logs], at)
-        living = {log.name for log in logs.logs if is_running(log.header)}
+        living = {log.name for log in logs.logs if is_known_here(log.header) and is_running(log.header)}
         if kernel and at is None:
             _look(diagnosis, logs.logs, living)
         for log, block in track(logs, "why"):

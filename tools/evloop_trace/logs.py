@@ -22,7 +22,7 @@ from evloop.errors import LogError
 from evloop.events.reader import MAX_LINE, Block, Problem, decode_header, read_blocks
 from evloop_trace.correlate.causal import Row, causal
 from evloop_trace.correlate.joiner import Joiner, Source
-from evloop_trace.living import is_running
+from evloop_trace.living import is_known_here, is_running
 from evloop_trace.merge import Run, merge, one_clock, timeline
 
 if TYPE_CHECKING:
@@ -254,7 +254,8 @@ class _Plain:
     def _is_written(self) -> bool:
         with suppress(OSError, LogError):  # no file, or no log
             first = os.pread(self._file.fileno(), MAX_LINE, 0).partition(b"\n")[0]
-            return is_running(decode_header(first, self._name))
+            header = decode_header(first, self._name)
+            return is_known_here(header) and is_running(header)
         return False
 
 

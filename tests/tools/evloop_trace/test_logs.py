@@ -233,6 +233,7 @@ def test_a_log_that_is_being_written(book: Any, save: Callable[[str, bytes], str
     """It goes on with NULs, and with half of a line: while its program runs that is no damage."""
     book.events[0].pid = os.getpid()
     book.events[0].mono_ns = time.monotonic_ns()
+    book.events[0].boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     book.conversation()
     whole = book.encode()
     cut = whole.rindex(b"\n", 0, -1) + 1
@@ -247,7 +248,6 @@ def test_nuls_in_a_log_that_nobody_writes(
 ) -> None:
     """They are a broken line, and what is behind it is read; at the end they are nothing."""
     book = new_book()
-    book.events[0].pid = 2**31  # nobody's
     whole = book.conversation().encode()
     assert events_of(save("dead.jsonl", whole + b"\0" * 4096)) == book.events
     at = len(whole) // 2

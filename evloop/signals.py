@@ -28,10 +28,12 @@ class SignalPipe:
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
         self._arrived: list[str] = []
-        # The fd before the handlers, and the other way round at the end: a signal between
-        # the two would be noted, and nothing would wake the loop to look.
+        # The fd before the handlers: a signal between the two would be noted, and nothing would
+        # wake the loop to look.
         self._old_fd = signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
-        self._old_handlers = {number: signal.signal(number, self._on_signal) for number in signals}
+        self._signals = tuple(signals)
+        for number in self._signals:
+            signal.signal(number, self._on_signal)
 
     def fileno(self) -> int:
         """What the selector watches."""
@@ -49,9 +51,9 @@ class SignalPipe:
         return arrived, alive
 
     def close(self) -> None:
-        """Put the old handlers back."""
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
+        """The program is at its end, which nothing shall break off: ignore the signals from now on."""
+        for number in self._signals:
+            signal.signal(number, signal.SIG_IGN)
         signal.set_wakeup_fd(self._old_fd)
         self._receiver.close()
         self._sender.close()

@@ -45,6 +45,6 @@ class Wakeup:
         raise error
 
     def close(self) -> None:
-        """Put the old signal handlers back."""
+        """Hear of no signal any more: from now on they are ignored."""
         self._loop.interests.drop(self, "the loop ends")
         self.sock.close()

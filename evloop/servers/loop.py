@@ -161,7 +161,7 @@ class LoopServer:
         self._loop.run()
 
     def close(self) -> None:
-        """Close what is still open, put the signal handlers back, and remove our paths; the loop lives on."""
+        """Close what is still open, ignore signals from now on, and remove our paths; the loop lives on."""
         self.abort()
         if self._wakeup:
             self._wakeup.close()

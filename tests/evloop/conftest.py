@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -335,6 +336,16 @@ def short_dir() -> Iterator[str]:
 def descriptors() -> Callable[[], set[str]]:
     """How to count the descriptors of this process."""
     return lambda: set(os.listdir("/proc/self/fd"))
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Put the handlers of signals back: a program that ends leaves them ignored."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -12,16 +12,6 @@ import pytest
 from evloop.signals import Stopped
 
 
-@pytest.fixture
-def handlers():
-    """Put the handlers of these signals back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGALRM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("handlers")
 def test_a_signal_raises_where_it_may(kernel):
     """Once, out of a call that sleeps; the second waits for the next such place."""
     interrupts = kernel.interrupts(["SIGUSR1"])
@@ -44,7 +34,6 @@ def test_a_signal_raises_where_it_may(kernel):
     interrupts.close()
 
 
-@pytest.mark.usefixtures("handlers")
 def test_a_signal_waits_for_who_is_busy(kernel):
     """It is tried again until it may raise."""
     interrupts, asked = kernel.interrupts(["SIGUSR1"]), []
@@ -66,7 +55,6 @@ def test_a_signal_waits_for_who_is_busy(kernel):
     assert asked == ["sleep"] * 3
 
 
-@pytest.mark.usefixtures("handlers")
 def test_at_the_end(kernel):
     """Nothing breaks that off any more."""
     interrupts = kernel.interrupts(["SIGUSR1"])

@@ -7,6 +7,7 @@ import contextlib
 import json
 import signal
 import socket
+import sys
 
 import pytest
 
@@ -111,6 +112,25 @@ def test_a_second_sigint_stops_at_once(serve):
         assert server.end() == 0
     assert "SIGINT again: stopping at once" in server.said[-1]
     assert [event["reason"] for event in server.events("close") if "conn" in event] == ["aborted"]
+
+
+# As `python -m evloop serve`, but with a second SIGINT when the first has ended it.
+TWICE = """
+import runpy, signal
+try:
+    runpy.run_module("evloop", run_name="__main__")
+finally:
+    signal.raise_signal(signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize("model", ["loop", "threaded"])
+def test_a_second_sigint_at_the_very_end(begin, model):
+    """It does not break off what the first has nearly ended, and changes no exit code."""
+    server = begin(sys.executable, "-c", TWICE, "serve", "--model", model, "--tcp", "127.0.0.1:0")
+    server.expect("listening tcp")
+    assert server.stop() == 0
+    assert len(server.said) == 1
 
 
 def test_drain_timeout(serve):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Capture"]
 
 ENDING = 5.0  # seconds to write what it has
-_READY = "capturing on "
+_READY = "capturing on lo"
 
 
 class Capture:
@@ -53,8 +53,9 @@ class Capture:
         lines: list[str] = []
         while not lines and not self._over:
             lines = self._read()
-        if lines != [f"{_READY}lo"]:
+        if lines[:1] != [_READY]:
             self._wait()
+            self._process.stderr.close()
             raise LogError(" ".join(lines) or f"the capture could not begin: {self._how()}")
 
     # -- what the loop asks ------------------------------------------------------------
@@ -109,6 +110,8 @@ class Capture:
         while not self._over:
             for line in self._read():
                 self._report(line)
+        assert self._process.stderr
+        self._process.stderr.close()
         if died:
             self._complain()
 

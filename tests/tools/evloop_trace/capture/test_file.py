@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import struct
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -172,3 +173,16 @@ def test_a_device_that_is_full() -> None:
         file.write((struct.pack("<II", 6, 12) + bytes(4)) * 3)
     assert error.value.missing == 3
     file.close()
+
+
+def test_standard_output_that_is_no_place_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal would obey what is in it; one that is closed takes nothing."""
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(EvloopError, match="- cannot be written: standard output is closed"):
+        CaptureFile("-")
+    ours, theirs = os.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        with pytest.raises(EvloopError, match="a capture is nothing for a terminal"):
+            CaptureFile("-")
+    os.close(ours)

@@ -48,14 +48,15 @@ def become(command: Sequence[str]) -> NoReturn:
         EvloopError: there is no such command, or the system forbids labs.
     """
     arguments = [*command] or [os.environ.get("SHELL") or "/bin/sh"]
-    if shutil.which(arguments[0]) is None:
+    program = shutil.which(arguments[0])
+    if program is None:
         raise EvloopError(f"{arguments[0]} cannot be started: there is no such command")
     enter()
     # Python ignores these two, and what is ignored stays so in the program that a process becomes: signal(7).
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     try:
-        os.execvp(arguments[0], arguments)  # noqa: S606 - the user's own command
+        os.execv(program, arguments)  # noqa: S606 - the user's own command
     except OSError as error:
         raise EvloopError(f"{arguments[0]} cannot be started: {error.strerror}") from None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from evloop.errors import LogError
 from evloop.events.reader import Problem
+from evloop_trace.apps.accept_queues import AcceptQueues
 from evloop_trace.apps.feed import PATIENCE, POLITE
 from evloop_trace.apps.tail import Tail
 from evloop_trace.living import is_running
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evloop.events.reader import Item
-    from evloop.events.schema import AnyEvent, Header, Unknown
+    from evloop.events.schema import AnyEvent, Header, Queue, Unknown
     from evloop_trace.apps.feed import Clock
 
 __all__ = ["FileFeed"]
@@ -33,7 +34,8 @@ class FileFeed:
     """The events of one program's log, and of `LOG.<pid>` beside it, which belong to the same run.
 
     The other processes' sockets have names that begin with the pid: `4242:tcp-1`. Their header and `end`
-    are left out: the picture is the first one's.
+    are left out: the picture is the first one's. While they live, the kernel's word on their accept queues
+    comes with the events, as `queue` events with the number -1.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class FileFeed:
         self._writer = writer  # of what stood there before
         self._main = Tail(self._path)
         self._others = _Others(self._path)
+        self._queues = AcceptQueues(self._clock)
         self._held: list[tuple[int, AnyEvent | Unknown]] = []  # with when they are due, in that order
 
     def expect(self, writer: int | None = None, seconds: float = PATIENCE) -> None:
@@ -105,7 +108,7 @@ class FileFeed:
         return True
 
     def _news(self) -> bool:
-        if self._finishing or self._main.is_another():
+        if self._finishing or self._main.is_another() or self._queues.is_due():
             return True
         tails = self._tails()
         return any(tail.has_grown() for tail in tails) or self._are_over(tails)
@@ -126,6 +129,20 @@ class FileFeed:
         Raises:
             LogError: it is no event log, or cannot be read.
         """
+        events = self._read()
+        self._queues.follow(events)
+        return [*events, *self._ask()] if self._queues.is_due() else events
+
+    def _ask(self) -> list[Queue]:
+        """What the kernel says of the queues now; of no use to who is shown what was before."""
+        alive = [tail.header for tail in self._tails() if tail.is_alive() and tail.header]
+        main = self._main.header
+        if main is None or not self.current:
+            return self._queues.ask({}, 0)
+        pids = {"" if header is main else f"{header.pid}:": header.pid for header in alive}
+        return self._queues.ask(pids, self._now() - main.mono_ns)
+
+    def _read(self) -> list[AnyEvent | Unknown]:
         if self._main.is_another():
             self.close()
             self._begin(self._main.header or self._writer)

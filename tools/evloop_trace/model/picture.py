@@ -47,7 +47,7 @@ from evloop.events.schema import (
 )
 from evloop_trace.model.filters import due
 from evloop_trace.model.loop_state import LoopState, Pace
-from evloop_trace.model.sockets import DATAGRAMS, Connection, Endpoint, is_apart
+from evloop_trace.model.sockets import DATAGRAMS, Connection, Endpoint, idle_listeners, is_apart
 from evloop_trace.model.threads import MAIN, Thread, follow
 
 if TYPE_CHECKING:
@@ -115,6 +115,9 @@ class Picture(msgspec.Struct):
 
     def apply(self, event: AnyEvent | Unknown) -> None:
         """Fold one event in."""
+        if type(event) is Queue and event.seq < 0:  # the kernel's word to a watcher: the program did nothing
+            _sample(self, event)
+            return
         self.events += 1
         if event.seq != self.expected:
             self._jump(event)
@@ -306,14 +309,31 @@ def _outgoing(picture: Picture, name: str, fd: int, event: Connect | Block) -> C
 def _block(picture: Picture, event: Block) -> None:
     if event.awaits == "connect" and event.conn is not None:
         _outgoing(picture, event.conn, event.fd or -1, event).errno = ""
+    _forget_queues(picture, event)
     _rung(picture, event)
+
+
+def _forget_queues(picture: Picture, event: Block) -> None:
+    """Who sleeps where no caller would wake it does not know how many there are by now."""
+    thread = event.thread or MAIN
+    idle = idle_listeners(event)
+    for endpoint in picture.endpoints.values():
+        if endpoint.name in idle and endpoint.listens:
+            endpoint.queued, endpoint.acceptor = 0, thread
+        elif endpoint.acceptor == thread and not endpoint.sampled and not _attended(picture, endpoint):
+            endpoint.queued = endpoint.acceptor = None
+
+
+def _attended(picture: Picture, endpoint: Endpoint) -> bool:
+    """Whether another thread would take a caller at once."""
+    return any(it.block and endpoint.name in idle_listeners(it.block) for it in picture.threads.values())
 
 
 def _accept(picture: Picture, event: Accept) -> None:
     _call(picture, event)
     endpoint = picture.endpoints.get(event.sock)
     if endpoint is not None and event.queued is not None:
-        endpoint.queued = event.queued
+        endpoint.queued, endpoint.acceptor = event.queued, event.thread or MAIN
     if event.conn is None:
         return
     picture.accepted += 1
@@ -455,10 +475,14 @@ def _slow(picture: Picture, event: Slow) -> None:
 
 
 def _queue(picture: Picture, event: Queue) -> None:
+    _sample(picture, event)
+    _rung(picture, event)
+
+
+def _sample(picture: Picture, event: Queue) -> None:
     endpoint = picture.endpoints.get(event.sock)
     if endpoint is not None:
-        endpoint.queued, endpoint.backlog = event.queued, event.backlog
-    _rung(picture, event)
+        endpoint.queued, endpoint.backlog, endpoint.sampled = event.queued, event.backlog, True
 
 
 def _gap(picture: Picture, event: Gap) -> None:

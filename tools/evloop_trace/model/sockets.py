@@ -9,9 +9,9 @@ import msgspec
 from evloop.events.schema import AnyEvent  # noqa: TC001  (msgspec reads the annotation)
 
 if TYPE_CHECKING:
-    from evloop.events.schema import Recv
+    from evloop.events.schema import Block, Recv
 
-__all__ = ["DATAGRAMS", "Connection", "Endpoint", "is_apart"]
+__all__ = ["DATAGRAMS", "Connection", "Endpoint", "idle_listeners", "is_apart"]
 
 DATAGRAMS = frozenset({"udp", "unix-dgram"})
 """Protocols whose sockets are no connections, even if they are connected."""
@@ -22,6 +22,13 @@ _APART = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")
 def is_apart(event: Recv) -> bool:
     """Whether the stream stands after the call where it stood before: the bytes stay, or are none of it."""
     return any(flag in event.flags for flag in _APART)
+
+
+def idle_listeners(event: Block) -> list[str]:
+    """Of the sockets that would wake a thread the ones that may listen; if they do, nobody waits there."""
+    if event.awaits == "poll":
+        return [name for name, mask in event.watched if "READ" in mask]
+    return [event.sock] if event.awaits == "accept" and event.sock is not None else []
 
 
 class Endpoint(msgspec.Struct):
@@ -35,6 +42,8 @@ class Endpoint(msgspec.Struct):
     queued: int | None = None  # finished handshakes that wait for accept(), if known
     accepted: int = 0  # connections, or datagrams received
     sent: int = 0  # datagrams
+    acceptor: str | None = None  # the thread that last looked at its queue, and so knows how long it is
+    sampled: bool = False  # there is other word of the queue, whenever it changes
     closed: bool = False
     made: bool = False  # no more than that: it may come to listen, or become a connection
     peer: str = ""  # of a connected datagram socket, or the other end's name of a socketpair

@@ -138,7 +138,7 @@ class Client:
 
     __slots__ = (
         "accepted", "answers", "asked", "came", "closed", "first", "grain", "greeting", "greeting_size",
-        "held", "in_queue", "line", "longest", "longest_line", "name", "spans", "thread", "until",
+        "held", "in_queue", "line", "longest", "longest_line", "name", "number", "spans", "thread", "until",
         "waited",
     )  # fmt: skip
 
@@ -151,6 +151,8 @@ class Client:
         """Nanoseconds in the accept queue, if known."""
         self.line = line
         """Of its accept."""
+        self.number = 0
+        """How many were known before it."""
         self.thread = ("", "")
         """The process and the thread that read its first bytes."""
         self.first: int | None = None
@@ -251,6 +253,7 @@ class Clients:
         self._history: dict[tuple[str, str], dict[str, _Sleeps]] = {}  # by process and thread
         self._limits: dict[str, tuple[int, int]] = {}  # since when, and the line
         self._worst: list[tuple[int, int, Client]] = []
+        self._kept = 0
         self._handlers: dict[type, Callable[[int, Any], None]] = {
             Poll: self._poll,
             Header: self._header,
@@ -335,7 +338,7 @@ class Clients:
             self._open[event.conn] = client
             if event.peer:
                 self._by_peer[event.peer] = client
-            self.all.append(client)
+            self._add(client)
             self.most = max(self.most, len(self._open))
         if event.dur >= _SLEPT:
             self._slept(line, event, event.sock)
@@ -347,7 +350,7 @@ class Clients:
         client = self._by_peer.get(event.peer)
         if client is None:
             client = self._by_peer[event.peer] = Client(event.name, event.t, event.t, None, line)
-            self.all.append(client)
+            self._add(client)
         client.closed = None
         self._open[event.name] = client
 
@@ -366,11 +369,16 @@ class Clients:
         """Its spans, if it is one of the first; or one of the worst, until there is a worse one."""
         if len(self.all) <= _FIRST:
             return
-        heapq.heappush(self._worst, (client.waits, -client.line, client))
+        self._kept += 1  # no two the same: of clients that waited as long, the latest goes
+        heapq.heappush(self._worst, (client.waits, -self._kept, client))
         if len(self._worst) > _WORST:
             _, _, least = heapq.heappop(self._worst)
-            if least.line > self.all[_FIRST - 1].line:
+            if least.number >= _FIRST:
                 least.forget()
+
+    def _add(self, client: Client) -> None:
+        client.number = len(self.all)
+        self.all.append(client)
 
     def _queue(self, _line: int, event: Queue) -> None:
         self._queued[event.sock] = event.queued
@@ -388,7 +396,7 @@ class Clients:
         client = self._peers.get(key)
         if client is None:
             client = self._peers[key] = Client(event.peer or event.sock, when, when, None, line)
-            self.all.append(client)
+            self._add(client)
             if len(self._peers) > _PEERS:
                 self._keep(self._peers.pop(next(iter(self._peers))))
         client.closed = end

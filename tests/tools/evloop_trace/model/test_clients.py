@@ -380,6 +380,19 @@ def test_spans_are_kept_of_the_first_and_the_worst(serving: Any, monkeypatch: py
     assert all(it.answers for it in clients.all)
 
 
+def test_processes_share_line_numbers(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of two logs that waited as long, in lines of one number, are told apart."""
+    monkeypatch.setattr(module, "_FIRST", 2)
+    monkeypatch.setattr(module, "_WORST", 2)
+    clients = Clients()
+    for process in "abcde":
+        log = serving()
+        log.client(1, 2, 3, "tcp-1")
+        clients.feed(1, log.events, process)
+    clients.finish()
+    assert [bool(it.spans) for it in clients.all] == [True, True, True, True, False]
+
+
 def test_what_is_no_event_is_counted(serving: Any) -> None:
     """Broken lines are; kinds that are not known, or say nothing of clients, are not."""
     log = serving()

@@ -11,6 +11,8 @@ import errno
 import glob
 import gzip
 import os
+import re
+import resource
 import stat
 import sys
 import zlib
@@ -36,6 +38,12 @@ __all__ = ["Log", "Logs", "Position", "Row", "Run", "family", "open_logs"]
 
 _GZIP = b"\x1f\x8b"
 _ENDLESS = 1 << 63  # bytes: a pipe is read to its end
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)*")
+_SPARE = 64  # descriptors for all else
+
+
+class _RefusedError(LogError):
+    """The kernel refused to open or to read a file that is there."""
 
 
 class Position:
@@ -139,35 +147,104 @@ def open_logs(paths: Sequence[str], *, alone: bool = False) -> Logs:
         labels = _labels(paths)
         logs = [_open(path, label, files) for path, label in zip(paths, labels, strict=True)]
         if not alone:
-            logs = [it for log in logs for it in (log, *_children(log, paths, files))]
+            family = _Family(paths, labels, files)
+            logs = [it for log in logs for it in family.of(log)]
         return Logs(logs, files.pop_all())
 
 
 def family(path: str) -> list[str]:
-    """The log's name, and those of the logs that it brings along.
+    """The log's name, and those of the logs that it brings along, even of such as cannot be read.
 
     Raises:
         LogError: the log itself cannot be opened.
     """
-    with open_logs([path]) as logs:
-        return [path, *[log.name for log in logs.logs[1:]]]
+    with ExitStack() as files:
+        return [path, *_Family([path], [], files).names(_open(path, "", files))]
 
 
-def _children(log: Log, named: Sequence[str], files: ExitStack) -> Iterator[Log]:
-    """The logs of a run's other processes, which lie beside its first one's and end in a process number."""
-    if not log.header.run or log.name not in named:
-        return
-    path = Path(log.name)
-    others = [it for it in path.parent.glob(f"{glob.escape(path.name)}.*") if it.suffix[1:].isdecimal()]
-    for other in sorted(others, key=lambda it: int(it.suffix[1:])):
-        name = str(other)
-        if name in named:
-            continue
-        with ExitStack() as file, suppress(LogError):  # it may be gone, empty yet, or no log
-            child = _open(name, other.suffix[1:], file)
-            if child.header.run == log.header.run:
-                files.enter_context(file.pop_all())
-                yield child
+class _Family:
+    """The logs of runs' other processes, which lie beside their first one's: `run.jsonl.4711`.
+
+    A process number comes again after others have used it up: then `run.jsonl.4711.2` lies there too.
+    """
+
+    def __init__(self, named: Sequence[str], labels: Sequence[str], files: ExitStack) -> None:
+        self._seen = set(named)
+        self._labels = list(labels)
+        self._files = files
+
+    def of(self, log: Log) -> list[Log]:
+        """The log, and those that it brings along; whatever cannot be read is a problem at its end."""
+        children: list[Log] = []
+        refused: list[str] = []
+        for number, name in self._beside(log):
+            with ExitStack() as file:
+                child = _child(name, log.header.run, file, refused)
+                if child is not None:
+                    self._files.enter_context(file.pop_all())
+                    children.append(child._replace(label=self._label(number)))
+        return [log._replace(blocks=_and_refused(log.blocks, refused)) if refused else log, *children]
+
+    def names(self, log: Log) -> list[str]:
+        """The names of those that it brings along."""
+        found: list[str] = []
+        for _, name in self._beside(log):
+            refused: list[str] = []
+            with ExitStack() as file:
+                if _child(name, log.header.run, file, refused) is not None or refused:
+                    found.append(name)
+        return found
+
+    def _beside(self, log: Log) -> list[tuple[str, str]]:
+        """What is behind the log's name, and the names, of files that lie beside it and were not met yet."""
+        if not log.header.run or log.name not in self._seen:
+            return []
+        path = Path(log.name)
+        behind = {str(it): it.name[len(path.name) + 1 :] for it in path.parent.glob(_beside(path.name))}
+        found = [
+            (it, name) for name, it in behind.items() if _NUMBER.fullmatch(it) and name not in self._seen
+        ]
+        found.sort(key=lambda it: [int(part) for part in it[0].split(".")])
+        self._seen.update([name for _, name in found])
+        _allow(len(found))
+        return found
+
+    def _label(self, number: str) -> str:
+        label = _unlike(number, self._labels)
+        self._labels.append(label)
+        return label
+
+
+def _beside(name: str) -> str:
+    return f"{glob.escape(name)}.*"
+
+
+def _child(name: str, run: str, file: ExitStack, refused: list[str]) -> Log | None:
+    """A log of the run; None if it is gone, empty yet, no log, or of another; or if it was `refused`."""
+    try:
+        log = _open(name, "", file)
+    except _RefusedError as error:
+        refused.append(str(error))
+        return None
+    except LogError:
+        return None
+    return log if log.header.run == run else None
+
+
+def _and_refused(blocks: Iterator[Block], refused: list[str]) -> Iterator[Block]:
+    """The blocks, and as the last lines which other logs of the run are not read."""
+    line = 1
+    for block in blocks:
+        yield block
+        line = block.line + len(block.items)
+    yield Block(line, [Problem(line, "refused", f"would be followed by more, but {it}") for it in refused])
+
+
+def _allow(files: int) -> None:
+    """Let the process open that many more, as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < files + _SPARE and soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _labels(paths: Sequence[str]) -> list[str]:
@@ -175,12 +252,17 @@ def _labels(paths: Sequence[str]) -> list[str]:
     labels: list[str] = []
     for path in paths:
         stem = "stdin" if path == "-" else Path(path).name.partition(".")[0] or Path(path).name
-        label, number = stem, 1
-        while label in labels:
-            number += 1
-            label = f"{stem}-{number}"
-        labels.append(label)
+        labels.append(_unlike(stem, labels))
     return labels
+
+
+def _unlike(stem: str, labels: Sequence[str]) -> str:
+    """The stem, with a number if it is taken."""
+    label, number = stem, 1
+    while label in labels:
+        number += 1
+        label = f"{stem}-{number}"
+    return label
 
 
 def _open(path: str, label: str, files: ExitStack) -> Log:
@@ -205,13 +287,13 @@ def _open_file(path: str) -> IO[bytes]:
     except IsADirectoryError:
         raise LogError(f"{path} is a directory: name the log in it") from None
     except PermissionError:
-        raise LogError(f"{path} may not be read: ask its owner, or check its mode with ls -l") from None
+        raise _RefusedError(f"{path} may not be read: ask its owner, or check its mode with ls -l") from None
     except ValueError as error:  # a null character in the name
         raise LogError(f"{path} cannot be opened: {error}") from None
     except OSError as error:
         if error.errno == errno.ENXIO:  # see open(2)
             raise LogError(f"{path} is a socket: look at it with evloop-trace watch") from None
-        raise LogError(f"{path} cannot be opened: {error.strerror or error}") from None
+        raise _RefusedError(f"{path} cannot be opened: {error.strerror or error}") from None
 
 
 def _size(file: IO[bytes]) -> int:
@@ -311,4 +393,4 @@ def _peek(file: IO[bytes], name: str) -> bytes:
 
 
 def _unreadable(name: str, error: OSError) -> LogError:
-    return LogError(f"{name} cannot be read: {error.strerror or error}")
+    return _RefusedError(f"{name} cannot be read: {error.strerror or error}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
+import resource
 import socket
 import sys
 import time
@@ -209,6 +211,63 @@ def test_a_run_s_other_processes_come_along(new_book: Any, save: Callable[[str, 
         assert [log.label for log in logs.logs] == ["run", "80", "run-2"]
     with open_logs([path], alone=True) as logs:
         assert [log.label for log in logs.logs] == ["run"]
+
+
+def test_a_process_number_that_came_again(new_book: Any, save: Callable[[str, bytes], str]) -> None:
+    """All that is behind the log's name is the label; one that is taken gets a number."""
+    data = of_run(new_book, "r1")
+    path = save("run.jsonl", data)
+    twice = save("80.jsonl", data)
+    children = [save(f"run.jsonl.{it}", data) for it in ("9", "80", "80.2", "81.2", "81.10")]
+    for other in ("81.x", "81.", "x.2"):
+        save(f"run.jsonl.{other}", data)
+    with open_logs([path, twice]) as logs:
+        labels = [log.label for log in logs.logs]
+    assert labels == ["run", "9", "80-2", "80.2", "81.2", "81.10", "80"]
+    assert family(path) == [path, *children]
+    with open_logs([path, children[1]]) as logs:
+        assert len({log.name for log in logs.logs}) == len(logs.logs) == 6
+
+
+def test_more_logs_than_descriptors(new_book: Any, save: Callable[[str, bytes], str]) -> None:
+    """The soft limit is raised; what cannot be opened then is told of, and nothing is left out silently."""
+    data = of_run(new_book, "r1")
+    path = save("run.jsonl", data)
+    for number in range(40):
+        save(f"run.jsonl.{number}", data)
+    before = soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = len(os.listdir("/proc/self/fd")) + 10
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
+        with open_logs([path]) as logs:
+            assert len(logs.logs) == 41
+            assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert soft > low
+
+
+def test_a_child_s_log_that_is_refused(
+    new_book: Any, save: Callable[[str, bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a problem behind the parent's last line, and `family` names it."""
+    data = of_run(new_book, "r1")
+    path, bad, good = (save(name, data) for name in ("run.jsonl", "run.jsonl.1", "run.jsonl.2"))
+    really = Path.open
+
+    def refuse(self: Path, *args: Any) -> Any:
+        if str(self) == bad:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return really(self, *args)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert family(path) == [path, bad, good]
+    with open_logs([path]) as logs:
+        assert [log.name for log in logs.logs] == [path, good]
+        problems = [it for rows in logs.rows() for row in rows if isinstance(it := row.item, Problem)]
+    assert [it.message for it in problems] == [
+        f"would be followed by more, but {bad} cannot be opened: Too many open files"
+    ]
 
 
 def test_a_log_of_no_run_has_no_children(new_book: Any, save: Callable[[str, bytes], str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import struct
@@ -26,17 +27,15 @@ WHEN = 1_700_000_000_123_456_789
 SECTION, INTERFACE, STATISTICS, PACKET = 0x0A0D0D0A, 1, 5, 6
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """How long a file may be is as before when the test is over."""
+@contextlib.contextmanager
+def at_most(size: int) -> Iterator[None]:
+    """No file may be longer: not even that to which the tests' own output goes, so only for a moment."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def limit(size: int) -> None:
-    """No file may be longer."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def blocks(data: bytes) -> list[tuple[int, bytes]]:
@@ -110,30 +109,28 @@ def test_it_can_be_read_at_any_moment(tmp_path: Path) -> None:
     sink.close()
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_full_disk_leaves_whole_blocks(tmp_path: Path) -> None:
     """What does not fit is counted, and what was there before is whole; there may be room for less."""
     path = tmp_path / "a.pcapng"
     sink = FileSink(Wanted(output=str(path)), LO)
     fit = 5
-    limit(path.stat().st_size + fit * 132 + 40)
-    with pytest.raises(UnwrittenError, match="File too large") as error:
+    room = path.stat().st_size + fit * 132 + 40
+    with at_most(room), pytest.raises(UnwrittenError, match="File too large") as error:
         sink.put([(WHEN, bytes(100), 100)] * 10, Counts(10, 0))
     assert error.value.missing == 10 - fit
     assert [kind for kind, _ in blocks(path.read_bytes())] == [SECTION, INTERFACE, *[PACKET] * fit]
-    with pytest.raises(UnwrittenError) as error:
+    with at_most(room), pytest.raises(UnwrittenError) as error:
         sink.put([(WHEN, bytes(600), 600)], Counts(11, 0))
     assert error.value.missing == 1
-    sink.put([(WHEN, b"", 1)], Counts(12, 0))
+    with at_most(room):
+        sink.put([(WHEN, b"", 1)], Counts(12, 0))
     assert len(blocks(path.read_bytes())) == 2 + fit + 1
     sink.close()
 
 
-@pytest.mark.usefixtures("small_files")
 def test_no_room_for_its_beginning(tmp_path: Path) -> None:
     """Then it could not begin."""
-    limit(20)
-    with pytest.raises(EvloopError, match="cannot be written: File too large"):
+    with at_most(20), pytest.raises(EvloopError, match="cannot be written: File too large"):
         FileSink(Wanted(output=str(tmp_path / "a.pcapng")), LO)
     assert (tmp_path / "a.pcapng").read_bytes() == b""
 

@@ -96,9 +96,8 @@ class MappedSink:
         """
         written = self._written()
         begin = written - written % mmap.ALLOCATIONGRANULARITY
-        size = written - begin + max(room, self._size)
         self._reopen()
-        os.posix_fallocate(self._fd, begin, size)
+        size = self._allocate(begin, written - begin + max(room, self._size), written - begin + room)
         window = _map(self._fd, size, begin)
         with contextlib.suppress(OSError):
             # All pages now, together: one by one, when they are first written, they cost twice as much.
@@ -106,6 +105,15 @@ class MappedSink:
         window.seek(written - begin)
         self._map.close()
         self._map, self._begin = window, begin
+
+    def _allocate(self, begin: int, size: int, least: int) -> int:
+        """Room on the disk, of `size` bytes, or of `least` where the disk is nearly full; which of them."""
+        try:
+            os.posix_fallocate(self._fd, begin, size)
+        except OSError:
+            os.posix_fallocate(self._fd, begin, least)
+            return least
+        return size
 
     def _written(self) -> int:
         """Bytes in the file."""

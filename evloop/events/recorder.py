@@ -21,6 +21,9 @@ __all__ = ["DirectRecorder", "Recorder", "read_clocks"]
 
 CLOCK_EVERY = 10_000_000_000  # ns
 
+# Bound now: a program that is recorded may replace what is in `time`.
+_monotonic_ns, _wall_ns = time.monotonic_ns, time.time_ns
+
 
 def read_clocks() -> tuple[int, int, int]:
     """(monotonic ns, wall ns, how far apart they may be): the closest of a few tries.
@@ -29,7 +32,7 @@ def read_clocks() -> tuple[int, int, int]:
     """
     best = (0, 0, 1 << 62)
     for _ in range(5):
-        before, wall, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        before, wall, after = _monotonic_ns(), _wall_ns(), _monotonic_ns()
         if after - before < best[2]:
             best = ((before + after) // 2, wall, after - before)
     return best
@@ -123,7 +126,7 @@ class DirectRecorder:
 
     def clock(self) -> int:
         """The present as a `t`."""
-        return time.monotonic_ns() - self.origin
+        return _monotonic_ns() - self.origin
 
     def record(self, event: Event) -> None:
         """Number an event and write it; what comes after the end is dropped."""
@@ -158,7 +161,7 @@ class DirectRecorder:
         """What stands for an event that cannot be encoded: of that the program must not hear."""
         self._lost += 1
         tag = type(event).__struct_config__.tag
-        reason = f"a {tag} event could not be written: {type(error).__name__} in what the program gave"
+        reason = f"an event ({tag}) could not be written: {type(error).__name__}"
         return Gap(event.seq, event.t, event.tick, 1, reason)
 
     def _record_clock(self, t: int) -> None:

@@ -90,6 +90,7 @@ def _record_read(instrument: Instrument, made: _Made, data: bytes | None, errno:
     kept = (data or b"")[: instrument.payload_limit]
     event: Recv | Recvfrom
     if known.is_stream:
+        known.is_connection = True
         off = None if n is None else (known.received, known.received + n)
         event = Recv(*begin, made.size, n, off, kept, errno, call=made.name, **place)
     else:
@@ -143,6 +144,7 @@ def _send(instrument: Instrument, made: _Made, real: Callable[[], int], kept: Ca
         data, place = kept(n or 0), instrument.place(made.frame)
         event: Send | Sendto
         if known.is_stream:
+            known.is_connection = True
             off = None if n is None else (known.sent, known.sent + n)
             event = Send(*begin, made.size, n, off, data, errno, call=made.name, **place)
         else:

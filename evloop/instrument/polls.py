@@ -6,6 +6,7 @@ thread sleep, and then a `block` event is written before.
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 import sys
@@ -115,7 +116,8 @@ def _select(instrument: Instrument) -> Callable[..., Any]:
         sleeps: bool | None = None
         with suppress(TypeError):
             lists = list(rlist), list(wlist), list(xlist)
-            sleeps = timeout is None or timeout > 0
+            if _is_timeout(timeout):
+                sleeps = timeout is None or timeout > 0
         if sleeps is None:  # Python will say what is wrong
             return real(rlist, wlist, xlist, timeout)
         asked = _Asked(
@@ -223,6 +225,8 @@ class _Poll:
 
     def poll(self, timeout: Any = None, /) -> list[tuple[int, int]]:
         """poll(2); milliseconds."""
+        if not _is_timeout(timeout):
+            return self._poll.poll(timeout)  # type: ignore[no-any-return]
         asked = _Asked(self._instrument, "select.poll.poll", _nanoseconds(timeout, 1e6), frame_at(1))
         ready: list[tuple[int, int]] = self._poll.poll(0)
         if not ready and timeout != 0:
@@ -284,6 +288,8 @@ class _Epoll:
 
     def poll(self, timeout: Any = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """epoll_wait(2); seconds."""
+        if not _is_timeout(timeout):
+            return self._epoll.poll(timeout, maxevents)  # type: ignore[no-any-return]
         asked = _Asked(self._instrument, "select.epoll.poll", _nanoseconds(timeout, 1e9), frame_at(1))
         ready: list[tuple[int, int]] = self._epoll.poll(0, maxevents)
         if not ready and timeout != 0:
@@ -291,6 +297,11 @@ class _Epoll:
             ready = asleep(self._epoll.poll, timeout, maxevents)
         asked.answer(ready)
         return ready
+
+
+def _is_timeout(timeout: Any) -> bool:
+    """Whether it is one; of any other Python says itself what is wrong with it."""
+    return timeout is None or (isinstance(timeout, (int, float)) and math.isfinite(timeout))
 
 
 def _nanoseconds(timeout: Any, unit: float) -> int | None:

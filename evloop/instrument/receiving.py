@@ -126,9 +126,11 @@ def _recv(instrument: Instrument) -> Callable[..., bytes]:
     record, origin, limit = recorder.record, recorder.origin, instrument.payload_limit
     real = _real.recv
 
-    def recv(self: Any, size: Any = None, flags: int = 0, /) -> bytes:
+    def recv(self: Any, size: Any = None, flags: int = 0, /, *wrong: Any) -> bytes:
         known = sockets.get(_fileno(self))
         timeout = _gettimeout(self)
+        if wrong:
+            return real(self, size, flags, *wrong)
         if known is None or flags or timeout or size is None or known.low_water or not known.is_connection:
             args = () if size is None else (size, flags)
             return _receive(instrument, _RECV, self, args, frame_at(1))  # type: ignore[no-any-return]

@@ -89,9 +89,11 @@ def _send(instrument: Instrument) -> Callable[..., int]:
     record, origin, limit = recorder.record, recorder.origin, instrument.payload_limit
     real = _real.send
 
-    def send(self: Any, data: Any = None, flags: int = 0, /) -> int:
+    def send(self: Any, data: Any = None, flags: int = 0, /, *wrong: Any) -> int:
         known = sockets.get(_fileno(self))
         timeout = _gettimeout(self)
+        if wrong:
+            return real(self, data, flags, *wrong)
         if known is None or flags or timeout or type(data) is not bytes or not known.is_connection:
             args = () if data is None else (data, flags)
             return _send_it(instrument, _SEND, self, args, frame_at(1))  # type: ignore[no-any-return]

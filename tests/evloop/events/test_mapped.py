@@ -120,7 +120,7 @@ def test_a_full_disk(log, monkeypatch):
     monkeypatch.setattr(mapped.os, "posix_fallocate", no_room)
     for _ in range(3):
         log.write(2 * PAGE)
-    assert len(full) == 3
+    assert len(full) == 6  # a window, and then just the room for the line
     assert log.sink.lost == 3
     assert len(log.said) == 1
     assert "No space left" in log.said[0]
@@ -128,6 +128,24 @@ def test_a_full_disk(log, monkeypatch):
     log.write()
     assert log.numbers() == [0, -3, 4]
     assert [line["seq"] for line in log.lines] == [0, 3, 4]
+
+
+def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
+    """No room for a window is no reason to lose a line."""
+    allocate = os.posix_fallocate
+
+    def small(fd, begin, size):
+        if begin + size > 3 * PAGE:
+            raise failure(errno.ENOSPC)
+        allocate(fd, begin, size)
+
+    monkeypatch.setattr(mapped.os, "posix_fallocate", small)
+    log = Log(tmp_path / "the.log", window=64 * PAGE)
+    while not log.sink.lost:
+        log.write()
+    assert log.path.stat().st_size > 2 * PAGE
+    assert log.numbers() == list(range(log.seq - 1))
+    log.sink.close()
 
 
 def test_a_kernel_that_cannot_fill_pages_at_once(log, monkeypatch):

@@ -96,3 +96,16 @@ def test_what_is_no_socket(recorded):
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.close(writer)
     assert recorded.new() == []
+
+
+def test_an_end_of_a_pair_that_is_only_read(recorded):
+    """It is a connection from then on, also in its close: so is every pipe of multiprocessing."""
+    writing, reading = socket.socketpair()
+    os.write(writing.detach(), b"x")
+    fd = reading.detach()
+    os.read(fd, 1)
+    events = recorded.new()
+    os.close(fd)
+    close = recorded.one(Close)
+    assert (close.conn, close.sock) == (events[-1].conn, None)
+    os.close(events[-2].fd)

@@ -188,3 +188,26 @@ def test_classes(recorded):
     again = select.epoll.fromfd(epoll.fileno())
     assert again.fileno() == epoll.fileno()
     epoll.close()
+
+
+@pytest.mark.parametrize("timeout", ["x", float("inf"), float("nan")])
+def test_what_is_no_time_out_python_tells(recorded, timeout):
+    """In its own words, and no call is recorded."""
+
+    def complaints():
+        return [_complaint(poll, timeout) for poll in (select.poll().poll, select.epoll().poll, _select)]
+
+    ours = complaints()
+    assert not [event for event in recorded.new() if isinstance(event, (Block, Poll))]
+    recorded.instrument.remove()
+    assert ours == complaints()
+
+
+def _select(timeout):
+    return select.select([], [], [], timeout)
+
+
+def _complaint(poll, timeout):
+    with pytest.raises((TypeError, ValueError, OverflowError)) as raised:
+        poll(timeout)
+    return repr(raised.value)

@@ -235,3 +235,11 @@ def test_a_low_water_mark(recorded, pair, call):
     client.send(b"defghij")
     reader.join(30)
     assert (got[0] if call == "recv" else got[0][0]) == b"abcdefghij"
+
+
+def test_too_many_arguments(recorded, pair):
+    """Python tells, in the words that it has for its own."""
+    client, _ = pair
+    with pytest.raises(TypeError, match="takes at most 2 arguments"):
+        client.recv(1, 0, 3)
+    assert recorded.new() == []

@@ -225,3 +225,11 @@ def test_sendmsg_that_sleeps_in_the_middle(recorded, pair):
     assert sent == [2 * size]
     (event,) = [event for event in recorded.new() if isinstance(event, Send)]
     assert (event.n, event.off, event.call) == (2 * size, (0, 2 * size), "sendmsg")
+
+
+def test_too_many_arguments(recorded, pair):
+    """Python tells, in the words that it has for its own."""
+    client, _ = pair
+    with pytest.raises(TypeError, match="takes at most 2 arguments"):
+        client.send(b"x", 0, 3)
+    assert recorded.new() == []

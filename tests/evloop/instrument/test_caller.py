@@ -1,0 +1,79 @@
+"""Threads are told apart by name, whatever the program calls them, and at no cost that grows."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from evloop.instrument import caller
+from evloop.instrument.caller import thread_name
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch):
+    """Names are forgotten early, and those of other tests' threads at once."""
+    monkeypatch.setattr(caller, "_namesakes", type(caller._namesakes)({"MainThread": iter([2, 3])}))
+    monkeypatch.setattr(caller, "_MOST_NAMES", 10)
+
+
+def named(*names, together=True):
+    """What threads of these names are called, which live together or one after the other."""
+    seen = {}
+    everyone = threading.Barrier(len(names) if together else 1)
+
+    def work(number):
+        everyone.wait(10)
+        seen[number] = thread_name()
+        assert thread_name() == seen[number]
+
+    threads = [threading.Thread(target=work, args=(number,), name=name) for number, name in enumerate(names)]
+    for thread in threads:
+        thread.start()
+        if not together:
+            thread.join()
+    for thread in threads:
+        thread.join()
+    return [seen[number] for number in range(len(names))]
+
+
+def test_the_main_thread():
+    """It has no name, and no other thread is taken for it."""
+    assert thread_name() == ""
+    assert named("MainThread") == ["MainThread #2"]
+
+
+def test_namesakes():
+    """They are told apart by a number, also when one of them has ended."""
+    assert sorted(named("w", "w", "v")) == ["v", "w", "w #2"]
+    assert named("w", "w", together=False) == ["w #3", "w #4"]
+
+
+def test_bytes_that_are_no_text():
+    """A log could not hold them."""
+    assert named("w\udcff") == [r"w\xff"]
+
+
+def test_names_are_forgotten():
+    """Of threads that have ended, when they are many; not of those that live."""
+    go_on = threading.Event()
+    living = threading.Thread(target=lambda: thread_name() and go_on.wait(10), name="w")
+    living.start()
+    try:
+        named(*(f"t{number}" for number in range(30)), together=False)
+        assert len(caller._namesakes) <= 12
+        assert named("w") == ["w #2"]
+        assert named("MainThread") == ["MainThread #2"]
+    finally:
+        go_on.set()
+        living.join()
+
+
+def test_a_thread_that_python_does_not_know():
+    """It has a number."""
+    import _thread  # noqa: PLC0415
+
+    seen, done = [], threading.Event()
+    _thread.start_new_thread(lambda: (seen.append(thread_name()), done.set()), ())
+    assert done.wait(10)
+    assert seen[0].startswith("thread ")

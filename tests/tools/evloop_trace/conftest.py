@@ -221,9 +221,9 @@ class Program:
         self(Socket, t, "tcp-1", 3, "tcp")(Bind, t + 200, "tcp-1", 3, "tcp", "127.0.0.1:8080")
         return self(Listen, t + 400, "tcp-1", 3, "tcp", "127.0.0.1:8080", 5)
 
-    def accept(self, t: int, conn: str, **fields: Any) -> Program:
-        """A client comes."""
-        return self(Accept, t, "tcp-1", conn, 5, "127.0.0.1:40000", "127.0.0.1:8080", 0, **fields)
+    def accept(self, t: int, conn: str, queued: int = 0, **fields: Any) -> Program:
+        """A client comes; so many others wait."""
+        return self(Accept, t, "tcp-1", conn, 5, "127.0.0.1:40000", "127.0.0.1:8080", queued, **fields)
 
     def end(self, t: int) -> Program:
         """The last line."""

@@ -221,6 +221,20 @@ def test_the_queue_is_what_was_sampled_last(stage: Stage) -> None:
     assert (listener.queued, listener.backlog) == (5, 64)
 
 
+def test_the_kernels_word_to_a_watcher_is_nothing_that_the_program_did(stage: Stage) -> None:
+    """It changes a queue and no more: no time passes, no number is missed or skipped, and it is no rung."""
+    stage(Listen, 10, "listen-1", 5, "tcp", "127.0.0.1:8080", 64)
+    it = stage.picture
+    before = (it.t, it.events, it.expected, it.loop.tick, list(it.ladder))
+    it.apply(Queue(-1, 10**9, 0, "listen-1", 5, 64))
+    it.apply(Queue(-1, 10**9, 0, "listen-9", 1, 64))
+    assert (it.t, it.events, it.expected, it.loop.tick, it.ladder) == before
+    assert it.endpoints["listen-1"].queued == 5
+    stage.seq += 3
+    stage(Slow, 10)
+    assert it.lost == 3
+
+
 def test_the_end_is_kept_and_nobody_sleeps_after_it(stage: Stage) -> None:
     """The reason why the log ends."""
     assert stage.picture.asleep(stage.picture.t + IDLE) == IDLE
@@ -528,6 +542,45 @@ def test_only_who_sleeps_is_asleep(program: Any) -> None:
     program(Block, 2000, "accept", sock="tcp-1")
     assert after(program).asleep(2000 + IDLE) == IDLE
     assert after(program.end(3000)).asleep(2 * IDLE) == 0
+
+
+def test_who_sleeps_elsewhere_does_not_know_who_waits(program: Any) -> None:
+    """An accept tells how many do; that is old when the thread sleeps where no caller would wake it."""
+
+    def queued() -> int | None:
+        return after(program).endpoints["tcp-1"].queued
+
+    program.listen()
+    assert queued() is None
+    program(Block, 2000, "accept", sock="tcp-1")
+    assert queued() == 0
+    program.accept(2000, "tcp-2", queued=2)(Block, 2500, "recv", "tcp-9", thread="T-1")
+    assert queued() == 2
+    program(Block, 3000, "recv", "tcp-2")
+    assert queued() is None
+    program(Recv, 3000, "tcp-2", 5, 9, 4).accept(4000, "tcp-3", queued=1)
+    assert queued() == 1
+    program(Block, 5000, "poll", watched=[("tcp-2", "READ"), ("tcp-1", "WRITE")])
+    assert queued() is None
+    program(Poll, 5000, None, "", [("tcp-2", "IN")])(Block, 6000, "poll", watched=[("tcp-1", "READ")])
+    assert queued() == 0
+
+
+def test_another_thread_would_take_the_next_caller(program: Any) -> None:
+    """As long as one sleeps in accept, nobody waits."""
+    program.listen()(Block, 2000, "accept", sock="tcp-1", thread="T-1")(Block, 2100, "accept", sock="tcp-1")
+    program.accept(2100, "tcp-2", queued=0)(Block, 3000, "recv", "tcp-2")
+    assert after(program).endpoints["tcp-1"].queued == 0
+    program.accept(2000, "tcp-3", queued=0, thread="T-1")(Block, 4000, "recv", "tcp-3", thread="T-1")
+    assert after(program).endpoints["tcp-1"].queued is None
+
+
+def test_a_queue_of_which_there_is_other_word_is_known_all_the_time(program: Any) -> None:
+    """The kernel is asked again and again, wherever the program sleeps."""
+    program.listen()
+    program.events.append(Queue(-1, 1500, 0, "tcp-1", 0, 5))
+    program.accept(2000, "tcp-2", queued=1)(Block, 3000, "recv", "tcp-2")
+    assert after(program).endpoints["tcp-1"].queued == 1
 
 
 def test_a_short_sleep_is_no_rung(program: Any) -> None:

@@ -542,8 +542,8 @@ def packets(file: str, as_json: bool) -> int:
 
     capture, analysis = packeting.analyse(file, 0 if as_json else packeting.STORIES)
     if as_json:
-        for conn in analysis.connections():
-            write(packeting.as_json(conn))
+        for lines in packeting.json_lines(analysis):
+            write(lines)
     else:
         _stories(capture, analysis, file)
     for sentence in packeting.problems(capture, analysis):

@@ -79,21 +79,25 @@ class Analysis:
             if here is not link:
                 link = here
                 unpack, expected, need, base = link.fast.unpack_from, link.expected, link.need, link.base
+                unpack_6, expected_6, need_6 = link.fast_6.unpack_from, link.expected_6, link.need_6
             if kept < need:
                 other(packet)
                 continue
             kind, first, total, fragment, protocol, key, seq, ack, bits, window = unpack(buffer, at)
-            if (
-                first != 0x45
-                or protocol != 6
-                or kind != expected
-                or fragment & 0x3FFF
-                or bits < 0x5000
-                or not 40 <= total <= wire - base
-            ):
+            if kind == expected and first == 0x45:
+                if protocol != 6 or fragment & 0x3FFF or bits < 0x5000 or not 40 <= total <= wire - base:
+                    other(packet)
+                    continue
+                size = total - 20 - (bits >> 10 & 0x3C)
+            elif kind == expected_6 and kept >= need_6:
+                kind, first, total, protocol, key, seq, ack, bits, window = unpack_6(buffer, at)
+                if protocol != 6 or first >> 4 != 6 or bits < 0x5000 or not 20 <= total <= wire - base - 40:
+                    other(packet)
+                    continue
+                size = total - (bits >> 10 & 0x3C)
+            else:
                 other(packet)
                 continue
-            size = total - 20 - (bits >> 10 & 0x3C)
             flow = get(key)
             # ACK, and neither SYN, FIN nor RST; and exactly what is expected next.
             if (
@@ -183,11 +187,14 @@ class Analysis:
         """What Wireshark says, and the counts."""
         found, flags = 0, segment.flags
         if segment.size >= 0:
-            tail, probed = tail_probe(flow, segment), flow.peer.window == 0 and not segment.size
+            tail = segment.size > 0 and tail_probe(flow, segment)
+            probed = flow.peer.window == 0 and not segment.size
             found = judge(flow, segment, flow.conn.irtt)
             if flow.conn.self_connect and flags & SYN:
                 found &= ~AGAIN  # the answer to its own SYN, which has the same number
-            _count(flow, found, tail=tail, probed=probed)
+            if probed and found & KEEP_ALIVE:
+                found |= PURE_PROBE
+            _count(flow, found, tail=tail)
         if flags & RST:
             flow.resets += 1
         if flags & SYN:
@@ -367,15 +374,13 @@ def _base(flow: Flow, segment: Segment) -> None:
         flow.peer.base = (segment.ack - 1) & MASK
 
 
-def _count(flow: Flow, found: int, *, tail: bool, probed: bool) -> None:
+def _count(flow: Flow, found: int, *, tail: bool) -> None:
     if found:
         for what in COUNTED:
             if found & what:
                 flow.count(what)
         if found & RETRANSMISSION and tail:
             flow.count(TAIL)
-        if probed and found & KEEP_ALIVE:
-            flow.count(PURE_PROBE)
 
 
 def _complete(conn: Connection, segment: Segment) -> None:
@@ -444,18 +449,20 @@ def round_trip(flow: Flow, span: int) -> None:
 def _settle(conn: Connection) -> None:
     """Whether the next plain segment can change anything but numbers."""
     a, b = conn.a, conn.b
-    waits = (
-        endpoints.INACTIVE in {a.end_state, b.end_state}
-        or not {a.state, b.state} <= QUIET
-        or (conn.syn_time and not conn.irtt)
+    settled = (
+        a.state in QUIET
+        and b.state in QUIET
+        and a.end_state  # not INACTIVE
+        and b.end_state
+        and (conn.irtt or not conn.syn_time)
     )
     for flow in (a, b):
         if flow.last_seq == flow.nextseq:
             flow.last_seq = None
-        flow.odd = bool(
-            waits
-            or flow.last_seq is not None
-            or flow.base < 0
-            or flow.window == 0
-            or flow.last_flags & (KEEP_ALIVE | PROBE)
+        flow.odd = not (
+            settled
+            and flow.last_seq is None
+            and flow.base >= 0
+            and flow.window
+            and not flow.last_flags & (KEEP_ALIVE | PROBE)
         )

@@ -28,10 +28,10 @@ def step(flow: Flow, segment: Segment) -> None:
         return
     if flags & SYN:
         _opens(flow, acknowledges=bool(flags & ACK))
-    elif flags & ACK:
+    elif flags & ACK and machine.UNKNOWN in {flow.state, peer.state}:
         _both(flow, machine.TALKS, machine.TALKS)
     if flags & ACK:
-        if (ack - peer.base - 1) & MASK < HALF:
+        if peer.state == machine.SYN_RECEIVED and (ack - peer.base - 1) & MASK < HALF:
             _tell(peer, machine.RCV_ACK_OF_SYN)
         if peer.fin >= 0 and (ack - peer.fin) & MASK < HALF:
             _tell(peer, machine.RCV_ACK_OF_FIN)
@@ -40,7 +40,7 @@ def step(flow: Flow, segment: Segment) -> None:
 
 
 def _tell(flow: Flow, event: str) -> None:
-    flow.state = machine.after(flow.state, event)
+    flow.state = machine.TRANSITIONS.get((flow.state, event), flow.state)
 
 
 def _both(flow: Flow, sent: str, received: str) -> None:

@@ -32,6 +32,9 @@ _PPP = {0x0021: IPV4, 0x0057: IPV6}
 # protocol, addresses and ports as one key, sequence and acknowledgment number, offset with flags, window.
 _FAST = "BxH2xHxB2x12sIIHH"
 _FAST_SIZE = 36
+# The same of an IPv6 header without extensions: version, length, next header, addresses and ports, and so on.
+_FAST_6 = "B3xHBx36sIIHH"
+_FAST_6_SIZE = 56
 
 
 class Link(NamedTuple):
@@ -44,6 +47,10 @@ class Link(NamedTuple):
     expected: int | bytes
     """What the first of these is in such a frame."""
     need: int  # bytes of a frame that `fast` reads
+    fast_6: Struct
+    """The same for IPv6, without extension headers."""
+    expected_6: int | bytes
+    need_6: int
     locate: Callable[[bytes, int, int], tuple[int, int]]
     """Buffer, begin and end of a frame: where its network header begins, and its EtherType, or 0."""
     known: bool = True
@@ -119,31 +126,34 @@ def _link(
     number: int,
     base: int,
     before: str,
-    expected: int | bytes,
+    expected: tuple[int, int] | tuple[bytes, bytes],
     locate: Callable[[bytes, int, int], tuple[int, int]],
 ) -> Link:
-    return Link(number, base, Struct(">" + before + _FAST), expected, base + _FAST_SIZE, locate)
+    fast, fast_6 = Struct(">" + before + _FAST), Struct(">" + before + _FAST_6)
+    four, six = expected
+    return Link(number, base, fast, four, base + _FAST_SIZE, fast_6, six, base + _FAST_6_SIZE, locate)
 
 
+_TYPES, _NOTHING = (IPV4, IPV6), (b"", b"")
 _LINKS = {
     link.number: link
     for link in (
-        _link(0, 4, "I", 0x02000000, _loopback),
-        _link(1, 14, "12xH", IPV4, _ethernet),
-        _link(9, 2, "H", 0x0021, _ppp),
-        _link(12, 0, "0s", b"", _by_version),
-        _link(14, 0, "0s", b"", _by_version),
-        _link(50, 4, "2xH", 0x0021, _ppp),
-        _link(101, 0, "0s", b"", _by_version),
-        _link(108, 4, "I", 2, _loopback),
-        _link(113, 16, "14xH", IPV4, _cooked),
-        _link(228, 0, "0s", b"", _by_version),
-        _link(229, 0, "0s", b"", _by_version),
-        _link(276, 20, "H18x", IPV4, _cooked_2),
+        _link(0, 4, "I", (0x02000000, 0x1E000000), _loopback),
+        _link(1, 14, "12xH", _TYPES, _ethernet),
+        _link(9, 2, "H", (0x0021, 0x0057), _ppp),
+        _link(12, 0, "0s", _NOTHING, _by_version),
+        _link(14, 0, "0s", _NOTHING, _by_version),
+        _link(50, 4, "2xH", (0x0021, 0x0057), _ppp),
+        _link(101, 0, "0s", _NOTHING, _by_version),
+        _link(108, 4, "I", (2, 30), _loopback),
+        _link(113, 16, "14xH", _TYPES, _cooked),
+        _link(228, 0, "0s", _NOTHING, _by_version),
+        _link(229, 0, "0s", _NOTHING, _by_version),
+        _link(276, 20, "H18x", _TYPES, _cooked_2),
     )
 }
 
 
 def link_of(number: int) -> Link:
     """The link layer of this number; one that is not `known` finds nothing in any frame."""
-    return _LINKS.get(number) or _link(number, 0, "0s", 0, _none)._replace(known=False)
+    return _LINKS.get(number) or _link(number, 0, "0s", (0, 0), _none)._replace(known=False)

@@ -28,12 +28,21 @@ def pack(conn: Connection) -> bytes:
 def unpack(data: bytes) -> Connection:
     """The connection, as it was."""
     values, errors, flows = marshal.loads(data)  # noqa: S302 - our own
-    conn = Connection(0, "", b"", 0, marks=False)
+    conn = Connection.__new__(Connection)
     for name, value in zip(_CONNECTION, values, strict=True):
         setattr(conn, name, value)
     conn.errors = None if errors is None else [Error(*error) for error in errors]
-    for flow, (numbers, rtts) in zip((conn.a, conn.b), flows, strict=True):
-        for name, value in zip(_FLOW, numbers, strict=True):
-            setattr(flow, name, value)
-        flow.rtts = None if rtts is None else array("Q", rtts)
+    conn.marks = conn.more = None
+    conn.late = 0
+    conn.a, conn.b = (_unpack(conn, *it, orig=not at) for at, it in enumerate(flows))
+    conn.a.peer, conn.b.peer = conn.b, conn.a
     return conn
+
+
+def _unpack(conn: Connection, numbers: tuple[object, ...], rtts: bytes | None, *, orig: bool) -> Flow:
+    flow = Flow.__new__(Flow)
+    for name, value in zip(_FLOW, numbers, strict=True):
+        setattr(flow, name, value)
+    flow.conn, flow.orig = conn, orig
+    flow.rtts = None if rtts is None else array("Q", rtts)
+    return flow

@@ -23,8 +23,8 @@ MASK, HALF = 0xFFFFFFFF, 0x80000000
 
 PROBE, PROBE_ACK, ZERO_WINDOW, LOST, KEEP_ALIVE, KEEP_ALIVE_ACK, UPDATE, DUP_ACK = (1 << n for n in range(8))
 ACKED_UNSEEN, RETRANSMISSION, FAST, SPURIOUS, OUT_OF_ORDER = (1 << n for n in range(8, 13))
-COUNTED = tuple(1 << n for n in range(13))
-# Not Wireshark's.
+COUNTED = tuple(1 << n for n in range(14))
+# Not Wireshark's. A pure probe is what it calls a keep-alive while the window is closed.
 PURE_PROBE, TAIL, ERRORS = (1 << n for n in range(13, 16))
 AGAIN = RETRANSMISSION | FAST | SPURIOUS | OUT_OF_ORDER
 

@@ -105,6 +105,8 @@ def round_trips(flow: Flow) -> RoundTrips | None:
 
 
 def _pair(conn: Connection, *what: int) -> Pair:
+    if conn.a.counts is None and conn.b.counts is None:
+        return 0, 0
     client, server = conn.a.counts or {}, conn.b.counts or {}
     return sum([client.get(bit, 0) for bit in what]), sum([server.get(bit, 0) for bit in what])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from evloop_trace.packets import machine, segments
@@ -28,9 +29,7 @@ def verdict(conn: Connection) -> str:
 def notes(conn: Connection) -> list[str]:
     """A sentence for each notable thing, without a full stop."""
     found = [*_opening(conn), *_flow_notes(conn.a), *_flow_notes(conn.b), *_closing(conn)]
-    for what, sender, number in _errors(conn):
-        found.append(f"ICMP {what}{_times(number)}, about what {sender} sent")
-    return found
+    return [*found, *_errors(conn)]
 
 
 def _often(number: int) -> str:
@@ -133,7 +132,9 @@ def _troubles(conn: Connection) -> Iterator[str]:
     """What the verdict adds."""
     again, unseen = 0, 0
     for flow in (conn.a, conn.b):
-        counts = flow.counts or {}
+        counts = flow.counts
+        if not counts:
+            continue
         again += sum(
             [counts.get(bit, 0) for bit in (segments.RETRANSMISSION, segments.FAST, segments.SPURIOUS)]
         )
@@ -161,6 +162,7 @@ def _flow_notes(flow: Flow) -> Iterator[str]:
     """What one end did, or had to do."""
     who, other = _end(flow.orig), _end(not flow.orig)
     counts = Counter(flow.counts or {})
+    counts[segments.RETRANSMISSION] -= max(0, flow.syns - 1)  # told as SYN retries
     yield from _again(counts, who, other)
     late, missing = counts[segments.OUT_OF_ORDER], counts[segments.LOST]
     if late:
@@ -176,13 +178,13 @@ def _flow_notes(flow: Flow) -> Iterator[str]:
 
 
 def _resent(counts: Counter[int]) -> bool:
-    return bool(counts[segments.RETRANSMISSION] or counts[segments.FAST] or counts[segments.OUT_OF_ORDER])
+    return counts[segments.RETRANSMISSION] > 0 or bool(counts[segments.FAST] or counts[segments.OUT_OF_ORDER])
 
 
 def _again(counts: Counter[int], who: str, other: str) -> Iterator[str]:
     tail = counts[segments.TAIL]
     plain = counts[segments.RETRANSMISSION] - tail
-    if plain:
+    if plain > 0:
         yield f"retransmission: {who} sent {_many(plain, 'segment')} again"
     if counts[segments.FAST]:
         yield (
@@ -227,8 +229,8 @@ def _closing(conn: Connection) -> Iterator[str]:
             yield f"reset: {_end(flow.orig)} sent {_many(flow.resets, 'RST')}"
 
 
-def _errors(conn: Connection) -> Iterator[tuple[str, str, int]]:
-    """What, about whose packets, how often."""
-    seen: Counter[tuple[str, bool]] = Counter((error.what, error.client) for error in conn.errors or ())
-    for (what, client), number in seen.items():
-        yield what, _end(client), number
+def _errors(conn: Connection) -> Iterator[str]:
+    """ICMP errors: what, from whom, about whose packets, how often."""
+    seen = Counter((error.what, error.sender, error.client) for error in conn.errors or ())
+    for (what, sender, client), number in seen.items():
+        yield f"ICMP {what}{_times(number)}, from {ip_address(sender)}, about what {_end(client)} sent"

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 
 from evloop_trace.escape import escape_text
+from evloop_trace.numbers import count, duration, size
 from evloop_trace.packets import segments
 from evloop_trace.packets.summary import round_trips
 from evloop_trace.packets.words import notes
 from evloop_trace.views.cells import Line, cut, fit, width_of
-from evloop_trace.views.numbers import count, duration, size
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN, TROUBLE
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _FOUND = (
     (segments.DUP_ACK, "duplicate ACK"),
     (segments.ZERO_WINDOW, "zero window"),
     (segments.PROBE, "zero window probe"),
+    (segments.PURE_PROBE, "zero window probe"),
     (segments.KEEP_ALIVE, "keep-alive"),
     (segments.KEEP_ALIVE_ACK, "keep-alive ACK"),
     (segments.UPDATE, "window update"),
@@ -143,7 +144,8 @@ def _what(mark: Mark) -> str:
     if mark.end > mark.begin or not words:
         packets = f" in {count(mark.packets)} packets" if mark.packets > 1 else ""
         text = f"{text} {size(mark.end - mark.begin)} [{mark.begin},{mark.end}){packets}".strip()
-    found = [name for bit, name in _FOUND if mark.found & bit]
+    bits = mark.found & ~segments.KEEP_ALIVE if mark.found & segments.PURE_PROBE else mark.found
+    found = [name for bit, name in _FOUND if bits & bit]
     return ", ".join([text, *found])
 
 
@@ -155,10 +157,8 @@ def _arrow(text: str, width: int, *, to_server: bool) -> str:
 
 def _numbers(conn: Connection, summary: Summary, width: int) -> list[Line]:
     """Totals, round trips and what is notable."""
-    parts = [
-        f"packets {count(summary.packets[0])} → {count(summary.packets[1])} ←",
-        f"payload {size(summary.bytes[0])} → {size(summary.bytes[1])} ←",
-    ]
+    sizes = " / ".join([size(it) for it in summary.bytes])
+    parts = [f"packets {count(summary.packets[0])} / {count(summary.packets[1])}", f"payload {sizes}"]
     if conn.proto == "tcp":
         parts += [f"completeness {summary.completeness}", f"history {summary.history}"]
     lines = _wrapped("  ".join(parts), width, DIM)
@@ -175,7 +175,7 @@ def _numbers(conn: Connection, summary: Summary, width: int) -> list[Line]:
 def _trips(flow: Flow, whose: str) -> Iterator[str]:
     trips = round_trips(flow)
     if trips:
-        spans = (duration(span) for span in (trips.shortest, trips.median, trips.longest))
+        spans = dict.fromkeys([duration(it) for it in (trips.shortest, trips.median, trips.longest)])
         yield f"{whose} {', '.join(spans)}"
 
 

@@ -163,7 +163,7 @@ def test_udp_and_icmp(wire, look):
         assert found.only.verdict == verdict
         assert found.only.completeness == 0
     assert notes(next(found.analysis.connections())) == [
-        "ICMP port unreachable twice, about what the client sent"
+        "ICMP port unreachable twice, from 10.0.0.2, about what the client sent"
     ]
 
 

@@ -191,17 +191,18 @@ class Talk:
         return pcap(self.frames)
 
 
-def random_talks(seed: int, number: int = 60) -> list[tuple[int, bytes]]:
+def random_talks(seed: int, number: int = 60, *, v6: bool = False) -> list[tuple[int, bytes]]:
     """Connections in which anything may happen: every flag, every number near what is expected, any pause."""
     rng = random.Random(seed)
     waits = [0, 1000, 100_000, MS, 2_900_000, 5 * MS, 19 * MS, 30 * MS, 300 * MS]
+    hosts = {"client": "fe80::1", "server": "fe80::2"} if v6 else {}
     talk = Talk()
     for port in range(30000, 30000 + number):
         first = [
             rng.choice([0xFFFFFFF0, 1000, 0, 0x7FFFFFF0, rng.getrandbits(32)]),
             rng.choice([5, 0xFFFFFFFF, rng.getrandbits(32)]),
         ]
-        talk = Talk(port, 80, list(first), time=talk.time, frames=talk.frames)
+        talk = Talk(port, 80, list(first), time=talk.time, frames=talk.frames, v6=v6, **hosts)
         if rng.random() < 0.7:
             for who, flags in [(0, SYN), (1, SYN | ACK)]:
                 for _ in range(rng.choice([1, 1, 1, 2])):

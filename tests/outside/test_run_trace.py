@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -22,6 +23,18 @@ conn, client_addr = phone.accept()
 data = conn.recv(1024)
 conn.send(data.upper())
 {last}
+"""
+
+HANGS = """
+import os, socket, sys
+phone = socket.create_server(("127.0.0.1", 0), backlog=5)
+print(phone.getsockname()[1], file=sys.stderr, flush=True)
+if {forks} and os.fork():
+    phone.close()
+    os.wait()
+    sys.exit()
+conn, _ = phone.accept()
+conn.recv(1024)
 """
 
 FORKS = """
@@ -117,6 +130,21 @@ def test_a_log_is_watched_while_it_grows(begin, script):
     lines = watcher.popen.stdout.read().decode().splitlines()
     assert [line for line in lines if "recv(1024) = 5" in line]
     assert " end " in lines[-1]
+
+
+@pytest.mark.parametrize(("forks", "whose"), [(False, r""), (True, r"\d+:")], ids=["alone", "child"])
+def test_who_waits_for_a_program_that_sleeps_is_told(begin, script, forks, whose):
+    """It does not look at its queue before the next accept, which never comes; the watcher does."""
+    script(HANGS.replace("{forks}", str(forks)))
+    program = begin(*TRACE, "run", "--log", "run.jsonl", "server.py")
+    port = int(program.expect(r"^\d+$")[0])
+    with contextlib.ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), SECONDS))
+        watcher = begin("sh", "-c", 'exec "$@" >&2', "sh", *TRACE, "watch", "run.jsonl")
+        watcher.expect(rf" {whose}tcp-1 +queue +3/5 wait to be accepted")
+    program.end()
+    assert watcher.end() == 0
 
 
 def test_a_program_that_is_killed_is_watched_to_its_end(begin, script):

@@ -37,7 +37,8 @@ class AcceptQueues:
         self._clock = clock
         self._due = -math.inf
         self._listeners: dict[str, _Listener] = {}
-        self._told: dict[str, int] = {}  # how long the one who was told takes the queue to be
+        self._backlogs: dict[str, int] = {}  # by address: who inherits a listener is not told, nor tells
+        self._told: dict[str, int] = {}  # as how long each was told since the kernel was first asked
 
     def follow(self, events: Sequence[AnyEvent | Unknown]) -> None:
         """These have been told."""
@@ -45,21 +46,18 @@ class AcceptQueues:
             if isinstance(event, Listen):
                 if event.errno is None and event.proto == "tcp":
                     self._listeners[event.sock] = _Listener(event.address, event.backlog)
+                    self._backlogs[event.address] = event.backlog
             elif isinstance(event, Inherit):
-                self._inherit(event)
+                if event.listens and event.proto == "tcp" and event.address in self._backlogs:
+                    self._listeners[event.name] = _Listener(event.address, self._backlogs[event.address])
             elif isinstance(event, Close):
                 self._listeners.pop(event.sock or "", None)
                 self._told.pop(event.sock or "", None)
-            elif isinstance(event, Queue) or (isinstance(event, Accept) and event.queued is not None):
-                self._told[event.sock] = event.queued or 0
+            elif isinstance(event, Queue | Accept):
+                if event.sock in self._told and event.queued is not None:
+                    self._told[event.sock] = event.queued
             elif isinstance(event, Block):
-                self._told.update((name, 0) for name in idle_listeners(event) if name in self._listeners)
-
-    def _inherit(self, event: Inherit) -> None:
-        """It has the queue of the listener that another process has made; only that one told its backlog."""
-        same = [it for it in self._listeners.values() if it.address == event.address]
-        if event.listens and event.proto == "tcp" and same:
-            self._listeners[event.name] = same[0]
+                self._told.update((name, 0) for name in idle_listeners(event) if name in self._told)
 
     def is_due(self) -> bool:
         """There are listeners, and it is a while since the kernel was asked."""

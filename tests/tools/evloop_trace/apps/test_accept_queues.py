@@ -69,9 +69,9 @@ def asked(queues: AcceptQueues, number: int) -> list[Queue]:
 
 
 def test_what_is_told_is_what_has_changed(phone: Phone) -> None:
-    """Since it was last told, by the log or by the kernel."""
+    """Since it was last told, by the log or by the kernel; whose word is always told once."""
     queues = AcceptQueues()
-    queues.follow([phone.listen])
+    queues.follow([phone.listen, accept(0)])
     assert asked(queues, 0) == [Queue(-1, 7, 0, "tcp-1", 0, 5)]
     assert queues.ask({"": os.getpid()}, 8) == []
     phone.call(3)
@@ -110,7 +110,7 @@ def test_what_is_no_tcp_listener_is_not_asked_for(phone: Phone) -> None:
 
 
 def test_another_process_is_asked_for_its_own(phone: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it inherited has the backlog that was told by who made it."""
+    """What it inherited has the backlog that was told by who made it, and may have closed it by now."""
     pids: list[int] = []
 
     def sockets_of(pid: int) -> dict[tuple[str, str], Seen]:
@@ -121,9 +121,11 @@ def test_another_process_is_asked_for_its_own(phone: Phone, monkeypatch: pytest.
     queues = AcceptQueues()
     queues.follow([phone.listen, Inherit(1, 0, 0, "41:tcp-1", 3, "tcp", phone.address, listens=True)])
     queues.follow([Inherit(1, 0, 0, "41:tcp-2", 4, "tcp", phone.address, "127.0.0.1:9")])
-    found = queues.ask({"": 40, "41:": 41, "42:": 42}, 7)
-    assert [(it.sock, it.queued, it.backlog) for it in found] == [("tcp-1", 40, 5), ("41:tcp-1", 41, 5)]
-    assert pids == [40, 41]
+    queues.follow([Close(2, 0, 0, 1, 3, "close", None, "tcp-1")])
+    queues.follow([Inherit(1, 0, 0, "43:tcp-1", 3, "tcp", phone.address, listens=True)])
+    found = queues.ask({"": 40, "41:": 41, "42:": 42, "43:": 43}, 7)
+    assert [(it.sock, it.queued, it.backlog) for it in found] == [("41:tcp-1", 41, 5), ("43:tcp-1", 43, 5)]
+    assert pids == [41, 43]
     assert queues.ask({}, 7) == []
 
 

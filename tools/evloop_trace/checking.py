@@ -10,6 +10,7 @@ import msgspec
 from evloop_trace.escape import escape_text
 from evloop_trace.logs import open_logs
 from evloop_trace.model.checks import Checker, Finding
+from evloop_trace.numbers import plural
 from evloop_trace.progress import track
 
 if TYPE_CHECKING:
@@ -98,10 +99,6 @@ def _summary(path: str, checker: Checker, findings: _Findings) -> str:
     left_out = f"… and {findings.left_out:,} more: --all shows them\n" if findings.left_out else ""
     total = findings.counts.total()
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in findings.counts.most_common())
-    verdict = f"{_plural(total, 'finding')} ({kinds})" if total else "nothing is wrong with it"
+    verdict = f"{plural(total, 'finding')} ({kinds})" if total else "nothing is wrong with it"
     lost = f", {checker.missing:,} more are missing" if checker.missing else ""
-    return f"{left_out}{escape_text(path)}: {_plural(checker.events, 'event')}{lost}: {verdict}\n"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    return f"{left_out}{escape_text(path)}: {plural(checker.events, 'event')}{lost}: {verdict}\n"

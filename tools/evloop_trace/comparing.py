@@ -11,8 +11,8 @@ from evloop_trace.escape import escape_text
 from evloop_trace.logs import open_logs
 from evloop_trace.model.clients import Clients
 from evloop_trace.model.comparison import Comparison, Side, not_comparable
+from evloop_trace.model.differences import because, differences, name_of
 from evloop_trace.progress import track
-from evloop_trace.views.differences import because, differences, name_of
 
 if TYPE_CHECKING:
     from evloop_trace.model.clients import Client

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from evloop.events.reader import Problem
 from evloop_trace.escape import escape_text
 from evloop_trace.model.filters import Filter, due
+from evloop_trace.numbers import duration
 from evloop_trace.views.joined import format_rows
 from evloop_trace.views.lines import format_events
-from evloop_trace.views.numbers import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

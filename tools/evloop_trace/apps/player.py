@@ -15,11 +15,11 @@ from textual.widget import Widget
 
 from evloop.events.schema import Poll
 from evloop_trace.model.filters import parse_time
+from evloop_trace.numbers import clock, count
 from evloop_trace.playback import Playback
 from evloop_trace.tape import open_tape
 from evloop_trace.views.cells import Line, exact, spread
 from evloop_trace.views.meeting import screen_of
-from evloop_trace.views.numbers import clock, count
 from evloop_trace.views.palette import BOLD, DIM, KINDS, TITLE
 
 if TYPE_CHECKING:

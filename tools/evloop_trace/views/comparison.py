@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 from rich.text import Text
 
+from evloop_trace.model.differences import because, differences, name_of
+from evloop_trace.numbers import count, duration, plural
 from evloop_trace.views.bars import GLYPHS, Axis, life, segments
 from evloop_trace.views.cells import Line, cut, fit
-from evloop_trace.views.differences import because, differences, name_of
-from evloop_trace.views.numbers import count, duration
 from evloop_trace.views.palette import BOLD, DIM
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _clients(summary: Summary) -> str:
     """Datagrams' senders are not there at a time."""
     if summary.most:
         return f"{count(summary.most)} of {count(summary.clients)} at once"
-    return f"{count(summary.clients)} client{'' if summary.clients == 1 else 's'}"
+    return plural(summary.clients, "client")
 
 
 def _three(spread: Spread | None, cells: int, least: int) -> str:

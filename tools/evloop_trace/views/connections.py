@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
+from evloop_trace.numbers import count, duration, size
 from evloop_trace.views.cells import Line, Panel, exact, fit
-from evloop_trace.views.numbers import count, duration, size
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rungs import brief
 

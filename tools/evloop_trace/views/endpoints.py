@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
+from evloop_trace.numbers import count
 from evloop_trace.views.cells import Line, Panel, bar, exact, fit, width_of
-from evloop_trace.views.numbers import count
 from evloop_trace.views.palette import BOLD, DIM, PLAIN, TROUBLE
 
 if TYPE_CHECKING:

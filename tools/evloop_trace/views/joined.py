@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Recvfrom
 from evloop_trace.escape import escape_text
+from evloop_trace.numbers import count, duration, size
 from evloop_trace.views.lines import format_events
-from evloop_trace.views.numbers import count, duration, size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,8 +14,8 @@ from rich.segment import Segment
 from evloop.events.schema import AnyEvent, Close, End, Poll, Slow
 from evloop_trace.escape import escape_text
 from evloop_trace.model.filters import due
+from evloop_trace.numbers import clock, count, duration
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit, width_of
-from evloop_trace.views.numbers import clock, count, duration
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rungs import Arrow, Rung, rung, woken
 

@@ -15,8 +15,8 @@ from rich.segment import Segment
 from evloop.events.schema import Connect, Poll, Send, Sendto
 from evloop_trace.escape import escape_text
 from evloop_trace.model.filters import due
+from evloop_trace.numbers import clock, count, duration
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit
-from evloop_trace.views.numbers import clock, count, duration
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rungs import Arrow, Rung, rung, woken
 

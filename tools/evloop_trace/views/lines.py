@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from evloop.events import schema
 from evloop.events.schema import Call, Located, Recv, Send, Unknown
 from evloop_trace.escape import escape_payload, escape_text
-from evloop_trace.views.numbers import duration
+from evloop_trace.numbers import duration
 from evloop_trace.views.waits import awaited, call_word, ended, place
 
 if TYPE_CHECKING:

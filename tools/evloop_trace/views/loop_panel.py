@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
+from evloop_trace.numbers import clock, count, duration, percent
 from evloop_trace.views.cells import Line, Panel, bar, cut, exact, spread, width_of
-from evloop_trace.views.numbers import clock, count, duration, percent
 from evloop_trace.views.palette import BOLD, DIM, KINDS, TITLE, TROUBLE
 from evloop_trace.views.rungs import woken
 from evloop_trace.views.threads import ThreadsPanel

@@ -9,9 +9,9 @@ from rich.segment import Segment
 
 from evloop_trace.correlate.meeting import Meeting
 from evloop_trace.escape import escape_text
+from evloop_trace.numbers import clock, count, duration, size
 from evloop_trace.views.cells import Line, Panel, exact, fit, spread
 from evloop_trace.views.lanes import LanesPanel
-from evloop_trace.views.numbers import clock, count, duration, size
 from evloop_trace.views.palette import BOLD, DIM, TITLE, TROUBLE
 from evloop_trace.views.screen import Screen
 from evloop_trace.views.waits import about

@@ -34,7 +34,7 @@ from evloop.events.schema import (
     Unseen,
 )
 from evloop_trace.escape import escape_payload, escape_text
-from evloop_trace.views.numbers import count, duration, size
+from evloop_trace.numbers import count, duration, size
 from evloop_trace.views.waits import about, awaited, call_word, ended, short_place, waited
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evloop_trace.escape import escape_text
-from evloop_trace.views.numbers import count, duration, percent, size
+from evloop_trace.numbers import count, duration, percent, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

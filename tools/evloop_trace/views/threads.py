@@ -8,8 +8,8 @@ from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
 from evloop_trace.model.threads import MAIN
+from evloop_trace.numbers import count, duration, percent
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit, spread, width_of
-from evloop_trace.views.numbers import count, duration, percent
 from evloop_trace.views.palette import BOLD, DIM, PLAIN
 from evloop_trace.views.waits import about, short
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_trace.escape import escape_text
-from evloop_trace.views.numbers import count, duration
+from evloop_trace.numbers import count, duration
 
 if TYPE_CHECKING:
     from evloop.events.schema import Block, Call, Located

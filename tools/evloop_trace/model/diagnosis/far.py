@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.finding import Elsewhere
-from evloop_trace.model.diagnosis.words import call, join, moment, on, place, size, when, who
+from evloop_trace.model.diagnosis.words import call, join, moment, on, place, when, who
+from evloop_trace.numbers import size
 
 if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.scene import Scene

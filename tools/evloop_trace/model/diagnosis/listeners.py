@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from evloop.events.schema import Accept
 from evloop_trace.model.diagnosis.finding import Elsewhere, Finding, evidence, with_more
 from evloop_trace.model.diagnosis.present import is_recent
-from evloop_trace.model.diagnosis.words import join, moment, plural, sentence
+from evloop_trace.model.diagnosis.words import join, moment, sentence
 from evloop_trace.model.filters import due
+from evloop_trace.numbers import plural
 
 if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.scene import Callers, Scene

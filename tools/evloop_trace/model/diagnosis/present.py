@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop_trace.model.diagnosis.state import Stream
-from evloop_trace.model.diagnosis.words import SLOW, size
+from evloop_trace.model.diagnosis.words import SLOW
 from evloop_trace.model.filters import due
+from evloop_trace.numbers import size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.finding import Finding, evidence
 from evloop_trace.model.diagnosis.state import Listener, Stream
-from evloop_trace.model.diagnosis.words import call, moment, peer_of, place, rate, sentence, span, who
+from evloop_trace.model.diagnosis.words import call, moment, peer_of, place, rate, sentence, who
 from evloop_trace.model.filters import due
+from evloop_trace.numbers import duration
 
 if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.scene import Scene
@@ -101,7 +102,7 @@ def _round(sock: Open, kind: str, vain: Vain, text: str, why: str) -> Finding:
     assert first is not None
     assert last is not None
     took = due(last) - first.t
-    often = f"{vain.count:,} times since {moment(first.t)}, {rate(vain.count, took)}, for {span(took)}"
+    often = f"{vain.count:,} times since {moment(first.t)}, {rate(vain.count, took)}, for {duration(took)}"
     return Finding(
         kind,
         f"{text} {often}{place(last)}. {why}",

@@ -9,19 +9,9 @@ from evloop_trace.model.diagnosis.far import far_end
 from evloop_trace.model.diagnosis.finding import Cause, Finding
 from evloop_trace.model.diagnosis.present import has_news, is_recent, kernel_says, seen_of
 from evloop_trace.model.diagnosis.waits import unanswered
-from evloop_trace.model.diagnosis.words import (
-    call,
-    join,
-    on,
-    peer_of,
-    place,
-    sentence,
-    since,
-    size,
-    when,
-    who,
-)
+from evloop_trace.model.diagnosis.words import call, join, on, peer_of, place, sentence, since, when, who
 from evloop_trace.model.filters import due
+from evloop_trace.numbers import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,19 +8,9 @@ from evloop.events.schema import Poll
 from evloop_trace.model.diagnosis.finding import Finding, evidence
 from evloop_trace.model.diagnosis.present import is_recent, kernel_says
 from evloop_trace.model.diagnosis.state import Stream
-from evloop_trace.model.diagnosis.words import (
-    SLOW,
-    call,
-    join,
-    moment,
-    place,
-    plural,
-    sentence,
-    since,
-    span,
-    who,
-)
+from evloop_trace.model.diagnosis.words import SLOW, call, join, moment, place, sentence, since, who
 from evloop_trace.model.filters import due
+from evloop_trace.numbers import duration, plural
 
 if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.scene import Scene
@@ -75,7 +65,7 @@ def _until(process: Process, thread: Thread) -> str:
     if wait.timeout is None:
         return "for as long as nothing is ready"
     why = f" ({wait.why})" if isinstance(wait, Poll) else ""
-    return f"for at most {span(wait.timeout)}{why}"
+    return f"for at most {duration(wait.timeout)}{why}"
 
 
 def _watches(masks: dict[str, str]) -> str:

@@ -13,8 +13,9 @@ from evloop_trace.model.diagnosis.state import Listener, Process, Stream
 from evloop_trace.model.diagnosis.streams import standing
 from evloop_trace.model.diagnosis.threads import own_code, sleeping
 from evloop_trace.model.diagnosis.waits import waiting
-from evloop_trace.model.diagnosis.words import moment, plural, size, when
+from evloop_trace.model.diagnosis.words import moment, when
 from evloop_trace.model.filters import due
+from evloop_trace.numbers import plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

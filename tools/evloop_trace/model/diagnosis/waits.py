@@ -18,14 +18,12 @@ from evloop_trace.model.diagnosis.words import (
     on,
     peer_of,
     place,
-    plural,
     sentence,
     since,
-    size,
-    span,
     when,
     who,
 )
+from evloop_trace.numbers import duration, plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +47,7 @@ def waiting(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     subject = f"{who(process, thread)} has been blocked in {call(wait)}{on(thread)}"
     kernel = kernel_says(sock) if isinstance(sock, Stream) else ""
     doing = f"{subject}{since(begun, now)}{place(wait)}."
-    limit = "" if wait.timeout is None else f"It gives up after {span(wait.timeout)}."
+    limit = "" if wait.timeout is None else f"It gives up after {duration(wait.timeout)}."
     later = "" if thread.returned is None else f"It returned at {moment(thread.returned)}."
     finding = Finding(
         cause.kind,

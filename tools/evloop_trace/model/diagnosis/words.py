@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Block
 from evloop_trace.model.filters import due, kind_of
+from evloop_trace.numbers import duration
 
 if TYPE_CHECKING:
     from typing import Any
@@ -20,12 +21,9 @@ __all__ = [
     "on",
     "peer_of",
     "place",
-    "plural",
     "rate",
     "sentence",
     "since",
-    "size",
-    "span",
     "when",
     "who",
 ]
@@ -40,25 +38,6 @@ _WORTH_TELLING = 1_000_000  # ns
 def moment(ns: int) -> str:
     """A `t` in seconds."""
     return f"{ns / 10**9:.3f} s"
-
-
-def span(ns: int) -> str:
-    """How long something took, in three digits."""
-    if ns < 10**6:
-        return f"{ns / 10**3:.0f} µs"
-    if ns < 10**9:
-        return f"{ns / 10**6:.0f} ms"
-    return f"{ns / 10**9:.1f} s" if ns < 10**11 else f"{ns // 60 // 10**9} min {ns // 10**9 % 60} s"
-
-
-def size(number: int) -> str:
-    """Bytes."""
-    return f"{number:,} B"
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 thread`, `2 threads`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def rate(count: int, ns: int) -> str:
@@ -98,7 +77,7 @@ def when(event: Any) -> str:
 
 def since(ns: int, now: int) -> str:
     """` since 3.200 s (for 12.0 s)`; how long is left out where the log ends at once."""
-    return f" since {moment(ns)}" + (f" (for {span(now - ns)})" if now - ns >= _WORTH_TELLING else "")
+    return f" since {moment(ns)}" + (f" (for {duration(now - ns)})" if now - ns >= _WORTH_TELLING else "")
 
 
 def peer_of(stream: Stream) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from evloop_trace.views.numbers import clock, count, duration, percent, size
+from evloop_trace.numbers import clock, count, duration, percent, size
 
 
 @pytest.mark.parametrize(

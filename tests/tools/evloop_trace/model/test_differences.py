@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from evloop_trace.model.clients import Clients
 from evloop_trace.model.comparison import Comparison, Side
-from evloop_trace.views.differences import because, differences, name_of
+from evloop_trace.model.differences import because, differences, name_of
 
 from evloop.events.schema import Accept, Limit, Poll, Queue, Recvfrom, Sendto, Slow
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["clock", "count", "duration", "percent", "size"]
+__all__ = ["clock", "count", "duration", "percent", "plural", "size"]
 
 _KIB = 1024
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -11,6 +11,11 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 def count(number: int) -> str:
     """12345 → 12,345."""
     return f"{number:,}"
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def size(number: int) -> str:

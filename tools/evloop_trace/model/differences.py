@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.model.clients import NOTABLE
-from evloop_trace.views.numbers import count, duration
+from evloop_trace.numbers import count, duration, plural
 
 if TYPE_CHECKING:
     from evloop_trace.model.clients import Client, HeldInAll
@@ -58,7 +58,8 @@ def _different_numbers(summaries: list[Summary]) -> list[str]:
     a, b = summaries
     if a.clients == b.clients:
         return []
-    return [f"{a.label} has {_clients(a.clients)} and {b.label} {count(b.clients)}: the last have no partner"]
+    number = plural(a.clients, "client")
+    return [f"{a.label} has {number} and {b.label} {count(b.clients)}: the last have no partner"]
 
 
 def _queue(comparison: Comparison, side: int, summary: Summary) -> str:
@@ -100,7 +101,7 @@ def _who(comparison: Comparison, side: int, waiters: list[Client]) -> str:
         return " and ".join([name_of(comparison, comparison.pairs[number - 1]) for number in numbers])
     if not comparison.by_greeting and numbers[-1] - numbers[0] + 1 == len(numbers):
         return f"clients {numbers[0]} to {numbers[-1]}"
-    return f"{count(len(numbers))} of {_clients(len(comparison.pairs))}"
+    return f"{count(len(numbers))} of {plural(len(comparison.pairs), 'client')}"
 
 
 def _why(comparison: Comparison, side: int) -> str:
@@ -174,7 +175,3 @@ def _whole(summaries: list[Summary]) -> str:
     if longer < max(_MORE * shorter, shorter + NOTABLE):
         return f"All was over after {took[0]} and {took[1]}: no difference"
     return f"All was over after {took[0]} with {a.label} and after {took[1]} with {b.label}"
-
-
-def _clients(number: int) -> str:
-    return "1 client" if number == 1 else f"{count(number)} clients"

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -134,8 +135,11 @@ def test_lines(serve):
 def test_the_picture_dies(serve):
     """Whatever becomes of the picture, the server goes on; in the end it says what became of it."""
     server = serve("--tcp", "127.0.0.1:0", "--trace")
-    viewer = int(Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text())
-    os.kill(viewer, signal.SIGKILL)
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children")
+    deadline = time.monotonic() + SECONDS
+    while not children.read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(int(children.read_text()), signal.SIGKILL)
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
             client.sendall(b"still here")

@@ -829,6 +829,7 @@ def test_our_loop_and_a_client_that_does_not_read(
     while "READ|WRITE" not in log.read_text() and time.monotonic() < deadline:
         with contextlib.suppress(BlockingIOError):
             greedy.send(b"x" * 100_000)
+    assert "READ|WRITE" in log.read_text()
     hung = Answer(str(log))
     assert hung["send-full"]["conn"] == "tcp-1"
     assert "does not read. The poll waits until there is room." in hung["send-full"]["sentence"]

@@ -174,7 +174,7 @@ def test_a_server_that_waits_for_callers(
             "edge-left",
             "But the kernel, now: 3 B to read",
         ),
-        ("conn.recv(5); conn.sendall(b'x' * 50_000_000)", b"hello", False, "send-full", " B of ours not ack"),
+        ("conn.recv(5); conn.sendall(b'x' * 50_000_000)", b"hello", False, "send-full", "B of ours not ack"),
     ],
     ids=["asleep", "elsewhere", "edge-triggered", "full"],
 )

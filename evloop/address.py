@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from evloop.errors import AddressError
+from evloop.printable import encodable
 
 __all__ = [
     "Address",
@@ -92,10 +93,13 @@ def parse_unix(text: str) -> UnixPath:
 def format_sockaddr(address: Sockaddr) -> str:
     """What accept(2) and getsockname(2) give, as the log shows it; an unnamed Unix socket is empty."""
     if isinstance(address, tuple):
-        return _host_port(address[0], address[1])
-    if isinstance(address, bytes):  # an abstract name begins with NUL
-        return "@" + address[1:].decode(errors="backslashreplace")
-    return address or ""
+        return _host_port(_text(address[0]), address[1])
+    path = _text(address or "")
+    return f"@{path[1:]}" if path.startswith("\0") else path  # so begins an abstract name
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode(errors="backslashreplace") if isinstance(name, bytes) else encodable(name)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from evloop import __version__
 from evloop.events.recorder import read_clocks
 from evloop.events.schema import SCHEMA, Header
+from evloop.printable import encodable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,8 @@ def make_header(
     python = sys.version.partition(" ")[0]
     return Header(
         0, 0, 0, SCHEMA, mono_ns, wall_ns, bracket_ns,
-        pid=os.getpid(), argv=getattr(sys, "argv", sys.orig_argv), selector=selector, mode=mode,
+        pid=os.getpid(), argv=[encodable(word) for word in getattr(sys, "argv", sys.orig_argv)],
+        selector=selector, mode=mode,
         versions={"evloop": __version__, "python": python, "kernel": os.uname().release},
         payload=keep.payload, payload_max=keep.payload_max, options=dict(options),
         sysctls={name.replace("/", "."): text for name in SYSCTLS if (text := _read(f"/proc/sys/{name}"))},

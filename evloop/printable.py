@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["printable"]
+__all__ = ["encodable", "printable"]
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
@@ -25,3 +25,14 @@ def _number(char: str) -> str:
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def encodable(text: str) -> str:
+    r"""Text that UTF-8 can hold: a byte that is no text, which Python keeps as a surrogate, becomes \xff."""
+    if text.isascii():
+        return text
+    try:
+        data = text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        data = text.encode(errors="backslashreplace")
+    return data.decode(errors="backslashreplace")

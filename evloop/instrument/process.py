@@ -20,7 +20,7 @@ from evloop.instrument import descriptors, interrupts, tracebacks, unseen
 from evloop.instrument.instrument import install
 from evloop.instrument.known import address_of
 from evloop.instrument.lifecycle import close_all
-from evloop.printable import printable
+from evloop.printable import encodable, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +50,8 @@ class _Process:
     def __init__(self, run: Run) -> None:
         self._run = run
         header = make_header(run, {}, model="run")
-        header.run, header.parent, header.argv = run.run, run.parent, sys.orig_argv[1:]
+        header.run, header.parent = run.run, run.parent
+        header.argv = [encodable(word) for word in sys.orig_argv[1:]]
         self._sink = None if run.parent is None else _Later(run.log)
         self._recorder = _Recorder(header, self._sink or direct_sink(run.log, _report))
         self._hand_on()

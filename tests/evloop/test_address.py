@@ -90,12 +90,17 @@ def test_what_is_no_unix_path(text):
         (("::1", 80, 0, 0), "[::1]:80"),
         ("/tmp/x", "/tmp/x"),
         (b"\0name\xff", "@name\\xff"),
+        ("\0name", "@name"),
+        (b"/tmp/x\xff", "/tmp/x\\xff"),
+        ("/tmp/x\udcff", "/tmp/x\\xff"),
         ("", ""),
         (None, ""),
+        (("\udcff", 80), "\\xff:80"),
+        ((b"localhost", 80), "localhost:80"),
     ],
 )
 def test_what_the_kernel_gives(address, shown):
-    """As accept(2) and getsockname(2) give it, and as the log shows it."""
+    """As accept(2) and getsockname(2) give it, or a program does, and as the log shows it."""
     assert format_sockaddr(address) == shown
 
 

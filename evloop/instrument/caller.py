@@ -6,10 +6,14 @@ import os
 import sys
 import sysconfig
 import threading
+from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from evloop.printable import encodable
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import CodeType, FrameType, TracebackType
 
 __all__ = ["Callers", "Place", "frame_at", "thread_name"]
@@ -55,16 +59,29 @@ def thread_name() -> str:
 
 
 _SHOWN = "_evloop_name"
-_namesakes: dict[str, int] = {}
+_MAIN = "MainThread"
+_MOST_NAMES = 10_000
+# The numbers of each name's next threads. No lock, which a signal's handler or a fork could find taken:
+# each step is one that no other thread can come into.
+_namesakes: dict[str, Iterator[int]] = {_MAIN: count(2)}
 
 
 def _name(thread: threading.Thread) -> str:
     """Two threads may have the same name: then the second is told apart by a number."""
-    number = _namesakes[thread.name] = _namesakes.get(thread.name, 0) + 1
-    name = thread.name if number == 1 else f"{thread.name} #{number}"
-    name = "" if name == "MainThread" else name
+    if len(_namesakes) > _MOST_NAMES:
+        _forget()
+    number = next(_namesakes.setdefault(thread.name, count(1)))
+    name = encodable(thread.name if number == 1 else f"{thread.name} #{number}")
     setattr(thread, _SHOWN, name)
     return name
+
+
+def _forget() -> None:
+    """The names of threads that have ended, in a program that starts new ones all the time."""
+    living = {_MAIN, *(thread.name for thread in tuple(_threads.values()))}
+    for name in tuple(_namesakes):
+        if name not in living:
+            _namesakes.pop(name, None)
 
 
 _main_ident = threading.main_thread().ident
@@ -127,8 +144,8 @@ class Callers:
     def _short(self, path: str) -> str:
         for folder in (self._folder, *_LIBRARIES):
             if path.startswith(folder):
-                return path[len(folder) :]
-        return path
+                return encodable(path[len(folder) :])
+        return encodable(path)
 
     def _classify(self, code: CodeType) -> tuple[CodeType, dict[int, str] | None]:
         """(code, the texts of its places), or (code, None) if it is a library's."""

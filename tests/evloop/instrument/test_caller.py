@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import count
 
 import pytest
 
@@ -13,7 +14,7 @@ from evloop.instrument.caller import thread_name
 @pytest.fixture(autouse=True)
 def _few(monkeypatch):
     """Names are forgotten early, and those of other tests' threads at once."""
-    monkeypatch.setattr(caller, "_namesakes", type(caller._namesakes)({"MainThread": iter([2, 3])}))
+    monkeypatch.setattr(caller, "_namesakes", {"MainThread": count(2)})
     monkeypatch.setattr(caller, "_MOST_NAMES", 10)
 
 

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from itertools import count
-from threading import RLock
+from threading import RLock, current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Clock, End, Event, Gap, Header
@@ -122,6 +122,8 @@ class DirectRecorder:
         self._seq = 0
         self._lost = 0  # events that could not be encoded
         self._next_clock = CLOCK_EVERY
+        self.interrupts: deque[Callable[[], None]] = deque()
+        """Called in the main thread when its event is written: they raise what had to wait for it."""
         self.record(header)
 
     def clock(self) -> int:
@@ -156,6 +158,10 @@ class DirectRecorder:
                 self._record_clock(event.t)
             if self._waiting:
                 self.record(self._waiting.popleft())
+        if self.interrupts and current_thread() is main_thread():
+            with suppress(IndexError):  # whoever was to remind us of it has done so
+                interrupt = self.interrupts.popleft()
+                interrupt()
 
     def _gap(self, event: Event, error: Exception) -> Gap:
         """What stands for an event that cannot be encoded: of that the program must not hear."""

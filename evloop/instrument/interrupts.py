@@ -1,8 +1,8 @@
 """Ctrl-C, which Python turns into an exception wherever the main thread happens to be.
 
 If it is with us, between a call and its event, the event would be lost. So the
-exception waits until it is back in the program, or `asleep` in the system: there it
-comes at once, as without us.
+exception waits until the event is written. In the program, and `asleep` in the
+system, it comes at once, as without us.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import _thread
 import os
 import signal
 import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ _OURS = os.path.join(os.path.dirname(__file__), "")
 _PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 _LIBRARY = os.path.join(os.path.dirname(os.__file__), "")
 
+SOON = 0.01  # seconds
+
+_sleep = time.sleep  # now: a program may replace it
 _T = TypeVar("_T")
 
 
@@ -40,14 +45,21 @@ def patch(instrument: Instrument) -> None:
     if not is_main or signal.getsignal(signal.SIGINT) is not real:
         return
 
+    interrupts = instrument.recorder.interrupts
+
     def default_int_handler(number: Any, frame: FrameType | None, /) -> None:
         if frame is not None and _is_between(frame):
-            # It comes again in a moment, and so on, until we are out of it. From another thread, which
-            # waits until this one is in the system, or has run for long enough: in here it would come
-            # again before we have returned.
-            _thread.start_new_thread(_thread.interrupt_main, (number,))
+            interrupts.append(lambda: real(number, None))
+            _thread.start_new_thread(remind, (number,))
         else:
             real(number, frame)
+
+    def remind(number: Any) -> None:
+        """The event may have been written already, and none come for a long time."""
+        _sleep(SOON)
+        with suppress(IndexError):
+            interrupts.popleft()
+            _thread.interrupt_main(number)
 
     default_int_handler.__doc__ = real.__doc__
     # Who asks whether the handler is Python's own, such as asyncio, compares the two.

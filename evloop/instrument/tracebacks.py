@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
-_OURS = os.path.join(os.path.dirname(__file__), "")
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+_OURS = tuple(os.path.join(_PACKAGE, name, "") for name in ("instrument", "events"))
 
 
 def patch(instrument: Instrument, uncaught: Uncaught) -> None:

@@ -73,7 +73,8 @@ def logged(tmp_path):
     """The events of a log, or those of some kinds."""
 
     def read(*kinds, log=LOG):
-        lines = (tmp_path / log).read_bytes().rpartition(b"\n")[0].splitlines()  # it may still grow
+        written = (tmp_path / log).read_bytes().partition(b"\0")[0]  # it may still grow
+        lines = written.rpartition(b"\n")[0].splitlines()
         events = [json.loads(line) for line in lines]
         return [event for event in events if not kinds or event["ev"] in kinds]
 

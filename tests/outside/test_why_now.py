@@ -127,7 +127,7 @@ def test_three_more_callers_of_a_server_that_hangs(
     address = f"127.0.0.1:{server.port}"
     server.until(lambda table: table[address, ""].unread == 3)
     server.hangs("recv-more", "3 finished handshakes")
-    answer = run(*TRACE, "why", server.log)
+    answer = run(*TRACE, "why", "run.jsonl")
     said = " ".join(answer.stdout.split())
     assert (answer.returncode, answer.stderr) == (1, "")
     assert f"run.jsonl: 1 thing hangs; still running (pid {server.pid}) at " in said
@@ -135,7 +135,7 @@ def test_three_more_callers_of_a_server_that_hangs(
     assert "The kernel, now: nothing to read, ESTABLISHED. " in said
     assert "Meanwhile 3 finished handshakes wait in tcp-1's queue (backlog 5), as the kernel counts" in said
     server.kill()
-    killed = " ".join(run(*TRACE, "why", server.log).stdout.split())
+    killed = " ".join(run(*TRACE, "why", "run.jsonl").stdout.split())
     assert "the log has no end (killed or crashed)" in killed
     assert "kernel" not in killed
 

@@ -159,6 +159,9 @@ class _Calls:
             known, t, errno = self._known(self_), now(), None
             try:
                 real(self_, address)
+            except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
+                known = None
+                raise
             except OSError as error:
                 errno = outcome(error)
                 raise
@@ -182,6 +185,9 @@ class _Calls:
                 backlog = min(socket.SOMAXCONN, 128)
             try:
                 real(self_, backlog)
+            except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
+                known = None
+                raise
             except OSError as error:
                 errno = outcome(error)
                 raise
@@ -318,6 +324,9 @@ class _Calls:
                 real(self_, level, option, value, *rest)
                 if known is not None and (level, option) == (_socket.SOL_SOCKET, _socket.SO_RCVLOWAT):
                     known.low_water = value != 1
+            except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
+                known = None
+                raise
             except OSError as error:
                 errno = outcome(error)
                 raise
@@ -342,6 +351,9 @@ class _Calls:
             known, t, errno = self._known(self_), now(), None
             try:
                 real(self_, how)
+            except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
+                known = None
+                raise
             except OSError as error:
                 errno = outcome(error)
                 raise

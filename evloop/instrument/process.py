@@ -14,7 +14,7 @@ from evloop.errors import LogError
 from evloop.events.mapped import MappedSink, direct_sink
 from evloop.events.recorder import DirectRecorder
 from evloop.events.run import VARIABLE, Run
-from evloop.events.schema import Error, Event, Header, Inherit
+from evloop.events.schema import Clock, Error, Event, Header, Inherit
 from evloop.header import make_header
 from evloop.instrument import descriptors, interrupts, tracebacks, unseen
 from evloop.instrument.instrument import install
@@ -150,10 +150,10 @@ class _Recorder(DirectRecorder):
         if isinstance(before, MappedSink):
             before.abandon()
         self._write: Callable[[bytes, Sequence[Event]], None] = sink.write
-        self._lock, self._busy = RLock(), False
+        self._lock = RLock()
         self._busy = self._held = False
         self._waiting.clear()
-        self._seq = 0
+        self._seq = self._lost = 0
         self.header = header
         self.record(header)
 
@@ -175,7 +175,7 @@ class _Later:
         """Write, or keep what says only how the process began."""
         if not self.is_begun:
             self._waiting.append((block, events))
-            if isinstance(events[0], (Header, Inherit)):
+            if isinstance(events[0], (Header, Inherit, Clock)):
                 return
             self._begin()
         elif self._sink:

@@ -289,3 +289,17 @@ def test_remove(recorded):
     assert "recv" not in vars(socket.socket)
     assert "__del__" not in vars(socket.socket)
     assert repr(select.select) == "<built-in function select>"
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments"),
+    [("bind", (("127.0.0.1", 99999),)), ("listen", ("a",)), ("listen", (10**12,)), ("shutdown", ("x",)),
+     ("setsockopt", ("SOL", 1, 1))],
+)  # fmt: skip
+def test_wrong_arguments_are_no_call(recorded, call, arguments):
+    """Python refuses them before it asks the system; so there is nothing to record."""
+    with socket.socket() as sock:
+        recorded.new()
+        with pytest.raises((TypeError, ValueError, OverflowError)):
+            getattr(sock, call)(*arguments)
+        assert recorded.new() == []

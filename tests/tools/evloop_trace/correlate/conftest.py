@@ -102,4 +102,3 @@ def stage() -> Stage:
 def new_stage() -> type[Stage]:
     """For tests that need other programs."""
     return Stage
-

@@ -106,4 +106,3 @@ class End:
         if self.greeted is not None:
             self.greeted.missing = 0
         self.out, self.into = Stream(), Stream()
-

@@ -163,9 +163,7 @@ class Joiner:
         end = self.end = self._ends.get(event.conn or "")
         if end is None or end.lone or end.sent < 0 or event.awaits != "send" or not event.size:
             return
-        end.blocked = Origin(
-            "block", self._labels[log], event.seq, event.t, end.sent, end.sent + event.size
-        )
+        end.blocked = Origin("block", self._labels[log], event.seq, event.t, end.sent, end.sent + event.size)
         self._put(end, end.blocked)
 
     def _returned(self, end: End, blocked: Origin, event: Send, off: tuple[int, int]) -> None:

@@ -55,9 +55,7 @@ class Stream(Generic[InT, OutT]):
     def peek(self, start: int, end: int) -> list[Part[InT]]:
         """The parts that wait to come out; they go on waiting."""
         first = bisect_right(self.went, start, key=_end)
-        return [
-            (max(start, low), min(end, high), of) for low, high, of in self.went[first:] if low < end
-        ]
+        return [(max(start, low), min(end, high), of) for low, high, of in self.went[first:] if low < end]
 
     def cut(self, end: int) -> None:
         """What was said to go in from `end` on did not."""

@@ -358,7 +358,7 @@ def _recv(picture: Picture, event: Recv) -> None:
         connection.buffered += n
         picture.received += n
     elif n == 0:
-        connection.eof = connection.eof or event.size > 0
+        connection.eof = connection.eof or (event.size > 0 and not connection.deaf)
     elif event.errno not in _NOT_NOW:
         connection.errno = event.errno or ""
     _call(picture, event)
@@ -410,8 +410,9 @@ def _shutdown(picture: Picture, event: Shutdown) -> None:
     endpoint = picture.endpoints.get(event.conn)
     if endpoint is None or endpoint.made:  # a program may shut down a listener, to wake who waits in accept
         connection = _connection(picture, event.conn, event)
-        if event.errno is None and event.how != "SHUT_RD":
-            connection.shut = True
+        if event.errno is None:
+            connection.shut |= event.how != "SHUT_RD"
+            connection.deaf |= event.how != "SHUT_WR" and not connection.eof
     _call(picture, event)
 
 
@@ -527,7 +528,7 @@ def _echo(picture: Picture, event: Any) -> None:
     if connection is not None:
         connection.seen, connection.last = event.t, event
         connection.eof |= isinstance(event, Recv) and event.n == 0
-        connection.shut |= isinstance(event, Shutdown)
+        connection.shut |= isinstance(event, Shutdown) and event.how != "SHUT_RD"
     if isinstance(event, Header):
         picture.header = event
     elif isinstance(event, Poll):

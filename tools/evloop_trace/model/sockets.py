@@ -74,6 +74,7 @@ class Connection(msgspec.Struct):
     interest: str = "READ"
     eof: bool = False  # the peer will send no more
     shut: bool = False  # we will send no more
+    deaf: bool = False  # we will read no more: recv() = 0 then says nothing of the peer
     closed: int | None = None  # t
     reason: str = ""  # why it was closed
     errno: str = ""  # the last that was an error rather than "not now"

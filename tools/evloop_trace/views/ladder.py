@@ -93,12 +93,22 @@ class _Rows:
         if isinstance(event, Poll):
             self._poll(event)
         else:
-            said = rung(event, finished=self._finished(event), outgoing=self._picture.outgoing(event))
+            said = rung(
+                event,
+                finished=self._finished(event),
+                outgoing=self._picture.outgoing(event),
+                deaf=self._is_deaf(event),
+            )
             if said is not None:
                 self._work(event)
                 self._rung(event, said)
         self._ended = event.t if isinstance(event, Slow) else event.t + getattr(event, "dur", 0)
         self._tick = event.tick
+
+    def _is_deaf(self, event: AnyEvent) -> bool:
+        name = getattr(event, "conn", None) or ""
+        connection = self._picture.connections.get(name) or self._picture.closed.get(name)
+        return connection is not None and connection.deaf
 
     def _finished(self, event: AnyEvent) -> bool:
         if not isinstance(event, Close) or event.conn is None:

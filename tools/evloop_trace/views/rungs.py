@@ -96,13 +96,16 @@ class Rung(NamedTuple):
     where: str = ""  # in the program, and by which thread
 
 
-def rung(event: AnyEvent, *, finished: bool = False, outgoing: bool = False) -> Rung | None:
+def rung(
+    event: AnyEvent, *, finished: bool = False, outgoing: bool = False, deaf: bool = False
+) -> Rung | None:
     """What the ladder says of an event, or None where it says nothing.
 
     Args:
         event: The event.
         finished: Our half of its connection had been closed before.
         outgoing: We are the client: what we send goes to the server.
+        deaf: We had said that we read no more.
     """
     outgoing = outgoing or isinstance(event, Connect)
     other = "server" if outgoing else "client"
@@ -114,6 +117,8 @@ def rung(event: AnyEvent, *, finished: bool = False, outgoing: bool = False) -> 
         said = tell(event)
     else:
         return None
+    if deaf and isinstance(event, Recv) and event.n == 0:
+        said = said._replace(note=waited(event, "we read no more"), arrow=None)
     if outgoing and said.arrow:
         said = said._replace(arrow=said.arrow._replace(inward=not said.arrow.inward))
     return said._replace(where=short_place(event)) if isinstance(event, Located) else said

@@ -505,6 +505,8 @@ def test_shutdown_of_a_listener_and_of_half_a_connection(program: Any) -> None:
         program(Shutdown, 2400, "tcp-2", 5, "SHUT_RD")(Shutdown, 2600, "tcp-2", 5, "SHUT_WR", "ENOTCONN")
     )
     assert (list(it.connections), it.connections["tcp-2"].state) == (["tcp-2"], "open")
+    it = after(program(Recv, 2700, "tcp-2", 5, 100, 0, (0, 0)))  # which says nothing of the client
+    assert (it.connections["tcp-2"].state, it.connections["tcp-2"].deaf) == ("open", True)
     assert (
         after(program(Shutdown, 2800, "tcp-2", 5, "SHUT_WR")).connections["tcp-2"].state == "half-closed (us)"
     )

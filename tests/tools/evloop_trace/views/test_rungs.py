@@ -368,3 +368,10 @@ def test_whatever_a_log_says_is_escaped(event: AnyEvent) -> None:
     assert said is not None
     words = (said.name, said.call, said.note, said.payload, said.arrow.label if said.arrow else "")
     assert all(text.isprintable() for text in words)
+
+
+def test_the_end_of_a_stream_that_we_do_not_read() -> None:
+    """After our own shutdown(SHUT_RD) recv() gives 0: the client has sent no FIN."""
+    said = rung(Recv(*HEAD, "tcp-1", 7, 100, 0, (5, 5)), deaf=True)
+    assert said is not None
+    assert (said.call, said.note, said.arrow) == ("recv() = 0", "we read no more", None)

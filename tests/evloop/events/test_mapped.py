@@ -257,3 +257,14 @@ def test_which_sink(tmp_path):
     assert isinstance(null, FileSink)
     null.close()
     assert Path(os.devnull).exists()
+
+
+def test_a_file_that_cannot_be_mapped(tmp_path):
+    """One that is open for reading only cannot be written through memory: mmap(2), EACCES."""
+    (tmp_path / "the.log").write_bytes(b"x" * PAGE)
+    fd = os.open(tmp_path / "the.log", os.O_RDONLY)
+    try:
+        with pytest.raises(PermissionError):
+            mapped._map(fd, PAGE, 0)
+    finally:
+        os.close(fd)

@@ -221,6 +221,8 @@ def test_asyncio(both, check, logged):
 def test_a_selector(begin, check, logged):
     """The loop of every textbook: what it watches, when it sleeps, and what is ready."""
     served = Served(begin, "selecting.py")
+    while not logged("block"):
+        assert served.process.popen.poll() is None
     for word in (b"one", b"two", b"three"):
         with socket.create_connection(("127.0.0.1", int(served.port))) as client:
             client.sendall(word)

@@ -6,7 +6,7 @@ import _socket
 import os
 import socket
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evloop.address import format_sockaddr
 from evloop.events.schema import (
@@ -30,8 +30,11 @@ from evloop.socket_state import accept_queue, errno_name, peer_process, queue_wa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evloop.events.schema import Event
     from evloop.instrument.instrument import Instrument
     from evloop.instrument.known import Known
+
+    _Stamp: TypeAlias = tuple[int, int, int, int]  # number, time, tick, duration
 
 __all__ = ["close_all", "patch", "record_close"]
 
@@ -82,7 +85,7 @@ class _Calls:
     def _known(self, sock: Any) -> Known | None:
         return self._sockets.get(_fileno(sock)) or self._sockets.adopt(sock)
 
-    def _stamp(self, t: int) -> tuple[int, int, int, int]:
+    def _stamp(self, t: int) -> _Stamp:
         """What every call's event begins with: number, time, tick, duration."""
         return 0, t - self._recorder.origin, self._recorder.tick, now() - t
 
@@ -152,27 +155,36 @@ class _Calls:
 
     # -- servers -----------------------------------------------------------------------
 
+    def _called(self, call: Callable[[], None], event: Callable[[_Stamp, str | None], Event]) -> None:
+        """Make a call that gives nothing, and record the `event` of how it ended."""
+        t = now()
+        try:
+            call()
+        except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
+            raise
+        except OSError as error:
+            self._recorder.record(event(self._stamp(t), outcome(error)))
+            raise
+        except BaseException:  # a signal's handler has raised: none of these calls sleeps, so it was over
+            self._recorder.record(event(self._stamp(t), None))
+            raise
+        self._recorder.record(event(self._stamp(t), None))
+
     def bind(self, real: Callable[..., None]) -> Callable[..., None]:
         """bind(2): what address it got is asked of the system, which may have chosen the port."""
 
         def bind(self_: Any, address: Any, /) -> None:
-            known, t, errno = self._known(self_), now(), None
-            try:
+            known, frame = self._known(self_), frame_at(1)
+            if known is None:
                 real(self_, address)
-            except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
-                known = None
-                raise
-            except OSError as error:
-                errno = outcome(error)
-                raise
-            finally:
-                if known is not None:
-                    stamp = self._stamp(t)
-                    bound = _format(address) if errno else local_address(self_)
-                    place = self._instrument.place(frame_at(1))
-                    self._recorder.record(
-                        Bind(*stamp, known.name, known.fd, known.proto, bound, errno, **place)
-                    )
+                return
+
+            def event(stamp: _Stamp, errno: str | None) -> Bind:
+                bound = _format(address) if errno else local_address(self_)
+                place = self._instrument.place(frame)
+                return Bind(*stamp, known.name, known.fd, known.proto, bound, errno, **place)
+
+            self._called(lambda: real(self_, address), event)
 
         return bind
 
@@ -180,26 +192,19 @@ class _Calls:
         """listen(2)."""
 
         def listen(self_: Any, backlog: int | None = None, /) -> None:
-            known, t, errno = self._known(self_), now(), None
-            if backlog is None:  # what CPython then takes
-                backlog = min(socket.SOMAXCONN, 128)
-            try:
-                real(self_, backlog)
-            except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
-                known = None
-                raise
-            except OSError as error:
-                errno = outcome(error)
-                raise
-            finally:
-                if known is not None:
-                    stamp = self._stamp(t)
-                    known.listens = errno is None
-                    place = self._instrument.place(frame_at(1))
-                    address = local_address(self_)
-                    self._recorder.record(
-                        Listen(*stamp, known.name, known.fd, known.proto, address, backlog, errno, **place)
-                    )
+            known, frame = self._known(self_), frame_at(1)
+            asked = min(socket.SOMAXCONN, 128) if backlog is None else backlog  # as CPython takes it
+            if known is None:
+                real(self_, asked)
+                return
+
+            def event(stamp: _Stamp, errno: str | None) -> Listen:
+                known.listens = errno is None
+                place = self._instrument.place(frame)
+                address = local_address(self_)
+                return Listen(*stamp, known.name, known.fd, known.proto, address, asked, errno, **place)
+
+            self._called(lambda: real(self_, asked), event)
 
         return listen
 
@@ -319,28 +324,21 @@ class _Calls:
         """setsockopt(2)."""
 
         def setsockopt(self_: Any, level: int, option: int, value: Any, *rest: Any) -> None:
-            known, t, errno = self._known(self_), now(), None
-            try:
+            known, frame = self._known(self_), frame_at(1)
+            if known is None:
                 real(self_, level, option, value, *rest)
-                if known is not None and (level, option) == (_socket.SOL_SOCKET, _socket.SO_RCVLOWAT):
+                return
+
+            def event(stamp: _Stamp, errno: str | None) -> Setsockopt:
+                if errno is None and (level, option) == (_socket.SOL_SOCKET, _socket.SO_RCVLOWAT):
                     known.low_water = value != 1
-            except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
-                known = None
-                raise
-            except OSError as error:
-                errno = outcome(error)
-                raise
-            finally:
-                if known is not None:
-                    stamp = self._stamp(t)
-                    words = _option_words(level, option)
-                    shown = str(int(value)) if isinstance(value, int) else repr(value)
-                    self._recorder.record(
-                        Setsockopt(
-                            *stamp, known.fd, *words, shown, known.conn, known.sock, errno,
-                            **self._instrument.place(frame_at(1)),
-                        )
-                    )  # fmt: skip
+                shown = str(int(value)) if isinstance(value, int) else repr(value)
+                return Setsockopt(
+                    *stamp, known.fd, *_option_words(level, option), shown, known.conn, known.sock, errno,
+                    **self._instrument.place(frame),
+                )  # fmt: skip
+
+            self._called(lambda: real(self_, level, option, value, *rest), event)
 
         return setsockopt
 
@@ -348,21 +346,16 @@ class _Calls:
         """shutdown(2)."""
 
         def shutdown(self_: Any, how: int, /) -> None:
-            known, t, errno = self._known(self_), now(), None
-            try:
+            known, frame = self._known(self_), frame_at(1)
+            if known is None:
                 real(self_, how)
-            except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
-                known = None
-                raise
-            except OSError as error:
-                errno = outcome(error)
-                raise
-            finally:
-                if known is not None:
-                    stamp = self._stamp(t)
-                    word = {0: "SHUT_RD", 1: "SHUT_WR", 2: "SHUT_RDWR"}.get(how, str(how))
-                    place = self._instrument.place(frame_at(1))
-                    self._recorder.record(Shutdown(*stamp, known.name, known.fd, word, errno, **place))
+                return
+
+            def event(stamp: _Stamp, errno: str | None) -> Shutdown:
+                word = {0: "SHUT_RD", 1: "SHUT_WR", 2: "SHUT_RDWR"}.get(how, str(how))
+                return Shutdown(*stamp, known.name, known.fd, word, errno, **self._instrument.place(frame))
+
+            self._called(lambda: real(self_, how), event)
 
         return shutdown
 

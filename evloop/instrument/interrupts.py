@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["asleep", "patch"]
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
-_PACKAGE = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
-_LIBRARY = os.path.join(os.path.dirname(os.__file__), "")
+_SITE = os.path.join(_OURS, "site", "")  # under which the user's own sitecustomize runs
 
 SOON = 0.01  # seconds
 
@@ -74,13 +73,14 @@ def _give_back(ours: object, real: object) -> None:
 
 
 def _is_between(frame: FrameType) -> bool:
-    """Whether this is our code, or what it calls, and it is not asleep."""
+    """Whether this is our code, or whatever it has called, and it is not asleep.
+
+    Also a debugger's or a coverage tool's, that looks at our lines: it may hold a lock.
+    """
     at: FrameType | None = frame
     while at is not None and at.f_code is not asleep.__code__:
         name = at.f_code.co_filename
-        if name.startswith(_OURS):
+        if name.startswith(_OURS) and not name.startswith(_SITE):
             return True
-        if not name.startswith((_PACKAGE, _LIBRARY)):
-            return False
         at = at.f_back
     return False

@@ -66,11 +66,15 @@ def end(server, reason="SIGINT"):
     assert (last["ev"], last["reason"]) == ("end", reason)
 
 
+def has_logged(server, text):
+    """Whether this is in the server's log by now."""
+    return text in (server.folder / server.options[server.options.index("--log") + 1]).read_text()
+
+
 def await_event(server, kind):
     """Until such an event is in the server's log."""
     deadline = time.monotonic() + SECONDS
-    log = server.folder / server.options[server.options.index("--log") + 1]
-    while f'{{"ev":"{kind}"' not in log.read_text():
+    while not has_logged(server, f'{{"ev":"{kind}"'):
         assert time.monotonic() < deadline
 
 
@@ -276,10 +280,10 @@ def test_a_thread_that_hangs(serve_model, again):
     """Its client does not read: it is broken off at the deadline, or at once when told a second time."""
     server = serve_model("threaded")
     with connect(server) as client:
-        client.settimeout(0.2)
-        with contextlib.suppress(TimeoutError):  # all buffers between us are full
-            while True:
-                client.sendall(b"x" * 65536)
+        client.setblocking(False)
+        while not has_logged(server, '"awaits":"send"'):  # all buffers between us are full
+            with contextlib.suppress(BlockingIOError):
+                client.send(b"x" * 65536)
         server.send()
         server.expect("waiting at most 2 s for 1 open")
         if again:

@@ -330,8 +330,9 @@ def test_control_z_suspends_both(window: Window, tmp_path: Path) -> None:
     window.type("Bo\x1a")
     screen = window.until("Stopped")
     assert not any(line.startswith(" evloop ") for line in screen)
-    states = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in _below(window)]
-    assert states == ["T", "T"]
+    deadline = time.monotonic() + SECONDS
+    while (states := _states(window)) != ["T", "T"]:  # SIGSTOP is sent; it stops who is next on a core
+        assert time.monotonic() < deadline, states
     window.type("fg\r")
     window.until("name? Bo")
     window.type("b\r")
@@ -339,6 +340,11 @@ def test_control_z_suspends_both(window: Window, tmp_path: Path) -> None:
     window.until("ready$")
     window.type("exit $?\r")
     assert window.end() == 3
+
+
+def _states(window: Window) -> list[str]:
+    """Of those who run in a window's shell, as proc(5) writes them."""
+    return [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in _below(window)]
 
 
 def _below(window: Window) -> list[int]:

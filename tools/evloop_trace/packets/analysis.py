@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from evloop_trace.packets import endpoints, handshake, icmp, stories
 from evloop_trace.packets.decode import Reason, Segment, decode, inner, ports, tcp_header
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from evloop_trace.packets.decode import Datagram
     from evloop_trace.packets.links import Link
 
-__all__ = ["Analysis"]
+__all__ = ["Analysis", "Observer"]
 
 _TIMED = 256  # segments of a flow that wait for their ACK at most
 _RTTS = 512  # round trips of a flow that are kept at most
@@ -52,11 +52,28 @@ _MOST_ERRORS = 8
 _AWAKE = 16384  # connections that are kept as they are; more are packed
 
 
+class Observer(Protocol):
+    """Is told of packets one by one, when they have been looked at."""
+
+    def segment(self, flow: Flow, segment: Segment, found: int, states: tuple[str, str]) -> None:
+        """A TCP segment: what it is, by `segments`, and the client's and the server's state before it."""
+
+    def datagram(self, flow: Flow, time: int, size: int) -> None:
+        """A UDP datagram with so many bytes."""
+
+    def error(self, flow: Flow, error: Error) -> None:
+        """An ICMP error about a packet of `flow`."""
+
+
 class Analysis:
     """All connections of a capture, in the order in which they began."""
 
-    def __init__(self, stories: int = 0) -> None:
-        """The first `stories` connections remember their packets one by one, as far as there is room."""
+    def __init__(self, stories: int = 0, observer: Observer | None = None) -> None:
+        """The first `stories` connections remember their packets one by one, as far as there is room.
+
+        An `observer` is told of each packet of a connection; then none is plain.
+        """
+        self._observer = observer
         self._connections: list[Connection | bytes] = []
         self.left_out: Counter[Reason] = Counter()
         self.orphans = 0
@@ -73,6 +90,10 @@ class Analysis:
     def feed(self, packets: Iterable[Packet]) -> None:  # noqa: C901, PLR0912, PLR0915 - see the module
         """Look at packets, plain ones right here."""
         get, segment, other = self._flows[TCP].get, self.segment, self.other
+        if self._observer is not None:
+            for packet in packets:
+                other(packet)
+            return
         link: Link | None = None
         for packet in packets:
             time, buffer, at, kept, wire, here = packet
@@ -181,6 +202,8 @@ class Analysis:
         if segment.flags & (SYN | FIN | RST | ACK) == ACK and segment.size <= 0:
             flow.acked = True
         _settle(conn)
+        if self._observer is not None:
+            self._observer.segment(flow, segment, found, states)
 
     @staticmethod
     def _judge(flow: Flow, segment: Segment) -> int:
@@ -326,6 +349,8 @@ class Analysis:
         flow.packets += 1
         flow.bytes += size
         flow.last = time
+        if self._observer is not None:
+            self._observer.datagram(flow, time, size)
 
     def _icmp(self, time: int, buffer: bytes, found: Datagram) -> None:
         what = icmp.error(buffer, found)
@@ -346,6 +371,8 @@ class Analysis:
         if len(conn.errors) < _MOST_ERRORS:
             conn.errors.append(Error(time, found.source, flow.orig, what))
         flow.count(ERRORS)
+        if self._observer is not None:
+            self._observer.error(flow, Error(time, found.source, flow.orig, what))
         if about.protocol == 6 and (segment := tcp_header(time, buffer, about)):
             _complete(conn, segment._replace(size=0))
 

@@ -1,0 +1,229 @@
+"""The kernel's lane: the states of TCP sockets as the kernel itself told them, line by line.
+
+A file of `evloop-trace capture --kernel` is JSON Lines: a `Header`, what happened in the order of time, and
+an `End`; without `End` it was cut off. Times are nanoseconds of the monotonic clock, as the kernel took them;
+an event log's `t` is the same clock's less its header's `mono_ns`. `docs/kernel.md` describes it.
+
+Addresses are written as in event logs, those of IPv4 on an IPv6 socket as IPv4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import msgspec
+
+from evloop.errors import LogError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "SCHEMA", "End", "Header", "Lost", "ReceiveReset", "Retransmit", "RetransmitSynAck", "SendReset", "State",
+    "Transition", "TransitionLog", "read_transitions",
+]  # fmt: skip
+
+SCHEMA = "evloop-kernel/1"
+
+State: TypeAlias = Literal[
+    "CLOSED", "LISTEN", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT",
+    "CLOSING", "LAST-ACK", "TIME-WAIT",
+]  # fmt: skip
+"""RFC 9293's words, 3.3.2."""
+
+
+class _Line(msgspec.Struct, tag_field="ev", omit_defaults=True, gc=False):
+    """An object a line."""
+
+
+class Header(_Line, tag="header"):
+    """The first line: where it was recorded, what, and how to read its clock."""
+
+    schema: str
+    mono_ns: int
+    """The monotonic clock when it began."""
+    wall_ns: int
+    """Nanoseconds since 1970 at that moment."""
+    bracket_ns: int
+    """How far apart the two may have been read."""
+    boot_id: str
+    """Which boot the monotonic clock counts from, if known."""
+    kernel: str
+    """Its release."""
+    ports: list[int]
+    """A socket has one of these, or its peer has; none is all."""
+    events: list[str]
+    """The tracepoints: what this kernel does not have is not among them."""
+
+
+class _Moment(_Line):
+    """Something that happened to a socket."""
+
+    t: int
+    """Nanoseconds of the monotonic clock."""
+    local: str
+    peer: str
+
+
+class Transition(_Moment, tag="state"):
+    """A socket's state changed: sock:inet_sock_set_state.
+
+    A socket that connects has no port yet when it becomes SYN-SENT; `read_transitions` fills it in where the
+    socket was heard of again. One that is accepted begins as LISTEN, as a copy of its listener, when the ACK
+    of the handshake comes: until then the kernel has no socket for it.
+
+    CLOSED after FIN-WAIT-2 or CLOSING is the end of the socket, not of the connection: something smaller
+    takes its place in TIME-WAIT, or in FIN-WAIT-2 if it was closed and the other end's FIN has not come.
+    """
+
+    sock: int
+    """Which socket, counted from 1 as they are seen; never used again."""
+    old: State
+    new: State
+
+
+class Retransmit(_Moment, tag="retransmit"):
+    """A segment was sent again: tcp:tcp_retransmit_skb."""
+
+    sock: int
+    state: State
+
+
+class RetransmitSynAck(_Moment, tag="retransmit_synack"):
+    """A SYN was answered again: tcp:tcp_retransmit_synack. The socket is the listener."""
+
+    sock: int
+
+
+class SendReset(_Moment, tag="send_reset"):
+    """A RST was sent, from `local`: tcp:tcp_send_reset."""
+
+    sock: int | None = None
+    """None where no socket was there for what came: nobody listens, or it was in TIME-WAIT."""
+    state: State | None = None
+    """The socket's, if the kernel says."""
+    reason: str = ""
+    """The kernel's word, such as NO_SOCKET or TCP_ABORT_ON_CLOSE, if it has one (Linux 6.10 and later)."""
+
+
+class ReceiveReset(_Moment, tag="receive_reset"):
+    """A RST came in, and was in order: tcp:tcp_receive_reset."""
+
+    sock: int
+
+
+class Lost(_Line, tag="lost"):
+    """The kernel had no room for some events; which, nobody knows."""
+
+    t: int
+    """When the next one came that it had room for."""
+    count: int
+
+
+class End(_Line, tag="end"):
+    """The last line."""
+
+    t: int
+    lost: int
+    """Events that are missing in all."""
+    events: int
+    """Lines between the first and this."""
+
+
+Event: TypeAlias = Transition | Retransmit | RetransmitSynAck | SendReset | ReceiveReset | Lost
+
+
+class TransitionLog(msgspec.Struct):
+    """A file, as far as it could be read."""
+
+    header: Header
+    events: list[Event]
+    """In the order of time."""
+    end: End | None
+    """None: the recording was cut off."""
+    problems: list[str]
+    """What is wrong with it, a sentence each."""
+
+
+_decoder = msgspec.json.Decoder(Event | Header | End)
+_MOST_PROBLEMS = 20
+
+
+def read_transitions(lines: Iterable[bytes], name: str) -> TransitionLog:
+    """The events of a file, of which a bad line costs only itself.
+
+    Args:
+        lines: Its lines, each with its newline: a binary file gives them.
+        name: What to call it in a message.
+
+    Raises:
+        LogError: it is no such file, or one of another version.
+    """
+    numbered = enumerate(lines, 1)
+    header = _header(next(numbered, (1, b""))[1], name)
+    log = TransitionLog(header, [], None, [])
+    for number, line in numbered:
+        _read(log, number, line)
+    if log.end is None:
+        _complain(log, "has no end: the recording was cut off, what came later is not there")
+    elif log.end.lost:
+        _complain(log, f"lacks {log.end.lost:,} events, for which the kernel had no room")
+    log.events.sort(key=_time)
+    _fill_in_ports(log.events)
+    return log
+
+
+def _header(line: bytes, name: str) -> Header:
+    if not line:
+        raise LogError(f"{name} is empty: nothing was recorded, or it is not the file you meant")
+    try:
+        header: Any = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        header = None
+    if not isinstance(header, Header) or not header.schema.startswith("evloop-kernel/"):
+        raise LogError(
+            f"{name} is no recording of the kernel's: its first line is not such a header; "
+            "evloop-trace capture --kernel writes one"
+        )
+    if header.schema != SCHEMA:
+        raise LogError(f"{name} has the schema {header.schema[:40]!r} and this program reads {SCHEMA!r}")
+    return header
+
+
+def _read(log: TransitionLog, number: int, line: bytes) -> None:
+    """One line, into the log."""
+    if not line.endswith(b"\n"):
+        _complain(log, f"line {number} is torn: the file ends in the middle of it")
+        return
+    try:
+        item = _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        _complain(log, f"line {number} is no event: {str(error)[:200]}")
+        return
+    if isinstance(item, End):
+        log.end = item
+    elif isinstance(item, Header):
+        _complain(log, f"line {number} is a second header")
+    else:
+        log.events.append(item)
+
+
+def _complain(log: TransitionLog, sentence: str) -> None:
+    if len(log.problems) < _MOST_PROBLEMS:
+        log.problems.append(sentence)
+
+
+def _time(event: Event) -> int:
+    return event.t
+
+
+def _fill_in_ports(events: list[Event]) -> None:
+    """The kernel says SYN-SENT before it chooses a port: the socket's next event has it."""
+    known: dict[int, str] = {}
+    for event in reversed(events):
+        if isinstance(event, Lost) or event.sock is None:
+            continue
+        if not event.local.endswith(":0"):
+            known[event.sock] = event.local
+        elif event.sock in known:
+            event.local = known[event.sock]

@@ -63,6 +63,7 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 # What a program that sleeps in one call cannot do: look at a clock, or at anybody else.
 LOOP_ONLY = (
     "watch", "max_connections", "idle_timeout", "lifetime", "high_water", "drain_timeout", "selector",
+    "sample",
 )  # fmt: skip
 
 
@@ -106,6 +107,12 @@ def cli() -> None:
 @click.option("--log", metavar="FILE", help="Write the event log; - is standard output.")
 @_payload_options
 @click.option("--capture", metavar="FILE", help="Capture the packets of its ports into a pcapng file.")
+@click.option(
+    "--sample",
+    type=_Seconds(min=0.001, max=A_YEAR),
+    metavar="S",
+    help="Ask the kernel every S seconds what TCP says of each connection: TCP_INFO, into the log.",
+)
 @click.option("--watch", type=UNIX, help="Offer the events on a Unix socket, for evloop-trace watch.")
 @click.option(
     "--backlog",
@@ -192,6 +199,8 @@ def serve(
             raise click.UsageError(f"--capture {capture!r} is no file: name one")
         keep = keep._replace(capture=capture)
     chosen = {name: value for name, value in options.items() if value is not None}
+    if "sample" in chosen and not keep.is_traced:
+        raise click.UsageError("--sample has nowhere to write: add --log FILE, --trace or --watch PATH")
     if model == "loop":
         _serve_with_loop(tcp, udp, unix, chosen, keep)
         return

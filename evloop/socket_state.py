@@ -9,10 +9,25 @@ import errno
 import fcntl
 import socket
 import struct
+import sys
 import termios
+from typing import NamedTuple
 
-__all__ = ["accept_queue", "errno_name", "peer_process", "queue_wait", "unread_bytes", "unsent_bytes"]
+__all__ = [
+    "TcpState", "accept_queue", "errno_name", "peer_process", "queue_wait", "tcp_info", "unread_bytes",
+    "unsent_bytes",
+]  # fmt: skip
 
+# struct tcp_info of linux/tcp.h as far as it is read, which is what Linux 6.2 and later give. New members
+# come at the end: an older kernel gives fewer bytes.
+_TCP_INFO = struct.Struct("=B2xB 12xI 4xI 4xII 4xI 4xI 12xII 4xI 16xI 16xQQ 8xI 28xQ 44xII")
+_TCP_INFO_LEAST = 104  # up to tcpi_total_retrans, which Linux 2.6 had
+_SND_WND_END, _RCV_WND_END = 232, 236
+# enum tcp_state of linux/tcp_states.h, in the words of RFC 9293.
+_TCP_STATES = (
+    "", "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED",
+    "CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING", "SYN-RECEIVED",
+)  # fmt: skip
 _TCP_INFO_LAST_SENT = struct.Struct("=44xI")
 _TCP_INFO_LISTEN = struct.Struct("=24xII")  # tcpi_unacked and tcpi_sacked, linux/tcp.h
 
@@ -68,6 +83,62 @@ def queue_wait(sock: object) -> int | None:
     except (OSError, struct.error):
         return None
     return int(waited) * 1_000_000
+
+
+class TcpState(NamedTuple):
+    """What the kernel says of a connection: the fields of `evloop.events.schema.TcpInfo`, as it has them."""
+
+    state: str
+    rtt: int
+    rttvar: int
+    snd_mss: int
+    snd_cwnd: int
+    snd_wnd: int | None
+    rcv_wnd: int | None
+    unacked: int
+    lost: int
+    retrans: int
+    total_retrans: int
+    probes: int
+    notsent_bytes: int
+    bytes_acked: int
+    bytes_received: int
+    last_data_sent: int
+    last_data_recv: int
+    rwnd_limited: int
+
+
+def tcp_info(sock: object) -> TcpState | None:
+    """What the kernel says of a TCP connection, or None if it does not: TCP_INFO, tcp(7), linux/tcp.h.
+
+    Times are made nanoseconds: the kernel has the round trip and `rwnd_limited` in microseconds, and the
+    others in milliseconds.
+    """
+    assert isinstance(sock, socket.SocketType)  # which socket.socket is made of
+    if sys.platform != "linux":  # elsewhere the structure is another
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    except OSError:  # it is closed, or no TCP
+        return None
+    return _tcp_state(info)
+
+
+def _tcp_state(info: bytes) -> TcpState | None:
+    size = len(info)
+    if size < _TCP_INFO_LEAST:
+        return None
+    (
+        state, probes, mss, unacked, lost, retrans, last_sent, last_recv, rtt, rttvar, cwnd, total_retrans,
+        acked, received, notsent, rwnd_limited, snd_wnd, rcv_wnd,
+    ) = _TCP_INFO.unpack(info.ljust(_TCP_INFO.size, b"\0"))  # fmt: skip
+    return TcpState(
+        _TCP_STATES[state] if state < len(_TCP_STATES) else f"state {state}",
+        rtt * 1000, rttvar * 1000, mss, cwnd,
+        snd_wnd if size >= _SND_WND_END else None, rcv_wnd if size >= _RCV_WND_END else None,
+        unacked, lost, retrans, total_retrans, probes, notsent, acked, received,
+        last_sent * 1_000_000, last_recv * 1_000_000, rwnd_limited * 1000,
+    )  # fmt: skip
 
 
 def peer_process(sock: object) -> int | None:

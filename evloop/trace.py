@@ -45,6 +45,9 @@ class Trace:
     def queue(self, sock: Socket) -> None:
         """Look at a listener's accept queue: nobody has accepted from it for a while."""
 
+    def tcp_info(self, sock: Socket) -> None:
+        """Look at a connection: what its TCP says."""
+
     def refuse(self, sock: Socket, peer: Sockaddr, reason: str) -> None:
         """A datagram from `peer` will not be answered."""
 

@@ -55,6 +55,7 @@ __all__ = [
     "Slow",
     "Snapshot",
     "Socket",
+    "TcpInfo",
     "Timer",
     "Unknown",
     "Unseen",
@@ -260,7 +261,13 @@ class Connect(Call, tag="connect"):
     conn: Annotated[str | None, Meta(description="the stream socket, from now on a connection")] = None
     sock: Annotated[str | None, Meta(description="or the datagram socket")] = None
     peer: Peer | None = None
-    local: Annotated[str | None, Meta(description="our address, if it succeeded")] = None
+    local: Annotated[
+        str | None,
+        Meta(
+            description="our address, also while the handshake goes on; of one that failed its port, "
+            "if it had one, and perhaps no host any more (0.0.0.0)"
+        ),
+    ] = None
     errno: Errno | None = None
 
 
@@ -490,6 +497,54 @@ class Queue(Event, tag="queue"):
     backlog: Backlog
 
 
+class TcpInfo(Event, tag="tcp_info"):
+    """What the kernel says of a TCP connection at this moment: TCP_INFO, tcp(7), linux/tcp.h. Linux only.
+
+    The names of the numbers are the kernel's. What is 0, or what an older kernel does not tell, is left out.
+    """
+
+    conn: Conn
+    why: Annotated[
+        Literal["close", "send", "sample"],
+        Meta(
+            description="why it was asked: the connection is about to be closed; a send found no room, or "
+            "has slept for it for a millisecond or more; or serve --sample asks now and then"
+        ),
+    ]
+    state: Annotated[str, Meta(description="the state, in the words of RFC 9293, such as ESTABLISHED")]
+    rtt: Annotated[Natural, Meta(description="the smoothed round-trip time, in nanoseconds")] = 0
+    rttvar: Annotated[Natural, Meta(description="how much it varies, in nanoseconds: its mean deviation")] = 0
+    snd_mss: Annotated[Natural, Meta(description="bytes in a segment at most")] = 0
+    snd_cwnd: Annotated[
+        Natural, Meta(description="the congestion window: segments that may be under way")
+    ] = 0
+    snd_wnd: Annotated[
+        Natural | None, Meta(description="the peer's window in bytes: 0 is closed; absent before Linux 5.4")
+    ] = None
+    rcv_wnd: Annotated[
+        Natural | None, Meta(description="ours, as the peer knows it; absent before Linux 6.2")
+    ] = None
+    unacked: Annotated[Natural, Meta(description="segments sent and not yet acknowledged")] = 0
+    lost: Annotated[Natural, Meta(description="of these, those that are taken for lost")] = 0
+    retrans: Annotated[Natural, Meta(description="of these, those that have been sent again")] = 0
+    total_retrans: Annotated[Natural, Meta(description="segments sent again since the beginning")] = 0
+    probes: Annotated[
+        Natural, Meta(description="probes in a row without an answer: of a closed window, or keep-alives")
+    ] = 0
+    notsent_bytes: Annotated[Natural, Meta(description="bytes in the send buffer that were never sent")] = 0
+    bytes_acked: Annotated[
+        Natural, Meta(description="bytes that the peer has acknowledged; our SYN, and our FIN, count as one")
+    ] = 0
+    bytes_received: Annotated[
+        Natural, Meta(description="bytes that have come, read or not; the peer's FIN counts as one")
+    ] = 0
+    last_data_sent: Annotated[Natural, Meta(description="nanoseconds since then, to a few milliseconds")] = 0
+    last_data_recv: Annotated[Natural, Meta(description="nanoseconds since then, to a few milliseconds")] = 0
+    rwnd_limited: Annotated[
+        Natural, Meta(description="nanoseconds for which only the peer's window held up what was to be sent")
+    ] = 0
+
+
 class Gap(Event, tag="gap"):
     """Events are missing here: they could not be written, or a watcher did not keep up."""
 
@@ -586,6 +641,7 @@ AnyEvent: TypeAlias = (
     | Unseen
     | Slow
     | Queue
+    | TcpInfo
     | Gap
     | Snapshot
     | End

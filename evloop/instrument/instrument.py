@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from evloop.events.schema import Block
+from evloop.events.schema import Block, TcpInfo
 from evloop.instrument import lifecycle, polls, receiving, sending
 from evloop.instrument.caller import Callers, Place, thread_name
-from evloop.instrument.known import Known, Sockets
+from evloop.instrument.known import Known, Sockets, tcp_state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
+    from typing import Literal
 
     from evloop.events.recorder import DirectRecorder
 
@@ -58,6 +59,13 @@ class Instrument:
                 **self.place(frame),
             )
         )  # fmt: skip
+
+    def tcp_info(self, known: Known, why: Literal["close", "send"]) -> None:
+        """What TCP says of a connection now; of other sockets it says nothing."""
+        info = tcp_state_of(known.fd) if known.proto == "tcp" and known.is_connection else None
+        if info is not None:
+            recorder = self.recorder
+            recorder.record(TcpInfo(0, recorder.clock(), recorder.tick, known.name, why, *info))
 
     def undo(self, step: Callable[[], None]) -> None:
         """To be done by `remove`."""

@@ -5,17 +5,21 @@ from __future__ import annotations
 import _socket
 import select
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from evloop.address import format_sockaddr
 from evloop.events.schema import Close, Inherit
+from evloop.socket_state import tcp_info
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evloop.events.recorder import DirectRecorder
+    from evloop.socket_state import TcpState
 
-__all__ = ["Known", "Sockets", "address_of", "local_address", "peer_address", "protocol"]
+__all__ = [
+    "Known", "Sockets", "address_of", "local_address", "peer_address", "protocol", "tcp_state_of",
+]  # fmt: skip
 
 _real = _socket.socket
 _PROTOCOLS = {
@@ -141,12 +145,25 @@ def protocol(family: int, kind: int) -> str:
 
 def address_of(fd: int) -> str:
     """Our address of the socket that a descriptor is, or nothing."""
+    return _ask(fd, local_address) or ""
+
+
+def tcp_state_of(fd: int) -> TcpState | None:
+    """What the kernel says of the TCP connection that a descriptor is, or nothing."""
+    return _ask(fd, tcp_info)
+
+
+_Answer = TypeVar("_Answer")
+
+
+def _ask(fd: int, question: Callable[[Any], _Answer]) -> _Answer | None:
+    """What is known of the socket that a descriptor is; nothing if it is none."""
     try:
         sock = _real(fileno=fd)
     except OSError:
-        return ""
+        return None
     try:
-        return local_address(sock)
+        return question(sock)
     finally:
         sock.detach()
 

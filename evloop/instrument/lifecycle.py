@@ -293,7 +293,9 @@ class _Calls:
     ) -> None:
         stamp = self._stamp(t)
         known.connecting = errno == "EINPROGRESS"
-        local = None if errno else local_address(sock)
+        local = None if errno and known.proto != "tcp" else local_address(sock)
+        if errno and (not local or local.endswith(":0")):  # it failed before the kernel chose a port
+            local = None
         known.peer = (peer_address(sock) if errno is None else "") or _format(address) or known.peer
         self._recorder.record(
             Connect(
@@ -406,6 +408,7 @@ def record_close(
     recorder = instrument.recorder
     unread = unsent = None
     if known.is_connection and not known.shared:
+        instrument.tcp_info(known, "close")
         unread = unread_bytes(known.fd)
         unsent = unsent_bytes(known.fd) if known.proto == "tcp" and known.sent else None
     place: Place = {"thread": thread_name(), "where": instrument.where(frame) if frame else ""}

@@ -35,6 +35,7 @@ __all__ = ["patch"]
 _real = _socket.socket
 _fileno, _gettimeout = _real.fileno, _real.gettimeout
 _getframe = sys._getframe  # noqa: SLF001
+_SLEPT = 1_000_000  # ns in a send, from which on one asks why
 
 
 class _Said(NamedTuple):
@@ -125,6 +126,8 @@ def _send(instrument: Instrument) -> Callable[..., int]:
                 thread=thread_name(), where=where(frame),
             )
         )  # fmt: skip
+        if n < size or dur >= _SLEPT:
+            instrument.tcp_info(known, "send")
         return n
 
     send.__name__ = send.__qualname__ = "send"
@@ -224,6 +227,7 @@ def _attempt_sendall(instrument: Instrument, made: _Made, sock: Any) -> int:
 
 def _block(instrument: Instrument, made: _Made, timeout: float | None, size: int) -> None:
     awaits = "send" if made.known.is_stream else "sendto"
+    instrument.tcp_info(made.known, "send")  # before: of a send that never returns, `block` is the last word
     instrument.block(awaits, made.known, made.frame, timeout, size)
 
 
@@ -304,6 +308,9 @@ def _record(instrument: Instrument, made: _Made, n: int | None, errno: str | Non
                 errno, words, call="" if call.name == "send" else call.name, **place,
             )
         )  # fmt: skip
+        partial = n is not None and n < len(data)
+        if partial or dur >= _SLEPT or errno in {"EAGAIN", "timeout"}:
+            instrument.tcp_info(known, "send")
     else:
         peer = format_sockaddr(said.peer) if said.peer else known.peer
         recorder.record(

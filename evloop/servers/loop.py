@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoopServer", "ServerOptions"]
 
+MOST_SAMPLES = 1000  # a turn of the loop: some milliseconds
 PORT_TRIES = 16  # a free port of one family may be taken in the other
 
 
@@ -37,6 +38,7 @@ class ServerOptions(NamedTuple):
     high_water: int = 256 * 1024
     recv_size: int | None = None
     drain_timeout: float = 5.0
+    sample: float | None = None
 
 
 class LoopServer:
@@ -158,7 +160,25 @@ class LoopServer:
 
     def run(self) -> None:
         """Serve until a signal says to stop, and all is closed."""
+        if self._options.sample and self._loop.trace.samples:
+            self._sample_later(self._options.sample)
         self._loop.run()
+
+    def _sample_later(self, seconds: float, left: tuple[Stream, ...] = ()) -> None:
+        """Look at the connections every so many seconds; at those that are `left` in the next turn."""
+        why = "look at what TCP says of the connections"
+        self._loop.after(0 if left else seconds, lambda: self._sample(seconds, left), why)
+
+    def _sample(self, seconds: float, left: tuple[Stream, ...]) -> None:
+        trace = self._loop.trace
+        if not left:
+            left = tuple(self._streams)
+            for listener in self._listeners:
+                trace.queue(listener.sock)
+        for stream in left[:MOST_SAMPLES]:
+            if not stream.closed:
+                trace.tcp_info(stream.sock)
+        self._sample_later(seconds, left[MOST_SAMPLES:])
 
     def close(self) -> None:
         """Close what is still open, ignore signals from now on, and remove our paths; the loop lives on."""

@@ -94,6 +94,8 @@ def traced_send(kernel: TracedKernel, sock: TracedSocket, send: SendCall) -> Sen
                     next_seq(), t - origin, recorder.tick, dur, name, fd, size, errno=errno_name(error.errno)
                 )
             )
+            if isinstance(error, BlockingIOError):
+                kernel.tcp_info(sock, "send")
             raise
         dur = now() - t
         start = sock.sent
@@ -101,6 +103,8 @@ def traced_send(kernel: TracedKernel, sock: TracedSocket, send: SendCall) -> Sen
         # A view is encoded like the bytes it shows, at the end of this tick.
         kept = cast("bytes", data if n == size <= limit else data[: min(n, limit)])
         append(Send(next_seq(), t - origin, recorder.tick, dur, name, fd, size, n, (start, end), kept))
+        if n < size:  # no more room: for which one asks why
+            kernel.tcp_info(sock, "send")
         return n
 
     return traced

@@ -84,6 +84,11 @@ class EventTrace(Trace):
             sock.queued = queue[0]
             self._recorder.append(Queue(*self._begin(), sock.name, *queue))
 
+    def tcp_info(self, sock: Socket) -> None:
+        """A sample, whether or not something has changed: that nothing has is worth knowing, too."""
+        assert isinstance(sock, TracedSocket)
+        self._kernel.tcp_info(sock, "sample")
+
     def refuse(self, sock: Socket, peer: Sockaddr, reason: str) -> None:
         """A datagram is not answered."""
         assert isinstance(sock, TracedSocket)

@@ -15,12 +15,23 @@ from evloop.events.schema import (
     ListenerState,
     Shutdown,
     Snapshot,
+    TcpInfo,
 )
 from evloop.kernel import MAX_DATAGRAM, READ, WRITE, Kernel, Poller, Socket, recvmsg_call
-from evloop.socket_state import accept_queue, errno_name, peer_process, queue_wait, unread_bytes, unsent_bytes
+from evloop.socket_state import (
+    accept_queue,
+    errno_name,
+    peer_process,
+    queue_wait,
+    tcp_info,
+    unread_bytes,
+    unsent_bytes,
+)
 from evloop.tracing.calls import traced_poll, traced_recv, traced_recvfrom, traced_send, traced_sendto
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from evloop.events.recorder import Recorder
     from evloop.kernel import Recv, Recvfrom, Send, Sendto
 
@@ -183,6 +194,13 @@ class TracedKernel(Kernel):
 
     # -- looking and ending ------------------------------------------------------------
 
+    def tcp_info(self, sock: TracedSocket, why: Literal["close", "send", "sample"]) -> None:
+        """What TCP says of a connection now; of a Unix socket it says nothing."""
+        info = tcp_info(sock.sock) if sock.proto == "tcp" else None
+        if info is not None:
+            recorder = self.recorder
+            recorder.append(TcpInfo(recorder.next_seq(), self.clock(), recorder.tick, sock.name, why, *info))
+
     def address_of(self, sock: Socket) -> str:
         """The local address."""
         assert isinstance(sock, TracedSocket)
@@ -207,6 +225,8 @@ class TracedKernel(Kernel):
         """Recorded after a look at what is lost with it; close(2)."""
         assert isinstance(sock, TracedSocket)
         recorder, stream = self.recorder, sock.is_connection
+        if stream:
+            self.tcp_info(sock, "close")
         unread = unread_bytes(sock.fd) if stream else None
         unsent = unsent_bytes(sock.fd) if stream and sock.proto == "tcp" else None
         t = self.clock()

@@ -74,6 +74,7 @@ def test_the_loop(run):
         (["--high-water", "262144"], "--high-water needs the loop"),
         (["--drain-timeout", "5"], "--drain-timeout needs the loop"),
         (["--selector", "select"], "--selector needs the loop"),
+        (["--sample", "1", "--log", "l.jsonl"], "--sample needs the loop"),
         (["--tcp", "1", "--tcp", "2"], "one thread can wait in one call only"),
         (["--tcp", "1", "--unix", "./s"], "--model loop"),
         (["--log", "-", "--trace"], "--log"),

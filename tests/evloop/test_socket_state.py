@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
+import struct
 import time
 
 from evloop.address import Inet, UnixPath
 from evloop.socket_state import (
+    _tcp_state,
     accept_queue,
     errno_name,
     peer_process,
     queue_wait,
+    tcp_info,
     unread_bytes,
     unsent_bytes,
 )
@@ -81,3 +85,73 @@ def test_who_is_at_the_other_end(kernel, keep, short_dir):
     accepted.close()
     assert peer_process(accepted) is None
     assert peer_process(keep(socket.socket())) is None
+
+
+def test_what_tcp_says(kernel, keep, short_dir):
+    """State, round trip and windows of a connection; of a closed or a Unix socket nothing."""
+    listener = keep(kernel.listen(Inet("127.0.0.1", 0), 5))
+    client = keep(kernel.connect(Inet(*listener.getsockname()), 1))
+    accepted = keep(kernel.accept(listener)[0])
+    accepted.setblocking(True)
+    client.sendall(b"seven!!")
+    accepted.recv(7)
+    ours, theirs = tcp_info(client), tcp_info(accepted)
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.state, ours.bytes_acked, theirs.bytes_received) == ("ESTABLISHED", 8, 7)
+    assert 0 < ours.rtt < 10**9
+    assert ours.rtt % 1000 == ours.rttvar % 1000 == 0
+    assert ours.snd_cwnd > 0
+    assert ours.snd_mss > 500
+    client.close()
+    accepted.recv(1)
+    theirs = tcp_info(accepted)
+    assert theirs is not None
+    assert (theirs.state, theirs.bytes_received) == ("CLOSE-WAIT", 8)
+    assert tcp_info(client) is None
+    assert tcp_info(keep(kernel.listen(UnixPath(f"{short_dir}/u"), 1))) is None
+
+
+def test_a_window_that_is_closed(kernel, keep):
+    """What could not be sent, why not, and for how long."""
+    listener = keep(kernel.listen(Inet("127.0.0.1", 0), 5))
+    client = keep(kernel.connect(Inet(*listener.getsockname()), 1))
+    keep(kernel.accept(listener)[0])
+    client.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            client.send(bytes(1 << 20))
+    while (info := tcp_info(client)) is not None and not (info.snd_wnd == 0 and info.rwnd_limited):
+        pass
+    assert info is not None
+    assert info.notsent_bytes > 0
+
+
+def test_older_kernels_give_less():
+    """What they do not tell is absent; what is too short for anything is no answer."""
+    told = bytearray(236)
+    told[0] = 8
+    for at, value in ((68, 45), (100, 3), (144, 7), (228, 100), (232, 200)):
+        struct.pack_into("=I", told, at, value)
+
+    def state(size):
+        found = _tcp_state(bytes(told[:size]))
+        assert found is not None
+        return found
+
+    whole = state(236)
+    assert (whole.state, whole.rtt, whole.total_retrans) == ("CLOSE-WAIT", 45_000, 3)
+    assert (whole.notsent_bytes, whole.snd_wnd, whole.rcv_wnd) == (7, 100, 200)
+    assert state(232)[5:7] == (100, None)
+    assert state(104) == whole._replace(notsent_bytes=0, snd_wnd=None, rcv_wnd=None)
+    assert _tcp_state(bytes(103)) is None
+    told[0] = 99
+    assert state(236).state == "state 99"
+
+
+def test_elsewhere_nobody_is_asked(kernel, keep, monkeypatch):
+    """The structure is Linux's."""
+    listener = keep(kernel.listen(Inet("127.0.0.1", 0), 5))
+    client = keep(kernel.connect(Inet(*listener.getsockname()), 1))
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert tcp_info(client) is None

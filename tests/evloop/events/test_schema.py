@@ -45,6 +45,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "error": {"where": "upper", "message": "ValueError", "conn": "tcp-1"},
     "slow": {"dur": 200_000_000, "conn": "tcp-1"},
     "queue": {"sock": "listen-1", "queued": 2, "backlog": 5},
+    "tcp_info": {"conn": "tcp-1", "why": "close", "state": "CLOSE-WAIT", "rtt": 45_000, "snd_wnd": 0},
     "gap": {"lost": 3, "reason": "disk full"},
     "snapshot": {
         "listeners": [schema.ListenerState("listen-1", 3, "tcp", "127.0.0.1:1")],

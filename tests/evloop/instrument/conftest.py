@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from evloop.events.recorder import DirectRecorder
-from evloop.events.schema import SCHEMA, Header
+from evloop.events.schema import SCHEMA, Header, TcpInfo
 from evloop.events.sinks import MemorySink
 from evloop.instrument import descriptors
 from evloop.instrument.instrument import install
@@ -27,15 +27,17 @@ class Recorded:
     def __init__(self) -> None:
         header = Header(0, 0, 0, SCHEMA, now(), 0, 0, 1, [], {}, "", "", "prefix", 8)
         self.sink = MemorySink()
+        self.infos: list[TcpInfo] = []
         self.instrument: Instrument = install(DirectRecorder(header, self.sink), 8)
         descriptors.patch(self.instrument)
         self.new()
 
     def new(self) -> list[Event]:
-        """The events since the last time."""
+        """The events since the last time; what TCP said is in `infos`."""
         events = list(self.sink.events)
         self.sink.events.clear()
-        return events
+        self.infos = [event for event in events if isinstance(event, TcpInfo)]
+        return [event for event in events if not isinstance(event, TcpInfo)]
 
     def until(self, kind: type) -> None:
         """Wait until there is such an event."""

@@ -129,11 +129,12 @@ def test_connecting_without_waiting(recorded):
         recorded.new()
         client.setblocking(False)
         assert client.connect_ex(server.getsockname()) == errno.EINPROGRESS
+        here = f"127.0.0.1:{client.getsockname()[1]}"
         select.select([], [client], [])
         assert client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
         client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         begun, ended = [event for event in recorded.new() if isinstance(event, Connect)]
-    assert (begun.errno, begun.local, ended.errno) == ("EINPROGRESS", None, None)
+    assert (begun.errno, begun.local, ended.errno, ended.local) == ("EINPROGRESS", here, None, here)
     assert (ended.call, ended.peer, ended.conn) == ("getsockopt(SO_ERROR)", begun.peer, "tcp-2")
 
 
@@ -144,8 +145,44 @@ def test_connecting_in_vain(recorded):
         client.connect_ex(("127.0.0.1", 1))
         select.select([], [client], [])
         client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    *_, ended = [event for event in recorded.new() if isinstance(event, Connect)]
-    assert ended.errno == "ECONNREFUSED"
+        here = f"127.0.0.1:{client.getsockname()[1]}"
+    begun, ended = [event for event in recorded.new() if isinstance(event, Connect)]
+    assert (begun.local, ended.errno, ended.local) == (here, "ECONNREFUSED", here)
+
+
+def test_where_a_refused_connection_came_from(recorded):
+    """The kernel takes the host back, and not the port; nothing is known where it never chose one."""
+    with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+        client.connect(("127.0.0.1", 1))
+    port = recorded.one(Connect).local.removeprefix("0.0.0.0:")
+    assert 0 < int(port) < 65536
+    with socket.socket() as client:
+        assert client.connect_ex(("255.255.255.255", 1))
+    assert recorded.one(Connect).local is None
+
+
+def test_what_tcp_says_before_a_close(recorded, pair):
+    """Also of a socket that nobody refers to any more; not while another has the connection as well."""
+    client, server = pair
+    copy = client.dup()
+    client.close()
+    copy.close()
+    recorded.new()
+    assert recorded.infos == []
+    assert server.recv(1) == b""
+    server.close()
+    recorded.new()
+    (info,) = recorded.infos
+    assert (info.conn, info.why, info.state, info.bytes_received) == ("tcp-3", "close", "CLOSE-WAIT", 1)
+
+
+def test_of_unix_sockets_tcp_says_nothing(recorded):
+    """Nor of datagrams."""
+    first, second = socket.socketpair()
+    first.close()
+    second.close()
+    recorded.new()
+    assert recorded.infos == []
 
 
 def test_a_thread_that_accepts(recorded):

@@ -84,6 +84,9 @@ def test_the_kernel_takes_a_part(recorded, pair):
     *events, last = recorded.new()
     assert sum(event.n for event in events) == sent == events[-1].off[1]
     assert (last.errno, last.n) == ("EAGAIN", None)
+    assert len(recorded.infos) == len([event for event in events if event.n < event.size]) + 1
+    assert {(info.conn, info.why, info.state) for info in recorded.infos} == {("tcp-2", "send", "ESTABLISHED")}
+    assert recorded.infos[-1].notsent_bytes > 0
 
 
 def test_a_part_with_a_time_out(recorded, pair):
@@ -93,6 +96,7 @@ def test_a_part_with_a_time_out(recorded, pair):
     n = client.send(bytes(50_000_000))
     (event,) = recorded.new()
     assert 0 < n == event.n < event.size == 50_000_000
+    assert [info.why for info in recorded.infos] == ["send"]
 
 
 @pytest.mark.parametrize("timeout", [None, 5])
@@ -109,6 +113,7 @@ def test_a_thread_that_sleeps(recorded, pair, timeout, call):
     while not any(isinstance(event, Block) for event in recorded.sink.events):
         pass
     events = recorded.new()
+    assert recorded.infos[-1].t <= events[-1].t  # what TCP says stands before it: it sleeps in the last line
     drain(server, sent)
     if timeout is None or call == "sendall":
         drain(server, len(data))

@@ -29,7 +29,7 @@ class Tick:
         self.recorder.sinks.append(self.sink)
         self.kernel = TracedKernel(self.recorder, limit)
         self.kernel.now = self.now
-        self.sock = TracedSocket(self, "tcp-1", "tcp", "127.0.0.1:5000")
+        self.sock = TracedSocket(self, "tcp-1", "fake", "127.0.0.1:5000")  # which has no TCP_INFO
         self.sock.is_connection = True
 
     def now(self):
@@ -191,7 +191,10 @@ def test_listen_accept_close(tick, kernel, keep):
     assert len(conns[0].sock.recv(6, socket.MSG_PEEK | socket.MSG_WAITALL)) == 6
     kernel.close(conns[0], "error", buffered=9, error=errno.EPIPE)
     kernel.close(conns[1], "eof")
-    listen, one, two, none, _, close, other = tick.events
+    listen, one, two, none, _, *closes = tick.events
+    info, close, quiet, other = closes
+    assert (info.conn, info.why, info.state, info.bytes_received) == ("tcp-1", "close", "CLOSE-WAIT", 7)
+    assert (quiet.conn, quiet.state, quiet.bytes_received) == ("tcp-2", "ESTABLISHED", 4)
     assert (listen.sock, listen.proto, listen.backlog) == ("listen-1", "tcp", 5)
     assert (one.conn, one.sock, one.queued) == ("tcp-1", "listen-1", 1)
     assert (two.conn, two.queued) == ("tcp-2", 0)

@@ -10,7 +10,7 @@ import pytest
 
 from evloop.address import Inet
 from evloop.events.recorder import Recorder
-from evloop.events.schema import Call, Header, Poll, Recv, Slow
+from evloop.events.schema import Call, Header, Poll, Recv, Send, Slow, TcpInfo
 from evloop.events.sinks import MemorySink, encode
 from evloop.kernel import READ, WRITE
 from evloop.tracing import EventTrace, TracedKernel
@@ -107,6 +107,44 @@ def test_the_queue_is_written_when_it_changes(trace, listener):
     assert [(e.sock, e.queued, e.backlog) for e in trace.events()] == [
         ("listen-1", 0, 5), ("listen-1", 1, 5), ("listen-1", 2, 5),
     ]  # fmt: skip
+
+
+def test_a_connection_is_sampled_each_time(trace, listener):
+    """Whether or not something changed."""
+    with socket.create_connection(listener.sock.getsockname()):
+        conn, _ = trace._kernel.accept(listener)
+        trace.events()
+        trace.sink.events.clear()
+        trace.tcp_info(conn)
+        trace.tcp_info(conn)
+        assert [(e.conn, e.why, e.state) for e in trace._recorder.batch] == [
+            ("tcp-1", "sample", "ESTABLISHED")
+        ] * 2
+        assert all(event.rtt and event.snd_cwnd and event.snd_wnd for event in trace._recorder.batch)
+        trace._kernel.close(conn, "stop")
+
+
+def test_a_send_without_room_is_followed_by_what_tcp_says(trace, listener):
+    """One that was taken in part, and one of which nothing was taken: the peer's window is the reason."""
+    with socket.create_connection(listener.sock.getsockname()) as client:
+        conn, _ = trace._kernel.accept(listener)
+        _, send = trace._kernel.stream_calls(conn)
+        size = 1 << 20
+        while send(bytes(size)) == size:
+            pass
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                send(bytes(size))
+        *_, last, info = trace._recorder.batch
+        assert (last.errno, type(info), info.why, info.state) == ("EAGAIN", TcpInfo, "send", "ESTABLISHED")
+        assert info.notsent_bytes > 0
+        assert (info.snd_wnd or 0) < size
+        kinds = [type(event).__name__ for event in trace._recorder.batch if type(event) in (Send, TcpInfo)]
+        partial = next(at for at, event in enumerate(kinds) if event == "TcpInfo")
+        before = [event for event in trace._recorder.batch if type(event) is Send][partial - 1]
+        assert before.n < before.size
+        client.close()
+        trace._kernel.close(conn, "stop")
 
 
 def test_a_slow_tick_names_the_guilty(trace):

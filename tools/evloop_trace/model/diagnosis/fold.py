@@ -291,7 +291,9 @@ class Fold:
         stream = self._stream(event.conn)
         stream.touched, stream.client = event, True
         stream.opened = event
-        stream.peer, stream.local = event.peer or stream.peer, event.local or stream.local
+        stream.peer = event.peer or stream.peer
+        if event.errno is None:
+            stream.local = event.local or stream.local
         stream.connecting = event if event.errno == "EINPROGRESS" else None
         stream.ready.count = 0
         if event.errno is None:

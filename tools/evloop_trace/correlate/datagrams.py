@@ -14,7 +14,7 @@ from evloop_trace.correlate.pairs import plain
 if TYPE_CHECKING:
     from evloop_trace.correlate.ends import Joined, Origin
 
-__all__ = ["Datagram", "Datagrams"]
+__all__ = ["Datagram", "Datagrams", "port", "same"]
 
 WAITING = 1024
 """Datagrams that may wait at a port, and ports at which some may wait."""
@@ -62,13 +62,13 @@ class Datagrams:
     def sent(self, sock: str, to: str, n: int, data: bytes, origin: Origin) -> Joined | None:
         """A datagram was sent: what it came as, if it did so already."""
         datagram = Datagram(self._addresses.get(sock, ""), plain(to), n, data)
-        landed: deque[_Landed] = self._landed.get(_port(datagram.to), deque())
+        landed: deque[_Landed] = self._landed.get(port(datagram.to), deque())
         for it in landed:
-            if _same(datagram, it.datagram) and origin.t <= it.joined.due:
+            if same(datagram, it.datagram) and origin.t <= it.joined.due:
                 landed.remove(it)
                 self._meet(sock, it.datagram, it.joined, origin)
                 return it.joined
-        _wait(self._flying, _port(datagram.to), _Flying(datagram, sock, origin))
+        _wait(self._flying, port(datagram.to), _Flying(datagram, sock, origin))
         return None
 
     def came(self, sock: str, source: str, n: int, data: bytes, joined: Joined, *, cut: bool) -> bool:
@@ -77,15 +77,15 @@ class Datagrams:
         if here is None:
             return False
         datagram = Datagram(plain(source), here, n, data, cut)
-        flying: deque[_Flying] = self._flying.get(_port(here), deque())
+        flying: deque[_Flying] = self._flying.get(port(here), deque())
         for it in flying:
-            if _same(it.datagram, datagram):
+            if same(it.datagram, datagram):
                 if not joined.peeked:
                     flying.remove(it)
                 self._meet(it.sock, datagram, joined, it.origin)
                 return True
         if not joined.peeked:
-            _wait(self._landed, _port(here), _Landed(datagram, joined))
+            _wait(self._landed, port(here), _Landed(datagram, joined))
         return not joined.peeked
 
     def _meet(self, sock: str, datagram: Datagram, joined: Joined, origin: Origin) -> None:
@@ -95,13 +95,14 @@ class Datagrams:
         joined.came(origin, joined.missing)
 
 
-def _wait(waiting: dict[str, deque], port: str, it: _Flying | _Landed) -> None:  # type: ignore[type-arg]
-    if port not in waiting and len(waiting) >= WAITING:
+def _wait(waiting: dict[str, deque], at: str, it: _Flying | _Landed) -> None:  # type: ignore[type-arg]
+    if at not in waiting and len(waiting) >= WAITING:
         del waiting[next(iter(waiting))]
-    waiting.setdefault(port, deque(maxlen=WAITING)).append(it)
+    waiting.setdefault(at, deque(maxlen=WAITING)).append(it)
 
 
-def _same(sent: Datagram, came: Datagram) -> bool:
+def same(sent: Datagram, came: Datagram) -> bool:
+    """Whether what was sent can be what came."""
     size = min(len(sent.data), len(came.data))
     return (
         (came.n <= sent.n if came.cut else came.n == sent.n)
@@ -115,14 +116,15 @@ def _fits(one: str, other: str) -> bool:
     """The same address, as far as each is told: a socket may be bound to no host in particular."""
     if one == other:
         return True
-    (host, port), (host2, port2) = _split(one), _split(other)
-    return port == port2 and (host in _ANYWHERE or host2 in _ANYWHERE)
+    (host, number), (host2, number2) = _split(one), _split(other)
+    return number == number2 and (host in _ANYWHERE or host2 in _ANYWHERE)
 
 
 def _split(address: str) -> tuple[str, str]:
-    host, _, port = address.rpartition(":")
-    return host, port
+    host, _, number = address.rpartition(":")
+    return host, number
 
 
-def _port(address: str) -> str:
+def port(address: str) -> str:
+    """The port of HOST:PORT."""
     return address.rpartition(":")[2]

@@ -1,0 +1,138 @@
+"""Logs, a capture and the kernel's words → entries of one timeline, in order and linked."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from evloop.events.reader import Problem
+from evloop.events.schema import Clock, Close, Connect, Send, Sendto, Shutdown
+from evloop_trace.correlate.causal import Row
+from evloop_trace.correlate.clocks import Clocks
+from evloop_trace.correlate.meeting import crossing
+from evloop_trace.correlate.weave import Weaver, settle
+from evloop_trace.merge import one_clock, timeline
+from evloop_trace.model.filters import due
+from evloop_trace.packets.capture_file import Capture
+from evloop_trace.packets.sightings import Sighting, Sightings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from evloop_trace.correlate.entries import Entry
+    from evloop_trace.logs import Logs
+    from evloop_trace.packets.capture_file import Packet
+
+__all__ = ["Timeline"]
+
+HOLD = 500_000_000
+"""Nanoseconds for which an entry waits for its links: a receiver may read late, a segment be sent late."""
+
+MOST = 16_384
+"""Entries that wait at most."""
+
+_SHORT = 1_000_000  # ns: a call that takes less stands where it began, if it makes packets
+_MAKERS = (Send, Sendto, Connect, Shutdown, Close)
+
+_Item: TypeAlias = tuple[int, int, Any]  # when; calls before packets of the same moment; what
+
+
+class _Called(NamedTuple):
+    row: Row
+    last: bool
+
+
+class Timeline:
+    """What was read is known to `weaver`, `clocks` and `capture`, as far as it has been read."""
+
+    def __init__(self, logs: Logs | None) -> None:
+        self.logs = logs
+        headers = [log.header for log in logs.logs] if logs else []
+        self.clocks = Clocks(headers, one_clock=one_clock(headers) if headers else True)
+        self.weaver = Weaver()
+        self.capture = Capture()
+        self.sightings = Sightings()
+        self.span: list[int] = []
+        """Where the log's events begin and end."""
+        self.seen: list[int] = []
+        """And the packets."""
+
+    def entries(
+        self, packets: Iterable[Packet] = (), tell: Callable[[str, Problem], None] = lambda *_: None
+    ) -> Iterator[Entry]:
+        """All entries, in the order of the clock.
+
+        Args:
+            packets: Those of the capture.
+            tell: Takes a log's name and a broken line of it.
+        """
+        held: deque[Entry] = deque()
+        sources = [_in_order(self._calls(tell)), _in_order(self._packets(packets))]
+        for t, _, what in heapq.merge(*sources, key=_when):
+            held.append(self._woven(t, what))
+            while held and (held[0].t < t - HOLD or len(held) > MOST):
+                settle(held[0])
+                yield held.popleft()
+        for entry in held:
+            settle(entry)
+            yield entry
+
+    def _woven(self, t: int, what: Sighting | _Called) -> Entry:
+        if isinstance(what, Sighting):
+            return self.weaver.packet(t, what)
+        assert self.logs is not None
+        row, joiner = what.row, self.logs.joiner
+        where = crossing(row, joiner)
+        client = row.log not in joiner.servers if where.client is None else where.client
+        return self.weaver.call(
+            t, row.log, row.item, client=client, joined=where.joined, names=where.names, last=what.last
+        )
+
+    def _calls(self, tell: Callable[[str, Problem], None]) -> Iterator[_Item]:
+        if self.logs is None:
+            return
+        joiner = self.logs.joiner
+        for numbers, items in timeline(self.logs.logs, joiner.lost):
+            for log, item in zip(numbers, items, strict=True):
+                if isinstance(item, Problem):
+                    tell(self.logs.logs[log].name, item)
+                    continue
+                if isinstance(item, Clock):
+                    self.clocks.heed(item)
+                joined = joiner.feed(log, item)
+                end = joiner.end
+                t = _place(item)
+                self.span = [self.span[0] if self.span else t, t]
+                yield t, 0, _Called(Row(log, item, joined, end), end is None or not end.held)
+
+    def _packets(self, packets: Iterable[Packet]) -> Iterator[_Item]:
+        for packet in packets:
+            seen = self.sightings.see(packet)
+            if seen is not None:
+                t = self.clocks.of_wall(seen.time)
+                self.seen = [self.seen[0] if self.seen else t, t]
+                yield t, 1, seen
+
+
+def _place(event: Any) -> int:
+    """Where a call stands: what makes packets at its beginning, what got something at its end."""
+    return event.t if isinstance(event, _MAKERS) and event.dur < _SHORT else due(event)
+
+
+def _when(item: _Item) -> tuple[int, int]:
+    return item[:2]
+
+
+def _in_order(items: Iterator[_Item], window: int = 2 * _SHORT) -> Iterator[_Item]:
+    """Items that come nearly in order; what comes too late comes as soon as it can."""
+    heap: list[tuple[int, int, int, Any]] = []
+    last = 0
+    for number, (t, rank, what) in enumerate(items):
+        heapq.heappush(heap, (max(t, last), rank, number, what))
+        while heap and heap[0][0] < t - window:
+            last, rank, _, what = heapq.heappop(heap)  # noqa: PLW2901
+            yield last, rank, what
+    while heap:
+        last, rank, _, what = heapq.heappop(heap)
+        yield last, rank, what

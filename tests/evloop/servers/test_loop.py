@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import socket
+from collections import Counter
 
 import pytest
 
@@ -14,6 +15,7 @@ from evloop import kernel as kernel_module
 from evloop.address import Inet, UnixPath, parse_inet
 from evloop.errors import AddressError
 from evloop.kernel import OUT, READ, Kernel
+from evloop.servers import loop as loop_module
 from evloop.testing import failure
 
 AGAIN = failure(errno.EAGAIN)
@@ -458,3 +460,52 @@ def test_all_of_a_server_is_given_back(real, selector, short_dir, descriptors):
     assert os.listdir(short_dir) == []
     with contextlib.suppress(BlockingIOError):
         assert client.fileno() == -1
+
+
+# -- samples ---------------------------------------------------------------------------------
+
+
+def test_samples_of_all_connections(real, monkeypatch):
+    """Again and again, so many a turn at most; and of the accept queue, when it has changed."""
+    monkeypatch.setattr(loop_module, "MOST_SAMPLES", 2)
+    server = real(traced=True, sample=0.001)
+    clients = [server.client(address) for address in [server.tcp()] * 5]
+    server.until(lambda: len(server.streams) == len(clients))
+    sampled = []
+
+    def look():
+        sampled[:] = server.events("tcp_info")
+        if len(sampled) >= 3 * len(clients):
+            server.loop.stop()
+        else:
+            server.loop.after(0.001, look, "look")
+
+    look()
+    server.server.run()
+    assert {(event.why, event.state) for event in sampled} == {("sample", "ESTABLISHED")}
+    names = [event.conn for event in sampled]
+    assert sorted(names[:5]) == sorted(names[5:10]) == [f"tcp-{number}" for number in range(1, 6)]
+    assert max(Counter(event.tick for event in sampled).values()) == 2
+    assert {event.sock for event in server.events("queue")} <= {"listen-1"}
+
+
+def test_nobody_is_sampled_who_was_closed_since(real, monkeypatch):
+    """It ended between two parts of a sample."""
+    monkeypatch.setattr(loop_module, "MOST_SAMPLES", 1)
+    server = real(traced=True, sample=60)
+    clients = [server.client(address) for address in [server.tcp()] * 2]
+    server.until(lambda: len(server.streams) == len(clients))
+    server.server._sample(60, ())
+    (first,) = server.events("tcp_info")
+    (left,) = [stream for stream in server.streams if stream.sock.name != first.conn]
+    left.close("aborted")
+    server.until(lambda: server.loop.timers.next().when > server.loop.time + 10**9)
+    assert [event.why for event in server.events("tcp_info")] == ["sample", "close"]
+
+
+def test_untraced_nothing_is_sampled(real):
+    """There is nowhere to write it."""
+    server = real(sample=0.001)
+    server.loop.after(0.01, server.loop.stop, "stop")
+    server.server.run()
+    assert len(server.loop.timers) == 0

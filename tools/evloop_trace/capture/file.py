@@ -60,7 +60,7 @@ class CaptureFile:
             except BrokenPipeError:
                 raise
             except OSError as error:
-                whole, missing = _count(blocks, written)
+                whole, missing = self.count(blocks, written)
                 self._cut(self._size + whole)
                 raise UnwrittenError(error.strerror or str(error), missing) from None
         self._size += written
@@ -69,6 +69,18 @@ class CaptureFile:
         """No more; standard output is not ours to close."""
         if self._fd != 1:
             os.close(self._fd)
+
+    @staticmethod
+    def count(blocks: bytes, written: int) -> tuple[int, int]:
+        """How long those are that were written whole, and how many were not."""
+        at = whole = missing = 0
+        while at < len(blocks):
+            at += _LENGTH.unpack_from(blocks, at)[0]
+            if at <= written:
+                whole = at
+            else:
+                missing += 1
+        return whole, missing
 
     def _cut(self, size: int) -> None:
         """Forget what is behind the last whole block; a pipe has it for good."""
@@ -85,15 +97,3 @@ def _standard_output() -> int:
     if sys.stdout.isatty():
         raise ValueError("a capture is nothing for a terminal: redirect it, or leave out -w to see packets")
     return sys.stdout.fileno()
-
-
-def _count(blocks: bytes, written: int) -> tuple[int, int]:
-    """How long those are that were written whole, and how many were not."""
-    at = whole = missing = 0
-    while at < len(blocks):
-        at += _LENGTH.unpack_from(blocks, at)[0]
-        if at <= written:
-            whole = at
-        else:
-            missing += 1
-    return whole, missing

@@ -18,6 +18,7 @@ from evloop_trace.capture.order import Order
 from evloop_trace.capture.ring import BLOCK_AGE, Ring
 from evloop_trace.capture.sinks import FileSink, LineSink
 from evloop_trace.capture.stop import Stop
+from evloop_trace.tracepoints.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
     from evloop_trace.capture.sinks import Sink
     from evloop_trace.capture.wanted import Wanted
 
-__all__ = ["capture"]
+__all__ = ["FAILED", "GRACE", "INPUT", "capture", "say_ready"]
 
-_DONE, _FAILED = 0, 1
-_INPUT = 0  # the descriptor of standard input
+_DONE, FAILED = 0, 1
+INPUT = 0  # the descriptor of standard input
 _BLOCKS_A_ROUND = 32  # then what was read is written: at saturation there is always one more
-_GRACE = 0.1  # seconds from a signal to the end: what was under way then is wanted, too
+GRACE = 0.1  # seconds from a signal to the end: what was under way then is wanted, too
 _DRAINING = 1.0  # seconds at most for blocks that the kernel has to become ours; they need BLOCK_AGE
 _LOOK = 0.5  # seconds between two looks whether an interface is up again
 
@@ -52,14 +53,18 @@ def capture(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], 
     program = assemble(wanted.ports, wanted.snap, where.link)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
+        recorder = None
+        if wanted.kernel is not None:
+            recorder = stack.enter_context(closing(Recorder(wanted.kernel, wanted.ports)))
         ring = stack.enter_context(closing(Ring(where, program)))
         sink: Sink = LineSink(write, where) if wanted.output is None else FileSink(wanted, where)
         stack.enter_context(closing(sink))
-        _say_ready(where.name)
-        return _Session(wanted, ring, stop, sink, tell).run()
+        say_ready(where.name)
+        code = _Session(wanted, ring, stop, sink, tell, recorder=recorder).run()
+        return code if recorder is None else max(code, recorder.finish(tell))
 
 
-def _say_ready(name: str) -> None:
+def say_ready(name: str) -> None:
     """For a script to wait for; print would take standard output where there is no standard error."""
     if sys.stderr is not None:
         with suppress(OSError):
@@ -70,9 +75,11 @@ class _Session:
     """The program's loop."""
 
     def __init__(
-        self, wanted: Wanted, ring: Ring, stop: Stop, sink: Sink, tell: Callable[[str], None]
-    ) -> None:
+        self, wanted: Wanted, ring: Ring, stop: Stop, sink: Sink, tell: Callable[[str], None],
+        *, recorder: Recorder | None,
+    ) -> None:  # fmt: skip
         self._wanted, self._ring, self._stop, self._sink, self._tell = wanted, ring, stop, sink, tell
+        self._recorder = recorder
         self._order = Order()
         self._taken = 0  # out of the ring
         self._packets = self._size = 0  # in the sink
@@ -82,8 +89,10 @@ class _Session:
         self._poll = select.poll()
         self._poll.register(ring, select.POLLIN)
         self._poll.register(stop, select.POLLIN)
+        for pipe in recorder.pipes if recorder else ():
+            self._poll.register(pipe, select.POLLIN)
         if wanted.attached:
-            self._poll.register(_INPUT, select.POLLIN)
+            self._poll.register(INPUT, select.POLLIN)
         if wanted.output in {None, "-"} and sys.stdout is not None:
             with suppress(OSError, ValueError):  # a test's, which is no file
                 self._poll.register(sys.stdout, 0)  # POLLERR: who reads it has gone
@@ -98,7 +107,7 @@ class _Session:
         except UnwrittenError as error:
             return self._cannot_write(error)
         self._tell(self._summary())
-        return _FAILED if self._gone else _DONE
+        return FAILED if self._gone else _DONE
 
     def _is_enough(self) -> bool:
         return self._gone or (self._wanted.packets is not None and self._packets >= self._wanted.packets)
@@ -111,7 +120,7 @@ class _Session:
                 break
             self._round(left)
             if self._stop.asked and not self._stopping:
-                self._stopping, end = True, time.monotonic() + _GRACE
+                self._stopping, end = True, time.monotonic() + GRACE
 
     def _round(self, left: float | None) -> None:
         """Wait until there is something to do, and do it."""
@@ -121,9 +130,9 @@ class _Session:
             elif fd == self._ring.fileno():
                 if mask & select.POLLERR:
                     self._heed_error()
-            elif fd == _INPUT:
+            elif fd == INPUT:
                 self._stop.asked = True
-                self._poll.unregister(_INPUT)
+                self._poll.unregister(INPUT)
             elif mask & (select.POLLERR | select.POLLHUP):
                 raise BrokenPipeError
         if self._is_down and (up := is_up(self._wanted.interface)) is not False:
@@ -131,10 +140,13 @@ class _Session:
             if up:
                 self._tell(f"{self._wanted.interface} is up again")
         self._take()
+        if self._recorder:
+            self._recorder.take()
 
     def _patience(self, left: float | None) -> float | None:
         """Milliseconds."""
         waits = [left, self._bar.every, _LOOK if self._is_down else None]
+        waits.append(self._recorder.patience if self._recorder else None)
         if self._order.waiting:
             waits.append(2 * BLOCK_AGE / 1000)
         times = [wait for wait in waits if wait is not None]
@@ -197,7 +209,7 @@ class _Session:
         with suppress(UnwrittenError):  # the room of the block that is not there may do for it
             self._sink.finish(counts, f"the file could not be written any more: {error}; {sentence}")
         self._tell(f"{self._wanted.output} cannot be written: {error}; {sentence}, it has {self._packets:,}")
-        return _FAILED
+        return FAILED
 
     def _summary(self) -> str:
         counts = self._ring.count()

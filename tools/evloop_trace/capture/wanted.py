@@ -23,3 +23,5 @@ class Wanted(NamedTuple):
     """So many, and no more."""
     attached: bool = False
     """Whether to end with standard input, which is held by who started us."""
+    kernel: str | None = None
+    """A file for what the kernel says of TCP's states."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import gc
 import gzip
+import os
+import stat
 import sys
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import IO, TYPE_CHECKING
 
 import msgspec
@@ -15,11 +17,14 @@ import msgspec
 from evloop_trace.packets.analysis import Analysis
 from evloop_trace.packets.capture_file import Capture, CaptureError, read_packets
 from evloop_trace.packets.summary import summarize
+from evloop_trace.progress import meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["STORIES", "analyse", "json_lines", "problems"]
+    from evloop_trace.packets.capture_file import Packet
+
+__all__ = ["STORIES", "analyse", "json_lines", "opened", "problems"]
 
 _BATCH = 1 << 16  # bytes
 STORIES = 20
@@ -27,21 +32,39 @@ STORIES = 20
 
 
 def analyse(path: str, stories: int = 0) -> tuple[Capture, Analysis]:
-    """Read a capture to its end, or as far as it can be read.
+    """Read a capture to its end, or as far as it can be read; on a terminal a bar shows how far that is.
 
     Raises:
         CaptureError: it cannot be opened, or is no capture.
     """
     capture, analysis = Capture(), Analysis(stories)
+    with opened(path, capture, "packets") as packets:
+        analysis.feed(packets)
+    return capture, analysis
+
+
+@contextmanager
+def opened(path: str, capture: Capture, bar: str = "") -> Iterator[Iterator[Packet]]:
+    """The packets of a capture, which says about itself in `capture` what is known so far.
+
+    Args:
+        path: - is standard input.
+        capture: Is filled.
+        bar: What a bar is called, if there is to be one.
+
+    Raises:
+        CaptureError: it cannot be opened, or is no capture; also while the packets are read.
+    """
     name = "standard input" if path == "-" else path
     with _opened(path, name) as file, _no_search():
         try:
-            analysis.feed(read_packets(_reader(file, capture), capture))
+            source = _Source(file)
+            with meter(source, bar) if bar else nullcontext(lambda: None) as look:
+                yield read_packets(_reader(source, capture, look), capture)
         except CaptureError as error:
             raise CaptureError("; ".join([f"{name} {error}", *capture.problems])) from None
         except OSError as error:
             raise CaptureError(f"{name} cannot be read: {error.strerror or error}") from None
-    return capture, analysis
 
 
 @contextmanager
@@ -75,16 +98,17 @@ def _standard_input() -> IO[bytes]:
     return sys.stdin.buffer
 
 
-def _reader(file: IO[bytes], capture: Capture) -> Callable[[int], bytes]:
+def _reader(source: _Source, capture: Capture, look: Callable[[], None]) -> Callable[[int], bytes]:
     """Reads what is in the file, unpacked if it is packed; where that fails the file ends."""
-    start = file.read(2)
-    if start != b"\x1f\x8b":
-        return _Pushed(start, file).read
-    unpacked = gzip.GzipFile(fileobj=_Pushed(start, file))  # type: ignore[call-overload]  # it only reads
+    if not source.is_packed:
+        unpack: Callable[[int], bytes] = source.read
+    else:
+        unpack = gzip.GzipFile(fileobj=source).read1  # type: ignore[call-overload]  # it only reads
 
     def read(size: int) -> bytes:
+        look()
         try:
-            return bytes(unpacked.read1(size))
+            return unpack(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             capture.problem(f"the file is damaged or cut off and cannot be unpacked further: {error}")
             return b""
@@ -92,18 +116,32 @@ def _reader(file: IO[bytes], capture: Capture) -> Callable[[int], bytes]:
     return read
 
 
-class _Pushed:
-    """A file of which the first bytes have been read already."""
+class _Source:
+    """A file, packed or not, of which the first bytes have been read already."""
 
-    def __init__(self, start: bytes, file: IO[bytes]) -> None:
-        self._start, self._file = start, file
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._start = file.read(2)
+        self.is_packed = self._start == b"\x1f\x8b"
+        self.size, self.done = _size(file), 0
 
     def read(self, size: int = -1) -> bytes:
         """At most so many bytes."""
         if self._start:
-            start, self._start = self._start, b""
-            return start
-        return self._file.read(size)
+            data, self._start = self._start, b""
+        else:
+            data = self._file.read(size)
+        self.done += len(data)
+        return data
+
+
+def _size(file: IO[bytes]) -> int:
+    """Bytes of a file; 0 for what is none, as a pipe."""
+    try:
+        about = os.fstat(file.fileno())
+    except (OSError, ValueError):  # a test's, which is no file
+        return 0
+    return about.st_size if stat.S_ISREG(about.st_mode) else 0
 
 
 def json_lines(analysis: Analysis) -> Iterator[str]:

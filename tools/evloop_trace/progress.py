@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -15,10 +15,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["track", "track_steps"]
+__all__ = ["Reading", "meter", "track", "track_steps"]
 
 _PATIENCE = 1.0  # seconds before a bar appears
 _REFRESH = 0.1
+
+
+class Reading(Protocol):
+    """Something that is read."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes; 0 if nobody knows."""
+
+    @property
+    def done(self) -> int:
+        """Those that have been read."""
 
 
 def track(logs: Logs, verb: str, now: Callable[[], float] = time.monotonic) -> Iterator[Run[Log]]:
@@ -30,26 +42,40 @@ def track_steps(
     logs: Logs, verb: str, steps: Iterator[T], now: Callable[[], float] = time.monotonic
 ) -> Iterator[T]:
     """The same for another way to read them."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield from steps
-        return
-    due = now() + _PATIENCE
-    with closing(_bar(logs, verb)) as bar:
+    with meter(logs, verb, now) as look:
         for step in steps:
             yield step
+            look()
+
+
+@contextmanager
+def meter(
+    reading: Reading, verb: str, now: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[], None]]:
+    """Gives a function to be called now and then: it draws how far the reading is."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    due = now() + _PATIENCE
+    with closing(_bar(reading, verb)) as bar:
+
+        def look() -> None:
+            nonlocal due
             if now() >= due:
                 next(bar)
                 due = now() + _REFRESH
 
+        yield look
 
-def _bar(logs: Logs, verb: str) -> Generator[None, None, None]:
+
+def _bar(reading: Reading, verb: str) -> Generator[None, None, None]:
     """Draws once for every `next`; no thread, and nothing imported before the first."""
     from rich.console import Console  # noqa: PLC0415 - most runs are over before a bar is due
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
-        task = progress.add_task(verb, total=logs.size or None)
+        task = progress.add_task(verb, total=reading.size or None)
         while True:
-            progress.update(task, completed=logs.done, refresh=True)
+            progress.update(task, completed=reading.done, refresh=True)
             yield

@@ -54,6 +54,8 @@ class Capture:
     dropped: int = 0
     """Packets that the capture lost, as far as the file says so."""
     interfaces: list[Interface] = field(default_factory=list)
+    current: Interface | None = None
+    """Where the last packet that was given out is from."""
     comments: list[tuple[int, str]] = field(default_factory=list)
     """The first comments, each with the number of its packet; 0 is the file itself."""
     problems: list[str] = field(default_factory=list)

@@ -44,7 +44,8 @@ def packets(start: bytes, form: Form, read: Callable[[int], bytes], capture: Cap
     capture.kind = "pcap"
     capture.snap, network = struct.unpack_from(form.order + "II", start, 16)
     link = capture_file.link(network & 0xFFFF, capture)  # above are the length of a checksum, and flags
-    capture.interfaces.append(capture_file.Interface(link, capture.snap, multiply=form.scale))
+    capture.current = capture_file.Interface(link, capture.snap, multiply=form.scale)
+    capture.interfaces.append(capture.current)
     unpack, header, scale = struct.Struct(form.order + "IIII").unpack_from, form.header, form.scale
     buffer, at, before = start, 24, 0
     while True:

@@ -115,7 +115,7 @@ class _Blocks:
             capture.packets += 1
             if length - kept > 35:
                 self._comment(at + 28 + (kept + 3 & ~3), end - 4)
-            self.at, self.time = end, time
+            self.at, self.time, capture.current = end, time, interface
             yield time, buffer, at + 28, kept, wire, interface.link
             at = end
 
@@ -166,6 +166,7 @@ class _Blocks:
         if kept > size - offset:
             self._damaged(f"claims {kept:,} bytes, but the block has {size - offset:,}")
             return None
+        self.capture.current = interface
         return self.time, self.buffer, begin + offset, kept, wire, interface.link
 
     def _damaged(self, what: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.segment import Segment
 
 from evloop_trace.views.palette import DIM, PLAIN
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.style import Style
 
-__all__ = ["Line", "Panel", "bar", "cut", "exact", "fit", "spread", "width_of"]
+__all__ = ["Line", "Panel", "bar", "cut", "exact", "fit", "spread", "width_of", "wrapped"]
 
 Line: TypeAlias = list[Segment]
 
@@ -36,6 +36,22 @@ def cut(text: str, width: int) -> str:
     if width < 1:
         return ""
     return set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` in rows of at most `width` cells, broken at spaces, and where there are none anywhere."""
+    rows: list[str] = []
+    row = ""
+    for word in text.split(" "):
+        longer = f"{row} {word}" if row else word
+        if row and cell_len(longer) > width:
+            rows.append(row)
+            longer = word
+        if cell_len(longer) > width:
+            *whole, longer = chop_cells(longer, width)
+            rows += whole
+        row = longer
+    return [*rows, row]
 
 
 def fit(text: str, width: int, align: str = "<") -> str:

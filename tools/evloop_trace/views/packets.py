@@ -12,9 +12,10 @@ from rich.segment import Segment, Segments
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import count, duration, size
 from evloop_trace.packets import segments
+from evloop_trace.packets.spelling import found_words
 from evloop_trace.packets.summary import round_trips
 from evloop_trace.packets.words import notes
-from evloop_trace.views.cells import Line, cut, fit, width_of
+from evloop_trace.views.cells import Line, cut, fit, width_of, wrapped
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN, TROUBLE
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from evloop_trace.packets.flow import Connection, Flow, Mark
     from evloop_trace.packets.summary import Address, Summary
 
-__all__ = ["PLAIN_WIDTH", "heading", "line", "render", "story"]
+__all__ = ["PLAIN_WIDTH", "address", "heading", "line", "render", "story"]
 
 PLAIN_WIDTH = 80
 """Cells, where there is no terminal to ask."""
@@ -35,21 +36,6 @@ _LEAST, _MOST = 60, 120
 _TIME, _STATE = 11, 12
 
 _FLAGS = ((segments.SYN, "SYN"), (segments.FIN, "FIN"), (segments.RST, "RST"))
-_FOUND = (
-    (segments.FAST, "fast retransmission"),
-    (segments.SPURIOUS, "spurious retransmission"),
-    (segments.RETRANSMISSION, "retransmission"),
-    (segments.OUT_OF_ORDER, "out of order"),
-    (segments.DUP_ACK, "duplicate ACK"),
-    (segments.ZERO_WINDOW, "zero window"),
-    (segments.PROBE, "zero window probe"),
-    (segments.PURE_PROBE, "zero window probe"),
-    (segments.KEEP_ALIVE, "keep-alive"),
-    (segments.KEEP_ALIVE_ACK, "keep-alive ACK"),
-    (segments.UPDATE, "window update"),
-    (segments.LOST, "before it something is missing"),
-    (segments.ACKED_UNSEEN, "ACK of what is not in the capture"),
-)
 _SERIOUS = (
     segments.FAST | segments.SPURIOUS | segments.RETRANSMISSION | segments.ZERO_WINDOW | segments.LOST
     | segments.ACKED_UNSEEN
@@ -78,14 +64,14 @@ def heading(capture: Capture, connections: int, name: str, width: int) -> list[L
 def line(summary: Summary, width: int) -> Line:
     """A connection in a line."""
     width = _fitting(width)
-    ends = f"{_address(summary.client)} → {_address(summary.server)}"
+    ends = f"{address(summary.client)} → {address(summary.server)}"
     return [Segment(cut(f"{summary.proto} {ends}  {summary.conn_state}  {summary.verdict}", width))]
 
 
 def story(conn: Connection, summary: Summary, width: int) -> list[Line]:
     """A connection packet by packet, then what it comes to."""
     width = _fitting(width)
-    ends = f"{_address(summary.client)} → {_address(summary.server)}"
+    ends = f"{address(summary.client)} → {address(summary.server)}"
     title = f"── {summary.proto} {ends}  {summary.conn_state} "
     lines: list[Line] = [[], [Segment(set_cell_size(title + "─" * width, width), BOLD)]]
     lines += _wrapped(summary.verdict, width, TROUBLE if summary.conn_state in _BAD else PLAIN)
@@ -113,8 +99,9 @@ def _wire(width: int) -> int:
     return width - _TIME - 2 * _STATE - 4
 
 
-def _address(address: Address) -> str:
-    host, port = address
+def address(end: Address) -> str:
+    """As a peer is named everywhere."""
+    host, port = end
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -144,9 +131,7 @@ def _what(mark: Mark) -> str:
     if mark.end > mark.begin or not words:
         packets = f" in {count(mark.packets)} packets" if mark.packets > 1 else ""
         text = f"{text} {size(mark.end - mark.begin)} [{mark.begin},{mark.end}){packets}".strip()
-    bits = mark.found & ~segments.KEEP_ALIVE if mark.found & segments.PURE_PROBE else mark.found
-    found = [name for bit, name in _FOUND if bits & bit]
-    return ", ".join([text, *found])
+    return ", ".join([text, *found_words(mark.found)])
 
 
 def _arrow(text: str, width: int, *, to_server: bool) -> str:
@@ -180,13 +165,4 @@ def _trips(flow: Flow, whose: str) -> Iterator[str]:
 
 
 def _wrapped(text: str, width: int, style: Style) -> list[Line]:
-    """The text in lines of at most `width` cells, broken at spaces."""
-    lines: list[Line] = []
-    row = ""
-    for word in text.split(" "):
-        longer = f"{row} {word}" if row else word
-        if row and width_of([Segment(longer)]) > width:
-            lines.append([Segment(row, style)])
-            longer = word
-        row = longer
-    return [*lines, [Segment(cut(row, width), style)]]
+    return [[Segment(row, style)] for row in wrapped(text, width)]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rich.style import Style
 
-__all__ = ["BOLD", "DIM", "KINDS", "PLAIN", "TITLE", "TROUBLE"]
+__all__ = ["BOLD", "DIM", "KINDS", "LAYERS", "PLAIN", "TITLE", "TROUBLE"]
 
 PLAIN = Style.null()
 BOLD = Style(bold=True)
@@ -23,3 +23,6 @@ KINDS = {
     "trouble": Style(color="red", bold=True),
 }
 """By a rung's kind: from the client, to the client, a connection's or the server's life, the rest."""
+
+LAYERS = (Style(color="cyan"), Style(color="green"), Style(color="magenta"), Style(color="yellow"))
+"""A packet's headers, in turn, so that each is told from the one before it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from evloop.events.reader import Problem
@@ -11,6 +12,7 @@ from evloop.events.schema import Clock, Close, Connect, Send, Sendto, Shutdown
 from evloop_trace.correlate.causal import Row
 from evloop_trace.correlate.clocks import Clocks
 from evloop_trace.correlate.meeting import crossing
+from evloop_trace.correlate.transitions import Lost
 from evloop_trace.correlate.weave import Weaver, settle
 from evloop_trace.merge import one_clock, timeline
 from evloop_trace.model.filters import due
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from evloop_trace.correlate.entries import Entry
+    from evloop_trace.correlate.transitions import TransitionLog
     from evloop_trace.logs import Logs
     from evloop_trace.packets.capture_file import Packet
 
@@ -59,16 +62,25 @@ class Timeline:
         """And the packets."""
 
     def entries(
-        self, packets: Iterable[Packet] = (), tell: Callable[[str, Problem], None] = lambda *_: None
+        self,
+        packets: Iterable[Packet] = (),
+        kernel: TransitionLog | None = None,
+        tell: Callable[[str, Problem], None] = lambda *_: None,
     ) -> Iterator[Entry]:
         """All entries, in the order of the clock.
 
         Args:
             packets: Those of the capture.
+            kernel: What the kernel said.
             tell: Takes a log's name and a broken line of it.
         """
         held: deque[Entry] = deque()
-        sources = [_in_order(self._calls(tell)), _in_order(self._packets(packets))]
+        packets = iter(packets)
+        first = next(packets, None)
+        if first is not None:
+            packets = chain((first,), packets)
+        self.clocks.begin([*([first[0]] if first else []), *_begin(kernel)])
+        sources = [_in_order(self._calls(tell)), _in_order(self._packets(packets)), self._kernel(kernel)]
         for t, _, what in heapq.merge(*sources, key=_when):
             held.append(self._woven(t, what))
             while held and (held[0].t < t - HOLD or len(held) > MOST):
@@ -78,9 +90,11 @@ class Timeline:
             settle(entry)
             yield entry
 
-    def _woven(self, t: int, what: Sighting | _Called) -> Entry:
+    def _woven(self, t: int, what: Any) -> Entry:
         if isinstance(what, Sighting):
             return self.weaver.packet(t, what)
+        if not isinstance(what, _Called):
+            return self.weaver.state(t, what)
         assert self.logs is not None
         row, joiner = what.row, self.logs.joiner
         where = crossing(row, joiner)
@@ -113,6 +127,21 @@ class Timeline:
                 t = self.clocks.of_wall(seen.time)
                 self.seen = [self.seen[0] if self.seen else t, t]
                 yield t, 1, seen
+
+    def _kernel(self, kernel: TransitionLog | None) -> Iterator[_Item]:
+        for event in kernel.events if kernel else ():
+            if not isinstance(event, Lost):
+                yield self.clocks.of_mono(event.t, _wall(kernel, event.t)), 2, event
+
+
+def _begin(kernel: TransitionLog | None) -> list[int]:
+    """When the first of it was, ns since 1970; none if there is nothing."""
+    return [_wall(kernel, kernel.events[0].t)] if kernel and kernel.events else []
+
+
+def _wall(kernel: TransitionLog | None, t: int) -> int:
+    assert kernel is not None
+    return kernel.header.wall_ns + t - kernel.header.mono_ns
 
 
 def _place(event: Any) -> int:

@@ -14,6 +14,7 @@ from evloop_trace.escape import escape_payload
 from evloop_trace.packets.decode import ICMP, TCP, UDP, Reason, decode, inner
 from evloop_trace.packets.icmp import error
 from evloop_trace.packets.links import link_of
+from evloop_trace.packets.spelling import flag_words
 
 if TYPE_CHECKING:
     from evloop_trace.capture.ring import Packet
@@ -26,7 +27,6 @@ PAYLOAD = 48
 
 _ADDRESSES = 35
 _MOST_STREAMS = 65_536  # whose beginnings are remembered, one a direction
-_FLAGS = ((0x02, "SYN"), (0x01, "FIN"), (0x04, "RST"), (0x08, "PSH"), (0x20, "URG"), (0x10, "ACK"))
 _SYN, _ACK = 0x02, 0x10
 _NO_WINDOW = 0x07  # what opens or ends a connection says nothing about the window
 _TCP = Struct(">4xIIBBH")
@@ -104,7 +104,7 @@ class Lines:
 
 @lru_cache(256)
 def _names(flags: int) -> str:
-    return " ".join([name for bit, name in _FLAGS if flags & bit]) or "no flags"
+    return " ".join(flag_words(flags)) or "no flags"
 
 
 def _error(data: bytes, found: Datagram) -> str:

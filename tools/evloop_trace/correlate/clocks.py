@@ -29,6 +29,11 @@ class Clocks:
             first = min(headers, key=lambda it: it.mono_ns if one_clock else it.wall_ns)
             self._mono, self._wall = first.mono_ns, first.wall_ns
 
+    def begin(self, times: Sequence[int]) -> None:
+        """Without a log the clock begins with the earliest of these times of day."""
+        if self._wall is None and times:
+            self._wall = min(times)
+
     def heed(self, clock: Clock) -> None:
         """A log tells both again."""
         if self._mono is None or self._wall is None or not self._shared:
@@ -40,9 +45,7 @@ class Clocks:
 
     def of_wall(self, ns: int) -> int:
         """Where a time of day stands (ns since 1970)."""
-        if self._wall is None:
-            self._wall = ns
-        return ns - self._wall
+        return ns - (self._wall or 0)
 
     def of_mono(self, ns: int, wall: int) -> int:
         """Where a time of the monotonic clock stands; `wall` is what the day's clock said then."""

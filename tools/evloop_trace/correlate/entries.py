@@ -105,12 +105,14 @@ class StateEntry(msgspec.Struct):
 
     t: int
     what: str
-    """state, retransmit, send_reset or receive_reset."""
+    """state, retransmit, retransmit_synack, send_reset or receive_reset."""
     client: bool
     strand: Strand | None = None
     old: str = ""
     """Words of RFC 9293."""
     new: str = ""
+    detail: str = ""
+    """Of a reset: the kernel's own word for why."""
     reasons: list[str] = []
 
 

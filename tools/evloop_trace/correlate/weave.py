@@ -7,7 +7,7 @@ that nobody has read yet.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from evloop.events.schema import (
     Accept,
@@ -34,6 +34,13 @@ from evloop_trace.correlate.entries import (
 from evloop_trace.correlate.pairs import plain
 from evloop_trace.correlate.postcards import Postcards
 from evloop_trace.correlate.tie import Tie
+from evloop_trace.correlate.transitions import (
+    ReceiveReset,
+    Retransmit,
+    RetransmitSynAck,
+    SendReset,
+    Transition,
+)
 from evloop_trace.correlate.way import link_cause, link_effect
 from evloop_trace.packets import machine
 from evloop_trace.packets.flow import TCP, UDP
@@ -41,6 +48,7 @@ from evloop_trace.packets.segments import FIN, RST, SYN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeAlias
 
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.correlate.ends import Joined
@@ -48,24 +56,24 @@ if TYPE_CHECKING:
     from evloop_trace.correlate.way import Way
     from evloop_trace.packets.sightings import Sighting
 
-__all__ = ["Transition", "Weaver", "settle"]
+    Said: TypeAlias = Transition | Retransmit | RetransmitSynAck | SendReset | ReceiveReset
+
+__all__ = ["Weaver", "settle"]
 
 _SLACK = 1_000_000
 """Nanoseconds by which a packet may seem to be earlier than the call that made it."""
 
+_WHAT: dict[type, str] = {
+    Transition: "state",
+    Retransmit: "retransmit",
+    RetransmitSynAck: "retransmit_synack",
+    SendReset: "send_reset",
+    ReceiveReset: "receive_reset",
+}
+
 _ASKING = 256  # connections to one address for which no connect is known yet
 _NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
 _GOES_ON = ("EINPROGRESS", *_NOT_NOW)
-
-
-class Transition(Protocol):
-    """What the kernel says of one end of a connection."""
-
-    ev: str
-    local: str
-    peer: str
-    old: str
-    new: str
 
 
 class Weaver:
@@ -133,13 +141,20 @@ class Weaver:
             self._postcards.packet(entry)
         return entry
 
-    def state(self, t: int, said: Transition) -> StateEntry:
+    def state(self, t: int, said: Said) -> StateEntry:
         """What the kernel says of an end."""
         here, there = plain(said.local), plain(said.peer)
         tie = self._places.get((here, there))
         client = tie is not None
+        if isinstance(said, Transition) and said.new == machine.SYN_SENT and (tie is None or tie.is_over):
+            tie, client = self._new(TCP, here, there, t), True  # its SYN is not sent yet
         tie = tie or self._places.get((there, here))
-        return StateEntry(t, said.ev, client, tie.strand if tie is not None else None, said.old, said.new)
+        entry = StateEntry(t, _WHAT[type(said)], client, tie.strand if tie is not None else None)
+        if isinstance(said, Transition):
+            entry.old, entry.new = said.old, said.new
+        elif isinstance(said, SendReset):
+            entry.detail = said.reason
+        return entry
 
     # -- which connection it is ------------------------------------------------------------------------
 
@@ -194,6 +209,7 @@ class Weaver:
         tie = self._places.get((client, server))
         if tie is None or tie.strand.wire is not None or (wire.whole and tie.is_over):
             tie = self._new(wire.proto, client, server, t)
+        if not tie.strand.names[0]:
             self._asking.setdefault(server, deque(maxlen=_ASKING)).append(tie)
         tie.seen(wire)
         self._wires[wire.number] = tie

@@ -29,6 +29,7 @@ from evloop.events.schema import (
     Setsockopt,
     Shutdown,
     Socket,
+    TcpInfo,
     Unknown,
 )
 from evloop_trace.model.filters import due, kind_of
@@ -119,6 +120,7 @@ class Checker:
             Sendto: self._datagram,
             Shutdown: self._shutdown,
             Close: self._close,
+            TcpInfo: self._tcp_info,
             Gap: self._gap,
             End: self._end,
             Unknown: self._unknown_kind,
@@ -463,6 +465,25 @@ class Checker:
                     "totals",
                     f"{event.conn} {word} {total} bytes, its close says, and {seen} by its calls",
                 )
+
+    def _tcp_info(self, line: int, event: TcpInfo) -> None:
+        """What the kernel counts is at least what the calls got, and at most what they gave.
+
+        Of a program's threads one may have been asked before another's call, and be told after it.
+        """
+        if self._program:
+            self._is_open(line, event.conn, "tcp_info")
+            return
+        stream = self._open_stream(line, event.conn, "tcp_info")
+        if stream is None:
+            return
+        if stream.received > event.bytes_received and stream.recv_epoch == self._epoch:
+            text = f"{event.conn} read {stream.received} bytes, and to TCP came {event.bytes_received}"
+            self._find(line, "kernel", text)
+        # A SYN and a FIN have a number each.
+        if event.bytes_acked > stream.sent + 2 and stream.send_epoch == self._epoch:
+            text = f"of {event.conn} {event.bytes_acked} bytes were acknowledged, and it sent {stream.sent}"
+            self._find(line, "kernel", text)
 
     # -- the end ---------------------------------------------------------------------------------------
 

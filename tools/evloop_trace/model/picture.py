@@ -41,6 +41,7 @@ from evloop.events.schema import (
     Slow,
     Snapshot,
     Socket,
+    TcpInfo,
     Timer,
     Unknown,
     Unseen,
@@ -486,6 +487,17 @@ def _sample(picture: Picture, event: Queue) -> None:
         endpoint.queued, endpoint.backlog, endpoint.sampled = event.queued, event.backlog, True
 
 
+def _tcp_info(picture: Picture, event: TcpInfo) -> None:
+    """On the ladder only what explains something: samples come as often as they were asked for."""
+    connection = picture.connections.get(event.conn)
+    again = event.total_retrans
+    if connection is not None:
+        again -= connection.tcp.total_retrans if connection.tcp else 0
+        connection.tcp = event
+    if event.why == "send" or again:
+        _rung(picture, event)
+
+
 def _gap(picture: Picture, event: Gap) -> None:
     picture.lost += event.lost
     _rung(picture, event)
@@ -568,6 +580,7 @@ _FOLDS: dict[type, Callable[[Picture, Any], None]] = {
     Error: _rung,
     Slow: _slow,
     Queue: _queue,
+    TcpInfo: _tcp_info,
     Gap: _gap,
     End: _end,
     Snapshot: _snapshot,

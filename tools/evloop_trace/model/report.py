@@ -14,6 +14,7 @@ __all__ = [
     "DatagramReport",
     "Report",
     "SleepReport",
+    "TcpReport",
     "ThreadReport",
     "TurnReport",
     "WaitReport",
@@ -122,6 +123,17 @@ class DatagramReport(msgspec.Struct):
     refused: int
 
 
+class TcpReport(msgspec.Struct):
+    """What TCP said of its connections when it was asked."""
+
+    samples: int = 0
+    rtt_median_ns: int = 0
+    """Of the samples' smoothed round trips, to two digits."""
+    rtt_longest_ns: int = 0
+    retransmissions: int = 0
+    """Segments of all connections that were sent again, as far as is known."""
+
+
 class Report(msgspec.Struct):
     """A log in numbers."""
 
@@ -176,3 +188,4 @@ class Report(msgspec.Struct):
     recv_sizes: list[Bucket]
     send_sizes: list[Bucket]
     datagrams: DatagramReport
+    tcp: TcpReport

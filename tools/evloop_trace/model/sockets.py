@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evloop.events.schema import AnyEvent  # noqa: TC001  (msgspec reads the annotation)
+from evloop.events.schema import AnyEvent, TcpInfo  # noqa: TC001  (msgspec reads the annotations)
 
 if TYPE_CHECKING:
     from evloop.events.schema import Block, Recv
@@ -82,6 +82,7 @@ class Connection(msgspec.Struct):
     last: AnyEvent | None = None
     outgoing: bool = False  # we are the client
     connected: bool = True  # the handshake has been finished
+    tcp: TcpInfo | None = None  # what TCP said of it last
 
     @property
     def state(self) -> str:

@@ -30,6 +30,7 @@ from evloop.events.schema import (
     Send,
     Sendto,
     Shutdown,
+    TcpInfo,
     Unknown,
 )
 from evloop_trace.model.filters import kind_of
@@ -39,6 +40,7 @@ from evloop_trace.model.report import (
     ConnectionReport,
     DatagramReport,
     Report,
+    TcpReport,
     TurnReport,
     WaitReport,
 )
@@ -86,13 +88,13 @@ class _Calls:
 class _Connection:
     """An open connection."""
 
-    __slots__ = ("calls", "name", "opened", "peer", "received", "sent", "time")
+    __slots__ = ("calls", "name", "opened", "peer", "received", "retransmissions", "sent", "time")
 
     def __init__(self, name: str, peer: str | None, opened: int) -> None:
         self.name = name
         self.peer = peer
         self.opened = opened
-        self.received = self.sent = self.calls = self.time = 0
+        self.received = self.sent = self.calls = self.time = self.retransmissions = 0
 
     def report(self, now: int, close: Close | None) -> ConnectionReport:
         closed = close.t if close else None
@@ -108,6 +110,33 @@ class _Connection:
             self.time,
             close.reason if close else None,
         )
+
+
+class _Tcp:
+    """What TCP says."""
+
+    def __init__(self) -> None:
+        self._report = TcpReport()
+        self._rtts: Counter[int] = Counter()  # to two digits, so that there are never many
+
+    def add(self, info: TcpInfo, connection: _Connection | None) -> None:
+        report = self._report
+        report.samples += 1
+        if info.rtt:
+            self._rtts[int(float(f"{info.rtt:.1e}"))] += 1
+            report.rtt_longest_ns = max(report.rtt_longest_ns, info.rtt)
+        if connection is not None:  # it counts from its beginning
+            report.retransmissions += max(0, info.total_retrans - connection.retransmissions)
+            connection.retransmissions = info.total_retrans
+
+    def report(self) -> TcpReport:
+        left = (self._rtts.total() + 1) // 2
+        for rtt, count in sorted(self._rtts.items()):
+            left -= count
+            if left <= 0:
+                self._report.rtt_median_ns = rtt
+                break
+        return self._report
 
 
 class _Top:
@@ -164,6 +193,7 @@ class Statistics:
         self._recv_sizes = [0] * _BUCKETS
         self._send_sizes = [0] * _BUCKETS
         self._datagrams = DatagramReport(0, 0, 0, 0, 0, 0)
+        self._tcp = _Tcp()
         self._ended = False
         self._handlers: dict[type, Callable[[Any], None]] = {
             Header: self._header,
@@ -176,6 +206,7 @@ class Statistics:
             Recvfrom: self._recvfrom,
             Sendto: self._sendto,
             Refuse: self._refuse,
+            TcpInfo: self._tcp_info,
             End: self._end,
         }
 
@@ -350,6 +381,9 @@ class Statistics:
     def _refuse(self, _event: Refuse) -> None:
         self._datagrams.refused += 1
 
+    def _tcp_info(self, event: TcpInfo) -> None:
+        self._tcp.add(event, self._open.get(event.conn))
+
     def _end(self, _event: End) -> None:
         self._ended = True
 
@@ -399,6 +433,7 @@ class Statistics:
             recv_sizes=buckets(self._recv_sizes),
             send_sizes=buckets(self._send_sizes),
             datagrams=self._datagrams,
+            tcp=self._tcp.report(),
         )
 
 

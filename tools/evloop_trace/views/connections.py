@@ -45,6 +45,8 @@ _COLUMNS = (
     _Column("buffered", ">", 8, 10),
     _Column("age", ">", 7, 12),
 )
+_RTT = _Column("rtt", ">", 7, 8)
+_AGAIN = _Column("again", ">", 5, 7)  # segments that were sent again
 
 
 class ConnectionsPanel(Panel):
@@ -63,9 +65,13 @@ class ConnectionsPanel(Panel):
         room = height - 1
         total = self._total()
         shown = self._latest(room if total <= room else room - 1)
-        cells = [self._cells(connection) for connection in shown]
         # Only of our own loop the log tells what it holds for a peer.
         columns = _OF_PROGRAMS if self.picture.program else _COLUMNS
+        if width >= _NARROW and any(it.tcp for it in shown):
+            columns += (_RTT,)
+            if any(it.tcp and it.tcp.total_retrans for it in shown):
+                columns += (_AGAIN,)
+        cells = [self._cells(connection, columns) for connection in shown]
         widths = _widths(columns, cells, width)
         gap = _gap(width)
         lines = [_heading(columns, widths, gap)]
@@ -101,7 +107,7 @@ class ConnectionsPanel(Panel):
         latest += nlargest(room - len(latest), self._leaving(), key=seen)
         return sorted(latest, key=attrgetter("opened"))
 
-    def _cells(self, it: Connection) -> tuple[str, ...]:
+    def _cells(self, it: Connection, columns: tuple[_Column, ...]) -> tuple[str, ...]:
         age = (self.now if it.closed is None else it.closed) - it.opened
         return (
             escape_text(it.name),
@@ -111,6 +117,8 @@ class ConnectionsPanel(Panel):
             size(it.sent),
             *([] if self.picture.program else [size(it.buffered)]),
             duration(age),
+            *([duration(it.tcp.rtt) if it.tcp and it.tcp.rtt else ""] if _RTT in columns else []),
+            *([count(it.tcp.total_retrans) if it.tcp else ""] if _AGAIN in columns else []),
             brief(it.last, outgoing=it.outgoing),
         )
 

@@ -13,6 +13,7 @@ from evloop.events import schema
 from evloop.events.schema import Call, Located, Recv, Send, Unknown
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.numbers import duration
+from evloop_trace.views import tcp_info
 from evloop_trace.views.waits import awaited, call_word, ended, place
 
 if TYPE_CHECKING:
@@ -301,6 +302,10 @@ def _queue(event: schema.Queue) -> str:
     return _note(event, event.sock, "queue", f"{event.queued}/{event.backlog} wait to be accepted")
 
 
+def _tcp_info(event: schema.TcpInfo) -> str:
+    return _note(event, event.conn, "tcp_info", f"{event.state}  {tcp_info.words(event)}".rstrip())
+
+
 def _gap(event: schema.Gap) -> str:
     return _note(event, None, "gap", f"{event.lost} events are missing: {event.reason}")
 
@@ -347,6 +352,7 @@ _FORMATS: dict[type, Callable[[Any], str]] = {
     schema.Error: _error,
     schema.Slow: _slow,
     schema.Queue: _queue,
+    schema.TcpInfo: _tcp_info,
     schema.Gap: _gap,
     schema.Snapshot: _snapshot,
     schema.End: _end,

@@ -30,11 +30,13 @@ from evloop.events.schema import (
     Signal,
     Slow,
     Socket,
+    TcpInfo,
     Timer,
     Unseen,
 )
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.numbers import count, duration, size
+from evloop_trace.views import tcp_info
 from evloop_trace.views.waits import about, awaited, call_word, ended, short_place, waited
 
 if TYPE_CHECKING:
@@ -350,6 +352,11 @@ def _bind(event: Bind) -> Rung:
     return Rung(escape_text(event.sock), kind, f"bind(){errno}", escape_text(event.address))
 
 
+def _tcp_info(event: TcpInfo) -> Rung:
+    call = f"tcp_info: {escape_text(event.state)}"
+    return Rung(escape_text(event.conn), "quiet", call, tcp_info.words(event))
+
+
 def _timer(event: Timer) -> Rung:
     late = f", {duration(event.late)} late" if event.late >= 1_000_000 else ""
     return Rung("", "life", "timer", escape_text(event.why) + late)
@@ -380,6 +387,7 @@ _WORDS: dict[type, Callable[[Any], Rung]] = {
     Timer: _timer,
     Error: _error,
     Bind: _bind,
+    TcpInfo: _tcp_info,
     Signal: lambda e: Rung("", "life", "signal", escape_text(e.signal)),
     Queue: lambda e: Rung(
         escape_text(e.sock), "quiet", f"queue {count(e.queued)}/{count(e.backlog)}", "wait for accept()"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from evloop_trace.model.report import Bucket, DatagramReport, Report, WaitReport
+    from evloop_trace.model.report import Bucket, DatagramReport, Report, TcpReport, WaitReport
 
 __all__ = ["PLAIN_WIDTH", "render", "statistics_view"]
 
@@ -106,10 +106,20 @@ def _facts(report: Report) -> list[tuple[str, str]]:
         facts.append(("connect()", f"{_waits(report.connects)} until the connection was there"))
     if report.accept_waits.longest_ns:
         facts.append(("accept()", f"connections lay {_waits(report.accept_waits)} in the queue before"))
+    if report.tcp.samples:
+        facts.append(("TCP", _tcp(report.tcp)))
     datagrams = report.datagrams
     if datagrams.received or datagrams.sent or datagrams.refused:
         facts.append(("datagrams", _datagrams(datagrams)))
     return facts
+
+
+def _tcp(tcp: TcpReport) -> str:
+    asked = "asked once" if tcp.samples == 1 else f"asked {count(tcp.samples)} times"
+    median, most = duration(tcp.rtt_median_ns), duration(tcp.rtt_longest_ns)
+    again = f"; {count(tcp.retransmissions)} segments sent again" if tcp.retransmissions else ""
+    trips = f": round trip {median} (median), {most} at most" if tcp.rtt_median_ns else ""
+    return f"{asked}{trips}{again}"
 
 
 def _waits(waits: WaitReport) -> str:

@@ -24,6 +24,7 @@ from evloop.events.schema import (
     Setsockopt,
     Shutdown,
     Socket,
+    TcpInfo,
     Unknown,
 )
 
@@ -413,3 +414,51 @@ def test_a_call_that_another_threads_close_overtook(program: Any) -> None:
     assert [(finding.line, finding.kind) for finding in check(program.events)] == [
         (6, "not-open"), (6, "no-end"),
     ]  # fmt: skip
+
+
+# -- what TCP says -----------------------------------------------------------------------------------------
+
+
+def asked(book: Any, received: int, acked: int, name: str = "tcp-1") -> Any:
+    """A connection that read 5 bytes and sent 5, and then what TCP says of it."""
+    book.listen()
+    book.accept("tcp-1")
+    book.recv("tcp-1", b"hello")
+    book.send("tcp-1", b"HELLO")
+    book.add(TcpInfo, name, "sample", "ESTABLISHED", bytes_received=received, bytes_acked=acked)
+    book.close("tcp-1")
+    book.close_socket("listen-1")
+    book.end()
+    return book
+
+
+@pytest.mark.parametrize(("received", "acked"), [(5, 0), (6, 7), (1000, 5)])
+def test_the_kernel_is_ahead_of_the_calls(book: Any, received: int, acked: int) -> None:
+    """More may have come than was read, less have been acknowledged; a SYN and a FIN have a number each."""
+    assert check(asked(book, received, acked).events) == []
+
+
+@pytest.mark.parametrize(
+    ("received", "acked", "text"),
+    [(4, 5, "read 5 bytes, and to TCP came 4"), (5, 8, "8 bytes were acknowledged, and it sent 5")],
+)
+def test_the_kernel_contradicts_the_calls(book: Any, received: int, acked: int, text: str) -> None:
+    """Nothing is read that has not come, or acknowledged that was not sent."""
+    (finding,) = check(asked(book, received, acked).events)
+    assert (finding.line, finding.kind) == (6, "kernel")
+    assert text in finding.text
+
+
+def test_tcp_says_something_of_nobody(book: Any) -> None:
+    """The connection must be open; where events are missing, less is certain."""
+    assert kinds(asked(book, 5, 5, "tcp-9").events) == [(6, "not-open")]
+    del book.events[2:4]  # its accept, and what it read
+    assert [kind for _, kind in kinds(book.events)] == ["lost"]
+
+
+def test_a_program_may_be_asked_too_early(program: Any) -> None:
+    """One thread asks, another reads meanwhile and is told of first: no numbers are compared."""
+    program(Socket, 1000, "tcp-1", 3, "tcp")(Connect, 2000, 3, "tcp-1", peer="a:1")
+    program(Recv, 3000, "tcp-1", 3, 100, 5, (0, 5), b"hello")
+    program(TcpInfo, 4000, "tcp-1", "send", "ESTABLISHED")(TcpInfo, 4000, "tcp-7", "send", "ESTABLISHED")
+    assert [kind for _, kind in kinds(program.events)] == ["not-open", "no-end"]

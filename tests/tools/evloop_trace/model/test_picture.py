@@ -36,6 +36,7 @@ from evloop.events.schema import (
     Slow,
     Snapshot,
     Socket,
+    TcpInfo,
     Timer,
     Unknown,
     Unseen,
@@ -598,3 +599,15 @@ def test_a_short_sleep_is_no_rung(program: Any) -> None:
     assert [type(event) for event in after(program).ladder][-4:] == [Block, Signal, Recv, Unseen]
     program.events.append(Unknown(len(program.events), 10**12, 1, "later", {}))
     assert after(program).t == 10**12
+
+
+def test_what_tcp_says_is_known_of_a_connection() -> None:
+    """On the ladder stands what explains something: a send without room, and what was sent again."""
+    stage = Stage()
+    stage(Accept, 1, "listen-1", "tcp-1", 7, "p", "l", 0)
+    for why, again in (("sample", 0), ("send", 0), ("sample", 2), ("sample", 2), ("close", 3)):
+        stage(TcpInfo, "tcp-1", why, "ESTABLISHED", total_retrans=again)
+    stage(TcpInfo, "tcp-9", "sample", "ESTABLISHED")
+    shown = [event for event in stage.picture.ladder if isinstance(event, TcpInfo)]
+    assert [(event.why, event.total_retrans) for event in shown] == [("send", 0), ("sample", 2), ("close", 3)]
+    assert stage.picture.connections["tcp-1"].tcp == shown[-1]

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from evloop_trace.model.report import Bucket, Report
+from evloop_trace.model.report import Bucket, Report, TcpReport
 from evloop_trace.model.statistics import Statistics, buckets
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,6 +25,7 @@ from evloop.events.schema import (
     Sendto,
     Shutdown,
     Signal,
+    TcpInfo,
     Unknown,
 )
 
@@ -225,3 +226,17 @@ def test_what_is_read_and_stays_is_not_received(program: Any) -> None:
     program(Recv, 100, "tcp-1", 3, 9, 4, (0, 4), flags="MSG_PEEK")(Recv, 200, "tcp-1", 3, 9, 4, (0, 4))
     report = report_of(program.events)
     assert (report.received, report.calls["recv"].count, report.connections_most) == (4, 2, 1)
+
+
+def test_what_tcp_said(book: Any) -> None:
+    """The median of all round trips, to two digits, and what was sent again of every connection."""
+    book.listen()
+    for name in ("tcp-1", "tcp-2"):
+        book.accept(name)
+    for name, rtt, again in (
+        ("tcp-1", 20_400, 0), ("tcp-1", 45_000, 2), ("tcp-1", 0, 2), ("tcp-2", 990_000, 3),
+        ("tcp-1", 44_900, 5), ("tcp-9", 1000, 7),
+    ):  # fmt: skip
+        book.add(TcpInfo, name, "sample", "ESTABLISHED", rtt, total_retrans=again)
+    assert report_of(book.events, 1).tcp == TcpReport(6, 45_000, 990_000, 8)
+    assert report_of([]).tcp == TcpReport()

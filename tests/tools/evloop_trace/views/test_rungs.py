@@ -147,6 +147,10 @@ EVENTS: list[tuple[AnyEvent, Rung]] = [
         Rung("tcp-1", "trouble", "slow tick", "at work for 150 ms, everybody waited"),
     ),
     (schema.Queue(*LOOP, "listen-1", 3, 128), Rung("listen-1", "quiet", "queue 3/128", "wait for accept()")),
+    (
+        schema.TcpInfo(*LOOP, "tcp-1", "send", "ESTABLISHED", 45_000, unacked=3),
+        Rung("tcp-1", "quiet", "tcp_info: ESTABLISHED", "rtt 45.0 µs, 3 unacked"),
+    ),
     (schema.Gap(*LOOP, 12345, "full"), Rung("", "trouble", "12,345 events missing", "full")),
     (schema.End(*LOOP, "SIGINT", 9), Rung("", "life", "end", "SIGINT")),
     (

@@ -217,6 +217,22 @@ def test_all_are_shown_when_there_is_just_room() -> None:
     assert texts(ConnectionsPanel(crowd(0), 0).lines(80, 4))[1] == " nobody is connected"
 
 
+def test_the_round_trip_where_tcp_has_told_it() -> None:
+    """And what was sent again, if anything; a narrow table has no room for it."""
+    picture = crowd(2)
+    told = schema.TcpInfo(1, 2, 3, "tcp-1", "sample", "ESTABLISHED", 45_000)
+    picture.connections["tcp-1"].tcp = told
+    heading, other, row = texts(ConnectionsPanel(picture, 3 * MS).lines(120, 4))
+    assert heading.split()[-3:] == ["age", "rtt", "last"]
+    assert row.split()[-2:] == ["45.0", "µs"]
+    assert other.split()[-1] == "ms"
+    told.total_retrans = 12
+    heading, other, row = texts(ConnectionsPanel(picture, 3 * MS).lines(120, 4))
+    assert heading.split()[-3:] == ["rtt", "again", "last"]
+    assert row.split()[-3:] == ["45.0", "µs", "12"]
+    assert "rtt" not in texts(ConnectionsPanel(picture, 3 * MS).lines(80, 4))[0]
+
+
 def test_a_closed_connection_lingers_for_a_moment() -> None:
     """After the end of a log it stays."""
     picture = crowd(1)

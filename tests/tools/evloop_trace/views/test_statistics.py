@@ -9,7 +9,7 @@ from evloop_trace.model.statistics import Statistics
 from evloop_trace.views.statistics import render
 
 from evloop.events.reader import Problem
-from evloop.events.schema import Block, Connect, Poll, Recvfrom, Refuse, Unknown
+from evloop.events.schema import Block, Connect, Poll, Recvfrom, Refuse, TcpInfo, Unknown
 
 
 def page(items: list[Any], name: str = "a.jsonl", colour: bool = False) -> str:
@@ -97,3 +97,14 @@ def test_many_threads(program: Any) -> None:
     for n in range(13):
         program(Poll, 100 * n, None, "", [], thread=f"T-{n}", tick=n + 1)
     assert "Threads, and 3 more" in page(program.events)
+
+
+def test_what_tcp_said(book: Any) -> None:
+    """How often it was asked, the round trip, and what was sent again, if there is any of it."""
+    assert "TCP" not in page(book.conversation().events)
+    book.add(TcpInfo, "tcp-1", "close", "CLOSED")
+    assert "asked once" in page(book.events)
+    book.accept("tcp-2")
+    book.add(TcpInfo, "tcp-2", "sample", "ESTABLISHED", 45_000, total_retrans=3)
+    text = page(book.events)
+    assert "asked 2 times: round trip 45.0 µs (median), 45.0 µs at most; 3 segments sent again" in text

@@ -1,7 +1,7 @@
 """The capture beside a server: a process of `evloop-trace capture` for exactly the server's ports.
 
-Packets are looked at over there, so that they cost the server next to nothing, and whatever becomes of the
-capture, the server goes on.
+Packets, and what the kernel says of TCP's states, are looked at over there, so that they cost the server next
+to nothing, and whatever becomes of the capture, the server goes on.
 """
 
 from __future__ import annotations
@@ -23,22 +23,42 @@ if TYPE_CHECKING:
 __all__ = ["Capture"]
 
 ENDING = 5.0  # seconds to write what it has
-_READY = "capturing on lo"
+_READY = "capturing on "
 
 
 class Capture:
     """It captures from its making until `close`, or until we are no more: then its standard input ends."""
 
-    def __init__(self, path: str, ports: Iterable[int], report: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        packets: str | None,
+        kernel: str | None,
+        ports: Iterable[int],
+        report: Callable[[str], None],
+    ) -> None:
         """Start it, and wait until the next packet will be seen.
+
+        Args:
+            packets: A file for them, if they are wanted.
+            kernel: A file for what the kernel says, if that is wanted.
+            ports: The server's.
+            report: Takes a sentence for the person who runs the server.
 
         Raises:
             LogError: it could not begin; the message is its own.
         """
-        self._path, self._report = path, report
-        options = [f"--port={port}" for port in sorted({*ports})]
+        self._report = report
+        self._files: dict[str, str] = {}  # what is in each
+        options = []
+        if packets is not None:
+            self._files[packets] = "packets"
+            options.append(f"-w{packets}")
+        if kernel is not None:
+            self._files[kernel] = "kernel's events"
+            options.append(f"--kernel={kernel}")
+        options += [f"--port={port}" for port in sorted({*ports})]
         # -P: a file in the current folder must not stand in for one of our modules.
-        command = [sys.executable, "-P", "-m", "evloop_trace", "capture", "--attached", f"-w{path}", *options]
+        command = [sys.executable, "-P", "-m", "evloop_trace", "capture", "--attached", *options]
         pipe = subprocess.PIPE
         # In a session of its own: Ctrl-C is for the server, whose last packets are wanted, too.
         self._process = subprocess.Popen(
@@ -53,7 +73,7 @@ class Capture:
         lines: list[str] = []
         while not lines and not self._over:
             lines = self._read()
-        if lines[:1] != [_READY]:
+        if not (lines and lines[0].startswith(_READY)):
             self._wait()
             self._process.stderr.close()
             raise LogError(" ".join(lines) or f"the capture could not begin: {self._how()}")
@@ -126,19 +146,24 @@ class Capture:
             self._process.wait()
 
     def _complain(self) -> None:
-        """Say once that it ended before its time, and since when packets are missing."""
+        """Say once that it ended before its time, and since when something is missing."""
         if self._complained:
             return
         self._complained = True
-        try:
-            since = time.strftime("%H:%M:%S", time.localtime(os.stat(self._path).st_mtime))
-        except OSError:  # it is not even there any more
-            since = "its beginning"
+        lacks = [f"{path} lacks the {what} from {_since(path)} on" for path, what in self._files.items()]
         self._report(
             f"the capture ended before the server ({self._how()}): "
-            f"{self._path} lacks the packets from {since} on; the server was not affected"
+            f"{', '.join(lacks)}; the server was not affected"
         )
 
     def _how(self) -> str:
         code = self._process.returncode
         return f"signal {-code}" if code < 0 else f"code {code}"
+
+
+def _since(path: str) -> str:
+    """When something was written to a file last."""
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(os.stat(path).st_mtime))
+    except OSError:  # it is not even there any more
+        return "its beginning"

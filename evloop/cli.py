@@ -107,6 +107,7 @@ def cli() -> None:
 @click.option("--log", metavar="FILE", help="Write the event log; - is standard output.")
 @_payload_options
 @click.option("--capture", metavar="FILE", help="Capture the packets of its ports into a pcapng file.")
+@click.option("--kernel", metavar="FILE", help="Write what the kernel says of TCP's states: for root.")
 @click.option(
     "--sample",
     type=_Seconds(min=0.001, max=A_YEAR),
@@ -171,6 +172,7 @@ def serve(
     payload: str,
     payload_max: int | None,
     capture: str | None,
+    kernel: str | None,
     watch: UnixPath | None,
     **options: Any,
 ) -> None:
@@ -192,12 +194,9 @@ def serve(
     keep = _log_options(log, payload, payload_max, watch, trace)
     if log == "-" and trace:
         raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
-    if capture is not None:
-        if unix and not (tcp or udp):
-            raise click.UsageError("--capture has nothing to see: a Unix socket sends no packets")
-        if capture in {"", "-"}:
-            raise click.UsageError(f"--capture {capture!r} is no file: name one")
-        keep = keep._replace(capture=capture)
+    if capture is not None or kernel is not None:
+        _check_capture(capture, kernel, tcp, udp, unix)
+        keep = keep._replace(capture=capture, kernel=kernel)
     chosen = {name: value for name, value in options.items() if value is not None}
     if "sample" in chosen and not keep.is_traced:
         raise click.UsageError("--sample has nowhere to write: add --log FILE, --trace or --watch PATH")
@@ -218,6 +217,25 @@ def serve(
         ),
         keep,
     )
+
+
+def _check_capture(
+    capture: str | None,
+    kernel: str | None,
+    tcp: tuple[Inet, ...],
+    udp: tuple[Inet, ...],
+    unix: tuple[UnixPath, ...],
+) -> None:
+    """Files that cannot be written, or would have nothing in them."""
+    for option, path in (("--capture", capture), ("--kernel", kernel)):
+        if path in {"", "-"}:
+            raise click.UsageError(f"{option} {path!r} is no file: name one")
+    if capture is not None and unix and not (tcp or udp):
+        raise click.UsageError("--capture has nothing to see: a Unix socket sends no packets")
+    if kernel is not None and (udp or unix) and not tcp:
+        raise click.UsageError("--kernel has nothing to see: of these addresses none is TCP's")
+    if capture is not None and capture == kernel:
+        raise click.UsageError("--capture and --kernel would write the same file: name two")
 
 
 def _serve_with_loop(

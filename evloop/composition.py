@@ -61,8 +61,8 @@ def serve(
         stack.callback(server.close)
         server.handle_signals()
         opened = _open(server, addresses)
-        if keep.capture:
-            after_server.callback(_capture(keep.capture, opened, loop, report))
+        if keep.is_captured:
+            after_server.callback(_capture(keep, opened, loop, report))
         for kind, bound in opened:
             report.listening(kind, bound)
         begin()
@@ -78,13 +78,13 @@ def _open(server: LoopServer, addresses: Addresses) -> list[tuple[str, str]]:
 
 
 def _capture(
-    path: str, opened: Sequence[tuple[str, str]], loop: Loop, report: Reporter
+    keep: LogOptions, opened: Sequence[tuple[str, str]], loop: Loop, report: Reporter
 ) -> Callable[[], None]:
     """Capture the packets of what was opened; what ends it, when the server has closed all."""
     from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess, which costs time to import
 
     ports = [parse_inet(bound).port for kind, bound in opened if kind != "unix"]
-    beside = Capture(path, ports, report)
+    beside = Capture(keep.capture, keep.kernel, ports, report)
     beside.watch(loop)
     return beside.close
 

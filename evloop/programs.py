@@ -81,10 +81,11 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
 
         def opened(sock: Socket) -> None:
             bound = kernel.address_of(sock) or str(address)
-            if keep.capture:
+            if keep.is_captured:
                 from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess
 
-                stack.callback(Capture(keep.capture, [parse_inet(bound).port], report).close)
+                ports = [parse_inet(bound).port]
+                stack.callback(Capture(keep.capture, keep.kernel, ports, report).close)
             report.listening(kind, bound)
             if recording:
                 recording.begin()

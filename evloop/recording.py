@@ -38,11 +38,18 @@ class LogOptions(NamedTuple):
     trace: bool = False
     capture: str | None = None
     """A file for the packets."""
+    kernel: str | None = None
+    """A file for what the kernel says of TCP's states."""
 
     @property
     def is_traced(self) -> bool:
         """Whether anybody listens."""
         return bool(self.log or self.watch or self.trace)
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether there is a capture beside the server."""
+        return bool(self.capture or self.kernel)
 
     @property
     def payload_limit(self) -> int:

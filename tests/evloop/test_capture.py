@@ -17,12 +17,12 @@ def start(tmp_path, monkeypatch):
     """Start a shell script instead of a capture; and what it said to the server's user."""
     said = []
 
-    def run(script, path="a.pcapng"):
+    def run(script, path="a.pcapng", kernel=None):
         file = tmp_path / "python"
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setattr(capture.sys, "executable", str(file))
-        return Capture(path, [2, 1, 2], said.append), said
+        return Capture(path, kernel, [2, 1, 2], said.append), said
 
     return run
 
@@ -36,6 +36,25 @@ def test_it_is_asked_for_each_port_once(start, tmp_path):
         "-P", "-m", "evloop_trace", "capture", "--attached", "-w-x.pcapng", "--port=1", "--port=2",
     ]  # fmt: skip
     assert said == []
+
+
+def test_it_is_asked_for_what_is_wanted(start, tmp_path):
+    """Only what the kernel says, or the packets too; one that dies lacks both."""
+    args = tmp_path / "args"
+    script = f'echo "$@" > {args}; echo "capturing on the kernel" >&2; exit 4'
+    for packets, options, lacks in (
+        (None, "--kernel=k", "k lacks the kernel's events from its beginning on"),
+        (
+            "p",
+            "-wp --kernel=k",
+            "p lacks the packets from its beginning on, k lacks the kernel's events from its beginning on",
+        ),
+    ):
+        beside, said = start(script, packets, "k")
+        beside._process.wait()
+        beside.close()
+        assert f"--attached {options} --port=1" in args.read_text()
+        assert said == [f"the capture ended before the server (code 4): {lacks}; the server was not affected"]
 
 
 @pytest.mark.parametrize(

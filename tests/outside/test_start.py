@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import struct
 import sys
 
 import pytest
@@ -36,13 +37,30 @@ def test_help_of_evloop(python, command):
     assert not loaded(result.stderr) & HEAVY
 
 
-@pytest.mark.parametrize("command", [[], ["replay"], ["check"], ["stats"], ["watch"]])
+@pytest.mark.parametrize("command", [[], ["replay"], ["check"], ["stats"], ["watch"], ["packets"]])
 def test_help_of_evloop_trace(python, command):
     """The same for the tools."""
     result = python("evloop_trace", *command, "--help")
     assert result.returncode == 0
     assert result.stdout.startswith("Usage: ")
     assert not loaded(result.stderr) & {"rich", "scapy", "textual", "msgspec", "asyncio"}
+
+
+def test_scapy_waits_until_it_is_needed(python, tmp_path):
+    """It takes longer to load than most captures take to analyse."""
+    path = tmp_path / "a.pcap"
+    path.write_bytes(
+        struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 99, 1) + struct.pack("<IIII", 1, 1, 4, 4) + b"abcd"
+    )
+    for options, needed in (
+        ([], False),
+        (["--json"], False),
+        (["--packet", "9"], False),
+        (["--packet", "1"], True),
+    ):
+        result = python("evloop_trace", "packets", str(path), *options)
+        assert ("scapy" in loaded(result.stderr)) == needed, options
+        assert ("payload  4 B" in result.stdout) == needed
 
 
 def test_versions(run):

@@ -42,6 +42,8 @@ def dissect(link: int, data: bytes) -> tuple[Layer, ...]:
         link: The number of its link type.
         data: What was kept of it; a header that was cut off is not dissected.
     """
+    if not data:  # scapy would fill in what it would send
+        return ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return tuple(_layers(_parse(link, data), len(data)))

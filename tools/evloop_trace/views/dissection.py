@@ -133,8 +133,7 @@ def _header(layer: Layer, frame: Frame, style: Style, width: int) -> Iterator[Li
 def _fields(layer: Layer, width: int) -> Iterator[Line]:
     line: Line = []
     used = 0
-    for name, value in layer.fields:
-        text = printable(value)
+    for name, text in [(printable(name), printable(value)) for name, value in layer.fields]:
         cells = 3 + cell_len(name) + cell_len(text)
         begin = -(-used // _COLUMN) * _COLUMN
         if line and begin + cells > width:

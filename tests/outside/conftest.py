@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SECONDS = 30.0  # for anything at all; what takes longer hangs
 SERVE = (sys.executable, "-P", "-m", "evloop", "serve")
+CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
 # A network of its own, in which every port is free and nothing leads out.
 ALONE = ("unshare", "-Urn", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
@@ -251,6 +252,60 @@ def evloop(
 def alone() -> tuple[str, ...]:
     """What to put before a command to give it a network of its own."""
     return ALONE
+
+
+# -- a network of its own -------------------------------------------------------------------
+
+
+class Lab:
+    """A network of its own, in which commands are started."""
+
+    def __init__(
+        self,
+        begin: Callable[..., Process],
+        run: Callable[..., subprocess.CompletedProcess[str]],
+        alone: tuple[str, ...],
+    ) -> None:
+        self.keeper = begin(*alone, "sh", "-c", "echo ready >&2; exec sleep 1000")
+        self.keeper.expect("ready")
+        self.inside = ("nsenter", f"-t{self.keeper.pid}", "-U", "-n", "--preserve-credentials", "--")
+        self._begin, self._run = begin, run
+
+    def begin(self, *command: str, **how: object) -> Process:
+        """Start a command."""
+        return self._begin(*self.inside, *command, **how)
+
+    def run(self, *command: str, **how: object) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return self._run(*self.inside, *command, **how)
+
+    def python(self, script: str) -> str:
+        """Run a script with a name or two at hand; what it prints."""
+        done = self.run(sys.executable, "-c", f"from socket import *; import os, time\n{script}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def capture(self, *options: str, **how: object) -> Process:
+        """A capture that is ready."""
+        process = self.begin(*CAPTURE, *options, **how)
+        process.expect("^capturing on ")
+        return process
+
+    def serve(self, *options: str) -> Process:
+        """A server that listens."""
+        server = self.begin(*SERVE, *options)
+        server.expect("^listening ")
+        return server
+
+
+@pytest.fixture
+def lab(
+    begin: Callable[..., Process],
+    run: Callable[..., subprocess.CompletedProcess[str]],
+    alone: tuple[str, ...],
+) -> Lab:
+    """A network of the test's own."""
+    return Lab(begin, run, alone)
 
 
 # -- watching -------------------------------------------------------------------------------

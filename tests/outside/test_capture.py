@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import Process
+    from conftest import Lab, Process
 
     Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -24,48 +24,6 @@ pytestmark = pytest.mark.needs("namespaces", "nsenter", "tshark", "capinfos", "i
 EVLOOP = (sys.executable, "-P", "-m", "evloop")
 CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
 FIELDS = ("ip.src", "tcp.srcport", "tcp.flags.str", "tcp.len", "udp.length", "icmp.code", "ipv6.src")
-
-
-class Lab:
-    """A network of its own, in which commands are started."""
-
-    def __init__(self, begin: Callable[..., Process], run: Run, alone: tuple[str, ...]) -> None:
-        self.keeper = begin(*alone, "sh", "-c", "echo ready >&2; exec sleep 1000")
-        self.keeper.expect("ready")
-        self.inside = ("nsenter", f"-t{self.keeper.pid}", "-U", "-n", "--preserve-credentials", "--")
-        self._begin, self._run = begin, run
-
-    def begin(self, *command: str, **how: object) -> Process:
-        """Start a command."""
-        return self._begin(*self.inside, *command, **how)
-
-    def run(self, *command: str, **how: object) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return self._run(*self.inside, *command, **how)
-
-    def python(self, script: str) -> str:
-        """Run a script with a name or two at hand; what it prints."""
-        done = self.run(sys.executable, "-c", f"from socket import *; import os, time\n{script}")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def capture(self, *options: str, **how: object) -> Process:
-        """A capture that is ready."""
-        process = self.begin(*CAPTURE, *options, **how)
-        process.expect("^capturing on ")
-        return process
-
-    def serve(self, *options: str) -> Process:
-        """A server that listens."""
-        server = self.begin(*EVLOOP, "serve", *options)
-        server.expect("^listening ")
-        return server
-
-
-@pytest.fixture
-def lab(begin: Callable[..., Process], run: Run, alone: tuple[str, ...]) -> Lab:
-    """A network of the test's own."""
-    return Lab(begin, run, alone)
 
 
 @pytest.fixture

@@ -36,34 +36,7 @@ runpy.run_path(script, run_name="__main__")
 recorder.close("exit")
 """
 
-CLIENT = """
-import random, socket, sys, threading
-
-def converse(number, port):
-    dice = random.Random(number)
-    with socket.create_connection(("127.0.0.1", port)) as sock:
-        for _ in range(dice.randrange(1, 5)):
-            sizes = [dice.choice((1, 6, 5, 700, 3000)) for _ in range(dice.randrange(1, 4))]
-            if number % 100 == 0:
-                sizes.append(300_000)
-            for size in sizes:
-                sock.sendall(b"x" * size)
-            missing = sum(sizes)
-            while missing:
-                missing -= len(sock.recv(dice.choice((10, 4096, 65536)) if missing < 9000 else 65536))
-        if dice.random() < 0.5:
-            sock.shutdown(socket.SHUT_WR)
-            assert not sock.recv(10)
-
-def many(first, count, port):
-    for number in range(first, first + count):
-        converse(number, port)
-
-port, count = int(sys.argv[1]), int(sys.argv[2])
-threads = [threading.Thread(target=many, args=(it * count // 4, count // 4, port)) for it in range(4)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-"""
+CLIENT = Path(__file__).parent / "programs" / "mixed_sends.py"
 
 
 def test_every_recv_of_a_thousand_connections(
@@ -72,8 +45,7 @@ def test_every_recv_of_a_thousand_connections(
     """Mixed sizes, four threads at once: 0 wrong, 0 unmatched, and nothing is received before it is sent."""
     server = serve("--tcp", "127.0.0.1:0", "--log", "server.jsonl", "--payload", "none")
     (tmp_path / "recorded.py").write_text(RECORDED)
-    (tmp_path / "client.py").write_text(CLIENT)
-    command = (sys.executable, "-P", "recorded.py", "client.jsonl", "client.py", str(server.port()))
+    command = (sys.executable, "-P", "recorded.py", "client.jsonl", str(CLIENT), str(server.port()))
     assert begin(*command, str(CONNECTIONS)).end() == 0
     assert server.stop() == 0
 

@@ -69,6 +69,8 @@ class _Made(NamedTuple):
     """Of who made it."""
     taken: list[int]
     """Bytes that the kernel took before the call failed, if it did: one number."""
+    blocked: list[bool]
+    """[True] when it had to wait."""
 
     @property
     def said(self) -> _Said:
@@ -107,10 +109,11 @@ def _send(instrument: Instrument) -> Callable[..., int]:
             except BlockingIOError:
                 if timeout is not None:
                     raise
-            if n < size and timeout is None:
-                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), frame_at(1), [n]), self, n)
+            if blocked := n < size and timeout is None:
+                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), frame_at(1), [n], []), self, n)
         except BaseException as error:
-            _record(instrument, _Made(_SEND, known, t, (data,), frame_at(1), []), n or None, outcome(error))
+            made = _Made(_SEND, known, t, (data,), frame_at(1), [], [])
+            _record(instrument, made, n or None, outcome(error))
             raise
         dur = now() - t
         try:
@@ -126,7 +129,7 @@ def _send(instrument: Instrument) -> Callable[..., int]:
                 thread=thread_name(), where=where(frame),
             )
         )  # fmt: skip
-        if n < size or dur >= _SLEPT:
+        if n < size or (blocked and dur >= _SLEPT):
             instrument.tcp_info(known, "send")
         return n
 
@@ -149,7 +152,7 @@ def _send_it(instrument: Instrument, call: _Call, sock: Any, args: Arguments, fr
         return call.real(sock, *args)
     if call.name == "sendmsg" and isinstance(args[0], Iterator):  # which can be asked only once
         args = [*args[0]], *args[1:]
-    made = _Made(call, known, now(), args, frame, [])
+    made = _Made(call, known, now(), args, frame, [], [])
     try:
         if _gettimeout(sock) == 0 and call is not _SENDALL:
             n = call.real(sock, *args)
@@ -227,6 +230,7 @@ def _attempt_sendall(instrument: Instrument, made: _Made, sock: Any) -> int:
 
 def _block(instrument: Instrument, made: _Made, timeout: float | None, size: int) -> None:
     awaits = "send" if made.known.is_stream else "sendto"
+    made.blocked[:] = [True]
     instrument.tcp_info(made.known, "send")  # before: of a send that never returns, `block` is the last word
     instrument.block(awaits, made.known, made.frame, timeout, size)
 
@@ -291,7 +295,7 @@ _CALLS = (
 
 def _record(instrument: Instrument, made: _Made, n: int | None, errno: str | None) -> None:
     recorder = instrument.recorder
-    call, known, t, _, frame, _ = made
+    call, known, t, _, frame, _, _ = made
     dur = now() - t
     said = made.said
     data = memoryview(said.data).cast("B")
@@ -309,7 +313,7 @@ def _record(instrument: Instrument, made: _Made, n: int | None, errno: str | Non
             )
         )  # fmt: skip
         partial = n is not None and n < len(data)
-        if partial or dur >= _SLEPT or errno in {"EAGAIN", "timeout"}:
+        if partial or (made.blocked and dur >= _SLEPT) or errno in {"EAGAIN", "timeout"}:
             instrument.tcp_info(known, "send")
     else:
         peer = format_sockaddr(said.peer) if said.peer else known.peer

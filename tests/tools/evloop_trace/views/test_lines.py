@@ -97,8 +97,10 @@ EVENTS: list[tuple[Any, str]] = [
             notsent_bytes=5000,
             rwnd_limited=500_000_000,
         ),
-        "ESTABLISHED  rtt 45.0 µs, 3 unacked, 1 lost, 1,200 sent again, 5,000 B not sent yet, "
-        + "the peer's window is closed, 2 probes without an answer, held up by that window for 500 ms",
+        (
+            "ESTABLISHED  rtt 45.0 µs, 3 unacked, 1 lost, 1,200 sent again, 5,000 B not sent yet, "
+            "the peer's window is closed, 2 probes without an answer, held up by that window for 500 ms"
+        ),
     ),
     (
         schema.TcpInfo(1, 0, 0, "tcp-1", "close", "CLOSE-WAIT", snd_wnd=0, probes=1),

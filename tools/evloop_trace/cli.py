@@ -276,8 +276,23 @@ def _verdict(paths: tuple[str, ...], problems: Problems, sought: Sought) -> int:
 )
 @click.option("--payload-max", type=click.IntRange(min=0), help="Bytes kept of each payload.  [default: 64]")
 @click.option("--trace", is_flag=True, help="Draw what happens, live, above the program's own terminal.")
+@click.option("--capture", "packets", metavar="FILE", help="Capture what goes over lo into a pcapng file.")
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(1, 65535),
+    multiple=True,
+    metavar="P",
+    help="With --capture: only what comes from this port or goes to it; repeatable.",
+)
 def run_program(
-    program: tuple[str, ...], log: str | None, payload: str, payload_max: int | None, trace: bool
+    program: tuple[str, ...],
+    log: str | None,
+    payload: str,
+    payload_max: int | None,
+    trace: bool,
+    packets: str | None,
+    ports: tuple[int, ...],
 ) -> int:
     """Run a Python program as it is, and record what it does with its sockets.
 
@@ -294,16 +309,26 @@ def run_program(
         raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
     if log == "-":
         raise click.UsageError("--log - would mix with what the program prints: name a file")
+    if packets in {"", "-"}:
+        raise click.UsageError(f"--capture {packets!r} is no file: name one")
+    if ports and packets is None:
+        raise click.UsageError("--port says what to capture: add --capture FILE")
+    if packets is not None and packets == log:
+        raise click.UsageError("--log and --capture would write the same file: name two")
 
     def prepare(path: str) -> tuple[list[str], dict[str, str]]:
         return running.prepare(program, path, payload, 64 if payload_max is None else payload_max)
 
-    if log is not None and not trace:
+    if log is not None and not trace and packets is None:
         running.become(*prepare(log))
-    from evloop_trace.apps.attend import attend
+    from evloop_trace.apps.attend import accompany, attend
+    from evloop_trace.apps.captured import Captured
 
+    capture = None if packets is None else lambda: Captured(packets, ports)
+    if log is not None and not trace and capture is not None:
+        return accompany(*prepare(log), capture, tell)
     title = program[1] if program[0] == "-m" and len(program) > 1 else program[0]
-    return attend(prepare, title, log, picture=trace)
+    return attend(prepare, title, log, picture=trace, capture=capture, tell=tell)
 
 
 @cli.command()

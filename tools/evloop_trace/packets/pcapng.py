@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from evloop_trace.packets.capture_file import Capture, Interface, Packet
 
-__all__ = ["SECTION", "packets"]
+__all__ = ["SECTION", "Growing", "packets"]
 
 SECTION = b"\x0a\x0d\x0d\x0a"
 _INTERFACE, _OLD, _SIMPLE, _STATISTICS, _ENHANCED, _HEADER = 1, 2, 3, 5, 6, 0x0A0D0D0A
@@ -29,12 +29,20 @@ def packets(start: bytes, read: Callable[[int], bytes], capture: Capture) -> Ite
     """The packets of a file that begins with `start`."""
     capture.kind = "pcapng"
     blocks = _Blocks(start, read, capture)
-    while blocks.more():
-        yield from blocks.enhanced()  # nearly all there is
-        packet = blocks.other()
-        if packet:
-            yield packet
+    yield from blocks.packets()
     blocks.finish()
+
+
+class Growing:
+    """A file that is still being written."""
+
+    def __init__(self, read: Callable[[int], bytes], capture: Capture) -> None:
+        """`read` gives what has been written since it was asked last."""
+        self._blocks = _Blocks(b"", read, capture)
+
+    def packets(self) -> Iterator[Packet]:
+        """Those that are there by now, and were not asked for before."""
+        return self._blocks.packets()
 
 
 class _Blocks:
@@ -47,6 +55,14 @@ class _Blocks:
         self.interfaces: list[Interface] = []
         self.time = 0
         self.over = False  # nothing behind this place can be trusted
+
+    def packets(self) -> Iterator[Packet]:
+        """All up to where there is nothing more to be read."""
+        while self.more():
+            yield from self.enhanced()  # nearly all there is
+            packet = self.other()
+            if packet:
+                yield packet
 
     def more(self) -> bool:
         """Whether there is a whole block at this place, after reading on if need be."""

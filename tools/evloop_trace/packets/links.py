@@ -143,7 +143,7 @@ _LINKS = {
         _link(9, 2, "H", (0x0021, 0x0057), _ppp),
         _link(12, 0, "0s", _NOTHING, _by_version),
         _link(14, 0, "0s", _NOTHING, _by_version),
-        _link(50, 4, "2xH", (0x0021, 0x0057), _ppp),
+        _link(50, 4, "I", (0xFF030021, 0xFF030057), _ppp),
         _link(101, 0, "0s", _NOTHING, _by_version),
         _link(108, 4, "I", (2, 30), _loopback),
         _link(113, 16, "14xH", _TYPES, _cooked),

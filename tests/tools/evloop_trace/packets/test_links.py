@@ -173,6 +173,14 @@ def test_ipv6_extensions(wire, look):
     assert look(wire.pcap([(1, frame)])).only.bytes == (5, 0)
 
 
+def test_ppp_with_another_address(wire, look):
+    """The plainest frame begins with address and control; one that does not is no frame of ours."""
+    packet = wire.ipv4(*V4, 6, segment(wire))
+    found = look(wire.pcap([(1, b"\xff\x03\x00\x21" + packet), (2, b"\x0f\x00\x00\x21" + packet)], 50))
+    assert found.only.packets == (1, 0)
+    assert found.analysis.left_out == {Reason.NETWORK: 1}
+
+
 def test_decode_and_ports(wire):
     """What a datagram is, by itself."""
     frame = wire.ethernet(wire.ipv4(*V4, 17, wire.udp(5, 6, b"abc")))

@@ -1,0 +1,146 @@
+"""Why: beside what a student would ask about, a sentence that answers.
+
+A sentence says what the entries show, with their numbers; what is inferred says `likely`. It has no full
+stop. The rules are in modules by subject; they look at what happened before (`past`) and at the entry.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Accept, Connect, Poll, Recv, Send
+from evloop_trace.correlate.entries import CallEntry, PacketEntry
+from evloop_trace.correlate.reasons import data, ending, opening
+from evloop_trace.correlate.reasons.datagrams import Datagrams, lost
+from evloop_trace.correlate.reasons.gaps import Hands, quiet
+from evloop_trace.correlate.reasons.opening import Listeners
+from evloop_trace.correlate.reasons.past import Past
+from evloop_trace.correlate.reasons.waking import Waking
+from evloop_trace.correlate.reasons.windows import window
+from evloop_trace.packets import machine
+from evloop_trace.packets.flow import TCP
+
+if TYPE_CHECKING:
+    from evloop_trace.correlate.entries import Entry, Strand
+
+__all__ = ["QUIET", "Reasons"]
+
+QUIET = 5_000_000
+"""Nanoseconds: a silence that lasts for longer has a reason."""
+
+_MOST = 2
+"""Reasons of an entry."""
+
+
+class Reasons:
+    """A fold: `tell` of every entry as it comes, and `settle` it when its links are known.
+
+    Both add to the entry's own reasons; `tell` also to those of earlier ones.
+    """
+
+    def __init__(self) -> None:
+        self._pasts: dict[int, Past] = {}  # by the strand's number
+        self._listeners = Listeners()
+        self._datagrams = Datagrams()
+        self._hands = Hands()
+        self._waking = Waking()
+
+    def tell(self, entry: Entry) -> str:
+        """The next entry, in order; why it was quiet on its connection before it, if it was."""
+        why = self.quiet(entry.strand, entry.t, entry)
+        past = self._past(entry.strand)
+        if isinstance(entry, CallEntry):
+            self._call(entry, past)
+        elif isinstance(entry, PacketEntry):
+            self._packet(entry, past)
+        if past is not None:
+            past.t = entry.t
+        return why
+
+    def quiet(self, strand: Strand | None, t: int, coming: Entry | None = None) -> str:
+        """Why nothing happens on a connection at `t`; empty if it is not quiet, or nobody knows.
+
+        Args:
+            strand: The connection.
+            t: A time behind the last entry that was told.
+            coming: The entry that ends the silence, if it is known.
+        """
+        past = self._pasts.get(strand.number) if strand is not None else None
+        if past is None or t - past.t < QUIET or past.strand.proto != TCP:
+            return ""
+        return quiet(past, self._hands, self._listeners, coming)
+
+    def settle(self, entry: Entry) -> None:
+        """Nothing more will be linked to an entry."""
+        past = self._past(entry.strand)
+        if past is None:
+            return
+        if isinstance(entry, CallEntry):
+            _add(entry, data.went(past, entry), ending.closed(past, entry))
+        elif isinstance(entry, PacketEntry):
+            heard = bool(past.strand.names[entry.packet.client])
+            _add(entry, lost(entry, heard=heard))
+            if not entry.reasons:
+                _add(entry, ending.vanished(past, entry))
+
+    def _past(self, strand: Strand | None) -> Past | None:
+        if strand is None:
+            return None
+        past = self._pasts.get(strand.number)
+        if past is None:
+            past = self._pasts[strand.number] = Past(strand)
+        return past
+
+    # -- calls -----------------------------------------------------------------------------------------
+
+    def _call(self, entry: CallEntry, past: Past | None) -> None:
+        event = entry.event
+        self._listeners.tell(entry)
+        self._hands.tell(entry)
+        _add(entry, self._datagrams.call(entry))
+        if isinstance(event, Poll):
+            _add(entry, self._waking.poll(entry, event))
+        if past is None:
+            return
+        end = past.ends[entry.client]
+        if isinstance(event, Accept):
+            _add(entry, opening.accepted(past, entry))
+            past.accept = entry
+        elif isinstance(event, Connect):
+            _add(entry, opening.connected(past, entry))
+        elif isinstance(event, Send):
+            _add(entry, ending.told(past, entry), data.sent(past, entry))
+        elif isinstance(event, Recv):
+            _add(entry, ending.told(past, entry), data.received(past, entry))
+        end.call(entry)
+
+    # -- packets ---------------------------------------------------------------------------------------
+
+    def _packet(self, entry: PacketEntry, past: Past | None) -> None:
+        assert past is not None
+        packet = entry.packet
+        if packet.wire.proto != TCP or packet.error:
+            _add(entry, self._datagrams.packet(entry))
+            return
+        _add(
+            entry,
+            opening.opening(past, entry, self._listeners),
+            ending.reset(past, entry),
+            data.repeated(past, entry),
+            window(past, entry),
+            ending.farewell(past, entry),
+            ending.parting(past, entry),
+            data.segment(past, entry),
+            data.acknowledged(past, entry),
+        )
+        past.ends[packet.client].packet(entry, past.ends[not packet.client])
+        past.last = entry
+        if past.handshake is None and packet.states[1] == machine.ESTABLISHED != packet.before[1]:
+            past.handshake = entry
+        self._waking.packet(entry)
+
+
+def _add(entry: Entry, *why: str) -> None:
+    for sentence in why:
+        if sentence and sentence not in entry.reasons and len(entry.reasons) < _MOST:
+            entry.reasons.append(sentence)

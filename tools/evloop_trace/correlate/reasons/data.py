@@ -1,0 +1,177 @@
+"""Why data travels as it does: a stream has no borders, and the kernel sends and acknowledges when it likes.
+
+RFC 9293, 3.8 (Nagle, delayed ACKs, retransmission); RFC 6298, 5681 and 8985 for when something is sent again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Recv, Send
+from evloop_trace.correlate.reasons.past import is_pure_ack
+from evloop_trace.correlate.reasons.words import numbers, packets, ref, size
+from evloop_trace.numbers import duration
+from evloop_trace.packets.segments import (
+    ACKED_UNSEEN,
+    DUP_ACK,
+    FAST,
+    FIN,
+    LOST,
+    OUT_OF_ORDER,
+    RETRANSMISSION,
+    RST,
+    SPURIOUS,
+    SYN,
+)
+
+if TYPE_CHECKING:
+    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_trace.correlate.reasons.past import Past
+
+__all__ = ["acknowledged", "received", "repeated", "segment", "sent", "went"]
+
+_MS = 1_000_000
+_DELAYED = 30 * _MS
+"""A delayed ACK of Linux waits at least 40 ms, and nothing else for so long."""
+
+_LATE = 20 * _MS
+_AT_ONCE = 2 * _MS
+_TIMEOUT = 200 * _MS  # of Linux, at least
+
+
+def sent(past: Past, entry: CallEntry) -> str:
+    """What a send's result means."""
+    event = entry.event
+    assert isinstance(event, Send)
+    mine = past.ends[entry.client]
+    if event.errno in ("EAGAIN", "EWOULDBLOCK"):
+        waits = mine.sent - mine.data if past.whole else 0
+        return "the send buffer is full" + (f": {size(waits)} are not acknowledged" if waits > 0 else "")
+    if event.n is not None and event.n < event.size:
+        return f"the send buffer had room for {size(event.n)} of {size(event.size)}"
+    if event.n == 0:
+        return "nothing to send: no packet, and the peer does not notice"
+    return ""
+
+
+def went(past: Past, entry: CallEntry) -> str:
+    """What became of a send, when that is known."""
+    event = entry.event
+    if not isinstance(event, Send) or not event.n or event.off is None:
+        return ""
+    mine, other = past.ends[entry.client], past.ends[not entry.client]
+    if other.fin is not None and other.fin.t < event.t and other.rst is not None and other.rst.t > event.t:
+        return (
+            f"it only fills a buffer, and succeeds; but {other.word} had closed (packet "
+            f"#{other.fin.packet.number}), and answers with the RST of packet #{other.rst.packet.number}"
+        )
+    them = sorted({it.number for it in entry.packets})
+    if len(them) > 1:
+        known = [mine.packets[number].packet for number in them if number in mine.packets]
+        sizes = [it.end - it.begin for it in known]
+        most = f" of at most {size(max(sizes))}" if sizes and max(sizes) else ""
+        return f"one send(), {len(them)} segments{most} ({numbers(them)})"
+    if past.whole and them and mine.data < event.off[1]:
+        return f"it returned after {duration(event.dur)}: nothing was acknowledged yet, and is not now"
+    return ""
+
+
+def received(past: Past, entry: CallEntry) -> str:
+    """What a recv took, and what it left."""
+    event = entry.event
+    assert isinstance(event, Recv)
+    if not event.n or event.flags:
+        return ""
+    other = past.ends[not entry.client]
+    them = sorted({it.number for it in entry.packets})
+    last = other.packets.get(them[-1]) if them else None
+    if event.n == event.size and past.whole and event.off and last and last.packet.end > event.off[1]:
+        left = size(last.packet.end - event.off[1])
+        return f"it asked for {size(event.size)} at most: {left} of packet #{them[-1]} are left for the next"
+    sends = {(it.log, it.seq) for number in them if (it_ := other.packets.get(number)) for it in it_.causes}
+    if len(sends) > 1:
+        return f"{len(sends)} sends in one recv(): a stream keeps no borders ({packets(them)})"
+    if len(them) > 1 and not sends:
+        return f"{len(them)} segments in one recv(): a stream keeps no borders ({numbers(them)})"
+    return ""
+
+
+def segment(past: Past, entry: PacketEntry) -> str:
+    """Why data was sent when it was."""
+    packet = entry.packet
+    mine, other = past.ends[packet.client], past.ends[not packet.client]
+    sends = sorted({(it.log, it.seq): it for it in entry.causes if it.ev in ("send", "block")}.items())
+    if packet.begin == packet.end or not sends:
+        return ""
+    call = next((it for it in mine.calls if (it.log, it.event.seq) == sends[0][0]), None)
+    freed = mine.acked_by
+    if (
+        call is not None
+        and freed is not None
+        and entry.t - call.event.t > _LATE
+        and entry.t - freed.t < _AT_ONCE
+        and mine.acked == packet.begin
+        and mine.unacked_at(call.event.t)
+        and other.closed_at is None
+    ):
+        waited = duration(entry.t - call.event.t)
+        return (
+            f"Nagle: {ref(sends[0][1])} was {waited} before, but a small segment waits while another is not "
+            f"acknowledged; that ACK is packet #{freed.packet.number}"
+        )
+    if len(sends) > 1:
+        return f"one segment, {len(sends)} sends ({numbers(seq for (_, seq), _ in sends)})"
+    return ""
+
+
+def acknowledged(past: Past, entry: PacketEntry) -> str:
+    """Why an ACK comes alone, and late."""
+    packet = entry.packet
+    if not is_pure_ack(entry) or packet.ack is None:
+        return ""
+    mine, other = past.ends[packet.client], past.ends[not packet.client]
+    if packet.found & ACKED_UNSEEN:
+        return "it acknowledges what the capture does not have: the capture lost it, not the network"
+    if packet.found & DUP_ACK and not mine.dup_acks:
+        return f"it asks for byte {packet.ack:,} again: what came behind that has a gap before it"
+    news = [it for it in other.packets.values() if other.acked < _end(it) <= packet.ack]
+    if not news or mine.closed_at is not None or news[-1].trust == "again":
+        return ""
+    waited = entry.t - news[-1].t
+    if not _DELAYED <= waited < 10 * _DELAYED:
+        return ""
+    what = "the FIN" if news[-1].packet.flags & FIN else f"packet #{news[-1].packet.number}"
+    return f"delayed ACK: {mine.word} sent nothing for {duration(waited)} that could have acknowledged {what}"
+
+
+def repeated(past: Past, entry: PacketEntry) -> str:  # noqa: PLR0911 - a return a kind
+    """Why something was sent again."""
+    packet = entry.packet
+    mine, other = past.ends[packet.client], past.ends[not packet.client]
+    if packet.flags & (SYN | RST):
+        return ""
+    first = f"packet #{entry.original}" if entry.original else f"byte {packet.begin:,}"
+    if packet.found & SPURIOUS:
+        by = _acked_by(past, entry)
+        return f"spurious: {first} had arrived" + (f", as {packets([by])} said" if by else "")
+    if packet.found & FAST:
+        return f"fast retransmission: {other.dup_acks} duplicate ACKs said that {first} is missing"
+    if packet.found & OUT_OF_ORDER:
+        return "out of order: what was sent after it was seen before"
+    if not packet.found & RETRANSMISSION:
+        return "something before it is not in the capture" if packet.found & LOST else ""
+    waited = entry.t - mine.heard_data
+    if waited < _TIMEOUT and _end(entry) >= mine.out and not other.dup_acks:
+        return f"tail-loss probe: no ACK of the last segment, {first}, for {duration(waited)}"
+    return f"retransmission: {first} was not acknowledged for {duration(waited)}"
+
+
+def _acked_by(past: Past, entry: PacketEntry) -> int:
+    """The number of the packet that had acknowledged this one; 0 if it is not known."""
+    mine = past.ends[entry.packet.client]
+    by = mine.acked_by
+    return by.packet.number if by is not None and mine.acked >= _end(entry) else 0
+
+
+def _end(entry: PacketEntry) -> int:
+    return entry.packet.end + bool(entry.packet.flags & FIN)

@@ -1,0 +1,141 @@
+"""Why a connection ends as it does: FIN or RST, who was first, and what the calls are told.
+
+RFC 9293, 3.6 and 3.10; RFC 2525, 2.17; socket(7) for SO_LINGER.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Close, Recv, Send
+from evloop_trace.correlate.reasons.words import call, ref, size
+from evloop_trace.numbers import duration
+from evloop_trace.packets import machine
+from evloop_trace.packets.segments import FIN, RST
+
+if TYPE_CHECKING:
+    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_trace.correlate.reasons.past import End, Past
+
+__all__ = ["closed", "farewell", "parting", "reset", "told", "vanished"]
+
+_BY_ITSELF = {
+    "exit": "the program ended, and the kernel closed what it had open",
+    "collected": "nobody called close(): Python closed the socket when its last reference was gone",
+    "idle-timeout": "the server closed what was idle for too long",
+    "lifetime": "the server closed what was open for too long",
+}
+
+
+def told(past: Past, entry: CallEntry) -> str:
+    """What the end of a stream, or an error, is from."""
+    event = entry.event
+    assert isinstance(event, Recv | Send)
+    mine, other = past.ends[entry.client], past.ends[not entry.client]
+    reset = f"packet #{other.rst.packet.number}" if other.rst is not None else ""
+    if event.errno == "ECONNRESET" and reset:
+        return f"the RST of {reset}"
+    if event.errno == "EPIPE":
+        if mine.shutdown is not None:
+            return f"{call(mine.shutdown)} had ended what we send"
+        return f"the RST of {reset} had ended the connection" if reset else ""
+    if event.n == 0 and event.size and isinstance(event, Recv):
+        return _end_of_stream(entry, mine, other)
+    return ""
+
+
+def _end_of_stream(entry: CallEntry, mine: End, other: End) -> str:
+    if mine.ends == 1:
+        return "the end of the stream stays: from here on recv() is 0 each time, at once"
+    if mine.ends:
+        return ""
+    if other.fin is not None:
+        return f"the FIN of packet #{other.fin.packet.number}: {other.word} sends no more"
+    last = entry.joined.origins[-1] if entry.joined is not None and entry.joined.origins else None
+    if last is not None and last.ev in ("close", "shutdown"):
+        return f"{other.word}'s {last.ev}() #{last.seq}: it sends no more"
+    return ""
+
+
+def farewell(past: Past, entry: PacketEntry) -> str:
+    """Of a FIN."""
+    packet = entry.packet
+    mine, other = past.ends[packet.client], past.ends[not packet.client]
+    if not packet.flags & FIN or mine.fin is not None:
+        return ""
+    cause = next((it for it in entry.causes if it.ev in ("close", "shutdown")), None)
+    if cause is not None and cause.ev == "shutdown":
+        return f"{mine.word}'s {ref(cause)}: it sends no more, but still reads"
+    why = ""
+    if mine.close is not None and isinstance(mine.close.event, Close):
+        why = _BY_ITSELF.get(mine.close.event.reason, "")
+    if other.fin is not None and packet.ack == other.out + 1 and other.acked <= other.out:
+        after = duration(entry.t - other.fin.t)
+        return f"it acknowledges {other.word}'s FIN as well, {after} after it: three segments instead of four"
+    if not why and cause is not None:
+        why = f"{mine.word}'s {ref(cause)}"
+    return why
+
+
+def parting(past: Past, entry: PacketEntry) -> str:
+    """Of the packet with which somebody comes to TIME-WAIT."""
+    packet = entry.packet
+    for client, state, before in zip((True, False), packet.states, packet.before, strict=True):
+        if state == machine.TIME_WAIT != before:
+            word = past.ends[client].word
+            if before == machine.CLOSING:
+                return f"both closed at once: {word} waits in TIME-WAIT too"
+            return f"{word} closed first, and so waits in TIME-WAIT: 60 s on Linux"
+    return ""
+
+
+def closed(past: Past, entry: CallEntry) -> str:
+    """Of a close, when it is known what came of it."""
+    event = entry.event
+    if not isinstance(event, Close) or event.conn is None:
+        return ""
+    mine = past.ends[entry.client]
+    if event.unread:
+        return "" if mine.rst is not None else f"{size(event.unread)} were unread: a RST, not a FIN"
+    if not past.whole or mine.fin is not None or mine.rst is not None or past.ends[not entry.client].rst:
+        return ""
+    if mine.holders:
+        return "no FIN: another process still holds the connection"
+    if mine.sent > mine.data:
+        return f"no FIN yet: {size(mine.sent - mine.data)} before it are not acknowledged"
+    return ""
+
+
+def reset(past: Past, entry: PacketEntry) -> str:
+    """Of a RST on a connection that was one."""
+    packet = entry.packet
+    if not packet.flags & RST:
+        return ""
+    mine = past.ends[packet.client]
+    close = mine.close.event if mine.close is not None else None
+    if isinstance(close, Close) and mine.close is not None:
+        if close.unread:
+            return f"{size(close.unread)} were unread at {mine.word}'s {call(mine.close)}: RFC 2525, 2.17"
+        if mine.linger is not None:
+            return f"SO_LINGER of 0 s: {mine.word}'s {call(mine.close)} resets, and leaves no TIME-WAIT"
+        if close.reason == "aborted":
+            return f"{mine.word} aborted it, with SO_LINGER of 0 s: no TIME-WAIT"
+    last = past.last
+    if last is not None and last.packet.client != packet.client and last.packet.begin < last.packet.end:
+        closer = mine.close or mine.fin
+        if closer is not None:
+            before = duration(entry.t - closer.t)
+            return f"data came (packet #{last.packet.number}) for what {mine.word} had closed {before} before"
+    return ""
+
+
+def vanished(past: Past, entry: PacketEntry) -> str:
+    """Of a FIN or RST that no call made, though its sender has a log."""
+    packet = entry.packet
+    client = packet.client
+    mine = past.ends[client]
+    if not packet.flags & (FIN | RST) or entry.causes or mine.close or not past.is_recorded(client=client):
+        return ""
+    waits = past.waiting(client=client)
+    unread = f" with {size(waits)} unread" if waits and packet.flags & RST else ""
+    return f"no close() is in {mine.word}'s log: likely its process was killed{unread}"

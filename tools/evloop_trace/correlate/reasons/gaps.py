@@ -1,0 +1,148 @@
+"""Why nothing happens: who waits for whom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Block, Poll, Recv
+from evloop_trace.correlate.entries import PacketEntry
+from evloop_trace.correlate.reasons.past import is_pure_ack
+from evloop_trace.correlate.reasons.words import size
+from evloop_trace.packets.segments import AGAIN
+
+if TYPE_CHECKING:
+    from evloop_trace.correlate.entries import CallEntry, Entry
+    from evloop_trace.correlate.reasons.opening import Listeners
+    from evloop_trace.correlate.reasons.past import End, Past
+
+__all__ = ["Hands", "quiet"]
+
+_THREADS = 1024
+
+
+class Hands:
+    """A fold: what every thread of every log did last, and whether it sleeps in it."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[int, str], CallEntry] = {}
+        self._loops: set[int] = set()
+
+    def tell(self, entry: CallEntry) -> None:
+        """A call."""
+        event = entry.event
+        if isinstance(event, Poll):
+            self._loops.add(entry.log)
+        key = entry.log, getattr(event, "thread", "")
+        self._last.pop(key, None)
+        self._last[key] = entry
+        if len(self._last) > _THREADS:
+            del self._last[next(iter(self._last))]
+
+    def of(self, end: End) -> CallEntry | None:
+        """What the thread that last dealt with this end did last."""
+        if not end.calls:
+            return None
+        last = end.calls[-1]
+        return self._last.get((last.log, getattr(last.event, "thread", "")))
+
+    def asleep(self, end: End) -> str:
+        """The call in which that thread sleeps; empty if it is in none, or if that is not known."""
+        last = self.of(end)
+        if last is None:
+            return ""
+        return f"{last.event.awaits}()" if isinstance(last.event, Block) else ""
+
+    def is_loop(self, end: End) -> bool:
+        """It is one of many in a loop, whose poll() is told of when it returns."""
+        return bool(end.calls) and end.calls[-1].log in self._loops
+
+
+def quiet(past: Past, hands: Hands, listeners: Listeners, coming: Entry | None = None) -> str:
+    """Why nothing was said on a connection since `past.t`.
+
+    Args:
+        past: The connection so far.
+        hands: Who calls what.
+        listeners: Who listens where.
+        coming: What ends the silence, if that is known.
+    """
+    return _kernel(past, coming) or _ends(past) or _accepts(past, listeners) or _programs(past, hands)
+
+
+def _kernel(past: Past, coming: Entry | None) -> str:
+    """A timer of TCP's runs."""
+    client, server = past.ends[True], past.ends[False]
+    if client.syns and past.handshake is None and not server.syns and server.rst is None:
+        return "nobody has answered the SYN: the client's kernel waits, and then asks again"
+    again = isinstance(coming, PacketEntry) and bool(coming.packet.found & AGAIN)
+    late = isinstance(coming, PacketEntry) and is_pure_ack(coming)
+    for sender, other, is_client in ((client, server, True), (server, client, False)):
+        if other.closed_at is not None and sender.sent > sender.out:
+            return (
+                f"{other.word}'s window is closed: {size(sender.sent - sender.out)} of {sender.word} wait "
+                "in the kernel, which probes it now and then"
+            )
+        if other.closed_at is not None and (sender.probes or sender.sent == 0):
+            return f"{other.word}'s window is closed: {sender.word}'s kernel probes it now and then"
+        if past.unacked(client=is_client):
+            what = size(past.unacked(client=is_client))
+            if again and coming.packet.client == is_client:  # type: ignore[union-attr]
+                return f"{what} of {sender.word} are not acknowledged: its retransmission timer runs"
+            if late and coming.packet.client != is_client:  # type: ignore[union-attr]
+                return f"{other.word}'s kernel delays the ACK of {what}: an answer could carry it"
+    return ""
+
+
+def _ends(past: Past) -> str:
+    """One end has closed, or both."""
+    client, server = past.ends[True], past.ends[False]
+    if client.rst is not None or server.rst is not None:
+        return ""
+    if client.fin is not None and server.fin is not None:
+        return "both ends have closed: the first to do so is in TIME-WAIT"
+    for closer, other in ((client, server), (server, client)):
+        if closer.fin is not None:
+            return f"{closer.word} has closed, and {other.word} has not: CLOSE-WAIT"
+    return ""
+
+
+def _accepts(past: Past, listeners: Listeners) -> str:
+    listener = listeners.at(past.strand.server)
+    if past.accept is not None or past.handshake is None or listener is None or listener.closed is not None:
+        return ""
+    waits = past.ends[True].data
+    more = f", and {size(waits)} wait with it" if waits else ""
+    return f"the handshake is over, but nobody has called accept(){more}"
+
+
+def _programs(past: Past, hands: Hands) -> str:
+    """What the programs do meanwhile."""
+    for is_client, end in past.ends.items():
+        asleep, waits = hands.asleep(end), past.waiting(client=is_client)
+        if waits and not hands.is_loop(end):
+            where = f"is in {asleep}" if asleep else "is in no call"
+            return f"{size(waits)} wait for {end.word}, which {where}"
+    server, client = past.ends[False], past.ends[True]
+    for end, other in ((server, client), (client, server)):
+        if end.calls and isinstance(end.calls[-1].event, Recv) and not hands.is_loop(end):
+            last = hands.of(end)
+            if last is end.calls[-1] and last.event.n and hands.asleep(other) == "recv()":  # type: ignore[union-attr]
+                return f"{other.word} sleeps in recv(); {end.word} has the data, and is in no call"
+    return _words(past, hands)
+
+
+def _words(past: Past, hands: Hands) -> str:
+    """Who sleeps, and who is in no call."""
+    server, client = _does(past.ends[False], hands), _does(past.ends[True], hands)
+    if server == client == "sleeps in recv()":
+        return "both ends sleep in recv(): each waits for the other"
+    return "; ".join([f"the {who} {what}" for who, what in (("server", server), ("client", client)) if what])
+
+
+def _does(end: End, hands: Hands) -> str:
+    if hands.of(end) is None:
+        return ""
+    asleep = hands.asleep(end)
+    if asleep:
+        return f"sleeps in {asleep}"
+    return "likely sleeps in poll()" if hands.is_loop(end) else "is in no call"

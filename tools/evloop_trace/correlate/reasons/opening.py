@@ -1,0 +1,135 @@
+"""Why a connection opens as it does: the handshake, and the accept that comes behind it.
+
+The kernel finishes handshakes by itself and puts them into the listener's queue: listen(2), accept(2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop.events.schema import Accept, Close, Connect, Listen, Queue
+from evloop_trace.correlate.pairs import plain
+from evloop_trace.correlate.reasons.past import ended
+from evloop_trace.correlate.reasons.words import packets, size, text
+from evloop_trace.numbers import duration
+from evloop_trace.packets import machine
+from evloop_trace.packets.segments import ACK, RST, SYN
+
+if TYPE_CHECKING:
+    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_trace.correlate.reasons.past import Past
+
+__all__ = ["Listeners", "accepted", "connected", "opening"]
+
+_LONG = 100_000_000  # ns: no round trip
+_LISTENERS = 1024
+
+
+class Listener(NamedTuple):
+    """As far as its log tells."""
+
+    address: str
+    backlog: int
+    queued: int
+    closed: CallEntry | None
+
+
+class Listeners:
+    """A fold over the calls that are about listeners."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Listener] = {}  # by their labelled names
+
+    def tell(self, entry: CallEntry) -> None:
+        """A call."""
+        event = entry.event
+        if isinstance(event, Listen):
+            if not event.errno and len(self._known) < _LISTENERS:
+                self._known[event.sock] = Listener(plain(event.address), event.backlog, 0, None)
+        elif isinstance(event, Queue):
+            self._change(event.sock, backlog=event.backlog, queued=event.queued)
+        elif isinstance(event, Accept):
+            if event.queued is not None:
+                self._change(event.sock, queued=event.queued)
+        elif isinstance(event, Close) and event.sock is not None:
+            self._change(event.sock, closed=entry)
+
+    def _change(self, sock: str, **fields: object) -> None:
+        if sock in self._known:
+            self._known[sock] = self._known[sock]._replace(**fields)  # type: ignore[arg-type]
+
+    def at(self, address: str) -> Listener | None:
+        """The last that listened there."""
+        port = address.rpartition(":")[2]
+        here = (plain(address), f"0.0.0.0:{port}", f"[::]:{port}")
+        return next((it for it in reversed(self._known.values()) if it.address in here), None)
+
+    def __contains__(self, sock: str) -> bool:
+        return sock in self._known
+
+
+def accepted(past: Past, entry: CallEntry) -> str:
+    """Who did the handshake, and when."""
+    event = entry.event
+    assert isinstance(event, Accept)
+    if past.handshake is None:
+        if event.waited and event.waited >= _LONG:
+            return f"the finished handshake waited for {duration(event.waited)} in the queue"
+        return ""
+    before = max(0, ended(entry) - past.handshake.t)
+    why = f"the kernel had finished the handshake {duration(before)} before"
+    acked = past.ends[True].data
+    if past.whole and acked:
+        why += f", and acknowledged {size(acked)} since"
+    return why
+
+
+def connected(past: Past, entry: CallEntry) -> str:
+    """How a connect went."""
+    event = entry.event
+    assert isinstance(event, Connect)
+    client, server = past.ends[True], past.ends[False]
+    if event.errno == "EINPROGRESS":
+        return "the socket does not block: the kernel does the handshake meanwhile"
+    if event.errno == "ECONNREFUSED" and server.rst is not None:
+        return f"the RST of {packets([server.rst.packet.number])}"
+    tries = len(client.syns)
+    if event.errno == "ETIMEDOUT" and tries:
+        return f"none of {tries} SYNs was answered in {duration(event.dur)}" if tries > 1 else "no answer"
+    if not event.errno and tries > 1 and server.syns:
+        return f"the SYN had to be sent {tries} times before one was answered"
+    return ""
+
+
+def opening(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
+    """Of a packet of the handshake."""
+    packet = entry.packet
+    mine, other = past.ends[packet.client], past.ends[not packet.client]
+    if packet.flags & RST:
+        if packet.before[packet.client is False] == machine.LISTEN or (
+            other.syns and not mine.syns and not other.acked
+        ):
+            return _refused(past, entry, listeners)
+        return ""
+    if not packet.flags & SYN or not mine.syns:
+        return ""
+    first, last = mine.syns[0].packet.number, mine.syns[-1].t
+    waited = duration(entry.t - last)
+    if packet.flags & ACK:
+        return f"no ACK of packet #{first} for {waited}: sent again"
+    listener = listeners.at(past.strand.server)
+    if listener is not None and listener.closed is None and listener.queued > listener.backlog:
+        return (
+            f"no answer for {waited}: the listener's queue is full, {listener.queued} in it "
+            f"(backlog {listener.backlog}), and the kernel drops the SYN"
+        )
+    return f"no answer to packet #{first} for {waited}: sent again, try {len(mine.syns) + 1}"
+
+
+def _refused(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
+    server = text(past.strand.server)
+    listener = listeners.at(past.strand.server)
+    if listener is not None and listener.closed is not None:
+        before = duration(entry.t - listener.closed.t)
+        return f"refused: the listener of {server} was closed {before} before"
+    return f"refused: likely nobody listens on {server}"

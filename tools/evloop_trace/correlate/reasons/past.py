@@ -1,0 +1,197 @@
+"""What has happened so far, as far as reasons need it: of a connection, of its two ends, of who calls."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from evloop.events.schema import Accept, Close, Inherit, Recv, Send, Setsockopt, Shutdown
+from evloop_trace.packets.segments import ACK, DUP_ACK, FIN, KEEP_ALIVE, PROBE, RST, SYN
+
+if TYPE_CHECKING:
+    from evloop_trace.correlate.entries import CallEntry, PacketEntry, Strand
+
+__all__ = ["End", "Past", "ended", "is_pure_ack"]
+
+_RECENT = 128
+"""Packets of a direction that can be told of; a send of 4 MB makes 64 on loopback."""
+
+
+class End:
+    """One end of a connection: what it called, and what it sent. Offsets count from 0."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+        """`the client` or `the server`."""
+        self.sent = 0
+        """Bytes that its calls handed to the kernel."""
+        self.read = 0
+        """Bytes that its calls took."""
+        self.out = 0
+        """Where what it put on the wire ends."""
+        self.acked = 0
+        """And what of it the peer acknowledged; a FIN counts as a byte."""
+        self.acked_by: PacketEntry | None = None
+        self.room = 0
+        """Up to which offset it lets the peer send."""
+        self.window: int | None = None
+        self.closed_at: int | None = None
+        """Since when its window is closed."""
+        self.probes: list[int] = []
+        """When it sent probes of the peer's closed window."""
+        self.alive: list[int] = []
+        """When it asked whether the peer is still there."""
+        self.dup_acks = 0
+        self.packets: dict[int, PacketEntry] = {}
+        """By their numbers: the last that carried something."""
+        self.heard_data = 0
+        """When it last sent data, or a FIN."""
+        self.heard = 0
+        """When its last packet was seen."""
+        self.syns: list[PacketEntry] = []
+        self.fin: PacketEntry | None = None
+        self.rst: PacketEntry | None = None
+        self.calls: deque[CallEntry] = deque(maxlen=32)
+        self.recv: CallEntry | None = None
+        """The last that got bytes."""
+        self.ends = 0
+        """How often recv() was 0."""
+        self.shutdown: CallEntry | None = None
+        self.close: CallEntry | None = None
+        self.linger: CallEntry | None = None
+        """SO_LINGER 0 was set."""
+        self.holders: set[int] = set()
+        """The logs of the processes that have it."""
+
+    @property
+    def data(self) -> int:
+        """Bytes of its stream that the peer acknowledged, without the FIN."""
+        return min(self.acked, self.out)
+
+    def unacked_at(self, t: int) -> bool:
+        """At this moment something of it was under way that `acked_by` has acknowledged since."""
+        return self.acked_by is not None and any(
+            it.t < t < self.acked_by.t and it.packet.begin < self.acked for it in self.packets.values()
+        )
+
+    def packet(self, entry: PacketEntry, peer: End) -> None:
+        """It sent this."""
+        packet = entry.packet
+        flags, found = packet.flags, packet.found
+        self.heard = entry.t
+        if packet.begin < packet.end or flags & (SYN | FIN):
+            self.heard_data = entry.t
+            self.packets[packet.number] = entry
+            if len(self.packets) > _RECENT:
+                del self.packets[next(iter(self.packets))]
+        if flags & SYN:
+            self.syns.append(entry)
+        elif packet.end > self.out and not found & PROBE:
+            self.out = packet.end
+        if flags & FIN and self.fin is None:
+            self.fin = entry
+        if flags & RST and self.rst is None:
+            self.rst = entry
+        if flags & ACK and packet.ack is not None and not flags & RST:
+            self._acknowledges(entry, packet.ack, peer)
+            self._window(entry, packet.ack + packet.window, peer)
+        self._asks(entry, peer)
+
+    def _acknowledges(self, entry: PacketEntry, ack: int, peer: End) -> None:
+        if ack > peer.acked:
+            peer.acked, peer.acked_by = ack, entry
+            self.dup_acks = 0
+        elif entry.packet.found & DUP_ACK:
+            self.dup_acks += 1
+
+    def _window(self, entry: PacketEntry, room: int, peer: End) -> None:
+        self.room, self.window = room, entry.packet.window
+        if self.window:
+            self.closed_at = None
+            peer.probes.clear()
+        elif self.closed_at is None and not entry.packet.flags & (SYN | FIN):
+            self.closed_at = entry.t
+
+    def _asks(self, entry: PacketEntry, peer: End) -> None:
+        found = entry.packet.found
+        if found & (PROBE | KEEP_ALIVE):
+            (self.alive if peer.closed_at is None else self.probes).append(entry.t)
+        elif entry.packet.begin < entry.packet.end:
+            self.alive.clear()
+
+    def call(self, entry: CallEntry) -> None:
+        """It did this."""
+        event = entry.event
+        self.calls.append(entry)
+        if isinstance(event, Send):
+            self.sent = max(self.sent, event.off[1] if event.off else 0)
+        elif isinstance(event, Recv):
+            self._received(entry, event)
+        elif isinstance(event, Shutdown):
+            if event.how != "SHUT_RD" and not event.errno:
+                self.shutdown = entry
+        elif isinstance(event, Close):
+            self.holders.discard(entry.log)
+            self.close = entry
+        elif isinstance(event, Setsockopt):
+            if event.option == "SO_LINGER" and event.value in _NO_TIME:
+                self.linger = entry
+        elif isinstance(event, Inherit | Accept):
+            self.holders.add(entry.log)
+
+    def _received(self, entry: CallEntry, event: Recv) -> None:
+        if event.n and event.off and not event.flags:
+            self.read, self.recv = event.off[1], entry
+        elif event.n == 0 and event.size:
+            self.ends += 1
+
+
+class Past:
+    """A connection so far; True is the client."""
+
+    def __init__(self, strand: Strand) -> None:
+        self.strand = strand
+        self.ends = {True: End("the client"), False: End("the server")}
+        self.begun: int | None = None
+        """When the handshake was over."""
+        self.handshake: PacketEntry | None = None
+        self.accept: CallEntry | None = None
+        self.connects: list[CallEntry] = []
+        self.t = 0
+        """When something was last told."""
+        self.last: PacketEntry | None = None
+
+    @property
+    def whole(self) -> bool:
+        """The offsets of calls and packets are the same."""
+        return self.strand.wire is not None and self.strand.wire.whole
+
+    def is_recorded(self, *, client: bool) -> bool:
+        """An end's calls are in a log."""
+        return bool(self.strand.names[not client])
+
+    def waiting(self, *, client: bool) -> int:
+        """Bytes that an end's kernel has acknowledged and its program has not taken, as far as is known."""
+        if not self.whole or not self.is_recorded(client=client):
+            return 0
+        return max(0, self.ends[not client].data - self.ends[client].read)
+
+    def unacked(self, *, client: bool) -> int:
+        """Bytes on the wire of an end that were not acknowledged."""
+        end = self.ends[client]
+        return max(0, end.out - end.acked)
+
+
+def ended(entry: CallEntry) -> int:
+    """When a call returned."""
+    return entry.event.t + getattr(entry.event, "dur", 0)
+
+
+def is_pure_ack(entry: PacketEntry) -> bool:
+    """It carries nothing."""
+    packet = entry.packet
+    return packet.flags & (SYN | FIN | RST | ACK) == ACK and packet.begin == packet.end
+
+
+_NO_TIME = {repr(onoff.to_bytes(4, order) + bytes(4)) for onoff in (1,) for order in ("little", "big")}
+"""SO_LINGER of 0 seconds, as a program writes it: socket(7)."""

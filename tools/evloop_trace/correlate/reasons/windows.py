@@ -1,0 +1,73 @@
+"""Why a window is closed, and how it opens again; and who asks whether the peer is still there.
+
+RFC 9293, 3.8.4 to 3.8.6; RFC 1122, 4.2.2.17.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop_trace.correlate.reasons.words import call, size
+from evloop_trace.numbers import duration
+from evloop_trace.packets.segments import KEEP_ALIVE, PROBE, RST, SYN, ZERO_WINDOW
+
+if TYPE_CHECKING:
+    from evloop_trace.correlate.entries import PacketEntry
+    from evloop_trace.correlate.reasons.past import End, Past
+
+__all__ = ["window"]
+
+
+def window(past: Past, entry: PacketEntry) -> str:
+    """What a packet says of windows, or asks about them."""
+    packet = entry.packet
+    mine, other = past.ends[packet.client], past.ends[not packet.client]
+    if packet.flags & (SYN | RST):
+        return ""
+    if packet.found & (PROBE | KEEP_ALIVE):
+        return _probe(entry, mine, other)
+    if packet.found & ZERO_WINDOW:
+        return "" if mine.closed_at is not None else _closed(past, entry, mine)
+    if mine.closed_at is not None and packet.window:
+        return _opened(entry, mine)
+    if packet.begin < packet.end == other.room and mine.out < packet.end and other.closed_at is None:
+        return f"{other.word} has room for no more: the window is full"
+    return ""
+
+
+def _closed(past: Past, entry: PacketEntry, mine: End) -> str:
+    """The acknowledged bytes fill the buffer."""
+    client = entry.packet.client
+    if not past.is_recorded(client=client):
+        return f"likely {mine.word}'s program does not call recv(): its buffer is full"
+    waits = past.waiting(client=client)
+    if mine.recv is None:
+        return f"{mine.word} has not called recv() yet, and {size(waits)} fill its buffer"
+    since = duration(entry.t - mine.recv.t)
+    return f"the last recv() of {mine.word} was {since} ago, and {size(waits)} fill its buffer"
+
+
+def _opened(entry: PacketEntry, mine: End) -> str:
+    """There is room again."""
+    assert mine.closed_at is not None
+    shut = duration(entry.t - mine.closed_at)
+    if mine.recv is not None and mine.recv.t >= mine.closed_at:
+        return f"{mine.word}'s {call(mine.recv)} made room again, after {shut}"
+    return f"room again, after {shut}: likely {mine.word} has called recv()"
+
+
+def _probe(entry: PacketEntry, mine: End, other: End) -> str:
+    if other.closed_at is not None:
+        earlier = mine.probes
+        if not earlier:
+            waited = duration(entry.t - other.closed_at)
+            return f"is there room again? The window is closed for {waited}, and an update could be lost"
+        since, before = entry.t - earlier[-1], earlier[-1] - [other.closed_at, *earlier][-2]
+        return (
+            f"probe {len(earlier) + 1}, {duration(since)} later; the one before came after {duration(before)}: "
+            "the persist timer backs off"
+        )
+    if mine.alive:
+        return f"keep-alive probe {len(mine.alive) + 1}: no answer for {duration(entry.t - mine.alive[-1])}"
+    quiet = duration(entry.t - max(mine.heard, other.heard))
+    return f"keep-alive: nothing was said for {quiet}; is {other.word} still there?"

@@ -19,7 +19,8 @@ __all__ = ["SECTION", "Growing", "packets"]
 
 SECTION = b"\x0a\x0d\x0d\x0a"
 _INTERFACE, _OLD, _SIMPLE, _STATISTICS, _ENHANCED, _HEADER = 1, 2, 3, 5, 6, 0x0A0D0D0A
-MOST = 1 << 24  # bytes of a block
+_LEAST = 12  # bytes of a block
+MOST = 1 << 24
 MOST_INTERFACES = 1 << 12
 MOST_COMMENTS = 20
 _ORDERS = {bytes.fromhex("4d3c2b1a"): "<", bytes.fromhex("1a2b3c4d"): ">"}
@@ -70,12 +71,20 @@ class _Blocks:
             length = self._length()
             if self.over or (length and len(self.buffer) - self.at >= length):
                 break
-            piece = self.read(capture_file.PIECE)
-            if not piece:
+            if not self._read(length or _LEAST):
                 return False
-            self.before += self.at
-            self.buffer, self.at = self.buffer[self.at :] + piece, 0
         return not self.over
+
+    def _read(self, need: int) -> bool:
+        """Read on until so many bytes are there from this place on; whether they are."""
+        pieces = [self.buffer[self.at :]]
+        have = len(pieces[0])
+        while have < need and (piece := self.read(capture_file.PIECE)):
+            pieces.append(piece)
+            have += len(piece)
+        self.before += self.at
+        self.buffer, self.at = b"".join(pieces), 0
+        return have >= need
 
     def finish(self) -> None:
         """The file is read; say so if it ends in a block."""
@@ -86,7 +95,7 @@ class _Blocks:
     def _length(self) -> int:
         """The length of the block that begins here; 0 if too little of it is there to know."""
         buffer, at = self.buffer, self.at
-        if len(buffer) - at < 12:
+        if len(buffer) - at < _LEAST:
             return 0
         if buffer[at : at + 4] == SECTION:
             order = _ORDERS.get(buffer[at + 8 : at + 12])
@@ -95,7 +104,7 @@ class _Blocks:
                 return 0
             self.order = order
         length: int = struct.unpack_from(self.order + "I", buffer, at + 4)[0]
-        if length < 12 or length % 4 or length > MOST:
+        if length < _LEAST or length % 4 or length > MOST:
             self._stop(f"claims to be {length:,} bytes long, which no block is")
             return 0
         return length

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import tracemalloc
 
 import pytest
 from evloop_trace.packets import capture_file, pcapng
@@ -179,6 +180,29 @@ def test_lengths_that_lie(wire):
         assert len(packets) == 1
         (problem,) = capture.problems
         assert problem.startswith(f"the block at byte 104 claims to be {length:,} bytes")
+
+
+def test_a_large_block_in_small_pieces(wire):
+    """It is put together once, not again with each piece."""
+    large = wire.block(0xBAD, bytes(pcapng.MOST - 12))
+    capture, packets = read(wire.section() + wire.interface() + large + wire.enhanced(1, FRAME), 1000)
+    assert (len(packets), capture.problems) == (1, [])
+
+
+@pytest.mark.parametrize("kind", ["pcap", "pcapng"])
+def test_claims_take_no_memory(wire, kind):
+    """A length of 4 GiB, or the longest that is believed, is not allocated before it is there."""
+    for length in (0xFFFFFFFC, 1 << 18, pcapng.MOST, 0x7FFFFFFC):
+        lie = struct.pack("<II", 6, length) if kind == "pcapng" else struct.pack("<IIII", 1, 1, length, length)
+        data = getattr(wire, kind)([(1, FRAME)]) + lie + b"x" * 100
+        tracemalloc.start()
+        try:
+            capture, packets = read(data)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert (len(packets), len(capture.problems)) == (1, 1)
+        assert peak < 4 << 20
 
 
 def test_blocks_that_contradict_themselves(wire):

@@ -77,6 +77,19 @@ def spread(left: Line, right: Line, width: int) -> Line:
     return [*left, Segment(" " * space), *right]
 
 
+def wrap(text: str, width: int) -> list[str]:
+    """`text` in rows of at most `width` cells, broken at spaces; a longer word is broken anywhere."""
+    rows, row = [], ""
+    for word in text.split(" "):
+        longer = f"{row} {word}" if row else word
+        if cell_len(longer) > width:
+            rows += [row] if row else []
+            *whole, longer = chop_cells(word, max(2, width)) or [""]
+            rows += whole
+        row = longer
+    return [*rows, row]
+
+
 def bar(share: float, width: int, style: Style = PLAIN) -> Line:
     """A bar of `width` cells, filled to `share`; anything above nothing shows, and only all fills it."""
     full = round(min(1.0, max(0.0, share)) * width)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.segment import Segment
 
@@ -16,6 +15,7 @@ from evloop.events.schema import Connect, Poll, Send, Sendto
 from evloop_trace.escape import escape_text
 from evloop_trace.model.filters import due
 from evloop_trace.numbers import clock, count, duration
+from evloop_trace.views.calls import bare
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rungs import Arrow, Rung, rung, woken
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evloop_trace.correlate.ends import Joined
     from evloop_trace.correlate.meeting import Meeting, Seen
 
-__all__ = ["LanesPanel"]
+__all__ = ["LanesPanel", "call_arrow", "tail"]
 
 QUIET = 10_000_000
 """Nanoseconds in which nobody calls anything that are worth a row."""
@@ -85,7 +85,7 @@ class LanesPanel(Panel):
     def _said(self, seen: Seen) -> Rung | None:
         event, crossing = seen.event, seen.crossing
         program = self.meeting.programs[crossing.log]
-        event = _bare(event, program.label)
+        event = bare(event, program.label)
         if isinstance(event, Poll):
             if event.dur < _SLEPT:
                 return None
@@ -118,10 +118,10 @@ class LanesPanel(Panel):
         blank = [Segment(" " * columns.lane)]
         return [
             Segment(f" {fit(clock(when, columns.digits), columns.clock, '>')} ", DIM),
-            Segment(f" {_tail(said.name, columns.names)} ", BOLD),
+            Segment(f" {tail(said.name, columns.names)} ", BOLD),
             *(exact(words, columns.lane) if left else blank),
             Segment("│"),
-            Segment(_wire(said.arrow, seen, left, columns.wire), KINDS[said.kind]),
+            Segment(call_arrow(said.arrow, seen, left, columns.wire), KINDS[said.kind]),
             Segment("│ "),
             *(blank if left else words),
         ]
@@ -147,21 +147,6 @@ def _title(meeting: Meeting, *, client: bool) -> str:
 
 def _when(event: AnyEvent) -> int:
     return event.t if isinstance(event, Send | Connect) and event.dur < _SHORT else due(event)
-
-
-def _bare(event: AnyEvent, label: str) -> AnyEvent:
-    """The event as it is in its own log: with names that have no label."""
-    start = len(label) + 1
-    if not label:
-        return event
-    names = {
-        key: name[start:]
-        for key in ("conn", "sock")
-        if isinstance(name := getattr(event, key, None), str) and name.startswith(f"{label}:")
-    }
-    if isinstance(event, Poll):
-        return replace(event, ready=[(name.removeprefix(f"{label}:"), bits) for name, bits in event.ready])
-    return replace(event, **names) if names else event
 
 
 def _words(said: Rung, joined: Joined | None, width: int) -> Line:
@@ -204,7 +189,7 @@ def _from(joined: Joined | None, call: str, width: int) -> str:
 _WHOLE = ("connect", "shutdown", "close")  # there can be only one of these
 
 
-def _wire(arrow: Arrow | None, seen: Seen, left: bool, width: int) -> str:
+def call_arrow(arrow: Arrow | None, seen: Seen, left: bool, width: int) -> str:
     """An arrow; one whose other end is in the logs leaves the wire's one side or arrives at the other."""
     if arrow is None:
         return " " * width
@@ -230,7 +215,7 @@ def _quiet(ns: int, columns: _Columns) -> Line:
     return [Segment(" " * (columns.clock + columns.names + 4 + columns.lane) + f"┆{wire}┆", DIM)]
 
 
-def _tail(name: str, width: int) -> str:
+def tail(name: str, width: int) -> str:
     """A name in exactly so many cells; of one that is too long its end, which is what differs."""
     if cell_len(name) <= width:
         return fit(name, width)

@@ -1,0 +1,182 @@
+"""A call as a lane of the timeline says it: what it is, and as much more as there is room for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from msgspec.structs import replace
+from rich.cells import cell_len
+from rich.segment import Segment
+
+from evloop.events.schema import Accept, Connect, Poll, Recv, Send, Unknown
+from evloop_trace.correlate.entries import INFERRED, UNMATCHED
+from evloop_trace.escape import escape_text
+from evloop_trace.numbers import count, duration, plural
+from evloop_trace.views.cells import Line, cut
+from evloop_trace.views.palette import KINDS, PLAIN
+from evloop_trace.views.rungs import Arrow, rung, woken
+
+if TYPE_CHECKING:
+    from evloop.events.schema import AnyEvent
+    from evloop_trace.correlate.ends import Joined
+    from evloop_trace.correlate.entries import CallEntry
+
+_Event = TypeVar("_Event", bound="AnyEvent | Unknown")
+
+__all__ = ["Detail", "Words", "bare", "begun", "call", "fitting", "result"]
+
+SLEPT = 1_000_000
+"""Nanoseconds from which a sleep is worth a word."""
+
+_QUOTE = 6  # cells of a payload that tell something
+
+
+class Detail(NamedTuple):
+    """What there may be room for behind a call."""
+
+    text: str
+    rank: int
+    """What is said first if there is little room: 0 is the first."""
+    least: int = 0
+    """Cells below which it says nothing; 0 is all or nothing."""
+    kind: str = ""
+
+
+class Words(NamedTuple):
+    """What a lane says."""
+
+    kind: str
+    call: str
+    details: tuple[Detail, ...] = ()
+    arrow: Arrow | None = None
+    """What it sends or gets, if no packet tells."""
+
+
+def call(
+    entry: CallEntry, event: AnyEvent | Unknown, *, finished: bool = False, deaf: bool = False
+) -> Words | None:
+    """An event, or None where there is nothing to say.
+
+    Args:
+        entry: Its entry.
+        event: Itself, with names as in its own log.
+        finished: Its connection was shut down before.
+        deaf: It had said that it reads no more.
+    """
+    if isinstance(event, Unknown):
+        return None
+    if isinstance(event, Poll):
+        return _poll(event)
+    if isinstance(event, Accept) and event.conn is not None:
+        return _accept(event)
+    said = rung(event, finished=finished, outgoing=entry.client, deaf=deaf)
+    if said is None:
+        return None
+    details = [_link(entry)]
+    if off := getattr(event, "off", None):
+        details.append(Detail(f"[{off[0]},{off[1]})", 3) if off[0] < off[1] else Detail("", 9))
+    details.append(Detail(said.payload, 2, _QUOTE))
+    note = _without_peer(event, said.note)
+    details += [Detail(note, 1, 12), Detail(said.where, 4, 0, "quiet")]
+    return Words(said.kind, said.call, tuple([it for it in details if it.text]), said.arrow)
+
+
+def begun(ev: str) -> Words:
+    """A call that is told of when it returns, where it began."""
+    word = escape_text("send" if ev == "block" else ev)
+    return Words("quiet", f"{word}() …")
+
+
+def result(event: Connect) -> Words:
+    """What a connect returned."""
+    if event.errno:
+        return Words("trouble", f"= {escape_text(event.errno)}")
+    return Words("life", "= 0")
+
+
+def bare(event: _Event, label: str) -> _Event:
+    """The event as it is in its own log: with names that have no label."""
+    if not label or isinstance(event, Unknown):
+        return event
+    prefix = f"{label}:"
+    names = {
+        key: name.removeprefix(prefix)
+        for key in ("conn", "sock", "name", "pair")
+        if isinstance(name := getattr(event, key, None), str) and name.startswith(prefix)
+    }
+    for key in ("ready", "watched"):
+        if pairs := getattr(event, key, None):
+            names[key] = [(name.removeprefix(prefix), bits) for name, bits in pairs]  # type: ignore[assignment]
+    return replace(event, **names) if names else event
+
+
+def fitting(words: Words, width: int) -> Line:
+    """The call, and of its details what there is room for, in at most `width` cells."""
+    line = [Segment(cut(words.call, width), KINDS[words.kind])]
+    room = width - line[0].cell_length
+    chosen: dict[int, str] = {}
+    for at, it in sorted(enumerate(words.details), key=lambda it: it[1].rank):
+        if cell_len(it.text) + 2 <= room:
+            chosen[at] = it.text
+        elif it.least and room >= it.least + 2:
+            chosen[at] = cut(it.text, room - 2)
+        else:
+            continue
+        room -= cell_len(chosen[at]) + 2
+    for at in sorted(chosen):
+        kind = words.details[at].kind
+        line.append(Segment(f"  {chosen[at]}", KINDS[kind] if kind else PLAIN))
+    return line
+
+
+def _poll(event: Poll) -> Words:
+    patience = "∞" if event.timeout is None else duration(event.timeout)
+    slept = Detail(f"(slept {duration(event.dur)} of {patience})", 0) if event.dur >= SLEPT else None
+    who = woken(event.ready)
+    call = f"woke: {who}" if who else f"woke: {escape_text(event.why) or 'time-out'}"
+    return Words("quiet", call, (slept,) if slept else ())
+
+
+def _accept(event: Accept) -> Words:
+    details = [Detail(f"fd {event.fd}", 2)] if event.fd is not None else []
+    if event.waited and event.waited >= 10 * SLEPT:
+        details.append(Detail(f"waited {duration(event.waited)} in the queue", 0, 12))
+    if event.queued is not None:
+        details.append(Detail(f"{count(event.queued)} still wait" if event.queued else "queue empty", 1))
+    if event.peer == "" and event.pid is not None:
+        details.append(Detail(f"from pid {event.pid}", 1))
+    return Words(
+        "life", f"accept() → {escape_text(event.conn or '')}", tuple(details), Arrow(True, "═", "connection")
+    )
+
+
+def _link(entry: CallEntry) -> Detail:
+    """What has to be said of what the call has to do with packets: nothing where it is seen."""
+    if entry.trust == UNMATCHED:
+        return Detail("? unmatched", 0, 0, "trouble")
+    if entry.joined is not None and (entry.strand is None or entry.strand.wire is None):
+        return _joined(entry.joined)
+    mark = "≈" if entry.trust == INFERRED else ""
+    numbers = {it.number for it in entry.packets}
+    if len(numbers) > 1 and isinstance(entry.event, Send | Recv):
+        way = "▸" if isinstance(entry.event, Send) else "◂"
+        return Detail(f"{mark}{way} {plural(len(numbers), 'packet')}", 0)
+    return Detail(mark, 0)
+
+
+def _joined(joined: Joined) -> Detail:
+    """What another log tells of it, where there are no packets."""
+    if not joined.origins:
+        return Detail("◂ not in the logs", 0, 0, "trouble")
+    many = len(joined.origins)
+    mark = "◂" if joined.exact else "◂ ≈"
+    sends = f" {plural(many, 'send')}" if many > 1 else ""
+    way = duration(joined.way) if joined.way >= 0 else "clocks differ"
+    return Detail(f"{mark}{sends} {way}", 1 if many == 1 else 0)
+
+
+def _without_peer(event: AnyEvent, note: str) -> str:
+    """The note, without the address that the heading has."""
+    if isinstance(event, Connect):
+        return note.removeprefix(f"to {escape_text(event.peer or '')}").removeprefix(": ").removeprefix(", ")
+    return note

@@ -1,0 +1,366 @@
+"""The timeline: the client's calls, the wire, and the server's, downwards on one clock.
+
+What a call sends stands beside it; what gets it stands on a row of its own, further down. The states of both
+ends stand beside the wire, where they change.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.cells import cell_len
+from rich.segment import Segment
+
+from evloop.events.schema import Header
+from evloop_trace.correlate.entries import CallEntry
+from evloop_trace.correlate.meeting import Crossing, Seen
+from evloop_trace.escape import escape_text
+from evloop_trace.numbers import duration
+from evloop_trace.views.calls import Words, fitting
+from evloop_trace.views.cells import Line, Panel, cut, exact, fit, width_of, wrap
+from evloop_trace.views.lanes import call_arrow, tail
+from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
+from evloop_trace.views.rows import Row, Rows, told
+from evloop_trace.views.wire import draw, kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from rich.style import Style
+
+    from evloop_trace.correlate.entries import Entry, Strand
+    from evloop_trace.correlate.meeting import Program
+
+__all__ = ["TimelinePanel", "TimelineView"]
+
+QUIET = 10_000_000
+"""Nanoseconds in which nothing happens that are worth a row."""
+
+_AHEAD = 4096  # entries that say how wide the columns are to be
+_LEAST = 60  # cells, below which lines are cut
+_SIDES = (True, False)
+_NARROW = 13  # cells of a lane with states only
+_REASON = 24  # cells of a lane that reasons stand in
+
+
+class _Columns(NamedTuple):
+    """Widths in cells."""
+
+    clock: int
+    names: int  # 0 is none
+    left: int
+    wire: int
+    tick: int  # 0 is none
+    right: int
+
+    @property
+    def before(self) -> int:
+        """What stands before the left lane."""
+        return 1 + self.clock + 2 + (self.names + 2 if self.names else 0)
+
+
+class _Known(NamedTuple):
+    """What the columns depend on."""
+
+    clock: int
+    names: tuple[str, ...]
+    recorded: tuple[bool, bool]
+    packets: bool
+    tick: int
+
+
+class TimelineView:
+    """Lines of a whole timeline, as text output has them."""
+
+    def __init__(
+        self, width: int, programs: Sequence[Program] = (), *, packets: bool = True, kernel: bool = False,
+        why_quiet: Callable[[Row, Row], str] | None = None,
+    ) -> None:  # fmt: skip
+        """How it is drawn.
+
+        Args:
+            width: Cells of a line.
+            programs: The logs, as `Entry.log` counts them.
+            packets: There is a capture.
+            kernel: The kernel tells of states.
+            why_quiet: What may be said of the time between two rows.
+        """
+        self.width = max(_LEAST, width)
+        self.programs = programs
+        self.packets = packets
+        self.kernel = kernel
+        self.why_quiet = why_quiet or (lambda *_: "")
+
+    def lines(self, entries: Iterable[Entry]) -> Iterator[Line]:
+        """Lines of exactly so many cells, the heading first."""
+        entries = iter(entries)
+        ahead = [entry for entry, _ in zip(entries, range(_AHEAD), strict=False)]
+        if not ahead:
+            return
+        drawer = _Drawer(self, _known(ahead, self))
+        yield drawer.heading()
+        for row in _rows(chain(ahead, entries), self):
+            yield from drawer.row(row)
+
+
+class TimelinePanel(Panel):
+    """The last of a timeline, the newest at the bottom."""
+
+    def __init__(
+        self, programs: Sequence[Program] = (), *, packets: bool = True, kernel: bool = False, most: int = 512
+    ) -> None:
+        """Of so many entries at `most`."""
+        self.view = TimelineView(0, programs, packets=packets, kernel=kernel)
+        self.entries: deque[Entry] = deque(maxlen=most)
+        self._begun: dict[int, Entry] = {}  # strand → its first entry
+
+    def append(self, entry: Entry) -> None:
+        """What comes next."""
+        self.entries.append(entry)
+
+    def lines(self, width: int, height: int) -> list[Line]:
+        """At most `height` lines."""
+        if height < 1:
+            return []
+        entries = list(self.entries)[-3 * height :]
+        drawer = self._drawer(width, entries)
+        lines = [line for row in _rows(entries, self.view) for line in drawer.row(row)]
+        return [exact(line, width) for line in lines[-height:]]
+
+    def heading(self, width: int) -> Line:
+        """A rule that says which side is whose."""
+        return exact(self._drawer(width, list(self.entries)).heading(), width)
+
+    def _drawer(self, width: int, entries: list[Entry]) -> _Drawer:
+        self.view.width = max(_LEAST, width)
+        return _Drawer(self.view, _known(entries, self.view))
+
+
+def _rows(entries: Iterable[Entry], view: TimelineView) -> Iterator[Row]:
+    rows = Rows([program.label for program in view.programs], kernel=view.kernel)
+    for entry in told(entries):
+        yield from rows.feed(entry)
+    yield from rows.rest()
+
+
+class _Drawer:
+    """Rows → lines; what a line says depends on those before."""
+
+    def __init__(self, view: TimelineView, known: _Known) -> None:
+        self._view = view
+        self._known = known
+        self._columns = _columns(known, view.width)
+        self._before: Row | None = None
+        self._until = 0
+        self._tick = 0
+        self._introduced: set[int] = set()
+
+    def heading(self) -> Line:
+        """The rule above everything."""
+        columns = self._columns
+        left, right = (self._title(client=client) for client in _SIDES)
+        wire = "wire" if self._view.packets else "no capture"
+        text = (
+            "─" * (columns.before - 6)
+            + f"{'':─<1} ms ─"
+            + f" {cut(left, columns.left - 2)} ".ljust(columns.left + 1, "─")
+            + f" {wire} ".center(columns.wire + 2, "─")
+            + ("─" + (" tick ".ljust(columns.tick + 1, "─") if columns.tick else ""))
+            + f" {cut(right, columns.right - 1)} "
+        )
+        return exact([Segment(text.ljust(self._view.width, "─"), DIM)], self._view.width)
+
+    def row(self, row: Row) -> Iterator[Line]:
+        """The lines of a row: what is before it, itself, and why."""
+        width = self._view.width
+        lines: list[Line] = []
+        if self._before is not None and row.t - self._until >= QUIET:
+            lines.append(self._quiet(self._before, row))
+        if row.strand is not None and row.strand.number not in self._introduced:
+            self._introduced.add(row.strand.number)
+            lines.append(self._introduction(row.strand))
+        lines.append(self._main(row))
+        for client, reason in row.reasons:
+            lines += self._reason(escape_text(reason), client=client)
+        self._before, self._until = row, max(row.until, self._until)
+        yield from (exact(line, width) for line in lines)
+
+    # -- the parts of a row ----------------------------------------------------------------------------
+
+    def _main(self, row: Row) -> Line:
+        columns = self._columns
+        packet = row.packet.packet if row.packet is not None else None
+        notable: list[str] = []
+        shaft, style = " " * columns.wire, PLAIN
+        if packet is not None:
+            shaft, notable = draw(packet, columns.wire)
+            style = KINDS[kind(packet)]
+        elif arrow := self._inferred(row):
+            shaft, style = arrow
+        lanes = {}
+        for side in _SIDES:
+            beside = [Segment(state, KINDS["life"]) for state in filter(None, [row.states.get(side)])]
+            if notable and packet is not None and packet.client is side:
+                beside.insert(0, Segment(", ".join(notable), style))
+            width = columns.left if side else columns.right
+            lanes[side] = _lane(row.says.get(side), beside, width, right=side)
+        return [
+            Segment(f" {fit(_ms(row.t), columns.clock, '>')}  ", DIM),
+            *self._name(row),
+            *lanes[True],
+            Segment(" │", DIM),
+            Segment(shaft, style),
+            Segment("│ ", DIM),
+            *self._ticks(row),
+            *lanes[False],
+        ]
+
+    def _inferred(self, row: Row) -> tuple[str, Style] | None:
+        """The arrow of a call of which there are no packets."""
+        if (row.strand.wire is not None) if row.strand is not None else self._view.packets:
+            return None
+        for side, said in row.says.items():
+            entry = row.calls.get(side)
+            if said.arrow is not None and entry is not None:
+                names = row.strand.names if row.strand is not None and all(row.strand.names) else ()
+                seen = Seen(entry.event, Crossing(entry.log, side, names, entry.joined))  # type: ignore[arg-type]
+                return call_arrow(said.arrow, seen, side, self._columns.wire), KINDS[said.kind]
+        return None
+
+    def _name(self, row: Row) -> Line:
+        columns = self._columns
+        if not columns.names:
+            return []
+        name = self._name_of(row.strand) if row.strand is not None else ""
+        return [Segment(f"{tail(name, columns.names)}  ", BOLD)]
+
+    def _ticks(self, row: Row) -> Line:
+        columns = self._columns
+        if not columns.tick:
+            return []
+        text = str(row.tick) if row.tick and row.tick != self._tick else ""
+        self._tick = row.tick or self._tick
+        return [Segment(f"{fit(text, columns.tick, '>')} ", DIM)]
+
+    def _quiet(self, before: Row, row: Row) -> Line:
+        columns = self._columns
+        why = escape_text(self._view.why_quiet(before, row)) or "nothing happens"
+        text = f"┄┄┄ {duration(row.t - self._until)} · {why} ┄┄┄"
+        room = self._view.width - columns.before
+        return [Segment(" " * columns.before + cut(text, room), DIM)]
+
+    def _introduction(self, strand: Strand) -> Line:
+        text = f" {self._name_of(strand)}  {ends(strand, self._view.programs)} "
+        return [Segment(text, BOLD)]
+
+    def _reason(self, text: str, *, client: bool) -> list[Line]:
+        columns = self._columns
+        lane = columns.left if client else columns.right
+        if lane < _REASON:  # there is more room on the other side
+            client, lane = not client, columns.right if client else columns.left
+        rows = wrap(text, lane - 2)
+        left = [
+            Segment(" " * columns.before),
+            Segment(" " * columns.left),
+            Segment(f" │{' ' * columns.wire}│ ", DIM),
+            Segment(" " * (columns.tick + 1 if columns.tick else 0)),
+        ]
+        lines = []
+        for at, it in enumerate(rows):
+            said = f"{'  ' if at else '╰ '}{it}"
+            if client:
+                lines.append([left[0], Segment(fit(said, columns.left), DIM), *left[2:]])
+            else:
+                lines.append([*left, Segment(said, DIM)])
+        return lines
+
+    def _name_of(self, strand: Strand) -> str:
+        return name_of(strand, self._view.programs)
+
+    def _title(self, *, client: bool) -> str:
+        """`client`, or the labels of more than one; `· loop` if it is one."""
+        word = "client" if client else "server"
+        ours = [it for it in self._view.programs if it.client is client]
+        if not self._known.recorded[not client]:
+            return f"{word} (from its packets)" if self._view.packets else f"{word} (in no log)"
+        labels = [it.label for it in ours if it.label]
+        if len(labels) > 1:
+            title = f"{word}s: {', '.join([escape_text(it) for it in labels])}"
+        elif labels and labels[0] != word:
+            title = f"{word}: {escape_text(labels[0])}"
+        else:
+            title = word
+        return f"{title} · loop" if not client and self._known.tick else title
+
+
+def name_of(strand: Strand, programs: Sequence[Program]) -> str:
+    """What a connection is called: as its client does, or its server, or by its client's port."""
+    for client, name in zip(_SIDES, strand.names, strict=True):
+        if name:
+            alone = sum(it.client is client for it in programs) <= 1
+            return escape_text(name.rpartition(":")[2] if alone else name)
+    return ":" + escape_text(strand.client.rpartition(":")[2])
+
+
+def ends(strand: Strand, programs: Sequence[Program]) -> str:
+    """`127.0.0.1:52814 → 127.0.0.1:8080`, and what the server calls it if that is something else."""
+    text = f"{escape_text(strand.client)} → {escape_text(strand.server)}"
+    name = escape_text(strand.names[1].rpartition(":")[2])
+    if name and strand.names[0] and name != name_of(strand, programs):
+        text += f"  (the server's {name})"
+    return text
+
+
+def _known(entries: Sequence[Entry], view: TimelineView) -> _Known:
+    """What the columns are to have room for."""
+    strands: dict[int, Strand] = {}
+    recorded = [False, False]
+    tick = 0
+    for entry in entries:
+        if entry.strand is not None:
+            strands[entry.strand.number] = entry.strand
+        if isinstance(entry, CallEntry) and not isinstance(entry.event, Header):
+            recorded[not entry.client] = True
+            if not entry.client:
+                tick = max(tick, entry.event.tick)
+    names = tuple([name_of(it, view.programs) for it in strands.values()]) if len(strands) > 1 else ()
+    clock = max([6, *[len(_ms(it.t)) for it in entries[-1:]]])
+    return _Known(clock, names, (recorded[0], recorded[1]), view.packets, len(str(tick)) if tick else 0)
+
+
+def _columns(known: _Known, width: int) -> _Columns:
+    names = max(5, min(width // 10, max(map(cell_len, known.names)))) if known.names else 0
+    tick = max(4, known.tick) if known.tick else 0
+    rest = width - 1 - known.clock - 2 - (names + 2 if names else 0) - 4 - (tick + 1 if tick else 0)
+    wire = max(18, min(44, rest * 32 // 100))
+    if not all(known.recorded):
+        wire = max(18, min(44, rest * 38 // 100))
+    lanes = rest - wire
+    left = lanes * 47 // 100
+    if known.packets and not known.recorded[0] and known.recorded[1]:
+        left = _NARROW
+    elif known.packets and not known.recorded[1] and known.recorded[0]:
+        left = lanes - max(_NARROW, lanes * 30 // 100)
+    return _Columns(known.clock, names, left, wire, tick, lanes - left)
+
+
+def _lane(said: Words | None, beside: Line, width: int, *, right: bool) -> Line:
+    """A lane in exactly so many cells: what is called, and what stands beside the wire."""
+    tag: Line = []
+    for segment in beside:
+        tag += [*([Segment("  ")] if tag else []), segment]
+    room = width - width_of(tag) - (2 if tag else 0)
+    line = fitting(said, max(0, room)) if said is not None else []
+    if not tag:
+        return exact(line, width)
+    if right:
+        return exact([*line, Segment(" " * max(0, width - width_of(line) - width_of(tag))), *tag], width)
+    return exact([*line, *([Segment("  ")] if line else []), *tag], width)
+
+
+def _ms(t: int) -> str:
+    """Milliseconds, to the microsecond."""
+    micros = max(0, t) // 1000
+    return f"{micros // 1000}.{micros % 1000:03}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evloop.events.reader import Item
+    from evloop_trace.apps.captured import Captured
     from evloop_trace.diagnosing import Answer
     from evloop_trace.model.filters import Filter
     from evloop_trace.model.report import Report
@@ -309,33 +310,42 @@ def run_program(
         raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
     if log == "-":
         raise click.UsageError("--log - would mix with what the program prints: name a file")
-    if packets in {"", "-"}:
-        raise click.UsageError(f"--capture {packets!r} is no file: name one")
-    if ports and packets is None:
-        raise click.UsageError("--port says what to capture: add --capture FILE")
-    if packets is not None and packets == log:
-        raise click.UsageError("--log and --capture would write the same file: name two")
+    capture = _capture_beside(packets, ports, log)
 
     def prepare(path: str) -> tuple[list[str], dict[str, str]]:
         return running.prepare(program, path, payload, 64 if payload_max is None else payload_max)
 
-    if log is not None and not trace and packets is None:
+    if log is not None and not trace and capture is None:
         running.become(*prepare(log))
     from evloop_trace.apps.attend import accompany, attend
-    from evloop_trace.apps.captured import Captured
 
-    capture = None if packets is None else lambda: Captured(packets, ports)
     if log is not None and not trace and capture is not None:
         return accompany(*prepare(log), capture, tell)
     title = program[1] if program[0] == "-m" and len(program) > 1 else program[0]
     return attend(prepare, title, log, picture=trace, capture=capture, tell=tell)
 
 
+def _capture_beside(path: str | None, ports: Sequence[int], log: str | None) -> Callable[[], Captured] | None:
+    """What starts the capture beside a program, if there shall be one."""
+    if path is None:
+        if ports:
+            raise click.UsageError("--port says what to capture: add --capture FILE")
+        return None
+    if path in {"", "-"}:
+        raise click.UsageError(f"--capture {path!r} is no file: name one")
+    if path == log:
+        raise click.UsageError("--log and --capture would write the same file: name two")
+    from evloop_trace.apps.captured import Captured
+
+    return lambda: Captured(path, ports)
+
+
 @cli.command()
 @click.argument("path", metavar="PATH", required=False)
 @click.option("--fd", type=click.IntRange(min=0), hidden=True, help="A connected socket, from the server.")
 @click.option("--child", is_flag=True, hidden=True, help="Who started this writes the log PATH.")
-def watch(path: str | None, fd: int | None, child: bool) -> int:
+@click.option("--packets", metavar="FILE", help="Draw these packets, too: a pcapng file that grows meanwhile.")
+def watch(path: str | None, fd: int | None, child: bool, packets: str | None) -> int:
     """Draw a program live: PATH is its log, or the socket that evloop serve --watch PATH offers.
 
     Ctrl-C leaves; the program does not notice.
@@ -346,7 +356,7 @@ def watch(path: str | None, fd: int | None, child: bool) -> int:
         raise click.UsageError("no PATH: name a log, or the path that evloop serve --watch was given")
     _output()
     try:
-        return watch_socket(None, fd) if path is None else watch(path, child=child)
+        return watch_socket(None, fd, packets) if path is None else watch(path, packets, child=child)
     except BrokenPipeError:
         raise _OutputClosed from None
 

@@ -36,12 +36,15 @@ def blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def run_beside(program: Program, feed: FileFeed) -> int:
+def run_beside(program: Program, feed: FileFeed | None) -> int:
     """Write lines until the program has ended; its exit code, or minus the signal that killed it."""
     lines = _Lines()
     while (code := program.poll()) is None:
         _forward(program)
-        lines.write(feed)
+        if feed:
+            lines.write(feed)
+    if feed is None:
+        return code
     feed.finish()
     while lines.open and not feed.ended:
         lines.write(feed)

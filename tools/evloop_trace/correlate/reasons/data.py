@@ -68,8 +68,8 @@ def went(past: Past, entry: CallEntry) -> str:
     them = sorted({it.number for it in entry.packets})
     if len(them) > 1:
         known = [mine.packets[number].packet for number in them if number in mine.packets]
-        sizes = [it.end - it.begin for it in known]
-        most = f" of at most {size(max(sizes))}" if sizes and max(sizes) else ""
+        largest = max((it.end - it.begin for it in known), default=0)
+        most = f" of at most {size(largest)}" if largest else ""
         return f"one send(), {len(them)} segments{most} ({numbers(them)})"
     if past.whole and them and mine.data < event.off[1]:
         return f"it returned after {duration(event.dur)}: nothing was acknowledged yet, and is not now"

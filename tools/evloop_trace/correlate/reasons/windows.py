@@ -64,7 +64,7 @@ def _probe(entry: PacketEntry, mine: End, other: End) -> str:
             return f"is there room again? The window is closed for {waited}, and an update could be lost"
         since, before = entry.t - earlier[-1], earlier[-1] - [other.closed_at, *earlier][-2]
         return (
-            f"probe {len(earlier) + 1}, {duration(since)} later; the one before came after {duration(before)}: "
+            f"probe {len(earlier) + 1}, {duration(since)} after the last, which waited {duration(before)}: "
             "the persist timer backs off"
         )
     if mine.alive:

@@ -62,8 +62,10 @@ def lines(ruler: Ruler, width: int, most: int = TABLE) -> list[Line]:
 
 def _heading(strand: Strand, width: int) -> list[Line]:
     words = f"{strand.number}  {strand.proto} {strand.client or 'unnamed'} → {strand.server or 'unnamed'}"
-    names = " → ".join(name for name in strand.names if name)
-    text = escape_text(f"{words}  {names}" if names else words)
+    client, server = strand.names
+    names = f"{client} → {server}" if client and server else client and f"the client is {client}"
+    names = names or (server and f"the server is {server}")
+    text = escape_text(f"{words}   {names}" if names else words)
     return [[Segment(cut(text, width), BOLD)]]
 
 
@@ -94,7 +96,8 @@ class _Half:
         drawn += self._text(axis)
         drawn.append([Segment(" " * _NAME), Segment(axis.words, DIM)])
         legend = "   ".join(words for glyphs, words in _LEGEND if self.used & set(glyphs))
-        drawn += [[Segment(" " * _NAME), Segment(it, DIM)] for it in wrapped(legend, self.width - _NAME)]
+        if legend:
+            drawn += [[Segment(" " * _NAME), Segment(it, DIM)] for it in wrapped(legend, self.width - _NAME)]
         drawn += self._order()
         for note in notes(self.ruler, client=self.client):
             text = wrapped(note, self.width - 2)
@@ -265,7 +268,7 @@ class _Half:
 
     def _unlabelled(self, most: int) -> list[Line]:
         """The ranges that have no label, in numbers."""
-        text = wrapped(", ".join(self.bare), self.width - 2)
+        text = wrapped(", ".join(self.bare), self.width - 2) if self.bare else []
         left_out = [f"… {plural(len(text) - most + 1, 'line')} more"] if len(text) > most else []
         text = text[: most - len(left_out)] + left_out
         return [[Segment("  " if at else "· ", DIM), Segment(it)] for at, it in enumerate(text)]

@@ -34,18 +34,17 @@ def notes(ruler: Ruler, *, client: bool) -> Iterator[str]:
     for name, row in way.rows.items():
         if row.left_out:
             what = {"wire": "segments", "again": "segments that were sent again"}.get(name, f"{name}s")
-            yield (
-                f"of {count(row.count)} {what} the first {KEPT} and the last {KEPT} are known one by one; of the "
-                "others, where they begin"
-            )
+            kept = f"the first {KEPT} and the last {KEPT} are known one by one"
+            yield f"of {count(row.count)} {what} {kept}; of the others, where they begin"
 
 
 def _sends(way: Direction) -> Iterator[str]:
     partial = [it for it in way.send.pieces if it.of > it.end - it.begin]
     for piece in partial[:_SHOWN]:
+        took = _bytes(piece.end - piece.begin)
         yield (
-            f"send #{piece.number} was offered {_bytes(piece.of)} and took {_bytes(piece.end - piece.begin)}: "
-            "there was room for no more in the kernel's buffer"
+            f"send #{piece.number} was offered {_bytes(piece.of)} and took {took}: the kernel's buffer had room "
+            "for no more"
         )
     if len(partial) > _SHOWN:
         yield f"and {count(len(partial) - _SHOWN)} more sends took less than they were offered"
@@ -120,10 +119,8 @@ def _cut(it: Cut, name: str) -> str:
     if it.char:
         octets = it.char.encode().hex(" ")
         char, before = escape_text(it.char), plural(it.before, "byte")
-        return (
-            f"{where}: of {char} ({octets}) {before} came before {count(it.at)} and {count(it.behind)} behind; "
-            "alone neither part can be decoded"
-        )
+        parts = f"{before} came before {count(it.at)} and {count(it.behind)} behind"
+        return f"{where}: of {char} ({octets}) {parts}; alone neither part can be decoded"
     return f"{where}: its first {plural(it.behind, 'byte')} belong to one that begins before {count(it.at)}"
 
 

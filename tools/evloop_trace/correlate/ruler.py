@@ -10,18 +10,17 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.errors import EvloopError
 from evloop.events.schema import Block, Close, Recv, Send, Shutdown
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
 from evloop_trace.packets.segments import FIN, KEEP_ALIVE, PROBE, PURE_PROBE, RST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.correlate.entries import Entry, Strand
 
-__all__ = ["Cut", "Direction", "Marks", "Piece", "Row", "Ruler", "Spans", "choose"]
+__all__ = ["Cut", "Direction", "Marks", "Piece", "Row", "Ruler", "Spans"]
 
 KEPT = 256
 """Pieces kept of a row's beginning, and as many of its end."""
@@ -211,9 +210,14 @@ class Direction:
         }  # fmt: skip
 
     @property
-    def end(self) -> int:
+    def bytes(self) -> int:
         """Bytes of the stream, as far as any row knows."""
-        return max(self.asleep.end if self.asleep else 0, *[row.spans.end for row in self.rows.values()])
+        return max([row.spans.end for row in self.rows.values()])
+
+    @property
+    def end(self) -> int:
+        """The same, or where a send that sleeps would end."""
+        return max(self.bytes, self.asleep.end if self.asleep else 0)
 
     @property
     def moved(self) -> int:
@@ -321,52 +325,6 @@ class Ruler:
         if not whole:
             alive = bool(packet.found & KEEP_ALIVE)
             way.put("again", Piece(begin, end, t, packet.number, entry.original, packet.data, alive=alive))
-
-
-def choose(strands: Sequence[Strand], wanted: str) -> Strand:
-    """The connection that is called this.
-
-    Args:
-        strands: All there are.
-        wanted: A name of one of its ends, with its log's label or without; an end's address; or its number.
-
-    Raises:
-        EvloopError: None is called so, or more than one.
-    """
-    for names in (_numbered, _labelled, _bare, _addressed):
-        found = [strand for strand in strands if wanted in names(strand)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise EvloopError(f"{wanted!r} is {len(found):,} connections: {_listed(found)}; say which")
-    there = f"there are: {_listed(strands)}" if strands else "there are none"
-    raise EvloopError(f"no connection is called {wanted!r}; {there}")
-
-
-def _numbered(strand: Strand) -> list[str]:
-    return [str(strand.number), f"#{strand.number}"]
-
-
-def _labelled(strand: Strand) -> list[str]:
-    return [name for name in strand.names if name]
-
-
-def _bare(strand: Strand) -> list[str]:
-    return [name.rpartition(":")[2] for name in strand.names if name]
-
-
-def _addressed(strand: Strand) -> list[str]:
-    return [strand.client, strand.server]
-
-
-_NAMED = 12
-
-
-def _listed(strands: Sequence[Strand]) -> str:
-    """Each by number, and by its name or its client's address."""
-    shown = [f"{it.number} ({', '.join(_labelled(it)) or it.client or it.server})" for it in strands[:_NAMED]]
-    more = f" and {len(strands) - _NAMED:,} more" if len(strands) > _NAMED else ""
-    return ", ".join(shown) + more
 
 
 def _send(way: Direction, entry: CallEntry, event: Send) -> None:

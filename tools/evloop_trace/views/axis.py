@@ -53,7 +53,7 @@ def axis_of(way: Direction, width: int) -> Axis:
     if not _crowded(way, edges, step):
         return Axis(edges, {}, 0, f"to scale: a cell is {count(unit)} B")
     edges = _mixed(way, width - 2, step)
-    return Axis(edges, {}, 0, "not to scale: half of the width goes by bytes, half by how often it is cut")
+    return Axis(edges, {}, 0, "not to scale: half of the width goes by bytes, half by boundaries")
 
 
 def _boundaries(way: Direction) -> list[int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from evloop_trace.escape import escape_text
+from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.numbers import clock, count, plural
 from evloop_trace.views.axis import Axis, axis_of, ticks
 from evloop_trace.views.cells import Line, cut, exact, fit, wrapped
@@ -35,6 +35,8 @@ _NAME = 8  # cells of a row's name
 _TAIL = 20  # and at most of its end
 _TEXT = 256  # bytes of a stream whose text is shown
 _DENSE = 10
+_COLUMN = 24  # cells of a table's column
+_COLUMNS = ("send", "wire", "recv", "again", "peek")
 _LAYERS = 3  # rows of segments that overlap
 _UDP = (
     "UDP has no stream, and so no offsets: a datagram arrives whole or not at all, and one sendto is one "
@@ -94,21 +96,23 @@ class _Half:
         drawn = [head, *self._rows(axis)]
         drawn.append([Segment(" " * _NAME), Segment(ticks(axis), DIM)])
         drawn += self._text(axis)
-        drawn.append([Segment(" " * _NAME), Segment(axis.words, DIM)])
-        legend = "   ".join(words for glyphs, words in _LEGEND if self.used & set(glyphs))
-        if legend:
-            drawn += [[Segment(" " * _NAME), Segment(it, DIM)] for it in wrapped(legend, self.width - _NAME)]
+        for words in filter(None, (axis.words, _legend(self.used))):
+            text = wrapped(words, self.width - _NAME)
+            drawn += [[Segment(" " * _NAME), Segment(it.replace(_HARD, " "), DIM)] for it in text]
         drawn += self._order()
         for note in notes(self.ruler, client=self.client):
             text = wrapped(note, self.width - 2)
             drawn += [[Segment("  " if at else "· ", DIM), Segment(it)] for at, it in enumerate(text)]
-        return [*drawn, *(self._unlabelled(most) if axis.columns else self._table(most))]
+        if axis.columns:
+            return [*drawn, *self._unlabelled(most)]
+        return [*drawn, *self._unlabelled(_LAYERS), *self._table(most)]
 
     def _moved(self) -> str:
         """`11 B in 3 sends, 3 segments, 1 recv`."""
         way = self.way
         if not way.end:
-            return "no byte"
+            ends = [end for name in ("send", "wire", "recv") if (end := self._end(name))]
+            return f"no byte; {', '.join(ends)}" if ends else "no byte"
         recorded, heard = self.ruler.recorded(client=self.client), self.ruler.recorded(client=not self.client)
         parts = [
             plural(way.send.count, "send") if recorded else "",
@@ -116,7 +120,8 @@ class _Half:
             f"{count(way.again.count)} sent again" if way.again.count else "",
             plural(way.recv.count, "recv") if heard else "",
         ]
-        return f"{count(way.end)} B in {', '.join(filter(None, parts))}"
+        offered = f", {count(way.end - way.bytes)} B more offered" if way.end > way.bytes else ""
+        return f"{count(way.bytes)} B in {', '.join(filter(None, parts))}{offered}"
 
     # -- rows ------------------------------------------------------------------------------------------
 
@@ -140,7 +145,8 @@ class _Half:
 
     def _row(self, name: str, row: Row, axis: Axis, why: str) -> Line:
         """A row that is always there; `why` it has nothing."""
-        label = Segment(f"{name:<{_NAME}}", BOLD)
+        sure = name != "wire" or self.way.aligned
+        label = Segment(fit(name if sure else "wire (?)", _NAME), BOLD)
         if why and not row.count:
             return [label, Segment(fit(why, axis.width), DIM), *self._ended(name)]
         if not axis.columns:
@@ -206,18 +212,21 @@ class _Half:
         """A glyph a cell: what begins in it; between brackets where the row's first and last byte stand."""
         step = max(it.marks.step for it in self.way.rows.values())
         glyphs = []
+        blank = " " if name in {"again", "peek"} else "·"  # of these nothing is as it should be
         for low, high in pairwise(axis.edges):
-            many = row.marks.between(low, -(-high // step) * step) if low < row.spans.end else 0
+            many = row.marks.between(low, -(-high // step) * step)
             covered = row.spans.share(low, high)
             if low == 0:
                 many -= bool(row.spans.share(0, 1))  # the axis's own end
-            glyphs.append(_glyph(many, covered, high - low))
+            glyphs.append(_glyph(many, covered, high - low, blank))
         text = "".join(glyphs)
         self.used |= set(glyphs)
+        if name not in self._tabled():
+            self.bare += [_range(name, piece) for piece in row.pieces]
         for piece in row.pieces:
             text = _labelled(text, _labels(name, piece), piece, axis)
-        left = "├" if row.spans.share(0, 1) else "·"
-        right = "┤" if row.spans.end == self.way.end else "·"
+        left = "├" if row.spans.share(0, 1) else blank
+        right = "┤" if row.spans.end == self.way.end else blank
         style = TROUBLE if name == "again" else self.style
         return [Segment(f"{left}{text}{right}", style)]
 
@@ -250,8 +259,8 @@ class _Half:
             return [_spaced(name, cells, axis.each, cuts) for name, cells in rows]
         line: Line = [Segment(f"{'text':<{_NAME}}", BOLD)]
         for (begin, left), (end, right) in pairwise(sorted(axis.columns.items())):
-            words = data[begin:end].decode(errors="backslashreplace")
-            line.append(Segment(fit(escape_text(words).replace("\\\\x", "\\x"), right - left - 1) + " "))
+            words = escape_payload(data[begin:end], _TEXT, end - begin)
+            line.append(Segment(fit(f'"{words}"', right - left - 1) + " "))
         return [line]
 
     def _order(self) -> list[Line]:
@@ -273,11 +282,16 @@ class _Half:
         text = text[: most - len(left_out)] + left_out
         return [[Segment("  " if at else "· ", DIM), Segment(it)] for at, it in enumerate(text)]
 
+    def _tabled(self) -> dict[str, Row]:
+        """Rows that have a column of the table."""
+        rows = {name: row for name in _COLUMNS if (row := self.way.rows[name]).count}
+        return dict(list(rows.items())[: (self.width - 2) // _COLUMN])
+
     def _table(self, most: int) -> list[Line]:
         """The ranges in numbers, in the order of time."""
-        shown = {name: row for name, row in self.way.rows.items() if row.count}
-        wide = (self.width - 2) // len(shown)
-        columns = [[name, *_ranges(name, row, most - 1, wide - 2)] for name, row in shown.items()]
+        rows = self._tabled()
+        wide = (self.width - 2) // len(rows)
+        columns = [[name, *_ranges(name, row, most - 1, wide - 2)] for name, row in rows.items()]
         table: list[Line] = []
         for cells in zip_longest(*columns, fillvalue=""):
             text = "".join(fit(it, wide - 1) + " " for it in cells)
@@ -285,6 +299,7 @@ class _Half:
         return table
 
 
+_HARD = "\xa0"  # a space that no line ends at
 _LEGEND = (
     ("─", "─ goes on"),
     ("┼", "┼ one begins in this cell"),
@@ -293,6 +308,12 @@ _LEGEND = (
     ("·", "· nothing"),
     ("┄", "┄ in part nothing"),
 )
+
+
+def _legend(used: set[str]) -> str:
+    """What the glyphs mean."""
+    shown = [words for glyphs, words in _LEGEND if used & set(glyphs)]
+    return "   ".join(words.replace(" ", _HARD) for words in shown)
 
 
 def _box(labels: list[str], width: int, stroke: str = "─") -> str:
@@ -311,8 +332,7 @@ def _labels(name: str, piece: Piece) -> list[str]:
     if name == "wire":
         return [f"p{number} {many} B", f"p{number}"]
     if name == "again":
-        word = "keep-alive" if piece.alive else f"p{piece.of} again" if piece.of else "again"
-        return [f"p{number} {word}", f"p{number}"]
+        return [f"p{number} {_why(piece)}", f"p{number}"]
     if name == "send" and piece.of > piece.end - piece.begin:
         return [f"#{number} {many} of {count(piece.of)} B", f"#{number} {many} B", f"#{number}"]
     return [f"#{number} {many} B", f"#{number}"]
@@ -333,10 +353,10 @@ def _dotted(words: str, width: int) -> str:
     return text.center(width, "·") if len(text) + 2 <= width else "·" * width
 
 
-def _glyph(many: int, covered: int, room: int) -> str:
+def _glyph(many: int, covered: int, room: int, blank: str) -> str:
     """A cell."""
     if not covered:
-        return "·"
+        return blank
     if many:
         return "┼" if many == 1 else str(many) if many < _DENSE else "▓"
     return "─" if covered == room else "┄"
@@ -393,7 +413,13 @@ def _spaced(name: str, cells: list[str], each: int, cuts: set[int]) -> Line:
 def _range(name: str, piece: Piece) -> str:
     """A piece in numbers."""
     sign = "p" if name in {"wire", "again"} else f"{name} #"
-    return f"{sign}{piece.number} [{piece.begin},{piece.end})"
+    why = f" {_why(piece)}" if name == "again" else ""
+    return f"{sign}{piece.number} [{piece.begin},{piece.end}){why}"
+
+
+def _why(piece: Piece) -> str:
+    """Why a segment carries what went before."""
+    return "keep-alive" if piece.alive else f"repeats p{piece.of}" if piece.of else "repeats"
 
 
 def _ranges(name: str, row: Row, most: int, width: int) -> list[str]:

@@ -42,10 +42,8 @@ def _sends(way: Direction) -> Iterator[str]:
     partial = [it for it in way.send.pieces if it.of > it.end - it.begin]
     for piece in partial[:_SHOWN]:
         took = _bytes(piece.end - piece.begin)
-        yield (
-            f"send #{piece.number} was offered {_bytes(piece.of)} and took {took}: the kernel's buffer had room "
-            "for no more"
-        )
+        words = f"send #{piece.number} was offered {_bytes(piece.of)} and took {took}"
+        yield f"{words}: the kernel's buffer had room for no more"
     if len(partial) > _SHOWN:
         yield f"and {count(len(partial) - _SHOWN)} more sends took less than they were offered"
     if way.full:

@@ -13,9 +13,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from evloop_trace.packets import endpoints, handshake, icmp, stories
-from evloop_trace.packets.decode import Reason, Segment, decode, inner, ports, tcp_header
+from evloop_trace.packets.decode import Datagram, Reason, Segment, decode, inner, network, ports, tcp_header
 from evloop_trace.packets.flow import TCP, UDP, Connection, Error, Flow
 from evloop_trace.packets.machine import QUIET
+from evloop_trace.packets.options import NO_SCALE, UNKNOWN_SCALE, Tokens, scale
 from evloop_trace.packets.packed import pack, unpack
 from evloop_trace.packets.segments import (
     ACK,
@@ -36,18 +37,20 @@ from evloop_trace.packets.segments import (
     judge,
     tail_probe,
 )
+from evloop_trace.packets.tunnels import OVER_UDP
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from evloop_trace.packets.capture_file import Packet
-    from evloop_trace.packets.decode import Datagram
     from evloop_trace.packets.links import Link
 
 __all__ = ["Analysis", "Observer"]
 
 _TIMED = 256  # segments of a flow that wait for their ACK at most
 _RTTS = 512  # round trips of a flow that are kept at most
+_LONGEST = 1 << 62  # ns: what lasted longer is a damaged time
+_DEPTH = 4  # of tunnels in tunnels
 _MOST_ERRORS = 8
 _AWAKE = 16384  # connections that are kept as they are; more are packed
 
@@ -82,6 +85,7 @@ class Analysis:
         self._flows: dict[str, dict[bytes, Flow]] = {TCP: {}, UDP: {}}
         self._awake: list[Connection] = []
         self._asleep: dict[tuple[str, bytes], int] = {}
+        self._tokens = Tokens()
 
     def __len__(self) -> int:
         """How many connections there are."""
@@ -129,7 +133,12 @@ class Analysis:
                 or not window
                 or not seq
             ):
-                segment(Segment(time, key, seq, ack, size, bits & 0xFFF, window))
+                header = bits >> 10 & 0x3C
+                options = b""
+                if header > 20:
+                    start = at + base + (40 if kind == expected else 60)
+                    options = buffer[start : min(start + header - 20, at + kept)]
+                segment(Segment(time, key, seq, ack, size, bits & 0xFFF, window, header, options))
                 continue
             peer = flow.peer
             if (peer.maxseq - ack) & MASK >= HALF:  # acknowledges what was not seen
@@ -137,7 +146,8 @@ class Analysis:
                 continue
             if size > 0:
                 end = (seq + size) & MASK
-                if (size == 1 and peer.window == 0) or not 0 < (end - peer.last_ack) & MASK < HALF:
+                ahead = (end - peer.last_ack) & MASK
+                if not 0 < ahead < HALF or ahead == peer.window * peer.scale or not peer.window:
                     segment(Segment(time, key, seq, ack, size, bits & 0xFFF, window))
                     continue
                 if not flow.talking:
@@ -192,6 +202,9 @@ class Analysis:
             _complete(conn, segment)
             _handshake(conn, segment)
             handshake.step(flow, segment)
+            _scale(flow, segment)
+            if segment.options and (segment.flags & SYN or flow.packets == 1 or conn.multipath is not None):
+                conn.multipath = self._tokens.see(conn.multipath, segment.options)
         _time(flow, segment, found, expected)
         if segment.flags & ACK and segment.ack != before:
             round_trips(peer, segment.ack, segment.time)
@@ -217,8 +230,9 @@ class Analysis:
                 found &= ~AGAIN  # the answer to its own SYN, which has the same number
             if probed and found & KEEP_ALIVE:
                 found |= PURE_PROBE
-            _count(flow, found, tail=tail)
-        if flags & RST:
+            if segment.whole:
+                _count(flow, found, tail=tail)
+        if flags & RST and segment.whole:
             flow.resets += 1
         if flags & SYN:
             flow.syns += 1
@@ -258,7 +272,7 @@ class Analysis:
         self._awake.sort(key=lambda conn: max(conn.a.last, conn.b.last))
         for conn in self._awake[: _AWAKE // 4 * 3]:
             flows = self._flows[conn.proto]
-            if conn.marks is not None:
+            if conn.marks is not None or conn.multipath is not None:
                 continue
             if flows.get(conn.key) is conn.a:
                 del flows[conn.key]
@@ -314,7 +328,9 @@ class Analysis:
     def other(self, packet: Packet) -> None:
         """Any packet that is not a plain TCP segment over IPv4."""
         time, buffer, at, kept, wire, link = packet
-        found = decode(link, buffer, at, kept, wire)
+        self._packet(time, buffer, decode(link, buffer, at, kept, wire))
+
+    def _packet(self, time: int, buffer: bytes, found: Datagram | Reason, depth: int = 0) -> None:
         if isinstance(found, Reason):
             self.left_out[found] += 1
         elif found.fragment:
@@ -322,7 +338,7 @@ class Analysis:
         elif found.protocol == 6:
             self._tcp(time, buffer, found)
         elif found.protocol == 17:
-            self._udp(time, buffer, found)
+            self._udp(time, buffer, found, depth)
         elif found.protocol in {1, 58}:
             self._icmp(time, buffer, found)
         else:
@@ -335,7 +351,7 @@ class Analysis:
         else:
             self.segment(segment)
 
-    def _udp(self, time: int, buffer: bytes, found: Datagram) -> None:
+    def _udp(self, time: int, buffer: bytes, found: Datagram, depth: int) -> None:
         if found.end - found.at < 4:
             self.left_out[Reason.CUT if found.size >= 8 else Reason.DAMAGED] += 1
             return
@@ -351,6 +367,12 @@ class Analysis:
         flow.last = time
         if self._observer is not None:
             self._observer.datagram(flow, time, size)
+        carried = OVER_UDP.get(key[-2:]) or OVER_UDP.get(key[-4:-2])
+        if carried and depth < _DEPTH:
+            begin, kind = carried(buffer, found.at + 8, found.end)
+            inside = network(buffer, begin, found.end, kind, found.at + found.size - begin) if kind else None
+            if isinstance(inside, Datagram):
+                self._packet(time, buffer, inside, depth + 1)
 
     def _icmp(self, time: int, buffer: bytes, found: Datagram) -> None:
         what = icmp.error(buffer, found)
@@ -387,6 +409,9 @@ def _first(flow: Flow, *, data: bool) -> None:
     """The first plain segment of a flow that has data, or that has none."""
     endpoints.note(flow, data=data)
     flow.conn.bits |= 8 if data else 4
+    if flow.unscaled:
+        flow.unscaled = False
+        flow.rescale()
     if data:
         flow.talking = True
     else:
@@ -432,6 +457,31 @@ def _handshake(conn: Connection, segment: Segment) -> None:
         conn.irtt = segment.time - conn.syn_time
 
 
+def _scale(flow: Flow, segment: Segment) -> None:
+    """Windows of SYNs are as they are; the first segment without SYN ends that."""
+    if segment.flags & SYN:
+        _negotiate(flow, segment)
+        flow.unscaled, flow.talking, flow.acked = True, False, False
+        flow.rescale()
+        flow.peer.rescale()
+    elif flow.unscaled and segment.flags & ACK:
+        flow.unscaled = False
+        flow.rescale()
+
+
+def _negotiate(flow: Flow, segment: Segment) -> None:
+    """The scales of both ends, as far as a SYN tells (RFC 7323, section 2.2)."""
+    peer, shift = flow.peer, scale(segment.options)
+    if shift != NO_SCALE:
+        flow.shift = shift
+    if len(segment.options) < segment.header - 20:
+        return  # the rest of them may say anything
+    if flow.shift == UNKNOWN_SCALE:
+        flow.shift = peer.shift = NO_SCALE
+    elif segment.flags & ACK and peer.shift == NO_SCALE:
+        flow.shift = NO_SCALE
+
+
 def _time(flow: Flow, segment: Segment, found: int, expected: int) -> None:
     """Data that waits for its ACK; if any is sent again, nobody knows which of them an ACK is for."""
     if found & AGAIN:
@@ -457,8 +507,8 @@ def round_trips(flow: Flow, ack: int, time: int) -> None:
 
 def round_trip(flow: Flow, span: int) -> None:
     """Remember one; of many only every second, every fourth, and so on."""
-    if span < 0:
-        return
+    if not 0 <= span < _LONGEST:
+        return  # the clock was set
     flow.rtt_min = min(flow.rtt_min, span)
     flow.rtt_max = max(flow.rtt_max, span)
     if flow.rtt_skip:
@@ -482,6 +532,7 @@ def _settle(conn: Connection) -> None:
         and a.end_state  # not INACTIVE
         and b.end_state
         and (conn.irtt or not conn.syn_time)
+        and conn.multipath is None
     )
     for flow in (a, b):
         if flow.last_seq == flow.nextseq:

@@ -10,14 +10,15 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop_trace.packets.links import IPV4, IPV6
+from evloop_trace.packets.tunnels import gre
 
 if TYPE_CHECKING:
     from evloop_trace.packets.links import Link
 
-__all__ = ["Datagram", "Reason", "Segment", "decode", "inner", "ports", "tcp_header"]
+__all__ = ["Datagram", "Reason", "Segment", "decode", "inner", "network", "ports", "tcp_header"]
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
-_IPIP, _IPV6IP = 4, 41
+_TUNNELS = frozenset({_IPIP := 4, _IPV6IP := 41, _GRE := 47})
 _HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION = 0, 43, 44, 51, 60
 _EXTENSIONS = frozenset({_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION, 135, 139, 140})
 _DEPTH = 8  # of headers inside headers
@@ -61,7 +62,13 @@ class Segment(NamedTuple):
     size: int  # of the payload, on the wire; below 0 if the header is longer than the datagram
     flags: int
     window: int  # as it is in the header
-    whole: bool = True  # the header is as long as a header must be
+    header: int = 20  # how long it says it is
+    options: bytes = b""  # as far as the capture has them
+
+    @property
+    def whole(self) -> bool:
+        """Whether the header is as long as a header must be."""
+        return self.header >= 20
 
 
 def decode(link: Link, buffer: bytes, at: int, kept: int, wire: int) -> Datagram | Reason:
@@ -70,7 +77,11 @@ def decode(link: Link, buffer: bytes, at: int, kept: int, wire: int) -> Datagram
         return Reason.LINK
     end = at + kept
     begin, kind = link.locate(buffer, at, end)
-    size = wire - (begin - at)
+    return network(buffer, begin, end, kind, wire - (begin - at))
+
+
+def network(buffer: bytes, begin: int, end: int, kind: int, size: int) -> Datagram | Reason:
+    """The innermost datagram of a packet of this EtherType, which was `size` bytes long on the wire."""
     for _ in range(_DEPTH):
         if kind == IPV4:
             found = _ipv4(buffer, begin, end, size)
@@ -78,9 +89,14 @@ def decode(link: Link, buffer: bytes, at: int, kept: int, wire: int) -> Datagram
             found = _ipv6(buffer, begin, end, size)
         else:
             return Reason.NETWORK
-        if not isinstance(found, Datagram) or found.protocol not in {_IPIP, _IPV6IP} or found.fragment:
+        if not isinstance(found, Datagram) or found.protocol not in _TUNNELS or found.fragment:
             return found
         begin, size, kind = found.at, found.size, IPV4 if found.protocol == _IPIP else IPV6
+        if found.protocol == _GRE:
+            begin, kind = gre(buffer, found.at, end := found.end)
+            size -= begin - found.at
+            if kind not in {IPV4, IPV6}:
+                return found
     return Reason.DAMAGED
 
 
@@ -134,7 +150,8 @@ def tcp_header(time: int, buffer: bytes, found: Datagram) -> Segment | None:
     seq, ack, bits, window = _TCP(buffer, found.at)
     header = bits >> 10 & 0x3C
     key = found.source + found.target + buffer[found.at : found.at + 4]
-    return Segment(time, key, seq, ack, found.size - header, bits & 0xFFF, window, header >= 20)
+    options = buffer[found.at + 20 : min(found.at + header, found.end)] if header > 20 else b""
+    return Segment(time, key, seq, ack, found.size - header, bits & 0xFFF, window, header, options)
 
 
 def ports(key: bytes) -> tuple[int, int]:

@@ -87,7 +87,7 @@ def gap(flow: Flow) -> None:
 
 def step(flow: Flow, segment: Segment) -> None:
     """What this segment does to the ends' states; before Wireshark's rules have seen it."""
-    _, _, seq, _, size, flags, window, _ = segment
+    _, _, seq, _, size, flags, window, _, _ = segment
     size = max(0, size)
     length = (0 if flags & RST else size) + bool(flags & SYN) + bool(flags & FIN)
     end = (seq + length) & MASK

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop_trace.packets.machine import LISTEN, START, UNKNOWN
+from evloop_trace.packets.options import UNKNOWN_SCALE
 
 if TYPE_CHECKING:
     from array import array
     from collections import deque
+
+    from evloop_trace.packets.options import Multipath
 
 __all__ = ["TCP", "UDP", "Connection", "Error", "Flow", "Mark"]
 
@@ -43,10 +46,10 @@ class Flow:
 
     __slots__ = (
         "acked", "again_count", "base", "bytes", "conn", "counts", "dup_acks", "end_state", "fin", "gaps",
-        "last", "last_ack", "last_fin", "last_flags", "last_rst", "last_seq", "last_syn", "maxseq",
+        "kinds", "last", "last_ack", "last_fin", "last_flags", "last_rst", "last_seq", "last_syn", "maxseq",
         "next_time", "nextseq", "odd", "orig", "packets", "peer", "previous_state", "resets", "rtt_max",
-        "rtt_min", "rtt_skip", "rtt_step", "rtts", "seen", "start", "state", "syns", "talking", "timed",
-        "window", "window_count",
+        "rtt_min", "rtt_skip", "rtt_step", "rtts", "scale", "seen", "shift", "start", "state", "syns",
+        "talking", "timed", "unscaled", "window", "window_count",
     )  # fmt: skip
 
     conn: Connection
@@ -62,6 +65,10 @@ class Flow:
         self.base = -1  # the initial sequence number, as far as it is known
         self.nextseq = self.maxseq = self.last_ack = 0
         self.window = 0xFFFFFFFF
+        self.shift = UNKNOWN_SCALE  # of this end's windows
+        self.unscaled = False  # its last segment was a SYN
+        self.scale = 0  # a window times this, in bytes; 0 if that is not known
+        self.kinds = 0  # Multipath TCP's options that were seen before its last segment
         self.dup_acks = self.last_flags = 0
         self.last = self.next_time = 0  # ns
         # Zeek's.
@@ -80,6 +87,12 @@ class Flow:
         self.rtt_min, self.rtt_max = 1 << 62, 0
         self.rtt_step, self.rtt_skip = 1, 0  # of how many one is kept; how many are not, from here on
 
+    def rescale(self) -> None:
+        """What a window counts from now on."""
+        self.scale = 0 if self.shift == UNKNOWN_SCALE else 1
+        if self.shift > 0 and not self.unscaled:
+            self.scale = 1 << self.shift
+
     def count(self, what: int) -> None:
         """One more of something that most connections have none of."""
         if self.counts is None:
@@ -92,7 +105,7 @@ class Connection:
 
     __slots__ = (
         "a", "b", "before_fin", "begun", "bits", "closer", "crossed", "errors", "first_bits", "flipped",
-        "history", "irtt", "key", "late", "marks", "more", "number", "proto", "reset", "reused",
+        "history", "irtt", "key", "late", "marks", "more", "multipath", "number", "proto", "reset", "reused",
         "self_connect", "syn_time",
     )  # fmt: skip
 
@@ -110,6 +123,7 @@ class Connection:
         self.more: deque[Mark] | None = None  # the latest, when there are too many to keep
         self.late = 0  # marks that were neither among the first nor the latest
         self.errors: list[Error] | None = None
+        self.multipath: Multipath | None = None
         self.closer: bool | None = None  # whether the client's FIN came first
         self.before_fin = 0  # what the other end had sent when the first FIN came
         self.crossed = False  # neither end had the other's FIN when it sent its own

@@ -17,7 +17,7 @@ __all__ = ["step"]
 
 def step(flow: Flow, segment: Segment) -> None:
     """Move the states of both ends."""
-    _, _, seq, ack, size, flags, _, _ = segment
+    _, _, seq, ack, size, flags, _, _, _ = segment
     peer = flow.peer
     if not flags & (SYN | FIN | RST) and flow.state in QUIET and peer.state in QUIET:
         return

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["IPV4", "IPV6", "Link", "link_of"]
+__all__ = ["IPV4", "IPV6", "PPP", "Link", "link_of"]
 
 IPV4, IPV6 = 0x0800, 0x86DD
+PPP = 9
+"""The number of a link layer."""
 
 _TAGS = frozenset({0x8100, 0x88A8, 0x9100, 0x9200})  # 802.1Q, 802.1ad, and what was used before it
 _MPLS = frozenset({0x8847, 0x8848})
@@ -26,7 +28,8 @@ _FAMILIES = {
     28: IPV6,
     30: IPV6,
 }  # AF_INET; AF_INET6 of Linux, the BSDs and macOS
-_PPP = {0x0021: IPV4, 0x0057: IPV6}
+_PPP = {0x0021: IPV4, 0x0057: IPV6, 0x0281: 0x8847, 0x0283: 0x8848}
+_CISCO = frozenset({b"\x0f\x00", b"\x8f\x00"})  # addresses of Cisco's HDLC, which is not PPP
 
 # An IPv4 header without options and what of TCP's we want: version and length, total length, fragment,
 # protocol, addresses and ports as one key, sequence and acknowledgment number, offset with flags, window.
@@ -113,9 +116,18 @@ def _loopback(buffer: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _ppp(buffer: bytes, at: int, end: int) -> tuple[int, int]:
+    if buffer[at : at + 2] in _CISCO:
+        return _cisco(buffer, at, end)
     if buffer[at : at + 2] == b"\xff\x03":  # address and control, which may be left out
         at += 2
-    return at + 2, _PPP.get(buffer[at] << 8 | buffer[at + 1], 0) if end - at >= 2 else 0
+    if end - at < 2:
+        return at, 0
+    return _tagged(buffer, at + 2, end, _PPP.get(buffer[at] << 8 | buffer[at + 1], 0))
+
+
+def _cisco(buffer: bytes, at: int, end: int) -> tuple[int, int]:
+    """Address, control, EtherType."""
+    return _tagged(buffer, at + 4, end, buffer[at + 2] << 8 | buffer[at + 3]) if end - at >= 4 else (at, 0)
 
 
 def _none(_buffer: bytes, at: int, _end: int) -> tuple[int, int]:
@@ -140,11 +152,12 @@ _LINKS = {
     for link in (
         _link(0, 4, "I", (0x02000000, 0x1E000000), _loopback),
         _link(1, 14, "12xH", _TYPES, _ethernet),
-        _link(9, 2, "H", (0x0021, 0x0057), _ppp),
+        _link(PPP, 2, "H", (0x0021, 0x0057), _ppp),
         _link(12, 0, "0s", _NOTHING, _by_version),
         _link(14, 0, "0s", _NOTHING, _by_version),
         _link(50, 4, "I", (0xFF030021, 0xFF030057), _ppp),
         _link(101, 0, "0s", _NOTHING, _by_version),
+        _link(104, 4, "2xH", _TYPES, _cisco),
         _link(108, 4, "I", (2, 30), _loopback),
         _link(113, 16, "14xH", _TYPES, _cooked),
         _link(228, 0, "0s", _NOTHING, _by_version),

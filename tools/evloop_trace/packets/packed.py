@@ -12,14 +12,17 @@ __all__ = ["pack", "unpack"]
 
 _FLOW = tuple(name for name in Flow.__slots__ if name not in {"conn", "orig", "peer", "rtts"})
 _CONNECTION = tuple(
-    name for name in Connection.__slots__ if name not in {"a", "b", "errors", "marks", "more", "late"}
+    name
+    for name in Connection.__slots__
+    if name not in {"a", "b", "errors", "marks", "more", "multipath", "late"}
 )
 _flow, _connection = attrgetter(*_FLOW), attrgetter(*_CONNECTION)
 
 
 def pack(conn: Connection) -> bytes:
-    """Everything about a connection but its story, which it must not have."""
+    """Everything about a connection that has no story and is no part of another."""
     assert conn.marks is None
+    assert conn.multipath is None
     errors = None if conn.errors is None else [tuple(error) for error in conn.errors]
     flows = [(_flow(flow), None if flow.rtts is None else flow.rtts.tobytes()) for flow in (conn.a, conn.b)]
     return marshal.dumps((_connection(conn), errors, flows))
@@ -32,7 +35,7 @@ def unpack(data: bytes) -> Connection:
     for name, value in zip(_CONNECTION, values, strict=True):
         setattr(conn, name, value)
     conn.errors = None if errors is None else [Error(*error) for error in errors]
-    conn.marks = conn.more = None
+    conn.marks = conn.more = conn.multipath = None
     conn.late = 0
     conn.a, conn.b = (_unpack(conn, *it, orig=not at) for at, it in enumerate(flows))
     conn.a.peer, conn.b.peer = conn.b, conn.a

@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 __all__ = [
     "ACK", "ACKED_UNSEEN", "AGAIN", "COUNTED", "DUP_ACK", "ERRORS", "FAST", "FIN", "HALF", "KEEP_ALIVE",
     "KEEP_ALIVE_ACK", "LOST", "MASK", "OUT_OF_ORDER", "PROBE", "PROBE_ACK", "PURE_PROBE",
-    "RETRANSMISSION", "RST", "SPURIOUS", "SYN", "TAIL", "UPDATE", "ZERO_WINDOW", "judge", "tail_probe",
+    "RETRANSMISSION", "RST", "SPURIOUS", "SYN", "TAIL", "UPDATE", "WINDOW_FULL", "ZERO_WINDOW", "judge",
+    "tail_probe",
 ]  # fmt: skip
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 MASK, HALF = 0xFFFFFFFF, 0x80000000
 
 PROBE, PROBE_ACK, ZERO_WINDOW, LOST, KEEP_ALIVE, KEEP_ALIVE_ACK, UPDATE, DUP_ACK = (1 << n for n in range(8))
-ACKED_UNSEEN, RETRANSMISSION, FAST, SPURIOUS, OUT_OF_ORDER = (1 << n for n in range(8, 13))
-COUNTED = tuple(1 << n for n in range(14))
+ACKED_UNSEEN, RETRANSMISSION, FAST, SPURIOUS, OUT_OF_ORDER, WINDOW_FULL = (1 << n for n in range(8, 14))
+COUNTED = tuple(1 << n for n in range(15))
 # Not Wireshark's. A pure probe is what it calls a keep-alive while the window is closed.
-PURE_PROBE, TAIL, ERRORS = (1 << n for n in range(13, 16))
+PURE_PROBE, TAIL, ERRORS = (1 << n for n in range(14, 17))
 AGAIN = RETRANSMISSION | FAST | SPURIOUS | OUT_OF_ORDER
 
 _MS = 10**6
@@ -47,7 +48,7 @@ def judge(flow: Flow, segment: Segment, trip: int) -> int:
         segment: With a size that is not below 0.
         trip: The round trip of the handshake, in ns; 0 if it is not known.
     """
-    _, _, seq, ack, size, flags, window, _ = segment
+    _, _, seq, ack, size, flags, window, _, _ = segment
     peer = flow.peer
     expected = flow.nextseq
     control = flags & (SYN | FIN | RST)
@@ -61,6 +62,8 @@ def judge(flow: Flow, segment: Segment, trip: int) -> int:
             found |= LOST
         if size <= 1 and seq == (expected - 1) & MASK and not control:
             found |= KEEP_ALIVE
+        if size > 0 and not control and peer.scale and _at_edge(peer, seq + size):
+            found |= WINDOW_FULL
         if not size and seq == expected and ack == flow.last_ack and not control:
             found |= _repeated(flow, window)
     if ack != flow.last_ack:
@@ -71,6 +74,11 @@ def judge(flow: Flow, segment: Segment, trip: int) -> int:
         found |= _again(flow, segment, trip)
     _remember(flow, segment, found)
     return found
+
+
+def _at_edge(peer: Flow, end: int) -> bool:
+    """Whether that is where the window ends that `peer` announced last."""
+    return (end - peer.last_ack - peer.window * peer.scale) & MASK == 0
 
 
 def _beyond(peer: Flow) -> int:
@@ -93,13 +101,16 @@ def _repeated(flow: Flow, window: int) -> int:
         return PROBE_ACK if flow.peer.last_flags & PROBE else 0
     if flow.peer.last_flags & KEEP_ALIVE:
         return KEEP_ALIVE_ACK
+    multipath = flow.conn.multipath
+    if multipath is not None and multipath.kinds != flow.kinds:
+        return 0  # it may be there only for an option (RFC 8684, section 3.3.2)
     flow.dup_acks = 1 if flow.dup_acks == _TOLD else flow.dup_acks + 1
     return DUP_ACK
 
 
 def _again(flow: Flow, segment: Segment, trip: int) -> int:
     """A segment with data, SYN or FIN: whether it was sent before, or comes late."""
-    time, _, seq, _, size, flags, _, _ = segment
+    time, _, seq, _, size, flags, _, _, _ = segment
     peer, expected = flow.peer, flow.nextseq
     behind = expected != 0 and (seq - expected) & MASK >= HALF
     if size > 1 and seq == (expected - 1) & MASK:  # what was a zero window probe now has data
@@ -119,7 +130,7 @@ def _again(flow: Flow, segment: Segment, trip: int) -> int:
 
 
 def _remember(flow: Flow, segment: Segment, found: int) -> None:
-    time, _, seq, ack, size, flags, window, _ = segment
+    time, _, seq, ack, size, flags, window, _, _ = segment
     end = (seq + size + (1 if flags & (SYN | FIN) else 0)) & MASK
     if not found & PROBE:
         if not flow.nextseq or (flow.nextseq - end) & MASK >= HALF:
@@ -131,6 +142,8 @@ def _remember(flow: Flow, segment: Segment, found: int) -> None:
     flow.last_ack = ack
     flow.last = time
     flow.last_flags = found
+    if flow.conn.multipath is not None:
+        flow.kinds = flow.conn.multipath.kinds
 
 
 def tail_probe(flow: Flow, segment: Segment) -> bool:

@@ -19,6 +19,7 @@ _FOUND = (
     (segments.RETRANSMISSION, "retransmission"),
     (segments.OUT_OF_ORDER, "out of order"),
     (segments.DUP_ACK, "duplicate ACK"),
+    (segments.WINDOW_FULL, "window full"),
     (segments.ZERO_WINDOW, "zero window"),
     (segments.PROBE, "zero window probe"),
     (segments.PURE_PROBE, "zero window probe"),

@@ -39,6 +39,7 @@ class Summary:
     zero_window_probes: Pair
     keep_alives: Pair
     window_updates: Pair
+    window_full: Pair
     completeness: int
     conn_state: str
     history: str
@@ -71,9 +72,10 @@ def summarize(conn: Connection) -> Summary:
         out_of_order=_pair(conn, segments.OUT_OF_ORDER),
         dup_acks=_pair(conn, segments.DUP_ACK),
         zero_windows=_pair(conn, segments.ZERO_WINDOW),
-        zero_window_probes=_pair(conn, segments.PROBE, segments.PURE_PROBE),
+        zero_window_probes=_pair(conn, segments.PROBE),
         keep_alives=_pair(conn, segments.KEEP_ALIVE),
         window_updates=_pair(conn, segments.UPDATE),
+        window_full=_pair(conn, segments.WINDOW_FULL),
         completeness=completeness(conn),
         conn_state=conn_state(conn) if tcp else _datagrams(conn),
         history=conn.history,

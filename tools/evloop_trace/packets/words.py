@@ -201,6 +201,8 @@ def _again(counts: Counter[int], who: str, other: str) -> Iterator[str]:
 
 def _window(counts: Counter[int], who: str, other: str) -> Iterator[str]:
     probes, pure = counts[segments.PROBE] + counts[segments.PURE_PROBE], counts[segments.PURE_PROBE]
+    if counts[segments.WINDOW_FULL]:
+        yield f"window full: {who} sent all that {other} has room for{_times(counts[segments.WINDOW_FULL])}"
     if counts[segments.ZERO_WINDOW]:
         yield f"zero window: {who} had no room for more{_times(counts[segments.ZERO_WINDOW])}"
     if probes:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SECONDS = 30.0  # for anything at all; what takes longer hangs
 SERVE = (sys.executable, "-P", "-m", "evloop", "serve")
 CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
+CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
 # A network of its own, in which every port is free and nothing leads out.
 ALONE = ("unshare", "-Urn", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 
@@ -42,8 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @functools.cache
 def is_here(program: str) -> bool:
-    """Whether a program is installed; `namespaces` and `ptrace` are what the system must allow."""
-    tries = {"namespaces": [*ALONE, "true"], "ptrace": ["strace", "-o", os.devnull, "true"]}
+    """Whether a program is installed; `namespaces`, `ptrace` and `tracefs` are what the system must allow."""
+    tries = {
+        "namespaces": [*ALONE, "true"],
+        "ptrace": ["strace", "-o", os.devnull, "true"],
+        "tracefs": [*CAPTURE, "--kernel", os.devnull, "--duration", "1ms"],
+    }
     if program in tries:
         try:
             return (

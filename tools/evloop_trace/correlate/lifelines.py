@@ -1,7 +1,7 @@
 """A socket's states one after the other, in RFC 9293's sense, by what the kernel said.
 
-The kernel ends a socket where a connection goes into TIME-WAIT, says CLOSED, and keeps something smaller in its
-place (tcp_time_wait in net/ipv4/tcp_minisocks.c). If the socket was closed, it does the same as early as
+The kernel ends a socket where a connection goes into TIME-WAIT, says CLOSED, and keeps something smaller in
+its place (tcp_time_wait in net/ipv4/tcp_minisocks.c). If the socket was closed, it does the same as early as
 FIN-WAIT-2. Of that smaller thing nothing is told; so here its states follow from what the other end did.
 """
 

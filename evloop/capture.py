@@ -35,6 +35,7 @@ class Capture:
         kernel: str | None,
         ports: Iterable[int],
         report: Callable[[str], None],
+        drawn: str | None = None,
     ) -> None:
         """Start it, and wait until the next packet will be seen.
 
@@ -43,11 +44,14 @@ class Capture:
             kernel: A file for what the kernel says, if that is wanted.
             ports: The server's.
             report: Takes a sentence for the person who runs the server.
+            drawn: The file from which a picture takes packets: that of `packets`, or one that nobody keeps.
 
         Raises:
             LogError: it could not begin; the message is its own.
         """
         self._report = report
+        self._passing = drawn if packets is None else None
+        packets = packets or drawn
         self._files: dict[str, str] = {}  # what is in each
         options = []
         if packets is not None:
@@ -117,7 +121,8 @@ class Capture:
         data = os.read(self.fd, 65536)
         self._over = not data
         *lines, self._line = (self._line + data).split(b"\n")
-        return [line.decode(errors="replace").removeprefix("evloop-trace: ") for line in lines]
+        said = [line.decode(errors="replace").removeprefix("evloop-trace: ") for line in lines]
+        return [line.replace(f"{self._passing}: ", "on the wire: ") for line in said]
 
     # -- ending ------------------------------------------------------------------------
 

@@ -107,6 +107,7 @@ def cli() -> None:
 @click.option("--log", metavar="FILE", help="Write the event log; - is standard output.")
 @_payload_options
 @click.option("--capture", metavar="FILE", help="Capture the packets of its ports into a pcapng file.")
+@click.option("--packets", is_flag=True, help="With --trace: draw the packets as well.")
 @click.option("--kernel", metavar="FILE", help="Write what the kernel says of TCP's states: for root.")
 @click.option(
     "--sample",
@@ -172,6 +173,7 @@ def serve(
     payload: str,
     payload_max: int | None,
     capture: str | None,
+    packets: bool,
     kernel: str | None,
     watch: UnixPath | None,
     **options: Any,
@@ -200,23 +202,37 @@ def serve(
     chosen = {name: value for name, value in options.items() if value is not None}
     if "sample" in chosen and not keep.is_traced:
         raise click.UsageError("--sample has nowhere to write: add --log FILE, --trace or --watch PATH")
-    if model == "loop":
-        _serve_with_loop(tcp, udp, unix, chosen, keep)
-        return
-    for name in LOOP_ONLY:
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(_why_only_loop(name, model))
+    with contextlib.ExitStack() as files:
+        if packets:
+            keep = files.enter_context(_packets_to_draw(keep, unix, tcp or udp))
+        if model == "loop":
+            _serve_with_loop(tcp, udp, unix, chosen, keep)
+        else:
+            for name in LOOP_ONLY:
+                if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                    raise click.UsageError(_why_only_loop(name, model))
+            _serve_one(model, _one_address(model, tcp, udp, unix), chosen, keep)
+
+
+def _packets_to_draw(
+    keep: LogOptions, unix: tuple[UnixPath, ...], others: tuple[Inet, ...]
+) -> contextlib.AbstractContextManager[LogOptions]:
+    from evloop.recording import packets_to_draw
+
+    if not keep.trace:
+        raise click.UsageError("--packets draws beside --trace: add that, or keep them with --capture FILE")
+    if unix and not others:
+        raise click.UsageError("--packets has nothing to see: a Unix socket sends no packets")
+    return packets_to_draw(keep)
+
+
+def _serve_one(
+    model: str, address: tuple[str, Inet | UnixPath], options: dict[str, Any], keep: LogOptions
+) -> None:
     from evloop import programs
 
-    kind, address = _one_address(model, tcp, udp, unix)
-    programs.serve(
-        kind,
-        address,
-        programs.BlockingOptions(
-            model, **{name: chosen[name] for name in ("mode", "backlog", "recv_size") if name in chosen}
-        ),
-        keep,
-    )
+    wanted = {name: options[name] for name in ("mode", "backlog", "recv_size") if name in options}
+    programs.serve(*address, programs.BlockingOptions(model, **wanted), keep)
 
 
 def _check_capture(

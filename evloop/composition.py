@@ -84,7 +84,7 @@ def _capture(
     from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess, which costs time to import
 
     ports = [parse_inet(bound).port for kind, bound in opened if kind != "unix"]
-    beside = Capture(keep.capture, keep.kernel, ports, report)
+    beside = Capture(keep.capture, keep.kernel, ports, report, drawn=keep.packets)
     beside.watch(loop)
     return beside.close
 
@@ -114,7 +114,7 @@ def _traced_loop(
     if keep.trace:
         from evloop.viewer import Viewer  # noqa: PLC0415 - needs subprocess, which costs time to import
 
-        viewer = Viewer(watchers, report)
+        viewer = Viewer(watchers, report, keep.packets)
         stack.callback(viewer.wait)
     stack.callback(lambda: recorder.close(kernel.clock()))
     if keep.watch:

@@ -85,7 +85,8 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
                 from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess
 
                 ports = [parse_inet(bound).port]
-                stack.callback(Capture(keep.capture, keep.kernel, ports, report).close)
+                beside = Capture(keep.capture, keep.kernel, ports, report, drawn=keep.packets)
+                stack.callback(beside.close)
             report.listening(kind, bound)
             if recording:
                 recording.begin()

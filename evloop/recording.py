@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from evloop.events.schema import Event, Header
     from evloop.viewer import LogViewer
 
-__all__ = ["LogOptions", "Recording", "Reporter"]
+__all__ = ["LogOptions", "Recording", "Reporter", "packets_to_draw"]
 
 
 class LogOptions(NamedTuple):
@@ -46,10 +46,13 @@ class LogOptions(NamedTuple):
         """Whether anybody listens."""
         return bool(self.log or self.watch or self.trace)
 
+    packets: str | None = None
+    """A file of packets that the picture shows; a temporary one, if they are not kept."""
+
     @property
     def is_captured(self) -> bool:
         """Whether there is a capture beside the server."""
-        return bool(self.capture or self.kernel)
+        return bool(self.capture or self.kernel or self.packets)
 
     @property
     def payload_limit(self) -> int:
@@ -135,7 +138,7 @@ class Recording:
             self._log = _HeldFile(out_of_the_way(open_log(path)), path, report)
             self._recorder = DirectRecorder(header, self._log)
             if keep.trace:
-                self._viewer = _viewer(path, report)
+                self._viewer = _viewer(path, report, keep.packets)
                 stack.callback(self._viewer.wait)
             stack.callback(lambda: self._recorder.close(self.reason))
             instrument = install(self._recorder, keep.payload_limit, beside)
@@ -169,18 +172,28 @@ _HERE = os.path.dirname(__file__)
 _WRITERS, _CALLERS = (os.path.join(_HERE, name, "") for name in ("events", "instrument"))
 
 
-def _viewer(path: str, report: Reporter) -> LogViewer:
+def _viewer(path: str, report: Reporter, packets: str | None) -> LogViewer:
     from evloop.viewer import LogViewer  # noqa: PLC0415 - needs subprocess, which costs time to import
 
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise LogError(f"--trace draws what is in the log, and {path!r} is no file: leave out one of the two")
-    return LogViewer(path, report)
+    return LogViewer(path, report, packets)
 
 
 @contextmanager
-def _temporary_file() -> Iterator[str]:
-    """A file for a log that is drawn and not kept."""
-    fd, path = tempfile.mkstemp(prefix="evloop-", suffix=".jsonl")
+def packets_to_draw(keep: LogOptions) -> Iterator[LogOptions]:
+    """The options with a file for packets that the picture shows: that of --capture, or a temporary one."""
+    if keep.capture:
+        yield keep._replace(packets=keep.capture)
+        return
+    with _temporary_file(".pcapng") as path:
+        yield keep._replace(packets=path)
+
+
+@contextmanager
+def _temporary_file(suffix: str = ".jsonl") -> Iterator[str]:
+    """A file for what is drawn and not kept."""
+    fd, path = tempfile.mkstemp(prefix="evloop-", suffix=suffix)
     os.close(fd)
     try:
         yield path

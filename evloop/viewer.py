@@ -22,13 +22,18 @@ LAST_PICTURE = 5.0  # seconds to draw it
 class _Picture:
     """A process of `evloop-trace watch`, and how it ends."""
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self, report: Callable[[str], None], packets: str | None) -> None:
+        """`packets` is a capture file that grows, to be drawn as well."""
         self._report = report
+        self._packets = packets
         self._process: subprocess.Popen[bytes] | None = None
 
     def _draw(self, *arguments: str, pass_fds: Sequence[int] = ()) -> None:
         # -P: a file in the current folder must not stand in for one of our modules.
-        command = [sys.executable, "-P", "-m", "evloop_trace", "watch", *arguments]
+        command = [sys.executable, "-P", "-m", "evloop_trace", "watch"]
+        if self._packets is not None:
+            command.append(f"--packets={self._packets}")
+        command += arguments
         self._process = subprocess.Popen(command, pass_fds=pass_fds)
 
     def wait(self) -> None:
@@ -47,8 +52,10 @@ class _Picture:
 class Viewer(_Picture):
     """It reads from one end of a socket pair, of which the server's watchers have the other."""
 
-    def __init__(self, watchers: Watchers, report: Callable[[str], None]) -> None:
-        super().__init__(report)
+    def __init__(
+        self, watchers: Watchers, report: Callable[[str], None], packets: str | None = None
+    ) -> None:
+        super().__init__(report, packets)
         self._watchers = watchers
 
     def start(self) -> None:
@@ -64,8 +71,8 @@ class Viewer(_Picture):
 class LogViewer(_Picture):
     """It follows the log of a program that blocks, and so has no time to send anything to anybody."""
 
-    def __init__(self, path: str, report: Callable[[str], None]) -> None:
-        super().__init__(report)
+    def __init__(self, path: str, report: Callable[[str], None], packets: str | None = None) -> None:
+        super().__init__(report, packets)
         self._path = path
 
     def start(self) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.errors import EvloopError
-from evloop_trace.correlate.choice import Choice, called
+from evloop_trace.correlate.choice import choose, is_of
 from evloop_trace.correlate.encode import entry_line, strand_line
 from evloop_trace.correlate.entries import EXACT, INFERRED, UNMATCHED, CallEntry
+from evloop_trace.correlate.meeting import Program
+from evloop_trace.correlate.ruler import Ruler
 from evloop_trace.correlate.transitions import read_transitions
 from evloop_trace.escape import escape_text
 from evloop_trace.logs import open_logs
@@ -16,17 +19,23 @@ from evloop_trace.numbers import duration
 from evloop_trace.packeting import opened, problems
 from evloop_trace.replay import Problems, clocks
 from evloop_trace.timeline import Timeline
+from evloop_trace.views.packets import render
+from evloop_trace.views.ruler import lines as lines_of_ruler
+from evloop_trace.views.timeline import TimelineView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from evloop_trace.correlate.entries import Entry
+    from evloop_trace.correlate.entries import Entry, Strand
     from evloop_trace.correlate.transitions import TransitionLog
+    from evloop_trace.views.cells import Line
+    from evloop_trace.views.rows import Row
 
-__all__ = ["Style", "Wanted", "as_json"]
+__all__ = ["Style", "Wanted", "as_json", "draw", "measure"]
 
 _DONE, _FAILED = 0, 1
-_NAMED = 5  # connections, in a sentence that says which there are
+_AHEAD = 4096  # entries
+_BATCH = 64  # lines
 
 
 class Wanted(NamedTuple):
@@ -50,8 +59,10 @@ class Style(NamedTuple):
 class _Reading:
     """The entries of a timeline, and what is to be said when all are read."""
 
-    def __init__(self, wanted: Wanted, tell: Callable[[str], None], files: ExitStack) -> None:
-        self._wanted, self._tell = wanted, tell
+    def __init__(
+        self, wanted: Wanted, tell: Callable[[str], None], files: ExitStack, only: Strand | None = None
+    ) -> None:
+        self._wanted, self._tell, self._only = wanted, tell, only
         self._problems = Problems(tell)
         self._logs = files.enter_context(open_logs(wanted.logs)) if wanted.logs else None
         self._kernel = _read_kernel(wanted.kernel)
@@ -59,7 +70,6 @@ class _Reading:
         self._packets = (
             files.enter_context(opened(wanted.capture, self.timeline.capture)) if wanted.capture else ()
         )
-        self.choice = Choice(wanted.conn) if wanted.conn else None
         self._links = dict.fromkeys((EXACT, INFERRED, UNMATCHED), 0)
         for line in clocks(self._logs) if self._logs else ():
             tell(line)
@@ -69,13 +79,24 @@ class _Reading:
         """The logs' names."""
         return [log.label for log in self._logs.logs] if self._logs else []
 
+    @property
+    def programs(self) -> list[Program]:
+        """The logs, as the ladder wants them: who can be connected to stands right."""
+        if self._logs is None:
+            return []
+        servers, several = self._logs.joiner.servers, len(self._logs.logs) > 1
+        return [
+            Program(log.label if several else "", number not in servers)
+            for number, log in enumerate(self._logs.logs)
+        ]
+
     def entries(self) -> Iterator[Entry]:
         """Those that were asked for."""
         wanted = self._wanted
         for entry in self.timeline.entries(self._packets, self._kernel, self._problems.add):
             if wanted.end is not None and entry.t > wanted.end:
                 return
-            if entry.t < wanted.start or (self.choice and not self.choice.keep(entry)):
+            if entry.t < wanted.start or (self._only and not is_of(self._only, entry)):
                 continue
             if isinstance(entry, CallEntry) and entry.trust in self._links:
                 self._links[entry.trust] += 1
@@ -101,9 +122,6 @@ class _Reading:
                 f"calls joined with packets: {exact:,} exactly, {inferred:,} by inference; "
                 f"{unmatched:,} not matched"
             )
-        if self.choice and self.choice.strand is None:
-            self._tell(_no_such(timeline, wanted.conn or ""))
-            return _FAILED
         return _FAILED if self._problems.count or timeline.capture.problems else _DONE
 
 
@@ -111,16 +129,83 @@ def as_json(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], 
     """An object for each entry, and then for each connection; the exit code.
 
     Raises:
-        EvloopError: a file cannot be opened, or is not what it should be.
+        EvloopError: a file cannot be opened, or is not what it should be; or there is no such connection.
     """
+    only = _chosen(wanted)
     with ExitStack() as files:
-        reading = _Reading(wanted, tell, files)
+        reading = _Reading(wanted, tell, files, only)
         for entry in reading.entries():
             write(entry_line(entry, reading.labels).decode())
         for strand in reading.timeline.weaver.strands:
-            if reading.choice is None or strand is reading.choice.strand:
+            if only is None or strand.number == only.number:
                 write(strand_line(strand).decode())
         return reading.finish()
+
+
+def draw(wanted: Wanted, style: Style, write: Callable[[str], None], tell: Callable[[str], None]) -> int:
+    """The ladder; the exit code.
+
+    Raises:
+        EvloopError: as `as_json`.
+    """
+    only = _chosen(wanted)
+    with ExitStack() as files:
+        reading = _Reading(wanted, tell, files, only)
+        entries = reading.entries()
+        first = [
+            entry for entry, _ in zip(entries, range(_AHEAD), strict=False)
+        ]  # by then it is known who serves
+        view = TimelineView(
+            style.width,
+            reading.programs,
+            packets=wanted.capture is not None,
+            kernel=wanted.kernel is not None,
+            why_quiet=_why_quiet,
+        )
+        for lines in _batches(view.lines(chain(first, entries))):
+            write(render(lines, colour=style.colour))
+        return reading.finish()
+
+
+def measure(wanted: Wanted, style: Style, write: Callable[[str], None], tell: Callable[[str], None]) -> int:
+    """The ruler of one connection; the exit code.
+
+    Raises:
+        EvloopError: as `as_json`.
+    """
+    only = _chosen(wanted)
+    assert only is not None
+    with ExitStack() as files:
+        reading = _Reading(wanted, tell, files, only)
+        ruler = Ruler(only, captured=wanted.capture is not None)
+        for entry in reading.entries():
+            ruler.add(entry)
+        write(render(lines_of_ruler(ruler, style.width), colour=style.colour))
+        return reading.finish()
+
+
+def _chosen(wanted: Wanted) -> Strand | None:
+    """The connection that was asked for: which one that is, is known when all is read."""
+    if wanted.conn is None:
+        return None
+    if "-" in {*wanted.logs, wanted.capture, wanted.kernel}:
+        raise EvloopError("to choose a connection all is read twice: name files instead of -")
+    with ExitStack() as files:
+        reading = _Reading(wanted._replace(start=0, end=None), lambda _: None, files)
+        for _ in reading.entries():
+            pass
+        return choose(reading.timeline.weaver.strands, wanted.conn)
+
+
+def _why_quiet(_before: Row, row: Row) -> str:
+    if row.packet is not None and row.packet.quiet:
+        return row.packet.quiet
+    return next((it.quiet for it in row.calls.values() if it.quiet), "")
+
+
+def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    while batch := list(islice(lines, _BATCH)):
+        yield batch
 
 
 def _read_kernel(path: str | None) -> TransitionLog | None:
@@ -158,8 +243,8 @@ def _unmet(timeline: Timeline, wanted: Wanted) -> Iterator[str]:
         server = escape_text(called_only[0].server)
         there = escape_text(seen_only[0].server) if seen_only else "nowhere"
         yield (
-            f"none of the log's connections is in {wanted.capture}: the log's go to {server}, the capture's to "
-            f"{there}; was it taken on another interface, or of another port?"
+            f"none of the log's connections is in {wanted.capture}: the log's go to {server}, "
+            f"the capture's to {there}; was it taken on another interface, or of another port?"
         )
 
 
@@ -170,11 +255,3 @@ def _steps(timeline: Timeline) -> Iterator[str]:
             f"somebody set the clock {duration(abs(moved))} {way} in the 10 s before {duration(t)}: "
             "packets of these seconds may stand in a wrong place"
         )
-
-
-def _no_such(timeline: Timeline, name: str) -> str:
-    names = [escape_text(called(it)) for it in timeline.weaver.strands]
-    if not names:
-        return f"there is no connection {escape_text(name)}: there is none at all"
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return f"there is no connection {escape_text(name)}: there are {', '.join(names[:_NAMED])}{more}"

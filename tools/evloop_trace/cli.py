@@ -344,7 +344,7 @@ def _capture_beside(path: str | None, ports: Sequence[int], log: str | None) -> 
 @click.argument("path", metavar="PATH", required=False)
 @click.option("--fd", type=click.IntRange(min=0), hidden=True, help="A connected socket, from the server.")
 @click.option("--child", is_flag=True, hidden=True, help="Who started this writes the log PATH.")
-@click.option("--packets", metavar="FILE", help="Draw these packets, too: a pcapng file that grows meanwhile.")
+@click.option("--packets", metavar="FILE", help="Draw packets, too, from a pcapng file that grows meanwhile.")
 def watch(path: str | None, fd: int | None, child: bool, packets: str | None) -> int:
     """Draw a program live: PATH is its log, or the socket that evloop serve --watch PATH offers.
 
@@ -696,7 +696,9 @@ def _stories(capture: Capture, analysis: Analysis, name: str) -> None:
     help="Columns.  [default: the terminal's, else 120]",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object for each call, packet and state.")
-@click.option("--from", "start", callback=_time, metavar="T", default="0", help="From T on: seconds, or 250ms.")
+@click.option(
+    "--from", "start", callback=_time, metavar="T", default="0", help="From T on: seconds, or 250ms."
+)
 @click.option("--to", "end", callback=_time, metavar="T", help="Up to T.")
 def timeline(
     logs: tuple[str, ...],

@@ -12,6 +12,7 @@ from evloop.events.schema import Clock, Close, Connect, Send, Sendto, Shutdown
 from evloop_trace.correlate.causal import Row
 from evloop_trace.correlate.clocks import Clocks
 from evloop_trace.correlate.meeting import crossing
+from evloop_trace.correlate.reasons import Reasons
 from evloop_trace.correlate.transitions import Lost
 from evloop_trace.correlate.weave import Weaver, settle
 from evloop_trace.merge import one_clock, timeline
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from evloop_trace.logs import Logs
     from evloop_trace.packets.capture_file import Packet
 
-__all__ = ["Timeline"]
+__all__ = ["Timeline", "place"]
 
 HOLD = 500_000_000
 """Nanoseconds for which an entry waits for its links: a receiver may read late, a segment be sent late."""
@@ -54,6 +55,7 @@ class Timeline:
         headers = [log.header for log in logs.logs] if logs else []
         self.clocks = Clocks(headers, one_clock=one_clock(headers) if headers else True)
         self.weaver = Weaver()
+        self._reasons = Reasons()
         self.capture = Capture()
         self.sightings = Sightings()
         self.span: list[int] = []
@@ -82,13 +84,18 @@ class Timeline:
         self.clocks.begin([*([first[0]] if first else []), *_begin(kernel)])
         sources = [_in_order(self._calls(tell)), _in_order(self._packets(packets)), self._kernel(kernel)]
         for t, _, what in heapq.merge(*sources, key=_when):
-            held.append(self._woven(t, what))
-            while held and (held[0].t < t - HOLD or len(held) > MOST):
-                settle(held[0])
-                yield held.popleft()
+            entry = self._woven(t, what)
+            entry.quiet = self._reasons.tell(entry)
+            held.append(entry)
+            while held[0].t < t - HOLD or len(held) > MOST:
+                yield self._settled(held.popleft())
         for entry in held:
-            settle(entry)
-            yield entry
+            yield self._settled(entry)
+
+    def _settled(self, entry: Entry) -> Entry:
+        settle(entry)
+        self._reasons.settle(entry)
+        return entry
 
     def _woven(self, t: int, what: Any) -> Entry:
         if isinstance(what, Sighting):
@@ -116,7 +123,7 @@ class Timeline:
                     self.clocks.heed(item)
                 joined = joiner.feed(log, item)
                 end = joiner.end
-                t = _place(item)
+                t = place(item)
                 self.span = [self.span[0] if self.span else t, t]
                 yield t, 0, _Called(Row(log, item, joined, end), end is None or not end.held)
 
@@ -144,7 +151,7 @@ def _wall(kernel: TransitionLog | None, t: int) -> int:
     return kernel.header.wall_ns + t - kernel.header.mono_ns
 
 
-def _place(event: Any) -> int:
+def place(event: Any) -> int:
     """Where a call stands: what makes packets at its beginning, what got something at its end."""
     return event.t if isinstance(event, _MAKERS) and event.dur < _SHORT else due(event)
 

@@ -12,7 +12,7 @@ import signal
 import stat
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from socket import socket
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from rich.segment import Segment
 from evloop_trace.apps.feed import SocketFeed, connect, expect_events
 from evloop_trace.apps.follow import FileFeed
 from evloop_trace.apps.terminal import Terminal
+from evloop_trace.apps.woven import Woven
 from evloop_trace.escape import escape_text
 from evloop_trace.model.picture import Picture
 from evloop_trace.views.lines import format_events
@@ -42,19 +43,20 @@ NICE = 15  # a thirtieth of the program's weight, if the two must share a core
 WHOLE = 2.0  # seconds after which a frame is drawn whole: others write on a terminal too
 
 
-def watch(path: str, *, child: bool = False) -> int:
+def watch(path: str, packets: str | None = None, *, child: bool = False) -> int:
     """Draw what grows in the log `path`, or what a server offers on the socket of that name, until it ends.
 
     Args:
         path: A log, which need not be there yet, or a socket.
+        packets: A capture file that grows meanwhile, if packets are to be drawn as well.
         child: The program itself started us, to draw its log: we wait for it, and Ctrl-C is its business.
 
     Raises:
         EvloopError: there is neither.
     """
     if not child and _is_socket(path):
-        return watch_socket(path)
-    return watch_log(path, writer=os.getppid() if child else None)
+        return watch_socket(path, None, packets)
+    return watch_log(path, os.getppid() if child else None, packets)
 
 
 def _is_socket(path: str) -> bool:
@@ -68,32 +70,34 @@ def _is_socket(path: str) -> bool:
     return not stat.S_ISREG(mode)
 
 
-def watch_socket(path: str | None, fd: int | None = None) -> int:
-    """Draw what a server offers on `path`, or sends on the inherited socket `fd`.
+def watch_socket(path: str | None, fd: int | None = None, packets: str | None = None) -> int:
+    """Draw what a server offers on `path`, or sends on the inherited socket `fd`; and packets, as `watch`.
 
     Raises:
         EvloopError: nobody offers anything there.
     """
     sock = socket(fileno=fd) if fd is not None else connect(path or "")
     feed = SocketFeed(sock)
-    return _watch(feed, lambda: None if path is None else expect_events(sock, path), child=fd is not None)
+    expect = lambda: None if path is None else expect_events(sock, path)  # noqa: E731
+    return _watch(feed, expect, packets, child=fd is not None)
 
 
-def watch_log(path: str, writer: int | None = None) -> int:
+def watch_log(path: str, writer: int | None = None, packets: str | None = None) -> int:
     """Draw what stands in a log, and what is added to it until its program ends.
 
     Args:
         path: Its name.
         writer: The pid of the program, if it started us.
+        packets: As for `watch`.
 
     Raises:
         LogError: it is no log.
     """
     feed = FileFeed(path)
-    return _watch(feed, lambda: feed.expect(writer), child=writer is not None)
+    return _watch(feed, lambda: feed.expect(writer), packets, child=writer is not None)
 
 
-def _watch(feed: Feed, expect: Callable[[], None], *, child: bool) -> int:
+def _watch(feed: Feed, expect: Callable[[], None], packets: str | None, *, child: bool) -> int:
     with suppress(OSError):
         os.nice(NICE)
     console = Console()
@@ -101,7 +105,7 @@ def _watch(feed: Feed, expect: Callable[[], None], *, child: bool) -> int:
         with _signals(ignore_interrupt=child):
             expect()
             if console.is_terminal and not console.is_dumb_terminal:
-                draw_live(feed, Terminal())
+                draw_live(feed, Terminal(), packets=packets)
             else:
                 write_lines(feed, sys.stdout.write, sys.stdout.flush)
     except KeyboardInterrupt:
@@ -152,12 +156,22 @@ def draw_live(
     terminal: Terminal,
     clock: Clock = time.monotonic,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    packets: str | None = None,
 ) -> Picture:
-    """Draw until there is no more; then the last picture stays on the normal screen."""
-    live = _Live(feed, terminal, clock, monotonic_ns)
-    with terminal, _suspended_well(terminal):
+    """Draw until there is no more; then the last picture stays on the normal screen.
+
+    Args:
+        feed: The events.
+        terminal: Where.
+        clock: Seconds.
+        monotonic_ns: The clock of the events.
+        packets: A capture file that grows, if packets are to be drawn as well.
+    """
+    live = _Live(Present(feed, clock, monotonic_ns, packets), terminal, clock)
+    with closing(live.present), terminal, _suspended_well(terminal):
         while not feed.ended:
             live.turn()
+        live.present.finish()
     live.farewell()
     return live.present.picture
 
@@ -181,9 +195,12 @@ def _suspended_well(terminal: Terminal) -> Iterator[None]:
 class Present:
     """The picture of a feed as of now, and what it costs to keep it."""
 
-    def __init__(self, feed: Feed, clock: Clock, monotonic_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, feed: Feed, clock: Clock, monotonic_ns: Callable[[], int], packets: str | None = None
+    ) -> None:
         self.picture = Picture()
         self.feed = feed
+        self._woven = Woven(packets, clock) if packets is not None else None
         self._clock = clock
         self._monotonic_ns = monotonic_ns
         self._spent = 0.0  # seconds of reading since the last frame
@@ -202,23 +219,42 @@ class Present:
             self.picture = Picture()
         for event in events:
             self.picture.apply(event)
+        if self._woven is not None:
+            self._woven.tell(events)
         self._spent += self._clock() - start
 
     def lines(self, width: int, height: int) -> list[Line]:
         """A frame."""
         self._spent = 0.0
         status = "live" if self.feed.current or not self.picture.events else "catching up"
-        return Screen(self.picture, self._now(), status).lines(width, height)
+        now = self._now()
+        if self._woven is not None:
+            self._woven.look(now)
+        return self._screen(now, status).lines(width, height)
+
+    def finish(self) -> None:
+        """There is no more: what waits for its place stands where it is due."""
+        if self._woven is not None:
+            self._woven.look(None)
+
+    def close(self) -> None:
+        """Read no more packets."""
+        if self._woven is not None:
+            self._woven.close()
 
     def last_lines(self, width: int, height: int) -> list[Line]:
         """The last picture without its empty lines, if there ever was one, and why it is the last."""
         if not self.picture.events:
             return [self._why()]
         now = self.picture.t if self.picture.end else self._now()
-        lines = Screen(self.picture, now, "ended").lines(width, max(1, height - 1))
+        lines = self._screen(now, "ended").lines(width, max(1, height - 1))
         while lines and not "".join(segment.text for segment in lines[-1]).strip():
             lines.pop()
         return [*lines, self._why()]
+
+    def _screen(self, now: int, status: str) -> Screen:
+        timeline = self._woven.panel if self._woven is not None else None
+        return Screen(self.picture, now, status, timeline)
 
     def _now(self) -> int:
         """The present on the log's clock: the same machine's monotonic clock."""
@@ -242,9 +278,9 @@ _WRITERS = {"run": "The program has ended", "client": "The client has ended"}
 class _Live:
     """The picture on a terminal, and when it is due."""
 
-    def __init__(self, feed: Feed, terminal: Terminal, clock: Clock, monotonic_ns: Callable[[], int]) -> None:
-        self.present = Present(feed, clock, monotonic_ns)
-        self._feed = feed
+    def __init__(self, present: Present, terminal: Terminal, clock: Clock) -> None:
+        self.present = present
+        self._feed = present.feed
         self._terminal = terminal
         self._clock = clock
         self._interval = FRAME

@@ -4,50 +4,68 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evloop.errors import EvloopError
 from evloop.events.schema import Poll
 from evloop_trace.correlate.entries import CallEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evloop_trace.correlate.entries import Entry, Strand
 
-__all__ = ["Choice", "called"]
+__all__ = ["choose", "is_of"]
 
 
-class Choice:
-    """Which entries are of the connection `name`.
+def choose(strands: Sequence[Strand], wanted: str) -> Strand:
+    """The connection that is called this.
 
-    That is a name in a log, with the log's label or without, where the server's name counts first; the
-    client's address; or the number in the order in which connections began.
+    Args:
+        strands: All there are.
+        wanted: A name of one of its ends, with its log's label or without; an end's address; or its number.
+
+    Raises:
+        EvloopError: None is called so, or more than one.
     """
-
-    def __init__(self, name: str) -> None:
-        self.strand: Strand | None = None
-        """What was found."""
-        self._name = name
-
-    def keep(self, entry: Entry) -> bool:
-        """Whether it is of this connection, or of the poll that woke a program for it."""
-        strand = entry.strand
-        if strand is None:
-            return self._woke(entry)
-        if self.strand is None and self._is_meant(strand):
-            self.strand = strand
-        return strand is self.strand
-
-    def _is_meant(self, strand: Strand) -> bool:
-        client, server = strand.names
-        bare = (server or client).rpartition(":")[2]
-        return self._name in {client, server, bare, strand.client, str(strand.number)} - {""}
-
-    def _woke(self, entry: Entry) -> bool:
-        if self.strand is None or not isinstance(entry, CallEntry) or not isinstance(entry.event, Poll):
-            return False
-        return any(name in self.strand.names for name, _ in entry.event.ready)
+    for names in (_numbered, _labelled, _bare, _addressed):
+        found = [strand for strand in strands if wanted in names(strand)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise EvloopError(f"{wanted!r} is {len(found):,} connections: {_listed(found)}; say which")
+    there = f"there are: {_listed(strands)}" if strands else "there are none"
+    raise EvloopError(f"no connection is called {wanted!r}; {there}")
 
 
-def called(strand: Strand) -> str:
-    """What it is called, for who has to choose one: `tcp-1 (127.0.0.1:52814)`."""
-    client, server = strand.names
-    name = server or client
-    address = f" ({strand.client})" if strand.client else ""
-    return f"{name or strand.number}{address}"
+def _numbered(strand: Strand) -> list[str]:
+    return [str(strand.number), f"#{strand.number}"]
+
+
+def _labelled(strand: Strand) -> list[str]:
+    return [name for name in strand.names if name]
+
+
+def _bare(strand: Strand) -> list[str]:
+    return [name.rpartition(":")[2] for name in strand.names if name]
+
+
+def _addressed(strand: Strand) -> list[str]:
+    return [strand.client, strand.server]
+
+
+_NAMED = 12
+
+
+def _listed(strands: Sequence[Strand]) -> str:
+    """Each by number, and by its name or its client's address."""
+    shown = [f"{it.number} ({', '.join(_labelled(it)) or it.client or it.server})" for it in strands[:_NAMED]]
+    more = f" and {len(strands) - _NAMED:,} more" if len(strands) > _NAMED else ""
+    return ", ".join(shown) + more
+
+
+def is_of(strand: Strand, entry: Entry) -> bool:
+    """Whether an entry is of a connection, or of the poll that woke a program for it."""
+    if entry.strand is not None:
+        return entry.strand.number == strand.number
+    if not isinstance(entry, CallEntry) or not isinstance(entry.event, Poll):
+        return False
+    return any(name in strand.names for name, _ in entry.event.ready)

@@ -81,6 +81,8 @@ class CallEntry(msgspec.Struct):
     trust: str = NONE
     reasons: list[str] = []
     """What a student would ask, answered: sentences without a full stop."""
+    quiet: str = ""
+    """Why nothing happened on the connection for a while before it."""
 
 
 class PacketEntry(msgspec.Struct):
@@ -98,6 +100,7 @@ class PacketEntry(msgspec.Struct):
     trust: str = NONE
     """Of its causes; AGAIN if it repeats another."""
     reasons: list[str] = []
+    quiet: str = ""
 
 
 class StateEntry(msgspec.Struct):
@@ -114,6 +117,7 @@ class StateEntry(msgspec.Struct):
     detail: str = ""
     """Of a reset: the kernel's own word for why."""
     reasons: list[str] = []
+    quiet: str = ""
 
 
 Entry: TypeAlias = CallEntry | PacketEntry | StateEntry

@@ -15,6 +15,7 @@ from evloop_trace.views.palette import DIM
 
 if TYPE_CHECKING:
     from evloop_trace.model.picture import Picture
+    from evloop_trace.views.timeline import TimelinePanel
 
 __all__ = ["Screen"]
 
@@ -24,11 +25,14 @@ _LADDER_LEAST = 6  # rows, before anything else may have more than its first
 class Screen(Panel):
     """Loop or threads, listeners, connections and ladder, from the top down."""
 
-    def __init__(self, picture: Picture, now: int, status: str = "") -> None:
+    def __init__(
+        self, picture: Picture, now: int, status: str = "", timeline: TimelinePanel | None = None
+    ) -> None:
+        """With a timeline, that stands in place of the ladder of calls alone."""
         self.loop = (ProgramPanel if picture.program else LoopPanel)(picture, now, status)
         self.endpoints = EndpointsPanel(picture)
         self.connections = ConnectionsPanel(picture, now)
-        self.ladder = LadderPanel(picture, now)
+        self.ladder: LadderPanel | TimelinePanel = timeline or LadderPanel(picture, now)
 
     def lines(self, width: int, height: int) -> list[Line]:
         """Exactly `height` lines of exactly `width` cells."""

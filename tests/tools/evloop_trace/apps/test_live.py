@@ -204,7 +204,7 @@ def test_a_frame_costs_at_most_an_eighth_of_the_time(
     _, watcher = pair
     clock = Clock(0.0)
     paper = Paper()
-    view = live._Live(SocketFeed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    view = live._Live(live.Present(SocketFeed(watcher), clock, lambda: 0), paper, clock)  # type: ignore[arg-type]
     starts: list[float] = []
 
     def draw(*_: object) -> None:
@@ -224,7 +224,7 @@ def test_a_cheap_frame_comes_ten_times_a_second_and_now_and_then_whole(
     """Others may have written on the terminal."""
     _, watcher = pair
     clock, paper = Clock(0.0), Paper()
-    view = live._Live(SocketFeed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    view = live._Live(live.Present(SocketFeed(watcher), clock, lambda: 0), paper, clock)  # type: ignore[arg-type]
     paper.inside = True
     for _ in range(45):
         view._frame()
@@ -240,7 +240,7 @@ def test_reading_stops_when_it_has_had_its_share(
     server, watcher = pair
     server.sendall(book.conversation().encode())
     clock, paper = Clock(0.0), Paper()
-    view = live._Live(SocketFeed(watcher), paper, clock, lambda: 0)  # type: ignore[arg-type]
+    view = live._Live(live.Present(SocketFeed(watcher), clock, lambda: 0), paper, clock)  # type: ignore[arg-type]
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:

@@ -1,0 +1,121 @@
+"""The timeline of a live picture: events as they come, and the packets of a capture file that grows.
+
+Packets are in the file 20 to 40 ms after they went over the wire, so everything waits a little for its place.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from evloop.events.schema import Clock, Header, Snapshot, Unknown
+from evloop_trace.correlate.clocks import Clocks
+from evloop_trace.correlate.reasons import Reasons
+from evloop_trace.correlate.weave import Weaver
+from evloop_trace.packets.capture_file import Capture
+from evloop_trace.packets.pcapng import Growing
+from evloop_trace.packets.sightings import Sighting, Sightings
+from evloop_trace.timeline import place
+from evloop_trace.views.timeline import TimelinePanel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from evloop.events.schema import AnyEvent
+    from evloop_trace.correlate.entries import Entry
+
+__all__ = ["Woven"]
+
+LAG = 100_000_000
+"""Nanoseconds that everything waits for what was earlier."""
+
+MOST = 1000
+"""Entries that are kept."""
+
+BUDGET = 0.03
+"""Seconds a frame for packets; those for which there is no time are passed over."""
+
+
+class Woven:
+    """Entries, the newest last, some of which may still be completed."""
+
+    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.panel = TimelinePanel(most=MOST)
+        """Draws them."""
+        self.skipped = 0
+        """Packets that were passed over: there were too many to look at each."""
+        self._fd = -1
+        self._path = path
+        self._clock = clock
+        self._capture = Capture()
+        self._packets = Growing(self._read, self._capture)
+        self._sightings = Sightings()
+        self._weaver = Weaver()
+        self._reasons = Reasons()
+        self._clocks: Clocks | None = None
+        self._waiting: list[tuple[int, int, int, Any]] = []
+        self._number = 0
+
+    def tell(self, events: Sequence[AnyEvent | Unknown]) -> None:
+        """Events came."""
+        for event in events:
+            if isinstance(event, Header):
+                self._clocks = Clocks([event], one_clock=True)
+            elif isinstance(event, Clock) and self._clocks:
+                self._clocks.heed(event)
+            if not isinstance(event, Snapshot):  # that is no call
+                self._wait(place(event), 0, event)
+
+    def look(self, now: int | None) -> None:
+        """Take what is in the file by now, and give out what has waited long enough.
+
+        Args:
+            now: The present on the log's clock; None is the end, where nothing waits any more.
+        """
+        if self._clocks is None:
+            return
+        deadline = self._clock() + BUDGET
+        for packet in self._packets.packets():
+            if now is not None and self._clock() > deadline:
+                self._pass_over()
+                break
+            seen = self._sightings.see(packet)
+            if seen is not None:
+                self._wait(self._clocks.of_wall(seen.time), 1, seen)
+        while self._waiting and (now is None or self._waiting[0][0] < now - LAG):
+            t, _, _, what = heapq.heappop(self._waiting)
+            entry = self._woven(t, what)
+            entry.quiet = self._reasons.tell(entry)
+            self.panel.append(entry)
+
+    def close(self) -> None:
+        """Read no more."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _wait(self, t: int, rank: int, what: Any) -> None:
+        self._number += 1
+        heapq.heappush(self._waiting, (t, rank, self._number, what))
+
+    def _woven(self, t: int, what: Any) -> Entry:
+        if isinstance(what, Sighting):
+            return self._weaver.packet(t, what)
+        return self._weaver.call(t, 0, what, client=False)
+
+    def _pass_over(self) -> None:
+        """Leave out what is there: the connections begin anew, in the middle."""
+        self.skipped += sum(1 for _ in self._packets.packets())
+        self._sightings = Sightings()
+        self._weaver = Weaver()
+        self._reasons = Reasons()
+
+    def _read(self, size: int) -> bytes:
+        if self._fd < 0:
+            try:
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:  # it is not there yet
+                return b""
+        return os.read(self._fd, size)

@@ -111,7 +111,7 @@ def test_a_log_that_is_drawn_and_not_kept(record, monkeypatch, tmp_path):
     class Picture:
         """A picture that looks for the file."""
 
-        def __init__(self, path, _report):
+        def __init__(self, path, _report, _packets):
             self.path = path
 
         def start(self):

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from evloop_trace.correlate.entries import CallEntry, PacketEntry, Strand
+from evloop_trace.correlate.ruler import Ruler
+from evloop_trace.packets.sightings import Sighting, Wire
 
 from evloop.events.schema import (
     SCHEMA,
@@ -241,3 +244,59 @@ def program() -> Program:
 def new_program() -> type[Program]:
     """For tests that need another model."""
     return Program
+
+
+class Crossing:
+    """A client's connection to a server, and the ruler that its calls and segments are laid along."""
+
+    def __init__(
+        self,
+        names: tuple[str, str] = ("client:tcp-1", "server:tcp-1"),
+        *,
+        captured: bool = True,
+        whole: bool = True,
+        proto: str = "tcp",
+    ) -> None:
+        wire = Wire(0, proto, "10.0.0.1:40000", "10.0.0.2:80", 0, whole) if captured else None
+        self.strand = Strand(0, proto, "10.0.0.1:40000", "10.0.0.2:80", names, wire)
+        self.ruler = Ruler(self.strand, captured=captured)
+        self.way = self.ruler.directions[True]
+        """What the client sends."""
+        self.seq = self.number = 0
+
+    def call(self, cls: type[Event], *, client: bool, **fields: Any) -> None:
+        """A call of one of them."""
+        self.seq += 1
+        if issubclass(cls, Call):
+            fields = {"dur": 10, "fd": 3, **fields}
+        name = "client:tcp-1" if client else "server:tcp-1"
+        event = cls(seq=self.seq, t=self.seq * 1000, tick=0, **{"conn": name, **fields})
+        self.ruler.add(CallEntry(event.t, int(not client), event, client, self.strand))  # type: ignore[arg-type]
+
+    def send(self, begin: int, end: int, *, of: int = 0, data: bytes = b"", client: bool = True) -> None:
+        """Bytes are sent; `of` is how many were offered, if that was more."""
+        n = end - begin
+        self.call(Send, client=client, size=of or n, n=n, off=(begin, end), data=data)
+
+    def recv(self, begin: int, end: int, *, flags: str = "", data: bytes = b"", client: bool = False) -> None:
+        """Bytes are read; none at the end of the stream."""
+        self.call(Recv, client=client, size=65536, n=end - begin, off=(begin, end), data=data, flags=flags)
+
+    def segment(
+        self, begin: int, end: int, *, flags: int = 16, found: int = 0, of: int = 0, data: bytes = b"",
+        client: bool = True, error: str = "",
+    ) -> None:  # fmt: skip
+        """A packet carries bytes."""
+        self.number += 1
+        assert self.strand.wire is not None
+        seen = Sighting(
+            self.number, self.seq * 1000, self.strand.wire, client, flags, begin, end, found=found, data=data,
+            error=error,
+        )  # fmt: skip
+        self.ruler.add(PacketEntry(seen.time, seen, self.strand, original=of))
+
+
+@pytest.fixture
+def crossing() -> type[Crossing]:
+    """A connection to be measured."""
+    return Crossing

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from evloop.events.schema import Accept, Connect, Poll, Recv, Send
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
 from evloop_trace.correlate.reasons import data, ending, opening
-from evloop_trace.correlate.reasons.datagrams import Datagrams, lost
+from evloop_trace.correlate.reasons.datagrams import Datagrams
 from evloop_trace.correlate.reasons.gaps import Hands, quiet
 from evloop_trace.correlate.reasons.opening import Listeners
 from evloop_trace.correlate.reasons.past import Past
 from evloop_trace.correlate.reasons.waking import Waking
-from evloop_trace.correlate.reasons.windows import window
+from evloop_trace.correlate.reasons.windows import made_room, window
 from evloop_trace.packets import machine
 from evloop_trace.packets.flow import TCP
 
@@ -78,8 +78,7 @@ class Reasons:
         if isinstance(entry, CallEntry):
             _add(entry, data.went(past, entry), ending.closed(past, entry))
         elif isinstance(entry, PacketEntry):
-            heard = bool(past.strand.names[entry.packet.client])
-            _add(entry, lost(entry, heard=heard))
+            _add(entry, self._datagrams.lost(entry))
             if not entry.reasons:
                 _add(entry, ending.vanished(past, entry))
 
@@ -112,6 +111,7 @@ class Reasons:
             _add(entry, ending.told(past, entry), data.sent(past, entry))
         elif isinstance(event, Recv):
             _add(entry, ending.told(past, entry), data.received(past, entry))
+            made_room(past, entry)
         end.call(entry)
 
     # -- packets ---------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class Reasons:
         _add(
             entry,
             opening.opening(past, entry, self._listeners),
-            ending.reset(past, entry),
+            ending.reset(past, entry, self._listeners),
             data.repeated(past, entry),
             window(past, entry),
             ending.farewell(past, entry),
@@ -137,6 +137,8 @@ class Reasons:
         past.last = entry
         if past.handshake is None and packet.states[1] == machine.ESTABLISHED != packet.before[1]:
             past.handshake = entry
+            if past.accept is None:
+                self._listeners.finished(past.strand.server)
         self._waking.packet(entry)
 
 

@@ -26,7 +26,7 @@ from evloop_trace.packets.segments import (
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
-    from evloop_trace.correlate.reasons.past import Past
+    from evloop_trace.correlate.reasons.past import End, Past
 
 __all__ = ["acknowledged", "received", "repeated", "segment", "sent", "went"]
 
@@ -36,6 +36,7 @@ _DELAYED = 30 * _MS
 
 _LATE = 20 * _MS
 _AT_ONCE = 2 * _MS
+_SMALL = 1_400  # bytes: less than a segment can carry anywhere but on the slowest links
 _TIMEOUT = 200 * _MS  # of Linux, at least
 
 
@@ -62,8 +63,8 @@ def went(past: Past, entry: CallEntry) -> str:
     mine, other = past.ends[entry.client], past.ends[not entry.client]
     if other.fin is not None and other.fin.t < event.t and other.rst is not None and other.rst.t > event.t:
         return (
-            f"it only fills a buffer, and succeeds; but {other.word} had closed (packet "
-            f"#{other.fin.packet.number}), and answers with the RST of packet #{other.rst.packet.number}"
+            f"it succeeds, as it only fills a buffer; {other.word} had closed (packet "
+            f"#{other.fin.packet.number}), and resets (packet #{other.rst.packet.number})"
         )
     them = sorted({it.number for it in entry.packets})
     if len(them) > 1:
@@ -72,7 +73,7 @@ def went(past: Past, entry: CallEntry) -> str:
         most = f" of at most {size(largest)}" if largest else ""
         return f"one send(), {len(them)} segments{most} ({numbers(them)})"
     if past.whole and them and mine.data < event.off[1]:
-        return f"it returned after {duration(event.dur)}: nothing was acknowledged yet, and is not now"
+        return f"it returned after {duration(event.dur)}, and nobody has acknowledged its last byte yet"
     return ""
 
 
@@ -104,24 +105,31 @@ def segment(past: Past, entry: PacketEntry) -> str:
     if packet.begin == packet.end or not sends:
         return ""
     call = next((it for it in mine.calls if (it.log, it.event.seq) == sends[0][0]), None)
-    freed = mine.acked_by
-    if (
-        call is not None
-        and freed is not None
-        and entry.t - call.event.t > _LATE
-        and entry.t - freed.t < _AT_ONCE
-        and mine.acked == packet.begin
-        and mine.unacked_at(call.event.t)
-        and other.closed_at is None
-    ):
+    if call is not None and _waited_for_ack(entry, call, mine, other):
+        assert mine.acked_by is not None
         waited = duration(entry.t - call.event.t)
         return (
-            f"Nagle: {ref(sends[0][1])} was {waited} before, but a small segment waits while another is not "
-            f"acknowledged; that ACK is packet #{freed.packet.number}"
+            f"likely Nagle: {ref(sends[0][1])} was {waited} before, but a small segment waits for the ACK of "
+            f"the one before it, which is packet #{mine.acked_by.packet.number}"
         )
     if len(sends) > 1:
         return f"one segment, {len(sends)} sends ({numbers(seq for (_, seq), _ in sends)})"
     return ""
+
+
+def _waited_for_ack(entry: PacketEntry, call: CallEntry, mine: End, other: End) -> bool:
+    """A small segment went out as soon as nothing was under way, and no window held it up (RFC 896)."""
+    packet, freed, t = entry.packet, mine.acked_by, call.event.t
+    return (
+        freed is not None
+        and packet.end - packet.begin < _SMALL
+        and mine.acked == packet.begin
+        and mine.heard_data < t < freed.t
+        and entry.t - t > _LATE
+        and entry.t - freed.t < _AT_ONCE
+        and (other.closed_at is None and (other.opened is None or other.opened.t < t))
+        and (mine.filled is None or mine.filled.t < mine.heard_data)
+    )
 
 
 def acknowledged(past: Past, entry: PacketEntry) -> str:

@@ -2,97 +2,100 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from evloop.events.schema import Close, Connect, Recvfrom, Sendto
-from evloop_trace.correlate.reasons.words import packets, size, text
+from evloop.events.schema import Bind, Close, Connect, Recvfrom, Sendto
+from evloop_trace.correlate.pairs import plain
+from evloop_trace.correlate.reasons.words import size, text
 from evloop_trace.packets.flow import UDP
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
 
-__all__ = ["Datagrams", "lost"]
+__all__ = ["Datagrams"]
 
 _KEPT = 1024
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 
 class Datagrams:
-    """A fold: which sockets are connected, and what ICMP said last of each pair of addresses."""
+    """A fold over datagram sockets' calls, and their packets."""
 
     def __init__(self) -> None:
-        self._connected: set[str] = set()
-        self._senders: dict[int, str] = {}  # by the strand's number: the socket that sent last
-        self._errors: dict[int, PacketEntry] = {}
+        self._connected: dict[str, bool] = {}  # by the socket's labelled name
+        self._bound: dict[str, str] = {}  # sockets by their addresses
+        self._unclear: dict[str, bool] = {}  # sockets that received what is linked to no packet
+        self._sent: dict[tuple[int, int], str] = {}  # sockets by their calls
+        self._refused: dict[str, PacketEntry] = {}  # by the socket: the last ICMP error
+        self._senders: dict[int, str] = {}  # by the strand's number: who sent last
         self._sizes: dict[int, int] = {}  # by the packet's number
 
     def call(self, entry: CallEntry) -> str:
         """A call of a datagram socket."""
         event = entry.event
         if isinstance(event, Connect) and event.sock and not event.errno:
-            self._connected.add(event.sock)
-        elif isinstance(event, Close):
-            self._connected.discard(event.sock or "")
+            _keep(self._connected, event.sock, value=True)
+        elif isinstance(event, Bind) and not event.errno:
+            _keep(self._bound, plain(event.address), event.sock)
+        elif isinstance(event, Close) and event.sock:
+            for address in [address for address, sock in self._bound.items() if sock == event.sock]:
+                del self._bound[address]
         elif isinstance(event, Sendto):
-            if event.errno == "ECONNREFUSED":
-                return self._refused(entry)
+            _keep(self._sent, (entry.log, event.seq), event.sock)
             if event.n == 0:
                 return "an empty datagram is sent all the same: a header of 8 B"
-        elif isinstance(event, Recvfrom):
-            return self._came(entry, event)
-        return ""
+        if isinstance(event, Sendto | Recvfrom) and event.errno == "ECONNREFUSED":
+            error = self._refused.get(event.sock)
+            return f"of an earlier datagram: ICMP, packet #{error.packet.number}" if error is not None else ""
+        return self._came(entry, event) if isinstance(event, Recvfrom) else ""
 
     def _came(self, entry: CallEntry, event: Recvfrom) -> str:
-        if event.errno == "ECONNREFUSED":
-            return self._refused(entry)
+        if event.n is not None and not entry.packets:
+            _keep(self._unclear, event.sock, value=True)
         if event.truncated:
             whole = next((self._sizes[it.number] for it in entry.packets if it.number in self._sizes), 0)
-            rest = f": it had {size(whole)}" if whole else ""
-            return f"it was cut to {size(event.n or 0)}{rest}, and the rest is gone"
-        return "an empty datagram, and no end: UDP has none" if event.n == 0 else ""
-
-    def _refused(self, entry: CallEntry) -> str:
-        """The error is of a datagram before, which an ICMP message answered."""
-        sock = getattr(entry.event, "sock", "")
-        number = next(
-            (it.packet.number for at, it in reversed(self._errors.items()) if self._senders.get(at) == sock),
-            0,
-        )
-        return f"of an earlier datagram, which ICMP {packets([number])} answered" if number else ""
+            had = f" of {size(whole)}" if whole else ""
+            return f"cut to {size(event.n or 0)}{had}: the rest is gone"
+        return "an empty datagram is no end: UDP has none" if event.n == 0 else ""
 
     def packet(self, entry: PacketEntry) -> str:
-        """A datagram, or an ICMP error about one."""
-        packet = entry.packet
+        """A datagram, or an ICMP error about a packet."""
+        packet, number = entry.packet, entry.strand.number
         if packet.error:
-            return self._error(entry) if packet.wire.proto == UDP else text(f"ICMP: {packet.error}")
+            return self._error(entry) if packet.wire.proto == UDP else ""
         _keep(self._sizes, packet.number, packet.end)
+        for cause in entry.causes:
+            _keep(self._senders, number, self._sent.get((cause.log, cause.seq), ""))
         return ""
-
-    def sent(self, entry: CallEntry) -> None:
-        """A sendto() is known to be of this strand."""
-        if entry.strand is not None and isinstance(entry.event, Sendto):
-            _keep(self._senders, entry.strand.number, entry.event.sock)
 
     def _error(self, entry: PacketEntry) -> str:
-        number = entry.strand.number
-        _keep(self._errors, number, entry)
-        to = text(entry.strand.server if entry.packet.client else entry.strand.client)
-        why = f"nobody is bound to {to}" if "port" in entry.packet.error else text(entry.packet.error)
-        sock = self._senders.get(number)
-        if sock is None:
+        if "port" not in entry.packet.error:
+            return ""
+        why = (
+            f"nobody is bound to {text(entry.strand.server if entry.packet.client else entry.strand.client)}"
+        )
+        sock = self._senders.get(entry.strand.number)
+        if not sock:
             return why
+        _keep(self._refused, sock, entry)
         if sock in self._connected:
-            return f"{why}: the next call on {text(sock)} gets the error"
-        return f"{why}; {text(sock)} is not connected, and is never told"
+            return f"{why}: the next call on {text(sock)} gets ECONNREFUSED"
+        return f"{why}; {text(sock)} is not connected, so it is never told"
+
+    def lost(self, entry: PacketEntry) -> str:
+        """Of a datagram that nobody has received, when its time is over."""
+        packet = entry.packet
+        if packet.wire.proto != UDP or packet.error or entry.effects:
+            return ""
+        sock = self._bound.get(plain(entry.strand.server if packet.client else entry.strand.client))
+        if sock is None or sock in self._unclear:
+            return ""
+        return "no recvfrom() took it: not read yet, or dropped since the receive buffer was full"
 
 
-def lost(entry: PacketEntry, *, heard: bool) -> str:
-    """Of a datagram that nobody has received, when its time is over."""
-    if entry.packet.wire.proto != UDP or entry.packet.error or entry.effects or not heard:
-        return ""
-    return "no recvfrom() took it: not read yet, or dropped because the receive buffer was full"
-
-
-def _keep(them: dict, key: int, value: object) -> None:  # type: ignore[type-arg]
+def _keep(them: dict[K, V], key: K, value: V) -> None:
     them.pop(key, None)
     them[key] = value
     if len(them) > _KEPT:

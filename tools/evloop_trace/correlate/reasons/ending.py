@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Close, Recv, Send
+from evloop_trace.correlate.reasons.past import ended
 from evloop_trace.correlate.reasons.words import call, ref, size
 from evloop_trace.numbers import duration
 from evloop_trace.packets import machine
@@ -15,9 +16,12 @@ from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_trace.correlate.reasons.opening import Listeners
     from evloop_trace.correlate.reasons.past import End, Past
 
 __all__ = ["closed", "farewell", "parting", "reset", "told", "vanished"]
+
+_AT_ONCE = 20_000_000  # ns
 
 _BY_ITSELF = {
     "exit": "the program ended, and the kernel closed what it had open",
@@ -71,9 +75,13 @@ def farewell(past: Past, entry: PacketEntry) -> str:
         why = _BY_ITSELF.get(mine.close.event.reason, "")
     if other.fin is not None and packet.ack == other.out + 1 and other.acked <= other.out:
         after = duration(entry.t - other.fin.t)
-        return f"it acknowledges {other.word}'s FIN as well, {after} after it: three segments instead of four"
-    if not why and cause is not None:
-        why = f"{mine.word}'s {ref(cause)}"
+        return f"it acknowledges {other.word}'s FIN, {after} after it, as well: three segments, not four"
+    if why or cause is None:
+        return why
+    why = f"{mine.word}'s {ref(cause)}"
+    if mine.close is not None and entry.t - ended(mine.close) > _AT_ONCE and mine.out == mine.data:
+        before = duration(entry.t - mine.close.t)
+        return f"{why}, {before} before: likely another process held the connection until now"
     return why
 
 
@@ -106,7 +114,7 @@ def closed(past: Past, entry: CallEntry) -> str:
     return ""
 
 
-def reset(past: Past, entry: PacketEntry) -> str:
+def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:  # noqa: PLR0911 - a return a cause
     """Of a RST on a connection that was one."""
     packet = entry.packet
     if not packet.flags & RST:
@@ -120,6 +128,10 @@ def reset(past: Past, entry: PacketEntry) -> str:
             return f"SO_LINGER of 0 s: {mine.word}'s {call(mine.close)} resets, and leaves no TIME-WAIT"
         if close.reason == "aborted":
             return f"{mine.word} aborted it, with SO_LINGER of 0 s: no TIME-WAIT"
+    if not packet.client and past.accept is None and mine.syns:
+        listener = listeners.at(past.strand.server)
+        if listener is not None and listener.closed is not None:
+            return f"{call(listener.closed)} closed the listener, and nobody had accepted this connection"
     last = past.last
     if last is not None and last.packet.client != packet.client and last.packet.begin < last.packet.end:
         closer = mine.close or mine.fin

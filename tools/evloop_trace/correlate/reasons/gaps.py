@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.events.schema import Block, Poll, Recv
+from evloop.events.schema import Block, Header
 from evloop_trace.correlate.entries import PacketEntry
 from evloop_trace.correlate.reasons.past import is_pure_ack
-from evloop_trace.correlate.reasons.words import size
+from evloop_trace.correlate.reasons.words import size, text
 from evloop_trace.packets.segments import AGAIN
 
 if TYPE_CHECKING:
@@ -24,14 +24,16 @@ class Hands:
     """A fold: what every thread of every log did last, and whether it sleeps in it."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[int, str], CallEntry] = {}
+        self._last: dict[tuple[int, str], CallEntry] = {}  # by the log and the thread
         self._loops: set[int] = set()
 
     def tell(self, entry: CallEntry) -> None:
         """A call."""
         event = entry.event
-        if isinstance(event, Poll):
-            self._loops.add(entry.log)
+        if isinstance(event, Header):
+            if event.model == "loop":
+                self._loops.add(entry.log)
+            return
         key = entry.log, getattr(event, "thread", "")
         self._last.pop(key, None)
         self._last[key] = entry
@@ -45,12 +47,14 @@ class Hands:
         last = end.calls[-1]
         return self._last.get((last.log, getattr(last.event, "thread", "")))
 
-    def asleep(self, end: End) -> str:
+    def asleep(self, end: End, name: str) -> str:
         """The call in which that thread sleeps; empty if it is in none, or if that is not known."""
         last = self.of(end)
-        if last is None:
+        if last is None or not isinstance(last.event, Block):
             return ""
-        return f"{last.event.awaits}()" if isinstance(last.event, Block) else ""
+        about = last.event.conn or last.event.sock
+        elsewhere = f" on {text(about)}" if about and about != name else ""
+        return f"{text(last.event.awaits)}(){elsewhere}"
 
     def is_loop(self, end: End) -> bool:
         """It is one of many in a loop, whose poll() is told of when it returns."""
@@ -96,13 +100,20 @@ def _kernel(past: Past, coming: Entry | None) -> str:
 def _ends(past: Past) -> str:
     """One end has closed, or both."""
     client, server = past.ends[True], past.ends[False]
-    if client.rst is not None or server.rst is not None:
-        return ""
+    for killer, other in ((client, server), (server, client)):
+        if killer.rst is not None:
+            return (
+                "" if other.close is not None else f"it is reset: {other.word} learns of it in its next call"
+            )
     if client.fin is not None and server.fin is not None:
         return "both ends have closed: the first to do so is in TIME-WAIT"
     for closer, other in ((client, server), (server, client)):
         if closer.fin is not None:
-            return f"{closer.word} has closed, and {other.word} has not: CLOSE-WAIT"
+            return f"{closer.word} sends no more, and {other.word} has not closed yet: CLOSE-WAIT"
+        if closer.close is not None and past.whole:
+            return (
+                f"{closer.word} has closed, but no FIN went out: likely another process holds the connection"
+            )
     return ""
 
 
@@ -117,32 +128,24 @@ def _accepts(past: Past, listeners: Listeners) -> str:
 
 def _programs(past: Past, hands: Hands) -> str:
     """What the programs do meanwhile."""
-    for is_client, end in past.ends.items():
-        asleep, waits = hands.asleep(end), past.waiting(client=is_client)
+    names = past.strand.names
+    asleep = {client: hands.asleep(end, names[not client]) for client, end in past.ends.items()}
+    for client, end in past.ends.items():
+        waits = past.waiting(client=client)
         if waits and not hands.is_loop(end):
-            where = f"is in {asleep}" if asleep else "is in no call"
+            where = f"is in {asleep[client]}" if asleep[client] else "is in no call"
             return f"{size(waits)} wait for {end.word}, which {where}"
-    server, client = past.ends[False], past.ends[True]
-    for end, other in ((server, client), (client, server)):
-        if end.calls and isinstance(end.calls[-1].event, Recv) and not hands.is_loop(end):
-            last = hands.of(end)
-            if last is end.calls[-1] and last.event.n and hands.asleep(other) == "recv()":  # type: ignore[union-attr]
-                return f"{other.word} sleeps in recv(); {end.word} has the data, and is in no call"
-    return _words(past, hands)
-
-
-def _words(past: Past, hands: Hands) -> str:
-    """Who sleeps, and who is in no call."""
-    server, client = _does(past.ends[False], hands), _does(past.ends[True], hands)
-    if server == client == "sleeps in recv()":
+    does = {client: _does(end, asleep[client], hands) for client, end in past.ends.items()}
+    if does[True] and hands.of(past.ends[True]) is hands.of(past.ends[False]):
+        return f"the thread that has both ends {min(does.values(), key=len)}"
+    if asleep[True] == asleep[False] == "recv()":
         return "both ends sleep in recv(): each waits for the other"
-    return "; ".join([f"the {who} {what}" for who, what in (("server", server), ("client", client)) if what])
+    return "; ".join([f"{past.ends[who].word} {does[who]}" for who in (False, True) if does[who]])
 
 
-def _does(end: End, hands: Hands) -> str:
-    if hands.of(end) is None:
-        return ""
-    asleep = hands.asleep(end)
+def _does(end: End, asleep: str, hands: Hands) -> str:
     if asleep:
         return f"sleeps in {asleep}"
+    if hands.of(end) is None:
+        return ""
     return "likely sleeps in poll()" if hands.is_loop(end) else "is in no call"

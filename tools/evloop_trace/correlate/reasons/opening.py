@@ -26,11 +26,13 @@ _LISTENERS = 1024
 
 
 class Listener(NamedTuple):
-    """As far as its log tells."""
+    """As far as its log tells, and packets."""
 
     address: str
     backlog: int
     queued: int
+    counted: bool
+    """The kernel has said how many are in the queue; else it is from packets."""
     closed: CallEntry | None
 
 
@@ -45,14 +47,28 @@ class Listeners:
         event = entry.event
         if isinstance(event, Listen):
             if not event.errno and len(self._known) < _LISTENERS:
-                self._known[event.sock] = Listener(plain(event.address), event.backlog, 0, None)
+                self._known[event.sock] = Listener(
+                    plain(event.address), event.backlog, 0, counted=False, closed=None
+                )
         elif isinstance(event, Queue):
-            self._change(event.sock, backlog=event.backlog, queued=event.queued)
+            self._change(event.sock, backlog=event.backlog, queued=event.queued, counted=True)
         elif isinstance(event, Accept):
             if event.queued is not None:
-                self._change(event.sock, queued=event.queued)
+                self._change(event.sock, queued=event.queued, counted=True)
+            elif not event.errno:
+                self._join(event.sock, -1)
         elif isinstance(event, Close) and event.sock is not None:
             self._change(event.sock, closed=entry)
+
+    def finished(self, address: str) -> None:
+        """A handshake with this address is over: it waits to be accepted."""
+        sock = self._sock(address)
+        if sock:
+            self._join(sock, 1)
+
+    def _join(self, sock: str, number: int) -> None:
+        if sock in self._known and not self._known[sock].counted:
+            self._change(sock, queued=max(0, self._known[sock].queued + number))
 
     def _change(self, sock: str, **fields: object) -> None:
         if sock in self._known:
@@ -60,12 +76,13 @@ class Listeners:
 
     def at(self, address: str) -> Listener | None:
         """The last that listened there."""
+        sock = self._sock(address)
+        return self._known[sock] if sock else None
+
+    def _sock(self, address: str) -> str:
         port = address.rpartition(":")[2]
         here = (plain(address), f"0.0.0.0:{port}", f"[::]:{port}")
-        return next((it for it in reversed(self._known.values()) if it.address in here), None)
-
-    def __contains__(self, sock: str) -> bool:
-        return sock in self._known
+        return next((sock for sock in reversed(self._known) if self._known[sock].address in here), "")
 
 
 def accepted(past: Past, entry: CallEntry) -> str:
@@ -119,9 +136,10 @@ def opening(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
         return f"no ACK of packet #{first} for {waited}: sent again"
     listener = listeners.at(past.strand.server)
     if listener is not None and listener.closed is None and listener.queued > listener.backlog:
+        likely = "" if listener.counted else "likely "
         return (
-            f"no answer for {waited}: the listener's queue is full, {listener.queued} in it "
-            f"(backlog {listener.backlog}), and the kernel drops the SYN"
+            f"no answer for {waited}: {likely}the listener's queue is full, {listener.queued} in it "
+            f"(backlog {listener.backlog})"
         )
     return f"no answer to packet #{first} for {waited}: sent again, try {len(mine.syns) + 1}"
 

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Accept, Close, Inherit, Recv, Send, Setsockopt, Shutdown
-from evloop_trace.packets.segments import ACK, DUP_ACK, FIN, KEEP_ALIVE, PROBE, RST, SYN
+from evloop_trace.packets.segments import ACK, DUP_ACK, FIN, KEEP_ALIVE, PROBE, RST, SYN, WINDOW_FULL
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry, Strand
@@ -32,11 +32,12 @@ class End:
         self.acked = 0
         """And what of it the peer acknowledged; a FIN counts as a byte."""
         self.acked_by: PacketEntry | None = None
-        self.room = 0
-        """Up to which offset it lets the peer send."""
-        self.window: int | None = None
         self.closed_at: int | None = None
         """Since when its window is closed."""
+        self.opened: PacketEntry | None = None
+        """The packet that opened it again."""
+        self.filled: PacketEntry | None = None
+        """The last of its packets that the peer had just room for."""
         self.probes: list[int] = []
         """When it sent probes of the peer's closed window."""
         self.alive: list[int] = []
@@ -68,12 +69,6 @@ class End:
         """Bytes of its stream that the peer acknowledged, without the FIN."""
         return min(self.acked, self.out)
 
-    def unacked_at(self, t: int) -> bool:
-        """At this moment something of it was under way that `acked_by` has acknowledged since."""
-        return self.acked_by is not None and any(
-            it.t < t < self.acked_by.t and it.packet.begin < self.acked for it in self.packets.values()
-        )
-
     def packet(self, entry: PacketEntry, peer: End) -> None:
         """It sent this."""
         packet = entry.packet
@@ -86,15 +81,17 @@ class End:
                 del self.packets[next(iter(self.packets))]
         if flags & SYN:
             self.syns.append(entry)
-        elif packet.end > self.out and not found & PROBE:
-            self.out = packet.end
+        elif packet.begin < packet.end and not found & PROBE:
+            self.out = max(self.out, packet.end)
+        if found & WINDOW_FULL:
+            self.filled = entry
         if flags & FIN and self.fin is None:
             self.fin = entry
         if flags & RST and self.rst is None:
             self.rst = entry
         if flags & ACK and packet.ack is not None and not flags & RST:
             self._acknowledges(entry, packet.ack, peer)
-            self._window(entry, packet.ack + packet.window, peer)
+            self._window(entry, peer)
         self._asks(entry, peer)
 
     def _acknowledges(self, entry: PacketEntry, ack: int, peer: End) -> None:
@@ -104,11 +101,11 @@ class End:
         elif entry.packet.found & DUP_ACK:
             self.dup_acks += 1
 
-    def _window(self, entry: PacketEntry, room: int, peer: End) -> None:
-        self.room, self.window = room, entry.packet.window
-        if self.window:
-            self.closed_at = None
-            peer.probes.clear()
+    def _window(self, entry: PacketEntry, peer: End) -> None:
+        if entry.packet.window:
+            if self.closed_at is not None:
+                self.closed_at, self.opened = None, entry
+                peer.probes.clear()
         elif self.closed_at is None and not entry.packet.flags & (SYN | FIN):
             self.closed_at = entry.t
 
@@ -172,7 +169,7 @@ class Past:
 
     def waiting(self, *, client: bool) -> int:
         """Bytes that an end's kernel has acknowledged and its program has not taken, as far as is known."""
-        if not self.whole or not self.is_recorded(client=client):
+        if not self.whole or not self.is_recorded(client=client) or self.ends[client].close is not None:
             return 0
         return max(0, self.ends[not client].data - self.ends[client].read)
 

@@ -18,11 +18,11 @@ _KEPT = 1024
 
 
 class Waking:
-    """A fold. What every poll() says is told once a log: the others are alike."""
+    """A fold. It is told once a log: the other polls are alike."""
 
     def __init__(self) -> None:
         self._arrived: dict[str, PacketEntry] = {}  # by the labelled name of the end that it came to
-        self._told: set[tuple[int, str]] = set()
+        self._told: set[int] = set()
 
     def packet(self, entry: PacketEntry) -> None:
         """What makes a socket readable has come."""
@@ -46,10 +46,9 @@ class Waking:
                 else "a FIN" if packet.flags & FIN
                 else size(packet.end - packet.begin)
             )  # fmt: skip
-            kind = what if what[0] == "a" else "data"
-            if (entry.log, kind) in self._told:
+            if entry.log in self._told:
                 return ""
-            self._told.add((entry.log, kind))
+            self._told.add(entry.log)
             slept = f" after {duration(came.t - event.t)}" if came.t > event.t else ""
             return f"packet #{packet.number} woke it{slept}: {what} for {text(sock)}"
         return ""

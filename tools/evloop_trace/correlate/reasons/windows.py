@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evloop_trace.correlate.reasons.past import ended
 from evloop_trace.correlate.reasons.words import call, size
 from evloop_trace.numbers import duration
-from evloop_trace.packets.segments import KEEP_ALIVE, PROBE, RST, SYN, ZERO_WINDOW
+from evloop_trace.packets.segments import KEEP_ALIVE, PROBE, RST, SYN, WINDOW_FULL, ZERO_WINDOW
 
 if TYPE_CHECKING:
-    from evloop_trace.correlate.entries import PacketEntry
+    from evloop_trace.correlate.entries import CallEntry, PacketEntry
     from evloop_trace.correlate.reasons.past import End, Past
 
-__all__ = ["window"]
+__all__ = ["made_room", "window"]
 
 
 def window(past: Past, entry: PacketEntry) -> str:
@@ -30,9 +31,20 @@ def window(past: Past, entry: PacketEntry) -> str:
         return "" if mine.closed_at is not None else _closed(past, entry, mine)
     if mine.closed_at is not None and packet.window:
         return _opened(entry, mine)
-    if packet.begin < packet.end == other.room and mine.out < packet.end and other.closed_at is None:
+    if packet.found & WINDOW_FULL and mine.filled is None:
         return f"{other.word} has room for no more: the window is full"
     return ""
+
+
+def made_room(past: Past, entry: CallEntry) -> None:
+    """A recv() has returned in which a window was opened: that packet's reason is known now."""
+    mine = past.ends[entry.client]
+    opened = mine.opened
+    if opened is None or not entry.event.t <= opened.t <= ended(entry):
+        return
+    for at, why in enumerate(opened.reasons):
+        if why.startswith("room again"):
+            opened.reasons[at] = f"{why.partition(':')[0]}: {mine.word}'s {call(entry)} took what waited"
 
 
 def _closed(past: Past, entry: PacketEntry, mine: End) -> str:
@@ -52,7 +64,7 @@ def _opened(entry: PacketEntry, mine: End) -> str:
     assert mine.closed_at is not None
     shut = duration(entry.t - mine.closed_at)
     if mine.recv is not None and mine.recv.t >= mine.closed_at:
-        return f"{mine.word}'s {call(mine.recv)} made room again, after {shut}"
+        return f"room again, after {shut}: {mine.word}'s {call(mine.recv)} took what waited"
     return f"room again, after {shut}: likely {mine.word} has called recv()"
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.errors import EvloopError
 from evloop_trace.correlate.choice import choose, is_of
 from evloop_trace.correlate.encode import entry_line, strand_line
 from evloop_trace.correlate.entries import EXACT, INFERRED, UNMATCHED, CallEntry
-from evloop_trace.correlate.meeting import Program
 from evloop_trace.correlate.ruler import Ruler
 from evloop_trace.correlate.transitions import read_transitions
 from evloop_trace.escape import escape_text
@@ -29,12 +28,10 @@ if TYPE_CHECKING:
     from evloop_trace.correlate.entries import Entry, Strand
     from evloop_trace.correlate.transitions import TransitionLog
     from evloop_trace.views.cells import Line
-    from evloop_trace.views.rows import Row
 
 __all__ = ["Style", "Wanted", "as_json", "draw", "measure"]
 
 _DONE, _FAILED = 0, 1
-_AHEAD = 4096  # entries
 _BATCH = 64  # lines
 
 
@@ -80,15 +77,9 @@ class _Reading:
         return [log.label for log in self._logs.logs] if self._logs else []
 
     @property
-    def programs(self) -> list[Program]:
-        """The logs, as the ladder wants them: who can be connected to stands right."""
-        if self._logs is None:
-            return []
-        servers, several = self._logs.joiner.servers, len(self._logs.logs) > 1
-        return [
-            Program(log.label if several else "", number not in servers)
-            for number, log in enumerate(self._logs.logs)
-        ]
+    def prefixes(self) -> list[str]:
+        """What names begin with; nothing if there is only one log."""
+        return self.labels if len(self.labels) > 1 else [""]
 
     def entries(self) -> Iterator[Entry]:
         """Those that were asked for."""
@@ -151,18 +142,13 @@ def draw(wanted: Wanted, style: Style, write: Callable[[str], None], tell: Calla
     only = _chosen(wanted)
     with ExitStack() as files:
         reading = _Reading(wanted, tell, files, only)
-        entries = reading.entries()
-        first = [
-            entry for entry, _ in zip(entries, range(_AHEAD), strict=False)
-        ]  # by then it is known who serves
         view = TimelineView(
             style.width,
-            reading.programs,
+            reading.prefixes,
             packets=wanted.capture is not None,
             kernel=wanted.kernel is not None,
-            why_quiet=_why_quiet,
         )
-        for lines in _batches(view.lines(chain(first, entries))):
+        for lines in _batches(view.lines(reading.entries())):
             write(render(lines, colour=style.colour))
         return reading.finish()
 
@@ -195,12 +181,6 @@ def _chosen(wanted: Wanted) -> Strand | None:
         for _ in reading.entries():
             pass
         return choose(reading.timeline.weaver.strands, wanted.conn)
-
-
-def _why_quiet(_before: Row, row: Row) -> str:
-    if row.packet is not None and row.packet.quiet:
-        return row.packet.quiet
-    return next((it.quiet for it in row.calls.values() if it.quiet), "")
 
 
 def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:

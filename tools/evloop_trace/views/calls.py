@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from evloop.events.schema import Accept, Connect, Poll, Recv, Send, Unknown
+from evloop.events.schema import Accept, Connect, Interest, Poll, Recv, Send, TcpInfo, Unknown
 from evloop_trace.correlate.entries import INFERRED, UNMATCHED
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import count, duration, plural
@@ -69,6 +69,10 @@ def call(
         return _poll(event)
     if isinstance(event, Accept) and event.conn is not None:
         return _accept(event)
+    if isinstance(event, Interest):
+        return _interest(event)
+    if isinstance(event, TcpInfo) and event.why == "close":
+        return None
     said = rung(event, finished=finished, outgoing=entry.client, deaf=deaf)
     if said is None:
         return None
@@ -135,6 +139,15 @@ def _poll(event: Poll) -> Words:
     who = woken(event.ready)
     call = f"woke: {who}" if who else f"woke: {escape_text(event.why) or 'time-out'}"
     return Words("quiet", call, (slept,) if slept else ())
+
+
+def _interest(event: Interest) -> Words:
+    details = (
+        Detail(escape_text(event.reason), 0, 8),
+        Detail(f"was {escape_text(event.old) or 'nothing'}", 1),
+    )
+    said = f"watch {escape_text(event.new) or 'nothing'}"
+    return Words("quiet", said, tuple([it for it in details if it.text]))
 
 
 def _accept(event: Accept) -> Words:

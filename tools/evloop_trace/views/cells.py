@@ -6,6 +6,7 @@ server it watches, and this costs a tenth.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeAlias
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from rich.style import Style
 
 __all__ = ["Line", "Panel", "bar", "cut", "exact", "fit", "spread", "width_of", "wrapped"]
+
+_BREAK = re.compile(r"(?<!\d) | (?!(?:ns|µs|ms|s|B|KiB|MiB|GiB)\b)")
 
 Line: TypeAlias = list[Segment]
 
@@ -78,9 +81,12 @@ def spread(left: Line, right: Line, width: int) -> Line:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """`text` in rows of at most `width` cells, broken at spaces; a longer word is broken anywhere."""
+    """`text` in rows of at most `width` cells, broken at spaces; a longer word is broken anywhere.
+
+    A number keeps its unit.
+    """
     rows, row = [], ""
-    for word in text.split(" "):
+    for word in _BREAK.split(text):
         longer = f"{row} {word}" if row else word
         if cell_len(longer) > width:
             rows += [row] if row else []

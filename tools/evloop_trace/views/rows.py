@@ -10,8 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
-from evloop.events.schema import Accept, Block, Close, Connect, Poll, Send, Sendto, Shutdown, Unknown
+from evloop.events.schema import (
+    Accept,
+    Block,
+    Close,
+    Connect,
+    Interest,
+    Poll,
+    Recvfrom,
+    Send,
+    Sendto,
+    Setsockopt,
+    Shutdown,
+    Unknown,
+)  # fmt: skip
 from evloop_trace.correlate.entries import UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
+from evloop_trace.escape import escape_text
 from evloop_trace.packets.segments import SYN
 from evloop_trace.views.calls import SLEPT, Detail, Words, bare, begun, call, result
 
@@ -64,12 +78,15 @@ class Row(msgspec.Struct):
     woke: bool = False
     """It is the beginning of the tick."""
     reasons: list[tuple[bool, str]] = []
+    quiet: str = ""
+    """What the time before it was spent with."""
 
 
 def told(entries: Iterable[Entry]) -> Iterator[_Told]:
     """What is worth a row: no sleep that was but a moment; of a connect its return as well."""
     held: deque[_Told | None] = deque()
     sleeps: dict[tuple[int, str], Block] = {}
+    until: dict[tuple[int, str], int] = {}  # when a call returns that stands where it began
     for entry in entries:
         while held and (held[0] is None or held[0].t <= entry.t - SLEPT):
             if (first := held.popleft()) is not None:
@@ -77,9 +94,12 @@ def told(entries: Iterable[Entry]) -> Iterator[_Told]:
         if isinstance(entry, CallEntry) and not isinstance(entry.event, Unknown):
             _wake(entry, sleeps, held)
             if isinstance(entry.event, Block):
-                if entry.event.awaits == "poll":
+                thread = entry.log, entry.event.thread
+                if entry.event.awaits == "poll" or entry.t <= until.get(thread, -1):
                     continue
-                sleeps[entry.log, entry.event.thread] = entry.event
+                sleeps[thread] = entry.event
+            elif isinstance(entry.event, _MAKERS):
+                until[entry.log, entry.event.thread] = entry.event.t + entry.event.dur
         held.append(entry)
         if isinstance(entry, CallEntry) and isinstance(entry.event, Connect) and _is_short(entry):
             held.append(
@@ -161,6 +181,8 @@ class Rows:
             row = self._new(entry)
         elif row.began == seq:
             row.began = (-1, -1)
+        if entry.strand is None and (name := _loose(event)):
+            said = said._replace(details=(Detail(name, 0), *said.details))
         row.says[side] = said
         row.calls[side] = entry
         row.tick = 0 if side or isinstance(event, Unknown) else event.tick
@@ -223,7 +245,7 @@ class Rows:
 
     def _packet(self, entry: PacketEntry) -> None:
         packet = entry.packet
-        row = self._of_call(entry) or self._of_state(entry)
+        row = self._of_call(entry) or self._of_sleep(entry) or self._of_state(entry)
         if row is None:
             row = self._new(entry)
         row.packet, row.until = entry, entry.t
@@ -253,6 +275,18 @@ class Rows:
                 return None
         return None
 
+    def _of_sleep(self, entry: PacketEntry) -> Row | None:
+        """The row of the connect that sleeps until the SYN has its answer."""
+        if not entry.causes or entry.causes[0].ev != "connect":
+            return None
+        for row in reversed(self._open):
+            it = row.calls.get(entry.packet.client)
+            sleeps = it is not None and isinstance(it.event, Block) and it.event.awaits == "connect"
+            if sleeps and row.packet is None and row.strand is entry.strand:
+                self._know((entry.causes[0].log, entry.causes[0].seq))
+                return row
+        return None
+
     def _of_state(self, entry: PacketEntry) -> Row | None:
         """The row of a state that the kernel told of a moment before it."""
         row = self._open[-1] if self._open else None
@@ -278,6 +312,7 @@ class Rows:
 
     def _new(self, entry: _Told) -> Row:
         row = Row(entry.t, entry.t, entry.strand, {}, {}, {}, reasons=[])
+        row.quiet = getattr(entry, "quiet", "")
         self._open.append(row)
         return row
 
@@ -285,3 +320,10 @@ class Rows:
 def _carries(entry: PacketEntry | None, seq: tuple[int, int]) -> bool:
     """The call sent the packet, or a part of it."""
     return entry is not None and any((ref.log, ref.seq) == seq for ref in entry.causes)
+
+
+def _loose(event: object) -> str:
+    """The name of the socket that a call is about, where it belongs to no connection and does not say."""
+    if not isinstance(event, Close | Interest | Setsockopt | Block | Recvfrom | Sendto | Connect):
+        return ""
+    return escape_text(getattr(event, "conn", None) or getattr(event, "sock", None) or "")

@@ -26,12 +26,11 @@ from evloop_trace.views.rows import Row, Rows, told
 from evloop_trace.views.wire import draw, kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.style import Style
 
     from evloop_trace.correlate.entries import Entry, Strand
-    from evloop_trace.correlate.meeting import Program
 
 __all__ = ["TimelinePanel", "TimelineView"]
 
@@ -42,7 +41,7 @@ _AHEAD = 4096  # entries that say how wide the columns are to be
 _LEAST = 60  # cells, below which lines are cut
 _SIDES = (True, False)
 _NARROW = 13  # cells of a lane with states only
-_REASON = 24  # cells of a lane that reasons stand in
+_REASON = 1  # rows of a reason that stays in its lane
 
 
 class _Columns(NamedTuple):
@@ -65,9 +64,10 @@ class _Known(NamedTuple):
     """What the columns depend on."""
 
     clock: int
-    names: tuple[str, ...]
-    recorded: tuple[bool, bool]
-    packets: bool
+    names: dict[int, str]
+    """Of connections, by their numbers; none if there is only one."""
+    sides: tuple[tuple[str, ...], tuple[str, ...]]
+    """The labels of the logs on either side; none if its calls are in no log."""
     tick: int
 
 
@@ -75,23 +75,20 @@ class TimelineView:
     """Lines of a whole timeline, as text output has them."""
 
     def __init__(
-        self, width: int, programs: Sequence[Program] = (), *, packets: bool = True, kernel: bool = False,
-        why_quiet: Callable[[Row, Row], str] | None = None,
+        self, width: int, labels: Sequence[str] = (), *, packets: bool = True, kernel: bool = False,
     ) -> None:  # fmt: skip
         """How it is drawn.
 
         Args:
             width: Cells of a line.
-            programs: The logs, as `Entry.log` counts them.
+            labels: Of the logs, as `Entry.log` counts them; empty if there is only one.
             packets: There is a capture.
             kernel: The kernel tells of states.
-            why_quiet: What may be said of the time between two rows.
         """
         self.width = max(_LEAST, width)
-        self.programs = programs
+        self.labels = labels
         self.packets = packets
         self.kernel = kernel
-        self.why_quiet = why_quiet or (lambda *_: "")
 
     def lines(self, entries: Iterable[Entry]) -> Iterator[Line]:
         """Lines of exactly so many cells, the heading first."""
@@ -99,7 +96,7 @@ class TimelineView:
         ahead = [entry for entry, _ in zip(entries, range(_AHEAD), strict=False)]
         if not ahead:
             return
-        drawer = _Drawer(self, _known(ahead, self))
+        drawer = _Drawer(self, _known(ahead, self.labels))
         yield drawer.heading()
         for row in _rows(chain(ahead, entries), self):
             yield from drawer.row(row)
@@ -109,10 +106,10 @@ class TimelinePanel(Panel):
     """The last of a timeline, the newest at the bottom."""
 
     def __init__(
-        self, programs: Sequence[Program] = (), *, packets: bool = True, kernel: bool = False, most: int = 512
+        self, labels: Sequence[str] = (), *, packets: bool = True, kernel: bool = False, most: int = 512
     ) -> None:
         """Of so many entries at `most`."""
-        self.view = TimelineView(0, programs, packets=packets, kernel=kernel)
+        self.view = TimelineView(0, labels, packets=packets, kernel=kernel)
         self.entries: deque[Entry] = deque(maxlen=most)
         self._begun: dict[int, Entry] = {}  # strand → its first entry
 
@@ -135,11 +132,11 @@ class TimelinePanel(Panel):
 
     def _drawer(self, width: int, entries: list[Entry]) -> _Drawer:
         self.view.width = max(_LEAST, width)
-        return _Drawer(self.view, _known(entries, self.view))
+        return _Drawer(self.view, _known(entries, self.view.labels))
 
 
 def _rows(entries: Iterable[Entry], view: TimelineView) -> Iterator[Row]:
-    rows = Rows([program.label for program in view.programs], kernel=view.kernel)
+    rows = Rows(view.labels, kernel=view.kernel)
     for entry in told(entries):
         yield from rows.feed(entry)
     yield from rows.rest()
@@ -151,7 +148,7 @@ class _Drawer:
     def __init__(self, view: TimelineView, known: _Known) -> None:
         self._view = view
         self._known = known
-        self._columns = _columns(known, view.width)
+        self._columns = _columns(known, view.width, packets=view.packets)
         self._before: Row | None = None
         self._until = 0
         self._tick = 0
@@ -163,12 +160,12 @@ class _Drawer:
         left, right = (self._title(client=client) for client in _SIDES)
         wire = "wire" if self._view.packets else "no capture"
         text = (
-            "─" * (columns.before - 6)
-            + f"{'':─<1} ms ─"
-            + f" {cut(left, columns.left - 2)} ".ljust(columns.left + 1, "─")
+            " ms ".rjust(columns.clock + 2, "─")
+            + "─" * (columns.names + 2 if columns.names else 0)
+            + f" {cut(left, columns.left - 2)} ".ljust(columns.left + 2, "─")
             + f" {wire} ".center(columns.wire + 2, "─")
-            + ("─" + (" tick ".ljust(columns.tick + 1, "─") if columns.tick else ""))
-            + f" {cut(right, columns.right - 1)} "
+            + ("tick ".rjust(columns.tick + 2, "─") if columns.tick else " ")
+            + f"{cut(right, columns.right - 1)} "
         )
         return exact([Segment(text.ljust(self._view.width, "─"), DIM)], self._view.width)
 
@@ -177,7 +174,7 @@ class _Drawer:
         width = self._view.width
         lines: list[Line] = []
         if self._before is not None and row.t - self._until >= QUIET:
-            lines.append(self._quiet(self._before, row))
+            lines.append(self._quiet(row))
         if row.strand is not None and row.strand.number not in self._introduced:
             self._introduced.add(row.strand.number)
             lines.append(self._introduction(row.strand))
@@ -244,106 +241,108 @@ class _Drawer:
         self._tick = row.tick or self._tick
         return [Segment(f"{fit(text, columns.tick, '>')} ", DIM)]
 
-    def _quiet(self, before: Row, row: Row) -> Line:
+    def _quiet(self, row: Row) -> Line:
         columns = self._columns
-        why = escape_text(self._view.why_quiet(before, row)) or "nothing happens"
+        why = escape_text(row.quiet) or "nobody calls anything"
         text = f"┄┄┄ {duration(row.t - self._until)} · {why} ┄┄┄"
         room = self._view.width - columns.before
         return [Segment(" " * columns.before + cut(text, room), DIM)]
 
     def _introduction(self, strand: Strand) -> Line:
-        text = f" {self._name_of(strand)}  {ends(strand, self._view.programs)} "
+        text = f" {self._name_of(strand)}  {ends(strand)} "
         return [Segment(text, BOLD)]
 
-    def _reason(self, text: str, *, client: bool) -> list[Line]:
+    def _reason(self, text: str, *, client: bool) -> Iterator[Line]:
+        """In its lane, and over the wire if there is too little room."""
         columns = self._columns
         lane = columns.left if client else columns.right
-        if lane < _REASON:  # there is more room on the other side
-            client, lane = not client, columns.right if client else columns.left
-        rows = wrap(text, lane - 2)
-        left = [
-            Segment(" " * columns.before),
-            Segment(" " * columns.left),
-            Segment(f" │{' ' * columns.wire}│ ", DIM),
-            Segment(" " * (columns.tick + 1 if columns.tick else 0)),
-        ]
-        lines = []
-        for at, it in enumerate(rows):
-            said = f"{'  ' if at else '╰ '}{it}"
+        over = len(wrap(text, max(2, lane - 2))) > _REASON
+        room = lane + columns.wire + 1 if over else lane
+        before = Segment(" " * columns.before)
+        tick = columns.tick + 1 if columns.tick else 0
+        for at, it in enumerate(wrap(text, room - 2)):
+            said = Segment(fit(f"{'  ' if at else '╰ '}{it}", room), DIM)
             if client:
-                lines.append([left[0], Segment(fit(said, columns.left), DIM), *left[2:]])
+                wire = " │ " if over else f" │{' ' * columns.wire}│ "
+                yield [before, said, Segment(wire, DIM)]
+            elif over:
+                yield [before, Segment(" " * columns.left), Segment(f" │ {' ' * tick}", DIM), said]
             else:
-                lines.append([*left, Segment(said, DIM)])
-        return lines
+                wire = f" │{' ' * columns.wire}│ {' ' * tick}"
+                yield [before, Segment(" " * columns.left), Segment(wire, DIM), said]
 
     def _name_of(self, strand: Strand) -> str:
-        return name_of(strand, self._view.programs)
+        return self._known.names.get(strand.number) or name_of(strand)
 
     def _title(self, *, client: bool) -> str:
         """`client`, or the labels of more than one; `· loop` if it is one."""
         word = "client" if client else "server"
-        ours = [it for it in self._view.programs if it.client is client]
-        if not self._known.recorded[not client]:
+        labels = self._known.sides[not client]
+        if not labels:
             return f"{word} (from its packets)" if self._view.packets else f"{word} (in no log)"
-        labels = [it.label for it in ours if it.label]
         if len(labels) > 1:
             title = f"{word}s: {', '.join([escape_text(it) for it in labels])}"
-        elif labels and labels[0] != word:
+        elif labels[0] not in ("", word):
             title = f"{word}: {escape_text(labels[0])}"
         else:
             title = word
         return f"{title} · loop" if not client and self._known.tick else title
 
 
-def name_of(strand: Strand, programs: Sequence[Program]) -> str:
+def name_of(strand: Strand, *, whole: bool = False) -> str:
     """What a connection is called: as its client does, or its server, or by its client's port."""
-    for client, name in zip(_SIDES, strand.names, strict=True):
-        if name:
-            alone = sum(it.client is client for it in programs) <= 1
-            return escape_text(name.rpartition(":")[2] if alone else name)
-    return ":" + escape_text(strand.client.rpartition(":")[2])
+    name = strand.names[0] or strand.names[1]
+    if not name:
+        return ":" + escape_text(strand.client.rpartition(":")[2])
+    return escape_text(name if whole else name.rpartition(":")[2])
 
 
-def ends(strand: Strand, programs: Sequence[Program]) -> str:
+def ends(strand: Strand) -> str:
     """`127.0.0.1:52814 → 127.0.0.1:8080`, and what the server calls it if that is something else."""
     text = f"{escape_text(strand.client)} → {escape_text(strand.server)}"
-    name = escape_text(strand.names[1].rpartition(":")[2])
-    if name and strand.names[0] and name != name_of(strand, programs):
-        text += f"  (the server's {name})"
-    return text
+    ours, theirs = (it.rpartition(":")[2] for it in strand.names)
+    return f"{text}  (the server's {escape_text(theirs)})" if ours and theirs and ours != theirs else text
 
 
-def _known(entries: Sequence[Entry], view: TimelineView) -> _Known:
+def _known(entries: Sequence[Entry], labels: Sequence[str]) -> _Known:
     """What the columns are to have room for."""
     strands: dict[int, Strand] = {}
-    recorded = [False, False]
+    sides: dict[bool, dict[int, str]] = {True: {}, False: {}}
     tick = 0
     for entry in entries:
         if entry.strand is not None:
             strands[entry.strand.number] = entry.strand
         if isinstance(entry, CallEntry) and not isinstance(entry.event, Header):
-            recorded[not entry.client] = True
+            sides[entry.client][entry.log] = labels[entry.log] if entry.log < len(labels) else ""
             if not entry.client:
                 tick = max(tick, entry.event.tick)
-    names = tuple([name_of(it, view.programs) for it in strands.values()]) if len(strands) > 1 else ()
     clock = max([6, *[len(_ms(it.t)) for it in entries[-1:]]])
-    return _Known(clock, names, (recorded[0], recorded[1]), view.packets, len(str(tick)) if tick else 0)
+    left, right = (tuple(sides[side].values()) for side in _SIDES)
+    return _Known(clock, _names(list(strands.values())), (left, right), len(str(tick)) if tick else 0)
 
 
-def _columns(known: _Known, width: int) -> _Columns:
-    names = max(5, min(width // 10, max(map(cell_len, known.names)))) if known.names else 0
-    tick = max(4, known.tick) if known.tick else 0
-    rest = width - 1 - known.clock - 2 - (names + 2 if names else 0) - 4 - (tick + 1 if tick else 0)
-    wire = max(18, min(44, rest * 32 // 100))
-    if not all(known.recorded):
-        wire = max(18, min(44, rest * 38 // 100))
+def _names(strands: Sequence[Strand]) -> dict[int, str]:
+    """By number; with their logs' labels only if they would be alike without."""
+    if len(strands) < 2:
+        return {}
+    short = [name_of(it) for it in strands]
+    return {
+        it.number: name_of(it, whole=short.count(name) > 1) for it, name in zip(strands, short, strict=True)
+    }
+
+
+def _columns(known: _Known, width: int, *, packets: bool) -> _Columns:
+    names = max(5, min(width // 10, max(map(cell_len, known.names.values())))) if known.names else 0
+    tick = max(3, known.tick) if known.tick else 0
+    rest = width - known.clock - 7 - (names + 2 if names else 0) - (tick + 1 if tick else 0)
+    left, right = (bool(it) for it in known.sides)
+    wire = max(18, min(44, rest * (32 if left and right else 38) // 100))
     lanes = rest - wire
-    left = lanes * 47 // 100
-    if known.packets and not known.recorded[0] and known.recorded[1]:
-        left = _NARROW
-    elif known.packets and not known.recorded[1] and known.recorded[0]:
-        left = lanes - max(_NARROW, lanes * 30 // 100)
-    return _Columns(known.clock, names, left, wire, tick, lanes - left)
+    lane = lanes * 47 // 100
+    if packets and left is not right:  # of one end only the states are known
+        lane = max(_NARROW, lanes * 30 // 100)
+        lane = lane if right else lanes - lane
+    return _Columns(known.clock, names, lane, wire, tick, lanes - lane)
 
 
 def _lane(said: Words | None, beside: Line, width: int, *, right: bool) -> Line:

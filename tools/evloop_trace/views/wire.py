@@ -52,11 +52,11 @@ def words(packet: Sighting) -> list[str]:
     if packet.wire.proto != TCP:
         return [f"UDP {length}", length]
     flags = " ".join(flag_words(packet.flags)) or "no flags"
-    ack = "" if packet.ack is None else f"ack {packet.ack}"
+    ack = f"ack {packet.ack}" if packet.ack else ""
     if packet.begin == packet.end:
         if packet.flags & (SYN | FIN | RST):
-            return [_join(flags, ack), flags] if packet.ack else [flags]
-        return [_join(flags, str(packet.ack) if ack else "")]
+            return [_join(flags, ack), flags]
+        return [f"{flags} {packet.ack}" if ack else flags]
     place = f"[{packet.begin},{packet.end})"
     control = " ".join(flag_words(packet.flags & (SYN | FIN | RST)))
     return [

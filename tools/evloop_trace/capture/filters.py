@@ -27,6 +27,7 @@ _LD_HALF, _LD_BYTE = 0x28, 0x30  # A = packet[k]
 _LD_HALF_X, _LD_BYTE_X = 0x48, 0x50  # A = packet[X + k]
 _LDX, _LDX_IHL = 0x01, 0xB1  # X = k; X = 4 * (packet[k] & 15), which is how long an IPv4 header is
 _LD_MEM, _ST = 0x60, 0x02  # A = M[k]; M[k] = A
+_LD_WORD = 0x20  # A = packet[k], or what the kernel knows about the packet
 _ADD, _ADD_X, _AND, _LSH, _RSH = 0x04, 0x0C, 0x54, 0x64, 0x74
 _TAX, _TXA, _RET, _JA = 0x07, 0x87, 0x06, 0x05
 _JEQ, _JGT, _JSET = 0x15, 0x25, 0x45
@@ -36,6 +37,12 @@ _TCP, _UDP, _ICMP, _FRAGMENT, _ICMP6 = 6, 17, 1, 44, 58
 _ERRORS4 = (3, 4, 5, 11, 12)
 _OPTIONS6 = (0, 43, 60)  # hop-by-hop, routing, destination options: RFC 8200, section 4.1
 _MOST_OPTIONS6 = 3  # there are no loops in a filter, and its jumps reach over 255 instructions at most
+
+# At addresses that no packet has: to whom it goes, and over what kind of interface. SKF_AD_OFF + SKF_AD_….
+_PKTTYPE, _HATYPE = 0xFFFFF000 + 4, 0xFFFFF000 + 28
+_PACKET_OUTGOING, _ARPHRD_LOOPBACK = 4, 772
+_TAGS = (0x8100, 0x88A8)  # 802.1Q and 802.1ad: a tag of 4 bytes, and then the EtherType
+_MOST_TAGS = 2
 
 _INSTRUCTION = struct.Struct("=HBBI")  # code, jump if true, jump if false, k
 
@@ -52,7 +59,9 @@ class _Step(NamedTuple):
     no: str = ""
 
 
-def assemble(ports: Sequence[int] = (), snap: int = 262_144, link: int = ETHERNET) -> bytes:
+def assemble(
+    ports: Sequence[int] = (), snap: int = 262_144, link: int = ETHERNET, *, everywhere: bool = False
+) -> bytes:
     """The program, 8 bytes an instruction: `struct sock_filter`.
 
     It takes TCP, UDP, and the ICMP errors that answer them, over IPv4 and IPv6. Of a datagram in
@@ -61,9 +70,10 @@ def assemble(ports: Sequence[int] = (), snap: int = 262_144, link: int = ETHERNE
     Args:
         ports: A packet, or the one that an error answers, must come from or go to one of these; none is all.
         snap: Bytes that are kept of a packet.
-        link: How long the header before IP's is: 14 for Ethernet, or 0.
+        link: How long the header before IP's is: 14 for Ethernet, where tags may follow, or 0.
+        everywhere: For all interfaces at once: what goes out over loopback comes in again, and is taken then.
     """
-    steps = _version(link) + _ip4(link) + _ip6(link)
+    steps = (_not_twice() if everywhere else []) + _version(link) + _ip4(link) + _ip6(link)
     steps += ["ports"] if not ports else []
     steps += ["take", _Step(_RET, snap), "drop", _Step(_RET, 0)]
     steps += _ports(ports, snap, link) if ports else []
@@ -76,25 +86,81 @@ def in_words(ports: Sequence[int]) -> str:
     return f"({kinds}) and ({' or '.join(f'port {port}' for port in ports)})" if ports else kinds
 
 
+def _not_twice() -> list[_Step | str]:
+    return [
+        _Step(_LD_WORD, _PKTTYPE),
+        _Step(_JEQ, _PACKET_OUTGOING, "", "once"),
+        _Step(_LD_WORD, _HATYPE),
+        _Step(_JEQ, _ARPHRD_LOOPBACK, "", "once"),
+        _Step(_RET, 0),
+        "once",
+    ]
+
+
 def _version(link: int) -> list[_Step | str]:
-    if link == ETHERNET:
-        return [_Step(_LD_HALF, 12), _Step(_JEQ, 0x0800, "ip4"), _Step(_JEQ, 0x86DD, "ip6", "drop")]
-    return [_Step(_LD_BYTE, 0), _Step(_RSH, 4), _Step(_JEQ, 4, "ip4"), _Step(_JEQ, 6, "ip6", "drop")]
+    """To `ip4` or `ip6`, with A the number of what is behind that header, and X at it."""
+    if link != ETHERNET:
+        heads = _head4(link, 0) + _head6(link, 0)
+        return [
+            _Step(_LD_BYTE, 0),
+            _Step(_RSH, 4),
+            _Step(_JEQ, 4, "ip4 0"),
+            _Step(_JEQ, 6, "ip6 0", "no"),
+            *heads,
+        ]
+    steps: list[_Step | str] = []
+    for tags in range(_MOST_TAGS + 1):
+        steps += [_Step(_LD_HALF, 12 + 4 * tags)]
+        steps += [_Step(_JEQ, 0x0800, f"ip4 {tags}"), _Step(_JEQ, 0x86DD, f"ip6 {tags}")]
+        if tags < _MOST_TAGS:
+            *others, last = _TAGS
+            steps += [
+                *[_Step(_JEQ, it, f"tag {tags}") for it in others],
+                _Step(_JEQ, last, "", "no"),
+                f"tag {tags}",
+            ]
+        else:
+            steps += [_Step(_JA, yes="no")]
+    for tags in range(_MOST_TAGS + 1):
+        steps += _head4(link, tags) + _head6(link, tags)
+    return steps
+
+
+def _head4(link: int, tags: int) -> list[_Step | str]:
+    """An IPv4 header behind so many tags: RFC 791. M[1] is its fragment offset."""
+    at = link + 4 * tags
+    return [
+        f"ip4 {tags}",
+        _Step(_LD_HALF, at + 6),
+        _Step(_ST, 1),
+        _Step(_LDX_IHL, at),
+        _Step(_TXA),
+        _Step(_ADD, 4 * tags),
+        _Step(_TAX),
+        _Step(_LD_BYTE, at + 9),
+        _Step(_JA, yes="ip4"),
+    ]
+
+
+def _head6(link: int, tags: int) -> list[_Step | str]:
+    """The same of IPv6."""
+    at = link + 4 * tags
+    return [f"ip6 {tags}", _Step(_LDX, 40 + 4 * tags), _Step(_LD_BYTE, at + 6), _Step(_JA, yes="ip6")]
 
 
 def _ip4(link: int) -> list[_Step | str]:
-    """From an IPv4 header to the ports, with X at them: RFC 791."""
+    """From behind an IPv4 header to the ports, with X at them."""
     return [
         "ip4",
-        _Step(_LDX_IHL, link),
-        _Step(_LD_BYTE, link + 9),
         _Step(_JEQ, _ICMP, "icmp"),
         _Step(_JEQ, _TCP, "piece?"),
         _Step(_JEQ, _UDP, "piece?", "drop"),
         "piece?",
-        _Step(_LD_HALF, link + 6),
+        _Step(_LD_MEM, 1),
         _Step(_JSET, 0x1FFF, "take"),  # the offset: this one is not the first and has no ports
         _Step(_JA, yes="ports"),
+        "no",  # not before `ip4`: to who checks the program, a step goes on to the next even behind RET
+        _Step(_RET, 0),
         "icmp",
         _Step(_LD_BYTE_X, link),
         *[_Step(_JEQ, kind, "error") for kind in _ERRORS4],
@@ -115,11 +181,9 @@ def _ip4(link: int) -> list[_Step | str]:
 
 
 def _ip6(link: int) -> list[_Step | str]:
-    """From an IPv6 header to the ports, with X at them: RFC 8200, and RFC 4443 for the errors."""
+    """From behind an IPv6 header to the ports, with X at them: RFC 8200, and RFC 4443 for the errors."""
     return [
         "ip6",
-        _Step(_LDX, 40),
-        _Step(_LD_BYTE, link + 6),
         *_options6(link, "outer"),
         _Step(_JEQ, _TCP, "ports"),
         _Step(_JEQ, _UDP, "ports"),

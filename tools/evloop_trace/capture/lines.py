@@ -10,13 +10,15 @@ from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, TypeAlias
 
-from evloop_trace.escape import escape_payload
+from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.packets.decode import ICMP, TCP, UDP, Reason, decode, inner
 from evloop_trace.packets.icmp import error
 from evloop_trace.packets.links import link_of
 from evloop_trace.packets.spelling import flag_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evloop_trace.capture.ring import Packet
     from evloop_trace.packets.decode import Datagram
 
@@ -26,6 +28,7 @@ PAYLOAD = 48
 """Bytes of a payload on a line."""
 
 _ADDRESSES = 35
+_NAME = 8
 _MOST_STREAMS = 65_536  # whose beginnings are remembered, one a direction
 _SYN, _ACK = 0x02, 0x10
 _NO_WINDOW = 0x07  # what opens or ends a connection says nothing about the window
@@ -39,9 +42,15 @@ _Stream: TypeAlias = tuple[bytes, bytes]
 class Lines:
     """Knows where each stream began, so that bytes have offsets in it as they have in a log."""
 
-    def __init__(self, link_type: int) -> None:
-        """Packets whose link layer has this number in a capture file."""
+    def __init__(self, link_type: int, name_of: Callable[[int], str] | None = None) -> None:
+        """Begin.
+
+        Args:
+            link_type: The number of the packets' link layer in a capture file.
+            name_of: Names the interface with a number, if lines are to begin with it: for Linux cooked 2.
+        """
         self._link = link_of(link_type)
+        self._name_of = name_of and lru_cache(256)(name_of)
         self._first: int | None = None
         self._streams: dict[_Stream, int] = {}  # the number of its first byte
 
@@ -52,6 +61,9 @@ class Lines:
             self._first = when
         found = decode(self._link, data, 0, len(data), size)
         said = f"{size} B  {found.value}" if isinstance(found, Reason) else self._say(data, found)
+        if self._name_of:
+            name = escape_text(self._name_of(int.from_bytes(data[4:8], "big")))
+            said = f"{name:<{_NAME}}  {said}"
         micros = (when - self._first) // 1000
         return f"{micros // 1_000_000:>7}.{micros % 1_000_000:06}  {said}\n"
 

@@ -48,14 +48,14 @@ def interface(name: str, link_type: int, snap: int, words: str, system: str) -> 
     return _block(_INTERFACE, struct.pack("<HHI", link_type, 0, snap), options)
 
 
-def packets(batch: Iterable[Packet]) -> bytes:
-    """A block for each packet."""
+def packets(batch: Iterable[Packet], number: int = 0) -> bytes:
+    """A block for each packet, of the interface with this number in the file."""
     parts: list[bytes] = []
     add, head, tails = parts.append, _PACKET_HEAD.pack, _TAILS
     for when, data, size in batch:
         kept = len(data)
         length = _PACKET_ROUND + (kept + 3 & ~3)
-        add(head(_PACKET, length, 0, when >> 32, when & 0xFFFFFFFF, kept, size))
+        add(head(_PACKET, length, number, when >> 32, when & 0xFFFFFFFF, kept, size))
         add(data)
         add(tails.get(kept) or _tail(kept))
     return b"".join(parts)

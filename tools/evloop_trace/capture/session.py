@@ -50,7 +50,7 @@ def capture(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], 
         BrokenPipeError: who reads the output has gone.
     """
     where = find(wanted.interface)
-    program = assemble(wanted.ports, wanted.snap, where.link)
+    program = assemble(wanted.ports, wanted.snap, where.link, everywhere=where.is_any)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
         recorder = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
 from evloop import __version__
@@ -11,6 +12,7 @@ from evloop.errors import EvloopError
 from evloop_trace.capture import pcapng
 from evloop_trace.capture.file import CaptureFile, UnwrittenError
 from evloop_trace.capture.filters import in_words
+from evloop_trace.capture.interface import name_of
 from evloop_trace.capture.lines import Lines
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ class LineSink:
 
     def __init__(self, write: Callable[[str], None], interface: Interface) -> None:
         self._write = write
-        self._lines = Lines(interface.link_type)
+        self._lines = Lines(interface.link_type, name_of if interface.is_any else None)
 
     def put(self, packets: list[Packet], counts: Counts) -> None:
         """Print them; what the kernel dropped before is told when that is over."""
@@ -74,7 +76,9 @@ class FileSink:
         system = f"{about.sysname} {about.release}"
         head = pcapng.section(about.machine, system, f"evloop-trace {__version__}")
         words = in_words(wanted.ports)
-        head += pcapng.interface(interface.name, interface.link_type, wanted.snap, words, system)
+        self._about = interface.link_type, wanted.snap + interface.added, words, system
+        head += pcapng.interface(interface.name, *self._about)
+        self._numbers: dict[bytes, int] | None = {} if interface.is_any else None
         try:
             self._file.write(head)
         except UnwrittenError as error:
@@ -84,12 +88,30 @@ class FileSink:
     def put(self, packets: list[Packet], counts: Counts) -> None:
         """Write them; and when the kernel has dropped some, how many until now, so that it is known where."""
         self._packets += len(packets)
-        blocks = pcapng.packets(packets)
+        blocks = pcapng.packets(packets) if self._numbers is None else self._of_all(packets, self._numbers)
         if counts.dropped > self._dropped:
             self._dropped = counts.dropped
             blocks += self._statistics(counts)
         if blocks:
             self._file.write(blocks)
+
+    def _of_all(self, packets: list[Packet], numbers: dict[bytes, int]) -> bytes:
+        """Packets of several interfaces; each is described when its first packet comes."""
+        parts = []
+        for where, batch in groupby(packets, _interface_of):
+            if where not in numbers:
+                self._describe(where, len(packets))
+                numbers[where] = len(numbers) + 1
+            parts.append(pcapng.packets(batch, numbers[where]))
+        return b"".join(parts)
+
+    def _describe(self, where: bytes, waiting: int) -> None:
+        """An interface's block, before all the packets that are `waiting`."""
+        try:
+            self._file.write(pcapng.interface(name_of(int.from_bytes(where, "big")), *self._about))
+        except UnwrittenError as error:
+            error.missing = waiting
+            raise
 
     def finish(self, counts: Counts, comment: str = "") -> None:
         """Write what was counted in all."""
@@ -101,3 +123,8 @@ class FileSink:
 
     def _statistics(self, counts: Counts, comment: str = "") -> bytes:
         return pcapng.statistics(time.time_ns(), self._began, counts, self._packets, comment)
+
+
+def _interface_of(packet: Packet) -> bytes:
+    """The number of its interface, as a header of Linux cooked 2 has it."""
+    return packet[1][4:8]

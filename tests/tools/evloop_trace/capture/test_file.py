@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import socket
 import struct
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from evloop_trace.capture.file import CaptureFile, UnwrittenError
-from evloop_trace.capture.interface import Interface
+from evloop_trace.capture.interface import Interface, find
 from evloop_trace.capture.ring import Counts
 from evloop_trace.capture.sinks import FileSink
 from evloop_trace.capture.wanted import Wanted
@@ -90,6 +91,39 @@ def test_a_whole_file(tmp_path: Path) -> None:
         assert body[20:] == data + bytes(-len(data) % 4)
     assert drops(found[8]) == (9, 3, 6)
     assert drops(found[9]) == (10, 4, 6)
+
+
+def test_a_file_of_all_interfaces(tmp_path: Path) -> None:
+    """Each interface is described before its first packet, and once."""
+    path = tmp_path / "a.pcapng"
+    sink = FileSink(Wanted(output=str(path), snap=100), find("any"))
+    lo = socket.if_nametoindex("lo")
+    packets = [(WHEN, cooked(lo), 20), (WHEN, cooked(99_999), 20), (WHEN, cooked(lo), 20)]
+    sink.put(packets, Counts(3, 0))
+    sink.put(packets[::-1], Counts(6, 0))
+    sink.close()
+    found = blocks(path.read_bytes())
+    assert [kind for kind, _ in found] == [SECTION, *[INTERFACE] * 3, *[PACKET] * 6]
+    assert [struct.unpack_from("<HHI", body) for _, body in found[1:4]] == [(276, 0, 120)] * 3
+    assert [options(body[8:])[2] for _, body in found[1:4]] == [b"any", b"lo", b"#99999"]
+    assert [struct.unpack_from("<I", body)[0] for _, body in found[4:]] == [1, 2, 1, 1, 2, 1]
+
+
+def test_a_full_disk_has_no_room_for_an_interface(tmp_path: Path) -> None:
+    """Then none of the packets that wait are in the file."""
+    path = tmp_path / "a.pcapng"
+    sink = FileSink(Wanted(output=str(path)), find("any"))
+    packets = [(WHEN, cooked(1), 20)] * 3
+    with at_most(path.stat().st_size + 10), pytest.raises(UnwrittenError) as error:
+        sink.put(packets, Counts(3, 0))
+    assert error.value.missing == 3
+    sink.close()
+    assert len(blocks(path.read_bytes())) == 2
+
+
+def cooked(index: int) -> bytes:
+    """A header of Linux cooked 2."""
+    return struct.pack(">H2xIHBB8x", 0x0800, index, 1, 0, 6)
 
 
 def drops(block: tuple[int, bytes]) -> tuple[int, int, int]:

@@ -88,6 +88,39 @@ def test_without_ports_all_of_tcp_and_udp(passes: Callable[..., bool], frames: A
     assert not passes(bytes(40), link=0)
 
 
+@pytest.mark.parametrize("tags", [[0x8100], [0x88A8], [0x88A8, 0x8100]])
+def test_tags_are_stepped_over(passes: Callable[..., bool], frames: Any, tags: list[int]) -> None:
+    """One or two; behind them all is as without: ports, options, errors, pieces."""
+
+    def tagged(packet: bytes, kind: int = 0x0800) -> bytes:
+        return (
+            bytes(12)
+            + b"".join(struct.pack(">HH", tag, 5) for tag in tags)
+            + struct.pack(">H", kind)
+            + packet
+        )
+
+    segment, datagram = frames.tcp(40000, 8080), frames.udp(40000, 8080)
+    for packet, kind in [
+        (frames.ip4(TCP, segment), 0x0800),
+        (frames.ip4(TCP, segment, options=bytes(8)), 0x0800),
+        (frames.ip4(ICMP, frames.icmp(3, 3, frames.ip4(UDP, datagram))), 0x0800),
+        (frames.ip6(UDP, datagram), 0x86DD),
+        (frames.ip6(0, option6(UDP) + datagram), 0x86DD),
+        (frames.ip6(ICMP6, frames.icmp(1, 4, frames.ip6(TCP, segment))), 0x86DD),
+    ]:
+        assert passes(tagged(packet, kind), 8080)
+        assert not passes(tagged(packet, kind), 81)
+    assert passes(tagged(frames.ip4(UDP, bytes(16), offset=185)), 8080)
+    assert not passes(tagged(bytes(28), 0x0806))
+    assert not passes(tagged(frames.ip4(132, bytes(40))))
+
+
+def test_more_tags_are_nothing_that_we_know(passes: Callable[..., bool], frames: Any) -> None:
+    """Three, on a frame that is otherwise good."""
+    assert not passes(bytes(12) + b"\x81\0\0\1" * 3 + b"\x08\0" + frames.ip4(TCP, frames.tcp(1, 2)))
+
+
 def test_options_of_ip4_are_stepped_over(passes: Callable[..., bool], frames: Any) -> None:
     """The ports are where the header ends, and not at 20."""
     frame = frames.ethernet(
@@ -196,6 +229,13 @@ def test_frames_that_end_too_soon(passes: Callable[..., bool], frames: Any) -> N
     """A header that is not there is not what is wanted, and no harm."""
     frame = frames.ethernet(frames.ip4(TCP, frames.tcp(1, 8080)))
     assert not any(passes(frame[:size], 8080) for size in range(1, 14 + 20 + 3))
+
+
+def test_everywhere(passes: Callable[..., bool], frames: Any) -> None:
+    """What is not about to leave over loopback passes as ever."""
+    packet = frames.ip4(TCP, frames.tcp(40000, 8080))
+    assert passes(packet, 8080, link=0, everywhere=True)
+    assert not passes(packet, 81, link=0, everywhere=True)
 
 
 def test_nothing(frames: Any) -> None:

@@ -89,6 +89,15 @@ def test_datagrams(frames: Any) -> None:
     ]
 
 
+def test_names_of_interfaces(frames: Any) -> None:
+    """Where there are several."""
+    lines = Lines(276, lambda index: {1: "lo", 7: "v\x1b0"}[index])
+    for index, name in ((1, "lo"), (7, r"v\x1b0")):
+        head = b"\x08\0\0\0" + index.to_bytes(4, "big") + bytes(12)
+        line = lines.line((0, head + frames.ip4(UDP, frames.udp(C, S, b"x")), 49))
+        assert line.split()[1:3] == [name, "10.0.0.1:40000"]
+
+
 def test_errors(frames: Any) -> None:
     """What it says, and of which datagram."""
     about = frames.ip4(UDP, frames.udp(C, S))

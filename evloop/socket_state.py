@@ -132,6 +132,8 @@ def _tcp_state(info: bytes) -> TcpState | None:
         state, probes, mss, unacked, lost, retrans, last_sent, last_recv, rtt, rttvar, cwnd, total_retrans,
         acked, received, notsent, rwnd_limited, snd_wnd, rcv_wnd,
     ) = _TCP_INFO.unpack(info.ljust(_TCP_INFO.size, b"\0"))  # fmt: skip
+    if not rtt:  # there was no handshake yet: the kernel counts from when it booted
+        last_sent = last_recv = 0
     return TcpState(
         _TCP_STATES[state] if state < len(_TCP_STATES) else f"state {state}",
         rtt * 1000, rttvar * 1000, mss, cwnd,

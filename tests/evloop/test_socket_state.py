@@ -149,6 +149,15 @@ def test_older_kernels_give_less():
     assert state(236).state == "state 99"
 
 
+def test_a_connection_that_never_was(keep):
+    """Nothing was sent or received, and nothing says when it was."""
+    client = keep(socket.socket())
+    client.connect_ex(("127.0.0.1", 1))
+    info = tcp_info(client)
+    assert info is not None
+    assert (info.state, info.rtt, info.last_data_sent, info.last_data_recv) == ("CLOSED", 0, 0, 0)
+
+
 def test_elsewhere_nobody_is_asked(kernel, keep, monkeypatch):
     """The structure is Linux's."""
     listener = keep(kernel.listen(Inet("127.0.0.1", 0), 5))

@@ -114,6 +114,8 @@ class Captured:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stderr
+        self._process.stderr.close()
 
     def _how(self) -> str:
         code = self._process.returncode

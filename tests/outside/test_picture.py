@@ -69,6 +69,22 @@ def test_picture(terminal, serve):
     assert "Traceback" not in screen
 
 
+@pytest.mark.needs("tmux", "namespaces", "nsenter", "ip")
+def test_a_picture_with_packets(terminal, lab):
+    """`--trace --packets`: the wire stands between the calls, live, and how much it was is told at the end."""
+    serving = ("serve", "--tcp", "127.0.0.1:8080", "--trace", "--packets")
+    terminal.start(*lab.inside, sys.executable, "-P", "-m", "evloop", *serving)
+    terminal.await_text("listen()")
+    done = lab.run(sys.executable, "-P", "-m", "evloop", "client", "127.0.0.1:8080", "look at me")
+    assert done.stdout == "LOOK AT ME\n", done.stderr
+    screen = terminal.await_text("LAST-ACK")
+    assert re.search(r"◀─+ 10 B.*│ +send\(\) = 10", screen)
+    terminal.type("C-c")
+    screen = terminal.await_text("ended with ")
+    assert "ended with 0" in screen
+    assert re.search(r"on the wire: \d+ packets, [\d,]+ bytes, none dropped", screen)
+
+
 SERVER = """
 import socket
 with socket.create_server(("127.0.0.1", 0)) as listener:

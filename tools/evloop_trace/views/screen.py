@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Screen"]
 
+_TALL = 32  # rows, below which a ladder with packets needs those of the listeners
 _LADDER_LEAST = 6  # rows, before anything else may have more than its first
 
 
@@ -32,6 +33,7 @@ class Screen(Panel):
         self.loop = (ProgramPanel if picture.program else LoopPanel)(picture, now, status)
         self.endpoints = EndpointsPanel(picture)
         self.connections = ConnectionsPanel(picture, now)
+        self._has_packets = timeline is not None
         self.ladder: LadderPanel | TimelinePanel = timeline or LadderPanel(picture, now)
 
     def lines(self, width: int, height: int) -> list[Line]:
@@ -53,6 +55,8 @@ class Screen(Panel):
         loop = self.loop.rows(height)
         room = max(0, height - loop - _LADDER_LEAST)
         endpoints = min(self.endpoints.rows(), max(0, room // 3 - 1), 8)
+        if self._has_packets and height < _TALL:
+            endpoints = 0  # the ladder is twice as long
         room -= endpoints + 1 if endpoints else 0
         connections = min(self.connections.rows(), max(room // 2, (height - 10) // 3, 0))
         return loop, endpoints, connections if connections >= 2 else 0

@@ -77,7 +77,7 @@ def _outlive(line: Lifeline, others: list[Lifeline]) -> None:
         if event.old not in {"FIN-WAIT-2", "CLOSING"} or _was_reset(line.events, index):
             continue
         at = line.states.index((event.t, "CLOSED"))
-        fins = [_fin(other) for other in others if other is not line and other.state(event.t) is not None]
+        fins = [_fin(other) for other in others if other is not line and _was_there(other, event.t)]
         if event.old == "CLOSING" or not fins:
             line.states[at] = event.t, "TIME-WAIT"
         elif fins[-1] is None:
@@ -88,10 +88,17 @@ def _outlive(line: Lifeline, others: list[Lifeline]) -> None:
 
 def _was_reset(events: list[Event], index: int) -> bool:
     """Whether a RST was what ended it: one that came is told before, one that was sent behind."""
-    before, behind = events[index - 1], events[index + 1 : index + 2]
-    return isinstance(before, ReceiveReset) or any(isinstance(event, SendReset) for event in behind)
+    before, behind = events[:index][-1:], events[index + 1 :][:1]
+    return any(isinstance(it, ReceiveReset) for it in before) or any(
+        isinstance(it, SendReset) for it in behind
+    )
 
 
 def _fin(line: Lifeline) -> int | None:
     """When an end sent its FIN, or meant to; None if it did not."""
     return next((t for t, state in line.states if state in _FIN_SENT), None)
+
+
+def _was_there(line: Lifeline, t: int) -> bool:
+    """Not a later connection with the same addresses; what has no beginning in the recording was there."""
+    return line.begin not in {"CLOSED", "LISTEN"} or line.events[0].t <= t

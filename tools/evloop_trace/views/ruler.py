@@ -146,7 +146,7 @@ class _Half:
     def _row(self, name: str, row: Row, axis: Axis, why: str) -> Line:
         """A row that is always there; `why` it has nothing."""
         sure = name != "wire" or self.way.aligned
-        label = Segment(fit(name if sure else "wire (?)", _NAME), BOLD)
+        label = Segment(fit(name if sure else "wire?", _NAME), BOLD)
         if why and not row.count:
             return [label, Segment(fit(why, axis.width), DIM), *self._ended(name)]
         if not axis.columns:

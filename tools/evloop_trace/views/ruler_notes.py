@@ -26,7 +26,7 @@ def notes(ruler: Ruler, *, client: bool) -> Iterator[str]:
     if not way.aligned:
         yield (
             "the capture begins in the middle of the connection: the wire's offsets count from the first "
-            "packet in it, not from the first byte of the stream"
+            f"packet in it, not from the first byte of the stream{_behind(way)}"
         )
     yield from _gaps(ruler, client=client)
     yield from _ends(way)
@@ -36,6 +36,13 @@ def notes(ruler: Ruler, *, client: bool) -> Iterator[str]:
             what = {"wire": "segments", "again": "segments that were sent again"}.get(name, f"{name}s")
             kept = f"the first {KEPT} and the last {KEPT} are known one by one"
             yield f"of {count(row.count)} {what} {kept}; of the others, where they begin"
+
+
+def _behind(way: Direction) -> str:
+    """By how much the wire's offsets are too low, if the end tells."""
+    if way.fin is None or way.ended is None or way.fin.begin >= way.send.spans.end:
+        return ""
+    return f"; by the FIN all of it stands {_bytes(way.send.spans.end - way.fin.begin)} too far left"
 
 
 def _sends(way: Direction) -> Iterator[str]:
@@ -62,7 +69,7 @@ def _gaps(ruler: Ruler, *, client: bool) -> Iterator[str]:
     if ruler.recorded(client=client):
         end = way.asleep.begin if way.asleep else way.end
         yield from _ranges(way.send.spans.missing(0, end), f"sent by no call that is in the {sender}'s log")
-    if ruler.strand.wire is not None:
+    if ruler.strand.wire is not None and way.aligned:
         sent = " (or they never left)" if way.unsent else ""
         yield from _ranges(way.wire.spans.missing(0, way.end), f"not in the capture{sent}")
     if ruler.recorded(client=not client):

@@ -103,8 +103,9 @@ class Sightings:
         ack = None
         if flags & ACK and flow.peer.base >= 0:
             ack = self._near(flow.peer, segment.ack - flow.peer.base - 1)
+        window = segment.window * (1 if flags & SYN else flow.scale or 1)
         self._seen = Sighting(
-            self._number, segment.time, wire, flow.orig, flags, begin, begin + size, ack, segment.window,
+            self._number, segment.time, wire, flow.orig, flags, begin, begin + size, ack, window,
             found, states, (conn.a.state, conn.b.state), self._payload(size),
         )  # fmt: skip
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from evloop.events.schema import Accept, Connect, Interest, Poll, Recv, Send, TcpInfo, Unknown
+from evloop.events.schema import (
+    Accept,
+    Connect,
+    Interest,
+    Poll,
+    Recv,
+    Recvfrom,
+    Send,
+    Sendto,
+    TcpInfo,
+    Unknown,
+)
 from evloop_trace.correlate.entries import INFERRED, UNMATCHED
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import count, duration, plural
@@ -17,6 +28,8 @@ from evloop_trace.views.palette import KINDS, PLAIN
 from evloop_trace.views.rungs import Arrow, rung, woken
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evloop.events.schema import AnyEvent
     from evloop_trace.correlate.ends import Joined
     from evloop_trace.correlate.entries import CallEntry
@@ -63,16 +76,10 @@ def call(
         finished: Its connection was shut down before.
         deaf: It had said that it reads no more.
     """
-    if isinstance(event, Unknown):
+    if isinstance(event, Unknown) or (isinstance(event, TcpInfo) and event.why == "close"):
         return None
-    if isinstance(event, Poll):
-        return _poll(event)
-    if isinstance(event, Accept) and event.conn is not None:
-        return _accept(event)
-    if isinstance(event, Interest):
-        return _interest(event)
-    if isinstance(event, TcpInfo) and event.why == "close":
-        return None
+    if own := _OWN.get(type(event)):
+        return own(event)
     said = rung(event, finished=finished, outgoing=entry.client, deaf=deaf)
     if said is None:
         return None
@@ -80,15 +87,16 @@ def call(
     if off := getattr(event, "off", None):
         details.append(Detail(f"[{off[0]},{off[1]})", 3) if off[0] < off[1] else Detail("", 9))
     details.append(Detail(said.payload, 2, _QUOTE))
-    note = _without_peer(event, said.note)
+    note = _note(entry, said.note)
     details += [Detail(note, 1, 12), Detail(said.where, 4, 0, "quiet")]
     return Words(said.kind, said.call, tuple([it for it in details if it.text]), said.arrow)
 
 
 def begun(ev: str) -> Words:
     """A call that is told of when it returns, where it began."""
-    word = escape_text("send" if ev == "block" else ev)
-    return Words("quiet", f"{word}() …")
+    if ev == "connect":
+        return Words("life", "connect()")
+    return Words("out", f"{escape_text('send' if ev == 'block' else ev)}() …")
 
 
 def result(event: Connect) -> Words:
@@ -150,7 +158,10 @@ def _interest(event: Interest) -> Words:
     return Words("quiet", said, tuple([it for it in details if it.text]))
 
 
-def _accept(event: Accept) -> Words:
+def _accept(event: Accept) -> Words | None:
+    if event.conn is None:
+        said = rung(event)
+        return said and Words(said.kind, said.call, (Detail(said.note, 0, 12),))
     details = [Detail(f"fd {event.fd}", 2)] if event.fd is not None else []
     if event.waited and event.waited >= 10 * SLEPT:
         details.append(Detail(f"waited {duration(event.waited)} in the queue", 0, 12))
@@ -188,8 +199,17 @@ def _joined(joined: Joined) -> Detail:
     return Detail(f"{mark}{sends} {way}", 1 if many == 1 else 0)
 
 
-def _without_peer(event: AnyEvent, note: str) -> str:
-    """The note, without the address that the heading has."""
-    if isinstance(event, Connect):
-        return note.removeprefix(f"to {escape_text(event.peer or '')}").removeprefix(": ").removeprefix(", ")
-    return note
+def _note(entry: CallEntry, note: str) -> str:
+    """The note, without the address that the heading has, and without what a reason says better."""
+    event = entry.event
+    if isinstance(event, Recv) and event.n == 0 and entry.reasons:
+        return ""
+    if entry.strand is None or not isinstance(event, Connect | Sendto | Recvfrom):
+        return note
+    peer = escape_text(event.peer or "")
+    for word in ("to", "from"):
+        note = note.removeprefix(f"{word} {peer}")
+    return note.removeprefix(": ").removeprefix(", ")
+
+
+_OWN: dict[type, Callable[[Any], Words | None]] = {Poll: _poll, Accept: _accept, Interest: _interest}

@@ -111,7 +111,6 @@ class TimelinePanel(Panel):
         """Of so many entries at `most`."""
         self.view = TimelineView(0, labels, packets=packets, kernel=kernel)
         self.entries: deque[Entry] = deque(maxlen=most)
-        self._begun: dict[int, Entry] = {}  # strand → its first entry
 
     def append(self, entry: Entry) -> None:
         """What comes next."""
@@ -121,8 +120,10 @@ class TimelinePanel(Panel):
         """At most `height` lines."""
         if height < 1:
             return []
-        entries = list(self.entries)[-3 * height :]
+        entries = list(self.entries)
+        before, entries = entries[: -3 * height], entries[-3 * height :]
         drawer = self._drawer(width, entries)
+        drawer.introduced |= {it.strand.number for it in before if it.strand is not None}
         lines = [line for row in _rows(entries, self.view) for line in drawer.row(row)]
         return [exact(line, width) for line in lines[-height:]]
 
@@ -152,7 +153,8 @@ class _Drawer:
         self._before: Row | None = None
         self._until = 0
         self._tick = 0
-        self._introduced: set[int] = set()
+        self.introduced: set[int] = set()
+        """Connections that have had their line."""
 
     def heading(self) -> Line:
         """The rule above everything."""
@@ -163,7 +165,8 @@ class _Drawer:
             " ms ".rjust(columns.clock + 2, "─")
             + "─" * (columns.names + 2 if columns.names else 0)
             + f" {cut(left, columns.left - 2)} ".ljust(columns.left + 2, "─")
-            + f" {wire} ".center(columns.wire + 2, "─")
+            + f" {wire} ".center(columns.wire + 1, "─")
+            + " "
             + ("tick ".rjust(columns.tick + 2, "─") if columns.tick else " ")
             + f"{cut(right, columns.right - 1)} "
         )
@@ -174,11 +177,11 @@ class _Drawer:
         width = self._view.width
         lines: list[Line] = []
         if self._before is not None and row.t - self._until >= QUIET:
-            lines.append(self._quiet(row))
-        if row.strand is not None and row.strand.number not in self._introduced:
-            self._introduced.add(row.strand.number)
+            lines += self._quiet(row)
+        if row.strand is not None and row.strand.number not in self.introduced:
+            self.introduced.add(row.strand.number)
             lines.append(self._introduction(row.strand))
-        lines.append(self._main(row))
+        lines += self._main(row)
         for client, reason in row.reasons:
             lines += self._reason(escape_text(reason), client=client)
         self._before, self._until = row, max(row.until, self._until)
@@ -186,7 +189,7 @@ class _Drawer:
 
     # -- the parts of a row ----------------------------------------------------------------------------
 
-    def _main(self, row: Row) -> Line:
+    def _main(self, row: Row) -> Iterator[Line]:
         columns = self._columns
         packet = row.packet.packet if row.packet is not None else None
         notable: list[str] = []
@@ -196,23 +199,47 @@ class _Drawer:
             style = KINDS[kind(packet)]
         elif arrow := self._inferred(row):
             shaft, style = arrow
-        lanes = {}
+        beside: dict[bool, Line] = {}
         for side in _SIDES:
-            beside = [Segment(state, KINDS["life"]) for state in filter(None, [row.states.get(side)])]
+            beside[side] = [Segment(state, KINDS["life"]) for state in filter(None, [row.states.get(side)])]
             if notable and packet is not None and packet.client is side:
-                beside.insert(0, Segment(", ".join(notable), style))
-            width = columns.left if side else columns.right
-            lanes[side] = _lane(row.says.get(side), beside, width, right=side)
-        return [
+                beside[side].insert(0, Segment(", ".join(notable), style))
+        below = {side: self._goes_below(row.says.get(side), beside[side], client=side) for side in _SIDES}
+        yield [
             Segment(f" {fit(_ms(row.t), columns.clock, '>')}  ", DIM),
             *self._name(row),
-            *lanes[True],
+            *self._lane(row.says.get(True), [] if below[True] else beside[True], client=True),
             Segment(" │", DIM),
             Segment(shaft, style),
             Segment("│ ", DIM),
             *self._ticks(row),
-            *lanes[False],
+            *self._lane(row.says.get(False), [] if below[False] else beside[False], client=False),
         ]
+        if any(below.values()):
+            yield [
+                Segment(" " * columns.before),
+                *self._lane(None, beside[True] if below[True] else [], client=True),
+                Segment(f" │{' ' * columns.wire}│ {' ' * (columns.tick + 1 if columns.tick else 0)}", DIM),
+                *self._lane(None, beside[False] if below[False] else [], client=False),
+            ]
+
+    def _goes_below(self, said: Words | None, beside: Line, *, client: bool) -> bool:
+        """There is no room beside the call for what the packet says of its end."""
+        lane = self._columns.left if client else self._columns.right
+        return said is not None and beside != [] and cell_len(said.call) + 2 + _width(beside) > lane
+
+    def _lane(self, said: Words | None, beside: Line, *, client: bool) -> Line:
+        """A lane in exactly so many cells: what is called, and what stands beside the wire."""
+        width = self._columns.left if client else self._columns.right
+        tag: Line = []
+        for segment in beside:
+            tag += [*([Segment("  ")] if tag else []), segment]
+        room = width - width_of(tag) - (2 if tag else 0)
+        line = fitting(said, max(0, room)) if said is not None else []
+        if not tag:
+            return exact(line, width)
+        space = width - width_of(line) - width_of(tag) if client else 2 if line else 0
+        return exact([*line, Segment(" " * max(0, space)), *tag], width)
 
     def _inferred(self, row: Row) -> tuple[str, Style] | None:
         """The arrow of a call of which there are no packets."""
@@ -241,12 +268,12 @@ class _Drawer:
         self._tick = row.tick or self._tick
         return [Segment(f"{fit(text, columns.tick, '>')} ", DIM)]
 
-    def _quiet(self, row: Row) -> Line:
-        columns = self._columns
+    def _quiet(self, row: Row) -> Iterator[Line]:
+        before = " " * self._columns.before
         why = escape_text(row.quiet) or "nobody calls anything"
         text = f"┄┄┄ {duration(row.t - self._until)} · {why} ┄┄┄"
-        room = self._view.width - columns.before
-        return [Segment(" " * columns.before + cut(text, room), DIM)]
+        for at, it in enumerate(wrap(text, self._view.width - len(before) - 4)):
+            yield [Segment(f"{before}{'    ' if at else ''}{it}", DIM)]
 
     def _introduction(self, strand: Strand) -> Line:
         text = f" {self._name_of(strand)}  {ends(strand)} "
@@ -345,18 +372,8 @@ def _columns(known: _Known, width: int, *, packets: bool) -> _Columns:
     return _Columns(known.clock, names, lane, wire, tick, lanes - lane)
 
 
-def _lane(said: Words | None, beside: Line, width: int, *, right: bool) -> Line:
-    """A lane in exactly so many cells: what is called, and what stands beside the wire."""
-    tag: Line = []
-    for segment in beside:
-        tag += [*([Segment("  ")] if tag else []), segment]
-    room = width - width_of(tag) - (2 if tag else 0)
-    line = fitting(said, max(0, room)) if said is not None else []
-    if not tag:
-        return exact(line, width)
-    if right:
-        return exact([*line, Segment(" " * max(0, width - width_of(line) - width_of(tag))), *tag], width)
-    return exact([*line, *([Segment("  ")] if line else []), *tag], width)
+def _width(beside: Line) -> int:
+    return width_of(beside) + 2 * (len(beside) - 1)
 
 
 def _ms(t: int) -> str:

@@ -30,6 +30,7 @@ SERIOUS = (
 """What a packet is drawn as trouble for."""
 
 _LEAST = 4  # cells of an arrow without words
+_ROOMY = 26  # cells of an arrow that has the packet's number
 
 
 def kind(packet: Sighting) -> str:
@@ -95,12 +96,17 @@ def _join(*parts: str) -> str:
 
 
 def _shaft(packet: Sighting, text: str, width: int) -> str:
+    """Words where it comes from, and where it goes its number, as a capture's readers count."""
     stroke = _stroke(packet)
-    if width < 1:
-        return ""
     forth = packet.client != bool(packet.error)  # an error comes back
     text = f" {text} " if text else ""
-    shaft = stroke * (width - cell_len(text) - 3)
+    space = width - cell_len(text) - 3
+    number = f" #{packet.number} "
+    if width >= _ROOMY and space >= len(number) + 2:
+        rest = stroke * (space - len(number) - 1)
+        shaft = f"{rest}{number}{stroke}" if forth else f"{stroke}{number}{rest}"
+    else:
+        shaft = stroke * space
     return f"{stroke * 2}{text}{shaft}▶"[:width] if forth else f"◀{shaft}{text}{stroke * 2}"[-width:]
 
 

@@ -11,20 +11,21 @@ from evloop.events.reader import Problem
 from evloop.events.schema import Clock, Close, Connect, Send, Sendto, Shutdown
 from evloop_trace.correlate.causal import Row
 from evloop_trace.correlate.clocks import Clocks
+from evloop_trace.correlate.lifelines import lifelines
 from evloop_trace.correlate.meeting import crossing
 from evloop_trace.correlate.reasons import Reasons
-from evloop_trace.correlate.transitions import Lost
-from evloop_trace.correlate.weave import Weaver, settle
+from evloop_trace.correlate.transitions import Lost, Transition
+from evloop_trace.correlate.weave import Weaver
 from evloop_trace.merge import one_clock, timeline
 from evloop_trace.model.filters import due
 from evloop_trace.packets.capture_file import Capture
 from evloop_trace.packets.sightings import Sighting, Sightings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from evloop_trace.correlate.entries import Entry
-    from evloop_trace.correlate.transitions import TransitionLog
+    from evloop_trace.correlate.transitions import Event, TransitionLog
     from evloop_trace.logs import Logs
     from evloop_trace.packets.capture_file import Packet
 
@@ -44,6 +45,7 @@ _Item: TypeAlias = tuple[int, int, Any]  # when; calls before packets of the sam
 
 class _Called(NamedTuple):
     row: Row
+    client: bool | None
     last: bool
 
 
@@ -93,7 +95,7 @@ class Timeline:
             yield self._settled(entry)
 
     def _settled(self, entry: Entry) -> Entry:
-        settle(entry)
+        self.weaver.settle(entry)
         self._reasons.settle(entry)
         return entry
 
@@ -105,7 +107,7 @@ class Timeline:
         assert self.logs is not None
         row, joiner = what.row, self.logs.joiner
         where = crossing(row, joiner)
-        client = row.log not in joiner.servers if where.client is None else where.client
+        client = row.log not in joiner.servers if what.client is None else what.client
         return self.weaver.call(
             t, row.log, row.item, client=client, joined=where.joined, names=where.names, last=what.last
         )
@@ -125,7 +127,13 @@ class Timeline:
                 end = joiner.end
                 t = place(item)
                 self.span = [self.span[0] if self.span else t, t]
-                yield t, 0, _Called(Row(log, item, joined, end), end is None or not end.held)
+                yield (
+                    t,
+                    0,
+                    _Called(
+                        Row(log, item, joined, end), joiner.is_client(item, end), end is None or not end.held
+                    ),
+                )
 
     def _packets(self, packets: Iterable[Packet]) -> Iterator[_Item]:
         for packet in packets:
@@ -136,9 +144,21 @@ class Timeline:
                 yield t, 1, seen
 
     def _kernel(self, kernel: TransitionLog | None) -> Iterator[_Item]:
-        for event in kernel.events if kernel else ():
-            if not isinstance(event, Lost):
-                yield self.clocks.of_mono(event.t, _wall(kernel, event.t)), 2, event
+        for event in _said(kernel.events) if kernel else ():
+            yield self.clocks.of_mono(event.t, _wall(kernel, event.t)), 2, event
+
+
+def _said(events: Sequence[Event]) -> list[Any]:
+    """What the kernel said, with the states that follow from it: of TIME-WAIT it does not tell."""
+    said: list[Any] = [it for it in events if not isinstance(it, Transition | Lost)]
+    for line in lifelines(events):
+        old = line.begin
+        for t, state in line.states:
+            if old is not None:
+                said.append(Transition(t, line.local, line.peer, line.sock, old, state))
+            old = state
+    said.sort(key=lambda it: it.t)
+    return said
 
 
 def _begin(kernel: TransitionLog | None) -> list[int]:

@@ -18,7 +18,7 @@ _BOX = 4
 
 _WIDEST = 6  # cells of a byte
 _LEAST = 24  # cells of the shortest stream
-_LABEL = 9  # cells that a box is given where it is too short for the scale
+_LABEL = 12  # cells that a box is given where it is too short for the scale
 _MANY = 20  # pieces that can be crowded
 _STRIDES = (10, 20, 40)
 _ROUND = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)

@@ -319,10 +319,12 @@ def _legend(used: set[str]) -> str:
 def _box(labels: list[str], width: int, stroke: str = "─") -> str:
     """`├── #6 5 B ──┤`, with the longest of the labels that fits."""
     for label in labels:
-        for text in (f" {label} ", label):
-            if len(text) <= width - 2:
-                left = (width - 2 - len(text)) // 2
-                return f"├{stroke * left}{text}{stroke * (width - 2 - left - len(text))}┤"
+        room = width - 2 - len(label)
+        if room >= 2:
+            left = (room - 2) // 2
+            return f"├{stroke * left} {label} {stroke * (room - 2 - left)}┤"
+        if room >= 0:
+            return f"├{label}{' ' * room}┤"
     return f"├{stroke * (width - 2)}┤"
 
 

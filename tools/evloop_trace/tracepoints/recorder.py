@@ -58,7 +58,7 @@ class Recorder:
 
     def _start(self, ports: tuple[int, ...]) -> None:
         formats = [(it, text) for it in TRACEPOINTS if (text := self._instance.read(f"events/{it}/format"))]
-        if formats[0][0] != NEEDED:
+        if NEEDED not in dict(formats):
             raise EvloopError(f"--kernel needs Linux 4.16 or later: this kernel has no tracepoint {NEEDED}")
         self._translation = Translation(formats, ports)
         self._page = Page(self._instance.read("events/header_page"))

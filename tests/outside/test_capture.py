@@ -252,7 +252,7 @@ def test_a_reader_that_leaves(lab: Lab) -> None:
 def test_what_cannot_begin_is_a_sentence(lab: Lab) -> None:
     """One line, exit code 2, and nothing was said of capturing."""
     for options, said in (
-        (["-i", "nosuch"], "there is no interface 'nosuch': there are lo"),
+        (["-i", "nosuch"], "there is no interface 'nosuch': there are lo, and any"),
         (["-w", "nowhere/a.pcapng"], "nowhere/a.pcapng cannot be written: No such file or directory"),
         (["-w", "/dev/full"], "/dev/full cannot be written: No space left on device"),
     ):
@@ -347,7 +347,7 @@ def test_a_server_that_may_not_capture_does_not_begin(run: Run) -> None:
     """The sentence is the capture's; nobody is told to come."""
     done = run("unshare", "-Ur", *EVLOOP, "serve", "--tcp", "127.0.0.1:0", "--capture", "a.pcapng")
     assert done.returncode == 2
-    assert done.stderr.startswith("evloop: capturing on lo needs rights: run it in `evloop lab`")
+    assert done.stderr.startswith("evloop: to capture on lo needs rights: run it in `evloop lab`")
     assert len(done.stderr.splitlines()) == 1
 
 

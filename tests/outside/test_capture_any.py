@@ -1,4 +1,4 @@
-"""`evloop-trace capture -i any`, and tags of VLANs: real frames on a cable with two ends, judged by tshark."""
+"""`evloop-trace capture -i any`, and tags of VLANs: real frames on a cable with two ends; tshark judges."""
 
 from __future__ import annotations
 

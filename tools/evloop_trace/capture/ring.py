@@ -213,7 +213,7 @@ def _open(interface: Interface) -> socket.socket:
             raise EvloopError(f"packets cannot be captured here: {error.strerror}") from None
     python = os.path.realpath(sys.executable)
     raise EvloopError(
-        f"capturing on {interface.name} needs rights: run it in `evloop lab`, where everybody has them, "
+        f"to capture on {interface.name} needs rights: run it in `evloop lab`, where everybody has them, "
         "together with what is to be seen; or with `sudo`; or give them to Python, "
         f"`sudo setcap cap_net_raw+ep {python}`"
     )

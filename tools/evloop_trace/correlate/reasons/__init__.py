@@ -44,11 +44,13 @@ class Reasons:
         self._datagrams = Datagrams()
         self._hands = Hands()
         self._waking = Waking()
+        self._t = 0
 
     def tell(self, entry: Entry) -> str:
         """The next entry, in order; why it was quiet on its connection before it, if it was."""
         why = self.quiet(entry.strand, entry.t, entry)
         past = self._past(entry.strand)
+        self._t = entry.t
         if isinstance(entry, CallEntry):
             self._call(entry, past)
         elif isinstance(entry, PacketEntry):
@@ -76,11 +78,13 @@ class Reasons:
         if past is None:
             return
         if isinstance(entry, CallEntry):
-            _add(entry, data.went(past, entry), ending.closed(past, entry))
+            _add(entry, data.went(past, entry, self._t), ending.closed(past, entry))
         elif isinstance(entry, PacketEntry):
             _add(entry, self._datagrams.lost(entry))
             if not entry.reasons:
-                _add(entry, ending.vanished(past, entry))
+                _add(entry, ending.late(past, entry, self._listeners))
+            if not entry.reasons:
+                _add(entry, ending.vanished(past, entry, self._hands))
 
     def _past(self, strand: Strand | None) -> Past | None:
         if strand is None:
@@ -126,6 +130,7 @@ class Reasons:
             entry,
             opening.opening(past, entry, self._listeners),
             ending.reset(past, entry, self._listeners),
+            ending.refused(past, entry),
             data.repeated(past, entry),
             window(past, entry),
             ending.farewell(past, entry),

@@ -36,6 +36,7 @@ _DELAYED = 30 * _MS
 
 _LATE = 20 * _MS
 _AT_ONCE = 2 * _MS
+_UNHEARD = 400 * _MS
 _SMALL = 1_400  # bytes: less than a segment can carry anywhere but on the slowest links
 _TIMEOUT = 200 * _MS  # of Linux, at least
 
@@ -55,8 +56,8 @@ def sent(past: Past, entry: CallEntry) -> str:
     return ""
 
 
-def went(past: Past, entry: CallEntry) -> str:
-    """What became of a send, when that is known."""
+def went(past: Past, entry: CallEntry, now: int) -> str:
+    """What became of a send, when that is known; `now` is how far all was told."""
     event = entry.event
     if not isinstance(event, Send) or not event.n or event.off is None:
         return ""
@@ -72,7 +73,7 @@ def went(past: Past, entry: CallEntry) -> str:
         largest = max((it.end - it.begin for it in known), default=0)
         most = f" of at most {size(largest)}" if largest else ""
         return f"one send(), {len(them)} segments{most} ({numbers(them)})"
-    if past.whole and them and mine.data < event.off[1]:
+    if past.whole and them and mine.data < event.off[1] and now - entry.t > _UNHEARD:
         return f"it returned after {duration(event.dur)}, and nobody has acknowledged its last byte yet"
     return ""
 

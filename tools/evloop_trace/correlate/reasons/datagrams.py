@@ -30,6 +30,7 @@ class Datagrams:
         self._sent: dict[tuple[int, int], str] = {}  # sockets by their calls
         self._refused: dict[str, PacketEntry] = {}  # by the socket: the last ICMP error
         self._senders: dict[int, str] = {}  # by the strand's number: who sent last
+        self._due: dict[int, str] = {}  # by the packet's number: the bound socket that it came to
         self._sizes: dict[int, int] = {}  # by the packet's number
 
     def call(self, entry: CallEntry) -> str:
@@ -66,6 +67,9 @@ class Datagrams:
         if packet.error:
             return self._error(entry) if packet.wire.proto == UDP else ""
         _keep(self._sizes, packet.number, packet.end)
+        to = self._bound.get(plain(entry.strand.server if packet.client else entry.strand.client))
+        if to is not None:
+            _keep(self._due, packet.number, to)
         for cause in entry.causes:
             _keep(self._senders, number, self._sent.get((cause.log, cause.seq), ""))
         return ""
@@ -86,13 +90,10 @@ class Datagrams:
 
     def lost(self, entry: PacketEntry) -> str:
         """Of a datagram that nobody has received, when its time is over."""
-        packet = entry.packet
-        if packet.wire.proto != UDP or packet.error or entry.effects:
+        sock = self._due.pop(entry.packet.number, "")
+        if not sock or sock in self._unclear or entry.effects:
             return ""
-        sock = self._bound.get(plain(entry.strand.server if packet.client else entry.strand.client))
-        if sock is None or sock in self._unclear:
-            return ""
-        return "no recvfrom() took it: not read yet, or dropped since the receive buffer was full"
+        return "no recvfrom() took it: it was not read, or dropped since the receive buffer was full"
 
 
 def _keep(them: dict[K, V], key: K, value: V) -> None:

@@ -16,10 +16,11 @@ from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_trace.correlate.reasons.gaps import Hands
     from evloop_trace.correlate.reasons.opening import Listeners
     from evloop_trace.correlate.reasons.past import End, Past
 
-__all__ = ["closed", "farewell", "parting", "reset", "told", "vanished"]
+__all__ = ["closed", "farewell", "late", "parting", "refused", "reset", "told", "vanished"]
 
 _AT_ONCE = 20_000_000  # ns
 
@@ -79,7 +80,7 @@ def farewell(past: Past, entry: PacketEntry) -> str:
     if why or cause is None:
         return why
     why = f"{mine.word}'s {ref(cause)}"
-    if mine.close is not None and entry.t - ended(mine.close) > _AT_ONCE and mine.out == mine.data:
+    if mine.close is not None and entry.t - ended(mine.close) > _AT_ONCE and mine.heard_data < mine.close.t:
         before = duration(entry.t - mine.close.t)
         return f"{why}, {before} before: likely another process held the connection until now"
     return why
@@ -114,12 +115,12 @@ def closed(past: Past, entry: CallEntry) -> str:
     return ""
 
 
-def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:  # noqa: PLR0911 - a return a cause
-    """Of a RST on a connection that was one."""
+def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
+    """Of the first RST, by what its sender called."""
     packet = entry.packet
-    if not packet.flags & RST:
-        return ""
     mine = past.ends[packet.client]
+    if not packet.flags & RST or mine.rst not in (None, entry):
+        return ""
     close = mine.close.event if mine.close is not None else None
     if isinstance(close, Close) and mine.close is not None:
         if close.unread:
@@ -132,21 +133,40 @@ def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:  # noqa:
         listener = listeners.at(past.strand.server)
         if listener is not None and listener.closed is not None:
             return f"{call(listener.closed)} closed the listener, and nobody had accepted this connection"
-    last = past.last
-    if last is not None and last.packet.client != packet.client and last.packet.begin < last.packet.end:
-        closer = mine.close or mine.fin
-        if closer is not None:
-            before = duration(entry.t - closer.t)
-            return f"data came (packet #{last.packet.number}) for what {mine.word} had closed {before} before"
     return ""
 
 
-def vanished(past: Past, entry: PacketEntry) -> str:
-    """Of a FIN or RST that no call made, though its sender has a log."""
+def refused(past: Past, entry: PacketEntry) -> str:
+    """Of a RST that answers data."""
+    packet, last = entry.packet, past.last
+    mine = past.ends[packet.client]
+    if not packet.flags & RST or mine.rst is not None:
+        return ""
+    if last is not None and last.packet.client != packet.client and last.packet.begin < last.packet.end:
+        closer = mine.close or mine.fin
+        if closer is not None:
+            likely = "" if mine.close is not None else "likely "
+            before = duration(entry.t - closer.t)
+            return f"data came (packet #{last.packet.number}); {likely}{mine.word} had closed {before} before"
+    return ""
+
+
+def late(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
+    """Of a FIN or RST whose call was not known when it came."""
+    if entry.packet.flags & RST:
+        return reset(past, entry, listeners)
+    cause = next((it for it in entry.causes if it.ev == "close"), None)
+    return f"{past.ends[entry.packet.client].word}'s {ref(cause)}" if cause is not None else ""
+
+
+def vanished(past: Past, entry: PacketEntry, hands: Hands) -> str:
+    """Of a FIN or RST that no call made, though its sender has a log, which ends there."""
     packet = entry.packet
     client = packet.client
     mine = past.ends[client]
-    if not packet.flags & (FIN | RST) or entry.causes or mine.close or not past.is_recorded(client=client):
+    if not packet.flags & (FIN | RST) or entry.causes or mine.close or not mine.calls:
+        return ""
+    if hands.seen(mine.calls[-1].log) > entry.t:
         return ""
     waits = past.waiting(client=client)
     unread = f" with {size(waits)} unread" if waits and packet.flags & RST else ""

@@ -26,6 +26,7 @@ class Hands:
     def __init__(self) -> None:
         self._last: dict[tuple[int, str], CallEntry] = {}  # by the log and the thread
         self._loops: set[int] = set()
+        self._seen: dict[int, int] = {}
 
     def tell(self, entry: CallEntry) -> None:
         """A call."""
@@ -34,11 +35,16 @@ class Hands:
             if event.model == "loop":
                 self._loops.add(entry.log)
             return
+        self._seen[entry.log] = entry.t
         key = entry.log, getattr(event, "thread", "")
         self._last.pop(key, None)
         self._last[key] = entry
         if len(self._last) > _THREADS:
             del self._last[next(iter(self._last))]
+
+    def seen(self, log: int) -> int:
+        """When the last event of a log was told."""
+        return self._seen.get(log, -1)
 
     def of(self, end: End) -> CallEntry | None:
         """What the thread that last dealt with this end did last."""

@@ -197,10 +197,8 @@ class _Half:
             parts.append((columns[asleep.begin], Segment(box, style)))
             gaps = [it for it in gaps if it[0] < asleep.begin]
         for begin, end in gaps:
-            if begin in columns and end in columns:
-                width = columns[end] - columns[begin]
-                words = _gap(name, last=end == self.way.end)
-                parts.append((columns[begin], Segment(_dotted(words, width), DIM)))
+            dots = _dotted(_gap(name, last=end == self.way.end), columns[end] - columns[begin])
+            parts.append((columns[begin], Segment(dots, DIM)))
         line: Line = []
         at = 0
         for column, segment in sorted(parts, key=lambda it: it[0]):

@@ -242,7 +242,7 @@ def test_sends_that_had_no_room(crossing):
     it.segment(0, 0, found=1)
     it.call(Block, client=True, awaits="send", size=500)
     text = drawn(it, 120)
-    assert "├ #1 100 B ┤├ #2 100 B ┤" in row(text, "send")
+    assert "├#1 100 B ┤├#2 100 B ┤" in row(text, "send")
     assert "╌ #7 sleeps in it ╌" in row(text, "send")
     words = " ".join(" ".join(text).split())
     for sentence in (

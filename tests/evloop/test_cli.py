@@ -128,3 +128,18 @@ def test_a_capture(run, model):
             run("serve", "--model", model, "--capture", file)
     with pytest.raises(click.UsageError, match="a Unix socket sends no packets"):
         run("serve", "--model", model, "--unix", "./s", "--capture", "a.pcapng")
+
+
+@pytest.mark.parametrize("model", ["loop", *MODELS])
+def test_what_the_kernel_says(run, model):
+    """Of any model; with a capture or without; only TCP has states."""
+    kept = run("serve", "--model", model, "--kernel", "k.jsonl")[-2 if model == "loop" else -1]
+    assert (kept.capture, kept.kernel, kept.is_captured) == (None, "k.jsonl", True)
+    for options, said in (
+        (["--kernel", "-"], "--kernel '-' is no file: name one"),
+        (["--kernel", "a", "--capture", "a"], "would write the same file"),
+        (["--kernel", "a", "--unix", "./s"], "none is TCP's"),
+        (["--kernel", "a", "--udp", "127.0.0.1:0"], "none is TCP's"),
+    ):
+        with pytest.raises(click.UsageError, match=said):
+            run("serve", "--model", model, *options)

@@ -53,6 +53,8 @@ class Detail(NamedTuple):
     least: int = 0
     """Cells below which it says nothing; 0 is all or nothing."""
     kind: str = ""
+    short: str = ""
+    """The same in fewer cells."""
 
 
 class Words(NamedTuple):
@@ -130,6 +132,8 @@ def fitting(words: Words, width: int) -> Line:
     for at, it in sorted(enumerate(words.details), key=lambda it: it[1].rank):
         if cell_len(it.text) + 2 <= room:
             chosen[at] = it.text
+        elif it.short and cell_len(it.short) + 2 <= room:
+            chosen[at] = it.short
         elif it.least and room >= it.least + 2:
             chosen[at] = cut(it.text, room - 2)
         else:
@@ -142,11 +146,12 @@ def fitting(words: Words, width: int) -> Line:
 
 
 def _poll(event: Poll) -> Words:
+    said = f"woke: {woken(event.ready) or 'time-out'}"
+    if event.dur < SLEPT:
+        return Words("quiet", said)
+    slept = duration(event.dur)
     patience = "∞" if event.timeout is None else duration(event.timeout)
-    slept = Detail(f"(slept {duration(event.dur)} of {patience})", 0) if event.dur >= SLEPT else None
-    who = woken(event.ready)
-    call = f"woke: {who}" if who else f"woke: {escape_text(event.why) or 'time-out'}"
-    return Words("quiet", call, (slept,) if slept else ())
+    return Words("quiet", said, (Detail(f"(slept {slept} of {patience})", 0, short=f"({slept})"),))
 
 
 def _interest(event: Interest) -> Words:

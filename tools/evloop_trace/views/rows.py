@@ -26,6 +26,7 @@ from evloop.events.schema import (
 )  # fmt: skip
 from evloop_trace.correlate.entries import UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
 from evloop_trace.escape import escape_text
+from evloop_trace.numbers import plural
 from evloop_trace.packets.segments import SYN
 from evloop_trace.views.calls import SLEPT, Detail, Words, bare, begun, call, result
 
@@ -135,6 +136,7 @@ class Rows:
         self._told: dict[tuple[int, int], None] = {}
         self._shut: set[str] = set()
         self._deaf: set[str] = set()
+        self._vain = 0  # polls in a row that woke for nothing
 
     def feed(self, entry: _Told) -> Iterator[Row]:
         """The rows that are complete now."""
@@ -192,8 +194,9 @@ class Rows:
     def _words(self, entry: CallEntry, event: object) -> Words | None:
         if isinstance(event, Unknown):
             return None
-        if isinstance(event, Poll) and event.dur < SLEPT and event.ready and event.tick:
-            return None  # what it woke for says which tick it is
+        if isinstance(event, Poll) and event.tick and (event.dur < SLEPT or not event.ready):
+            self._vain += not event.ready
+            return None  # what it woke for says which tick it is, if it woke for anything
         if isinstance(event, Accept) and event.errno in ("EAGAIN", "EWOULDBLOCK"):
             return None  # the loop asks until there is nobody
         name = getattr(entry.event, "conn", None) or ""
@@ -313,6 +316,9 @@ class Rows:
     def _new(self, entry: _Told) -> Row:
         row = Row(entry.t, entry.t, entry.strand, {}, {}, {}, reasons=[])
         row.quiet = getattr(entry, "quiet", "")
+        if self._vain and not row.quiet:
+            row.quiet = f"{plural(self._vain, 'poll')} timed out"
+        self._vain = 0
         self._open.append(row)
         return row
 

@@ -40,7 +40,7 @@ QUIET = 10_000_000
 _AHEAD = 4096  # entries that say how wide the columns are to be
 _LEAST = 60  # cells, below which lines are cut
 _SIDES = (True, False)
-_NARROW = 13  # cells of a lane with states only
+_NARROW = 15  # cells of a lane with states only
 _REASON = 1  # rows of a reason that stays in its lane
 
 
@@ -164,7 +164,7 @@ class _Drawer:
         text = (
             " ms ".rjust(columns.clock + 2, "─")
             + "─" * (columns.names + 2 if columns.names else 0)
-            + f" {cut(left, columns.left - 2)} ".ljust(columns.left + 2, "─")
+            + f" {cut(left, columns.left)} ".ljust(columns.left + 2, "─")
             + f" {wire} ".center(columns.wire + 1, "─")
             + " "
             + ("tick ".rjust(columns.tick + 2, "─") if columns.tick else " ")
@@ -306,7 +306,9 @@ class _Drawer:
         word = "client" if client else "server"
         labels = self._known.sides[not client]
         if not labels:
-            return f"{word} (from its packets)" if self._view.packets else f"{word} (in no log)"
+            lane = self._columns.left if client else self._columns.right
+            long = f"{word} (from its packets)" if self._view.packets else f"{word} (in no log)"
+            return long if cell_len(long) <= lane - 1 else f"{word}, no log"
         if len(labels) > 1:
             title = f"{word}s: {', '.join([escape_text(it) for it in labels])}"
         elif labels[0] not in ("", word):
@@ -365,7 +367,7 @@ def _columns(known: _Known, width: int, *, packets: bool) -> _Columns:
     left, right = (bool(it) for it in known.sides)
     wire = max(18, min(44, rest * (32 if left and right else 38) // 100))
     lanes = rest - wire
-    lane = lanes * 47 // 100
+    lane = lanes * 45 // 100
     if packets and left is not right:  # of one end only the states are known
         lane = max(_NARROW, lanes * 30 // 100)
         lane = lane if right else lanes - lane

@@ -40,6 +40,8 @@ MOST = 16_384
 _SHORT = 1_000_000  # ns: a call that takes less stands where it began, if it makes packets
 _MAKERS = (Send, Sendto, Connect, Shutdown, Close)
 
+_NEVER = 1 << 64
+
 _Item: TypeAlias = tuple[int, int, Any]  # when; calls before packets of the same moment; what
 
 
@@ -64,6 +66,7 @@ class Timeline:
         """Where the log's events begin and end."""
         self.seen: list[int] = []
         """And the packets."""
+        self._is_over = False  # the capture
 
     def entries(
         self,
@@ -95,7 +98,8 @@ class Timeline:
             yield self._settled(entry)
 
     def _settled(self, entry: Entry) -> Entry:
-        self.weaver.settle(entry)
+        begin, end = self.seen or (_NEVER, _NEVER)
+        self.weaver.settle(entry, (begin, end if self._is_over else _NEVER))
         self._reasons.settle(entry)
         return entry
 
@@ -142,6 +146,7 @@ class Timeline:
                 t = self.clocks.of_wall(seen.time)
                 self.seen = [self.seen[0] if self.seen else t, t]
                 yield t, 1, seen
+        self._is_over = True
 
     def _kernel(self, kernel: TransitionLog | None) -> Iterator[_Item]:
         for event in _said(kernel.events) if kernel else ():

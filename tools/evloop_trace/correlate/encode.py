@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
+from evloop_trace.packets.flow import TCP
 from evloop_trace.packets.spelling import flag_words, found_words
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ def entry_line(entry: Entry, labels: Sequence[str]) -> bytes:
 
 def strand_line(strand: Strand) -> bytes:
     """A connection as a line: they follow the entries."""
-    wire = strand.wire
     line = {
         "lane": "connection",
         "conn": strand.number,
@@ -45,10 +45,16 @@ def strand_line(strand: Strand) -> bytes:
         "client": strand.client,
         "server": strand.server,
         "names": strand.names,
-        "packets_from": "the beginning" if wire and wire.whole else "the middle" if wire else None,
+        "packets_from": _begin(strand),
         "link": strand.trust,
     }
     return _encode(line) + b"\n"
+
+
+def _begin(strand: Strand) -> str | None:
+    if strand.wire is None or strand.wire.proto != TCP:
+        return None
+    return "the beginning" if strand.wire.whole else "the middle"
 
 
 def _call(entry: CallEntry, labels: Sequence[str]) -> dict[str, Any]:
@@ -76,7 +82,7 @@ def _packet(entry: PacketEntry, labels: Sequence[str]) -> dict[str, Any]:
     }
     if packet.error:
         line["error"] = packet.error
-    elif packet.wire.proto == "tcp":
+    elif packet.wire.proto == TCP:
         line["flags"] = flag_words(packet.flags)
         line["ack"] = packet.ack
         line["window"] = packet.window

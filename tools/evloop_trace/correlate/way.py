@@ -6,24 +6,50 @@ All three tell of the same stream in byte ranges; a SYN needs none, and a FIN is
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from evloop_trace.correlate.entries import AGAIN, EXACT, NONE, UNMATCHED, CallRef, PacketRef
-from evloop_trace.correlate.offsets import Stream
+from evloop_trace.correlate.entries import (
+    AGAIN,
+    EXACT,
+    INFERRED,
+    NONE,
+    UNMATCHED,
+    CallRef,
+    PacketRef,
+)
+from evloop_trace.correlate.offsets import Part, Stream
+from evloop_trace.packets.segments import FIN
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
 
-__all__ = ["Way", "link_cause", "link_effect"]
+__all__ = ["SLACK", "Way", "link_cause", "link_effect", "relink"]
+
+SLACK = 1_000_000
+"""Nanoseconds by which a packet may seem to be earlier than the call that made it."""
 
 _UNCLAIMED = 1024
 """Ranges that wait for the calls of an end which nobody has recorded, or has not yet."""
 
 _RECENT = 256  # packets that may be sent again
+_EARLY = 64  # packets, and calls, from before it is known which belong together
+_APART = 256  # ranges of a stream that was seen with gaps
+
+
+class _Early(NamedTuple):
+    """A packet whose place among the calls is not known yet."""
+
+    entry: PacketEntry
+    new: list[tuple[int, int]]
 
 
 class Way:
     """A direction; its offsets are those of the calls, from which the capture's may differ by `shift`."""
+
+    __slots__ = (
+        "_apart", "_calls", "_came", "_early", "_made", "_recent", "_under", "_urgent", "blocked", "finished",
+        "heard", "inline", "recorded", "sent", "shift", "trust",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.recorded = False
@@ -32,17 +58,35 @@ class Way:
         """And those of its receiver."""
         self.shift: int | None = 0
         """To be added to the capture's offsets; None if that is not known yet."""
+        self.trust = EXACT
+        """Of its links."""
         self.sent = 0
         """Bytes that the sender's calls have sent; -1 is unknown."""
         self.finished: CallEntry | None = None
         """The call that ended it."""
         self.blocked: CallEntry | None = None
         """A send that sleeps."""
+        self.inline = False
+        """Its receiver gets urgent bytes as all others: SO_OOBINLINE."""
         self._made: Stream[CallEntry, PacketEntry] = Stream()
         self._came: Stream[PacketEntry, CallEntry] = Stream()
-        self._covered: list[tuple[int, int]] = []  # what was seen of it: in order, and apart
+        self._apart: list[tuple[int, int]] = []  # what was seen of it, by the capture: in order, and apart
         self._under: list[PacketEntry] = []  # packets of the send that sleeps
-        self._recent: deque[tuple[int, int, int]] = deque(maxlen=_RECENT)  # begin, end, number
+        self._recent: deque[tuple[int, int, int]] | None = None  # begin, end, number
+        self._urgent: list[int] = []  # bytes that recv() passes over
+        self._early: deque[_Early] | None = None
+        self._calls: deque[Part[CallEntry]] | None = None
+
+    def lose(self) -> None:
+        """The capture began in its middle: where, the calls may tell."""
+        self.shift, self.trust = None, INFERRED
+        self._early, self._calls = deque(maxlen=_EARLY), deque(maxlen=_EARLY)
+
+    def clear(self) -> None:
+        """Nothing more will come: forget what waits."""
+        self._made, self._came = Stream(), Stream()
+        self._recent = self._early = self._calls = self.finished = self.blocked = None
+        self._apart, self._under, self._urgent = [], [], []
 
     # -- calls -----------------------------------------------------------------------------------------
 
@@ -50,6 +94,9 @@ class Way:
         """A call of its sender put these bytes into it."""
         for low, high, packet in self._made.put(begin, end, entry):
             self._link(packet, entry, low, high)
+        if self.shift is None and self._calls is not None:
+            self._calls.append((begin, end, entry))
+            self._seek(entry, begin, end)
 
     def returned(self, entry: CallEntry, end: int) -> None:
         """The send that slept has sent up to here: what was its is this entry's."""
@@ -58,28 +105,52 @@ class Way:
         made = self._made
         made.cut(end)
         made.went = [(low, high, entry if it is blocked else it) for low, high, it in made.went]
-        entry.packets, entry.trust = blocked.packets, blocked.trust
-        blocked.packets, blocked.trust = [], NONE
-        was = blocked.log, blocked.event.seq
-        for packet in self._under:
-            packet.causes = [
-                it._replace(seq=entry.event.seq, ev="send") if (it.log, it.seq) == was else it
-                for it in packet.causes
-            ]
+        relink(self._under, blocked, entry)
         self._under.clear()
+
+    def urged(self, offset: int) -> None:
+        """This byte was sent as urgent: recv() does not give it, and so does not count it."""
+        if not self.inline and offset not in self._urgent:
+            self._urgent = sorted([*self._urgent, offset])[-_EARLY:]
 
     def got(self, entry: CallEntry, begin: int, end: int, *, stays: bool = False) -> None:
         """A call of its receiver took these bytes out of it, or looked at them."""
+        if self._urgent:
+            begin, end = self._behind(begin), self._behind(end - 1) + 1
+        self._take(entry, begin, end, stays=stays)
+        if self.shift is None:
+            self._seek_received(entry, begin, end)
+
+    def got_urgent(self, entry: CallEntry) -> None:
+        """A call of its receiver took the urgent byte."""
+        if self._urgent:
+            self._take(entry, self._urgent[-1], self._urgent[-1] + 1, stays=False)
+
+    def _take(self, entry: CallEntry, begin: int, end: int, *, stays: bool) -> None:
         parts = self._came.peek(begin, end) if stays else self._came.take(begin, end, entry)
         for low, high, packet in parts:
-            link_effect(packet, entry, low, high, EXACT)
+            link_effect(packet, entry, low, high, self._received)
+
+    @property
+    def _received(self) -> str:
+        """How it is known what a receiver got: where an urgent byte was is known, not what became of it."""
+        return INFERRED if self._urgent else self.trust
+
+    def _behind(self, offset: int) -> int:
+        """The place in the stream of a byte that recv() counts so."""
+        for urgent in self._urgent:
+            if urgent > offset:
+                break
+            offset += 1
+        return offset
 
     # -- packets ---------------------------------------------------------------------------------------
 
     def carried(self, entry: PacketEntry, begin: int, end: int) -> None:
         """A packet carries these bytes, of the capture's counting."""
-        begin, end = begin + (self.shift or 0), end + (self.shift or 0)
         new = self._uncovered(begin, end)
+        if self._recent is None:
+            self._recent = deque(maxlen=_RECENT)
         if not new:
             entry.trust = AGAIN
             entry.original = next(
@@ -87,30 +158,43 @@ class Way:
             )
             return
         self._recent.append((begin, end, entry.packet.number))
-        for low, high in new:
-            if self.recorded:
-                for first, last, call in self._made.take(low, high, entry):
-                    self._link(entry, call, first, last)
-            for first, last, call in self._came.put(low, high, entry):
-                link_effect(entry, call, first, last, EXACT)
-        if not self.heard and len(self._came.went) > _UNCLAIMED:
-            del self._came.went[: _UNCLAIMED // 2]
+        early = _Early(entry, new)
+        if self.shift is None and self._early is not None:
+            self._early.append(early)
+            self._seek_sent(early)
+        else:
+            self._lay(early)
         if self.recorded and not entry.causes:
             entry.trust = UNMATCHED
 
+    def _lay(self, it: _Early) -> None:
+        """Put a packet between the calls."""
+        shift = self.shift or 0
+        for low, high in it.new:
+            for first, last, call in self._made.take(low + shift, high + shift, it.entry):
+                self._link(it.entry, call, first, last)
+            for first, last, call in self._came.put(low + shift, high + shift, it.entry):
+                link_effect(it.entry, call, first, last, self._received)
+        if not self.recorded:
+            _shorten(self._made.came)
+        if not self.heard:
+            _shorten(self._came.went)
+
     def _link(self, packet: PacketEntry, call: CallEntry, begin: int, end: int) -> None:
-        link_cause(packet, call, begin, end, EXACT)
+        link_cause(packet, call, begin, end, self.trust)
         if call is self.blocked:
             self._under.append(packet)
 
     def _uncovered(self, begin: int, end: int) -> list[tuple[int, int]]:
         """The parts of [begin, end) that no packet before carried; from now on this one did."""
-        covered = self._covered
+        covered = self._apart
         if not covered or covered[-1][1] <= begin:  # nearly always: what comes next
             if covered and covered[-1][1] == begin:
                 covered[-1] = (covered[-1][0], end)
             else:
                 covered.append((begin, end))
+                if len(covered) > _APART:  # what is missing there will not come any more
+                    covered[:2] = [(covered[0][0], covered[1][1])]
             return [(begin, end)]
         new: list[tuple[int, int]] = []
         low, high, at = begin, end, begin
@@ -120,13 +204,71 @@ class Way:
                 apart.append((first, last))
                 continue
             if at < first:
-                new.append((at, min(first, end)))
+                new.append((at, first))
             at = max(at, last)
             low, high = min(low, first), max(high, last)
         if at < end:
             new.append((at, end))
-        self._covered = sorted([*apart, (low, high)])
+        self._apart = sorted([*apart, (low, high)])
         return new
+
+    # -- a capture that began in the middle ------------------------------------------------------------
+
+    def _seek_sent(self, it: _Early) -> None:
+        """The send that made this packet tells where it is: of its length, and in the time of its call."""
+        for begin, end, call in reversed(self._calls or ()):
+            if self._is_made(it, call, end - begin):
+                self._found(begin - self._at(it, call))
+                return
+
+    def _seek(self, call: CallEntry, begin: int, end: int) -> None:
+        """The packet that this send made, if it came before."""
+        for it in self._early or ():
+            if self._is_made(it, call, end - begin):
+                self._found(begin - self._at(it, call))
+                return
+
+    def _is_made(self, it: _Early, call: CallEntry, size: int) -> bool:
+        packet, event = it.entry.packet, call.event
+        if call is self.finished:
+            return bool(packet.flags & FIN)
+        until = event.t + getattr(event, "dur", 0) + SLACK
+        fits = packet.end - packet.begin == size and event.t - SLACK <= it.entry.t <= until
+        return fits and _alike(it.entry, call)
+
+    def _at(self, it: _Early, call: CallEntry) -> int:
+        return it.entry.packet.end if call is self.finished else it.entry.packet.begin
+
+    def _seek_received(self, call: CallEntry, begin: int, end: int) -> None:
+        """The packet that a recv got, if that is one as it is: the last of its length and bytes before it."""
+        over = getattr(call.event, "n", None) == 0
+        for it in reversed(self._early or ()):
+            packet = it.entry.packet
+            if over and packet.flags & FIN:
+                self._found(begin - packet.end)
+                return
+            fits = packet.end - packet.begin == end - begin and it.entry.t <= call.t
+            if fits and not over and _alike(it.entry, call):
+                self._found(begin - packet.begin)
+                return
+
+    def _found(self, shift: int) -> None:
+        self.shift = shift
+        early, self._early, self._calls = self._early, None, None
+        for it in early or ():
+            self._lay(it)
+
+
+def _shorten(waiting: list) -> None:  # type: ignore[type-arg]
+    if len(waiting) > _UNCLAIMED:
+        del waiting[: _UNCLAIMED // 2]
+
+
+def _alike(packet: PacketEntry, call: CallEntry) -> bool:
+    """What is known of the bytes of both is the same."""
+    mine, its = packet.packet.data, getattr(call.event, "data", b"")
+    size = min(len(mine), len(its))
+    return bool(mine[:size] == its[:size])
 
 
 def link_cause(packet: PacketEntry, call: CallEntry, begin: int, end: int, trust: str) -> None:
@@ -141,6 +283,18 @@ def link_effect(packet: PacketEntry, call: CallEntry, begin: int, end: int, trus
     packet.effects.append(_call_ref(call, begin, end))
     call.packets.append(PacketRef(packet.packet.number, begin, end))
     call.trust = trust
+
+
+def relink(packets: list[PacketEntry], asleep: CallEntry, entry: CallEntry) -> None:
+    """A call that slept has returned, and is told of: the packets that it made meanwhile are this entry's."""
+    entry.packets, entry.trust = [*asleep.packets, *entry.packets], asleep.trust or entry.trust
+    asleep.packets, asleep.trust = [], NONE
+    was, word = (asleep.log, asleep.event.seq), type(entry.event).__name__.lower()
+    for packet in packets:
+        packet.causes = [
+            it._replace(seq=entry.event.seq, ev=word) if (it.log, it.seq) == was else it
+            for it in packet.causes
+        ]
 
 
 def _call_ref(call: CallEntry, begin: int, end: int) -> CallRef:

@@ -717,6 +717,7 @@ def timeline(
     that it caused, and to those that it got, by the bytes of the stream.
     """
     from evloop_trace import aligning
+    from evloop_trace.correlate.choice import NotOneError
 
     if not (logs or capture):
         raise click.UsageError("nothing to lay side by side: name a LOG, or --packets FILE, or both")
@@ -727,9 +728,13 @@ def timeline(
     wanted = aligning.Wanted(logs, capture, kernel, conn or ruler, start, end)
     terminal = _output().isatty()
     style = aligning.Style(_columns(width, terminal), terminal and not os.environ.get("NO_COLOR"))
-    if as_json:
-        return aligning.as_json(wanted, write, tell)
-    return (aligning.measure if ruler else aligning.draw)(wanted, style, write, tell)
+    try:
+        if as_json:
+            return aligning.as_json(wanted, write, tell)
+        return (aligning.measure if ruler else aligning.draw)(wanted, style, write, tell)
+    except NotOneError as error:
+        tell(str(error))
+        return FOUND
 
 
 def _columns(width: int | None, terminal: bool) -> int:

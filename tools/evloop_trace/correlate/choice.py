@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
     from evloop_trace.correlate.entries import Entry, Strand
 
-__all__ = ["choose", "is_of"]
+__all__ = ["NotOneError", "choose", "is_of"]
+
+
+class NotOneError(EvloopError):
+    """No connection is called so, or more than one."""
 
 
 def choose(strands: Sequence[Strand], wanted: str) -> Strand:
@@ -24,16 +28,16 @@ def choose(strands: Sequence[Strand], wanted: str) -> Strand:
         wanted: A name of one of its ends, with its log's label or without; an end's address; or its number.
 
     Raises:
-        EvloopError: None is called so, or more than one.
+        NotOneError: None is called so, or more than one.
     """
     for names in (_numbered, _labelled, _bare, _addressed):
         found = [strand for strand in strands if wanted in names(strand)]
         if len(found) == 1:
             return found[0]
         if found:
-            raise EvloopError(f"{wanted!r} is {len(found):,} connections: {_listed(found)}; say which")
+            raise NotOneError(f"{wanted!r} is {len(found):,} connections: {_listed(found)}; say which")
     there = f"there are: {_listed(strands)}" if strands else "there are none"
-    raise EvloopError(f"no connection is called {wanted!r}; {there}")
+    raise NotOneError(f"no connection is called {wanted!r}; {there}")
 
 
 def _numbered(strand: Strand) -> list[str]:

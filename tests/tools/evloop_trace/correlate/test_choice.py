@@ -35,7 +35,7 @@ def test_a_connection_is_found(wanted, number):
 def test_a_connection_that_is_not_there():
     """The sentence names those that are."""
     with pytest.raises(
-        EvloopError, match=r"'x'; there are: 0 \(a:tcp-1, server:tcp-2\), 1 .*, 2 \(\[::1\]:4002\)"
+        NotOneError, match=r"'x'; there are: 0 \(a:tcp-1, server:tcp-2\), 1 .*, 2 \(\[::1\]:4002\)"
     ):
         choose(STRANDS, "x")
     with pytest.raises(NotOneError, match="there are none"):
@@ -47,7 +47,7 @@ def test_a_connection_that_is_not_there():
 def test_a_name_of_several_connections():
     """Which of them is asked for."""
     with pytest.raises(
-        EvloopError, match=r"'tcp-1' is 2 connections: 0 \(a:tcp-1, server:tcp-2\), 1 .*; say which"
+        NotOneError, match=r"'tcp-1' is 2 connections: 0 \(a:tcp-1, server:tcp-2\), 1 .*; say which"
     ):
         choose(STRANDS, "tcp-1")
 

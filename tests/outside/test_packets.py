@@ -166,7 +166,11 @@ def test_the_view_of_real_ones(recorded):
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 MS = 10**6
-SCALE = b"\x03\x03\x07\x01"
+SCALE, SCALE_2 = b"\x03\x03\x07\x01", b"\x03\x03\x01\x01"
+CAPABLE = wire.multipath(0, b"\x81" + wire.KEYS[0])
+CAPABLE_1 = wire.multipath(0, b"\x81" + wire.KEYS[1], 1)
+JOIN = wire.multipath(1, b"\0" + wire.JOINS[0] + b"rand")
+DATA, ADD = wire.multipath(2, b"\1ack4"), wire.multipath(3, b"\1\x0a\0\0\1")
 
 # Each a connection, in Wireshark's and in the RFC's words.
 BY_HAND = {
@@ -200,32 +204,78 @@ BY_HAND = {
     "window scale": lambda t: (
         t.send(0, SYN, options=SCALE).send(1, SYN | ACK, options=SCALE).c(ACK).s(ACK, window=1)
     ),
+    "window full": lambda t: (
+        t.send(0, SYN, options=SCALE_2).send(1, SYN | ACK, options=SCALE_2, window=9).c(ACK, b"x" * 9)
+        .s(ACK, window=5).c(ACK, b"y" * 10).s(ACK, window=0).s(ACK, window=4).c(ACK, b"z" * 4)
+    ),
+    "window full, not scaled": lambda t: (
+        t.send(0, SYN, options=SCALE_2).s(SYN | ACK).c(ACK).s(ACK, window=5).c(ACK, b"x" * 5)
+    ),
+    "window full, of unknown scale": lambda t: t.c(ACK).s(ACK, window=5).c(ACK, b"x" * 5).s(ACK),
+    "only the SYN ACK scales": lambda t: (
+        t.c(SYN).send(1, SYN | ACK, options=SCALE_2).c(ACK).s(ACK, window=5).c(ACK, b"x" * 5).c(ACK, b"y" * 5)
+    ),
+    "SYN again in the middle": lambda t: (
+        t.send(0, SYN, options=SCALE).send(1, SYN | ACK, options=SCALE_2).c(ACK).s(ACK, b"a", window=3)
+        .send(1, SYN | ACK, options=SCALE_2, seq=5000, window=4).c(ACK, b"1234").s(ACK, window=3)
+        .c(ACK, b"123456")
+    ),
+    "multipath": lambda t: (
+        t.send(0, SYN, options=CAPABLE).send(1, SYN | ACK, options=CAPABLE).c(ACK).send(0, ACK, options=DATA)
+        .c(ACK, b"abc").send(1, ACK, options=DATA).send(1, ACK, options=ADD).s(ACK).s(ACK)
+    ),
+    "joined by another": lambda t: (
+        t.send(0, SYN, options=JOIN).send(1, SYN | ACK, options=DATA).c(ACK).c(ACK).s(ACK).s(ACK)
+    ),
+    "multipath, midstream": lambda t: (
+        t.send(0, ACK, options=DATA).c(ACK).c(ACK).send(0, ACK, options=ADD).c(ACK)
+    ),
+    "multipath, version 1": lambda t: (
+        t.send(0, SYN, options=wire.multipath(0, b"\x81", 1)).send(1, SYN | ACK, options=CAPABLE_1)
+        .send(0, ACK, options=CAPABLE_1 + DATA).s(ACK).s(ACK).s(ACK).c(ACK).c(ACK)
+    ),
     "everything at once": lambda t: t.c(SYN | FIN | RST).s(SYN | RST).c(FIN).s(0).c(RST | FIN | ACK),
 }  # fmt: skip
 
 
 @pytest.mark.needs("tshark")
 def test_connections_made_by_hand(tmp_path):
-    """Each once over IPv4, once over IPv6 behind a VLAN tag, once across the wrap of the sequence numbers."""
-    talks = []
+    """Each once over IPv4, over IPv6 behind VLAN tags, and across each wrap of the sequence numbers."""
+    frames = []
     for port, make in enumerate(BY_HAND.values(), 20000):
-        talks.append(make(wire.Talk(port)))
-        talks.append(make(wire.Talk(port, client="fe80::1", server="fe80::2", v6=True)))
-    frames = [frame for talk in talks for frame in talk.frames]
-    frames = [(at, it[:12] + b"\x81\0\0\7" + it[12:] if it[12] == 0x86 else it) for at, it in frames]
+        frames += make(wire.Talk(port)).frames
+        tagged = make(wire.Talk(port, client="fe80::1", server="fe80::2", v6=True)).frames
+        frames += [(at, it[:12] + b"\x88\xa8\0\1\x81\0\0\7" + it[12:]) for at, it in tagged]
+        for by in (-1001, -1003, -5001, -5003):
+            frames += wire.shifted(make(wire.Talk(port, client=f"10.0.1.{-by % 256}")).frames, by)
     path = tmp_path / "it.pcapng"
     path.write_bytes(wire.pcapng(frames))
     summaries = agree(path)
-    assert len(summaries) == 2 * (len(BY_HAND) + 1)  # a SYN to an old port is a connection more
+    assert len(summaries) == 6 * (len(BY_HAND) + 1)  # a SYN to an old port is a connection more
+    assert all(any(sum(it[name]) for it in summaries) for name in judge.FIELDS.values())
 
 
 @pytest.mark.needs("tshark")
-@pytest.mark.parametrize("seed", [100, 101])
+@pytest.mark.parametrize("seed", [100, 102])
 def test_random_connections(tmp_path, seed):
     """Connections in which anything may happen, counted as tshark counts them."""
     path = tmp_path / "random.pcap"
     path.write_bytes(wire.pcap(wire.random_talks(seed, 400)))
     assert len(agree(path)) >= 400
+
+
+@pytest.mark.needs("tshark")
+def test_what_is_around_it(tmp_path):
+    """Tags, tunnels and extension headers: the connections inside are those that tshark sees."""
+    frames = [
+        (wire.START + number * MS, frame)
+        for number, frame in enumerate(_load(HERE / "encapsulated.py").frames())
+    ]
+    path = tmp_path / "it.pcapng"
+    path.write_bytes(wire.pcapng(frames))
+    summaries = agree(path)
+    assert len([it for it in summaries if it["proto"] == "tcp"]) * 4 == len(frames)
+    assert {tuple(it["bytes"]) for it in summaries if it["proto"] == "tcp"} == {(3, 0)}
 
 
 @pytest.mark.parametrize("make", ["pcap", "pcapng"])

@@ -210,10 +210,11 @@ class Analysis:
             round_trips(peer, segment.ack, segment.time)
         if conn.marks is not None:
             stories.remember(flow, segment, found, states)
-        elif segment.size > 0 and not segment.flags & (SYN | FIN | RST):
-            flow.talking = True
-        if segment.flags & (SYN | FIN | RST | ACK) == ACK and segment.size <= 0:
-            flow.acked = True
+        elif segment.flags & (SYN | FIN | RST | ACK) == ACK:
+            if segment.size > 0:
+                flow.talking = True
+            else:
+                flow.acked = True
         _settle(conn)
         if self._observer is not None:
             self._observer.segment(flow, segment, found, states)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["IPV4", "IPV6", "PPP", "Link", "link_of"]
+__all__ = ["IPV4", "IPV6", "PPP", "Link", "link_of", "tagged"]
 
 IPV4, IPV6 = 0x0800, 0x86DD
 PPP = 9
@@ -59,7 +59,7 @@ class Link(NamedTuple):
     known: bool = True
 
 
-def _tagged(buffer: bytes, at: int, end: int, kind: int) -> tuple[int, int]:
+def tagged(buffer: bytes, at: int, end: int, kind: int) -> tuple[int, int]:
     """Behind VLAN tags, MPLS labels and a PPPoE header."""
     while kind in _TAGS and end - at >= 4:
         at, kind = at + 4, buffer[at + 2] << 8 | buffer[at + 3]
@@ -88,21 +88,21 @@ def _by_version(buffer: bytes, at: int, end: int) -> tuple[int, int]:
 def _ethernet(buffer: bytes, at: int, end: int) -> tuple[int, int]:
     if end - at < 14:
         return at, 0
-    return _tagged(buffer, at + 14, end, buffer[at + 12] << 8 | buffer[at + 13])
+    return tagged(buffer, at + 14, end, buffer[at + 12] << 8 | buffer[at + 13])
 
 
 def _cooked(buffer: bytes, at: int, end: int) -> tuple[int, int]:
     """Linux cooked, version 1: the EtherType is the last of 16 bytes."""
     if end - at < 16:
         return at, 0
-    return _tagged(buffer, at + 16, end, buffer[at + 14] << 8 | buffer[at + 15])
+    return tagged(buffer, at + 16, end, buffer[at + 14] << 8 | buffer[at + 15])
 
 
 def _cooked_2(buffer: bytes, at: int, end: int) -> tuple[int, int]:
     """Version 2: it is the first of 20."""
     if end - at < 20:
         return at, 0
-    return _tagged(buffer, at + 20, end, buffer[at] << 8 | buffer[at + 1])
+    return tagged(buffer, at + 20, end, buffer[at] << 8 | buffer[at + 1])
 
 
 def _loopback(buffer: bytes, at: int, end: int) -> tuple[int, int]:
@@ -122,12 +122,12 @@ def _ppp(buffer: bytes, at: int, end: int) -> tuple[int, int]:
         at += 2
     if end - at < 2:
         return at, 0
-    return _tagged(buffer, at + 2, end, _PPP.get(buffer[at] << 8 | buffer[at + 1], 0))
+    return tagged(buffer, at + 2, end, _PPP.get(buffer[at] << 8 | buffer[at + 1], 0))
 
 
 def _cisco(buffer: bytes, at: int, end: int) -> tuple[int, int]:
     """Address, control, EtherType."""
-    return _tagged(buffer, at + 4, end, buffer[at + 2] << 8 | buffer[at + 3]) if end - at >= 4 else (at, 0)
+    return tagged(buffer, at + 4, end, buffer[at + 2] << 8 | buffer[at + 3]) if end - at >= 4 else (at, 0)
 
 
 def _none(_buffer: bytes, at: int, _end: int) -> tuple[int, int]:

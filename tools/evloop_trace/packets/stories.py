@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from evloop_trace.packets.flow import Mark
-from evloop_trace.packets.segments import FIN, MASK, RST, SYN
+from evloop_trace.packets.segments import ACK, FIN, MASK, RST, SYN
 
 if TYPE_CHECKING:
     from evloop_trace.packets.decode import Segment
@@ -24,7 +24,7 @@ def remember(flow: Flow, segment: Segment, found: int, states: tuple[str, str]) 
     conn = flow.conn
     now = conn.a.state, conn.b.state
     flags, size = segment.flags, max(0, segment.size)
-    if size and not flags & (SYN | FIN | RST):
+    if size and flags & (SYN | FIN | RST | ACK) == ACK:
         flow.talking = flow.packets > _DATA
     odd = found or flags & (SYN | FIN | RST) or now != states
     begin = (segment.seq - flow.base - (not flags & SYN)) & MASK

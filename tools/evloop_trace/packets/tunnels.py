@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop_trace.packets.links import IPV4, IPV6, PPP, link_of
+from evloop_trace.packets.links import IPV4, IPV6, PPP, link_of, tagged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ def gre(buffer: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _payload(buffer: bytes, at: int, end: int, kind: int) -> tuple[int, int]:
-    return _frame(buffer, at, end) if kind == _ETHERNET else (at, kind)
+    return _frame(buffer, at, end) if kind == _ETHERNET else tagged(buffer, at, end, kind)
 
 
 def _ppp(buffer: bytes, at: int, end: int) -> tuple[int, int]:

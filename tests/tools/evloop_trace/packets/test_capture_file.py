@@ -193,7 +193,9 @@ def test_a_large_block_in_small_pieces(wire):
 def test_claims_take_no_memory(wire, kind):
     """A length of 4 GiB, or the longest that is believed, is not allocated before it is there."""
     for length in (0xFFFFFFFC, 1 << 18, pcapng.MOST, 0x7FFFFFFC):
-        lie = struct.pack("<II", 6, length) if kind == "pcapng" else struct.pack("<IIII", 1, 1, length, length)
+        lie = (
+            struct.pack("<II", 6, length) if kind == "pcapng" else struct.pack("<IIII", 1, 1, length, length)
+        )
         data = getattr(wire, kind)([(1, FRAME)]) + lie + b"x" * 100
         tracemalloc.start()
         try:

@@ -25,6 +25,7 @@ def around(number, packet, v6):
         0: struct.pack("<I", family),
         9: struct.pack(">H", 0x57 if v6 else 0x21),
         12: b"", 14: b"", 101: b"", 228: b"", 229: b"",
+        104: b"\x0f\0" + struct.pack(">H", kind),
         50: b"\xff\x03" + struct.pack(">H", 0x57 if v6 else 0x21),
         108: struct.pack(">I", 30 if v6 else 2),
         113: b"\0" * 14 + struct.pack(">H", kind),
@@ -33,7 +34,7 @@ def around(number, packet, v6):
     }[number] + packet  # fmt: skip
 
 
-@pytest.mark.parametrize("number", [0, 1, 9, 12, 14, 50, 101, 108, 113, 228, 229, 276])
+@pytest.mark.parametrize("number", [0, 1, 9, 12, 14, 50, 101, 104, 108, 113, 228, 229, 276])
 @pytest.mark.parametrize("v6", [False, True])
 def test_link_types(wire, look, number, v6):
     """Each finds the connection; bytes behind the datagram are padding."""
@@ -188,3 +189,19 @@ def test_decode_and_ports(wire):
     assert isinstance(found, Datagram)
     assert (found.version, found.protocol, found.size, found.at) == (4, 17, 11, 34)
     assert ports(b"\0" * 8 + b"\1\2\3\4") == (0x102, 0x304)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x8f\0\x08\0",
+        b"\x02\x81\0\x01\x01\x40",
+        b"\xff\x03\x02\x83\0\x01\0\x40\0\x01\x01\x40",
+        b"\x0f\0\x88\x47\0\x01\x01\x40",
+    ],
+)
+def test_serial_lines(wire, look, header):
+    """Cisco's HDLC on a line that should have PPP, and MPLS over both."""
+    frame = header + wire.ipv4(*V4, 6, segment(wire))
+    assert look(wire.pcap([(1, frame)], 9)).only.bytes == (5, 0)
+    assert look(wire.pcap([(1, header[:3])], 9)).analysis.left_out == {Reason.NETWORK: 1}

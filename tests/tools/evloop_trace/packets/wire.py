@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import struct
 from dataclasses import dataclass, field
@@ -191,6 +192,43 @@ class Talk:
         return pcap(self.frames)
 
 
+def shifted(frames: list[tuple[int, bytes]], by: int) -> list[tuple[int, bytes]]:
+    """The same with other initial sequence numbers; of plain frames with IPv4."""
+    return [(time, _shifted(frame, by)) for time, frame in frames]
+
+
+def _shifted(frame: bytes, by: int) -> bytes:
+    seq, ack = (int.from_bytes(frame[at : at + 4], "big") + by & 0xFFFFFFFF for at in (38, 42))
+    if not frame[47] & ACK:
+        ack = 0
+    return frame[:38] + struct.pack(">II", seq, ack) + frame[46:]
+
+
+KEYS = [bytes([n]) * 8 for n in range(1, 4)]
+JOINS = [hashlib.sha1(key).digest()[:4] for key in KEYS] + [hashlib.sha256(key).digest()[:4] for key in KEYS]
+
+
+def multipath(subtype: int, body: bytes, version: int = 0) -> bytes:
+    """An option of Multipath TCP (RFC 8684, section 3)."""
+    return bytes([30, len(body) + 3, subtype << 4 | version]) + body
+
+
+SCALES = [b"", b"\3\3\0", b"\1\3\3\1", b"\3\3\x63", b"\3\2"]
+
+
+def _multipath(rng: random.Random) -> bytes:
+    return rng.choice([
+        multipath(1, b"\0" + b"h" * 8 + b"rand"),
+        multipath(2, b"\1" + b"ack4"),
+        multipath(3, b"\1" + b"\x0a\0\0\1"),
+        multipath(4, b"\1"),
+        multipath(5, b""),
+        multipath(6, b"\0" + b"s" * 8),
+        multipath(7, b"\0" + b"k" * 8),
+        multipath(8, b"\0"),
+    ])  # fmt: skip
+
+
 def random_talks(seed: int, number: int = 60, *, v6: bool = False) -> list[tuple[int, bytes]]:
     """Connections in which anything may happen: every flag, every number near what is expected, any pause."""
     rng = random.Random(seed)
@@ -202,25 +240,29 @@ def random_talks(seed: int, number: int = 60, *, v6: bool = False) -> list[tuple
             rng.choice([0xFFFFFFF0, 1000, 0, 0x7FFFFFF0, rng.getrandbits(32)]),
             rng.choice([5, 0xFFFFFFFF, rng.getrandbits(32)]),
         ]
+        odd = rng.random() < 0.3
         talk = Talk(port, 80, list(first), time=talk.time, frames=talk.frames, v6=v6, **hosts)
         if rng.random() < 0.7:
             for who, flags in [(0, SYN), (1, SYN | ACK)]:
                 for _ in range(rng.choice([1, 1, 1, 2])):
+                    capable = multipath(0, b"\x81" + struct.pack(">II", seed, port))
                     talk.send(
-                        who, flags, seq=first[who], ack=first[0] + 1 if who else 0, wait=rng.choice(waits)
-                    )
+                        who, flags, seq=first[who], ack=first[0] + 1 if who else 0, wait=rng.choice(waits),
+                        options=capable if odd else rng.choice(SCALES),
+                    )  # fmt: skip
             talk.send(0, ACK, seq=first[0] + 1, ack=first[1] + 1, wait=rng.choice(waits))
-        _chaos(rng, talk, first, waits)
+        _chaos(rng, talk, first, waits, odd=odd)
     return talk.frames
 
 
-def _chaos(rng: random.Random, talk: Talk, first: list[int], waits: list[int]) -> None:
+def _chaos(rng: random.Random, talk: Talk, first: list[int], waits: list[int], *, odd: bool) -> None:
     following = [first[0] + 1, first[1] + 1]
     acked = list(following)
     for _ in range(rng.randint(1, 40)):
         who = rng.randint(0, 1)
         kind = rng.random()
-        window = rng.choice([1000, 1000, 1000, 500, 0]) if rng.random() < 0.4 else 1000
+        window = rng.choice([1000, 1000, 5, 10, 0]) if rng.random() < 0.4 else 1000
+        options = _multipath(rng) if odd else b""
         seq, ack, flags, payload, again = following[who], acked[1 - who], ACK, b"", 1
         if kind < 0.4:
             payload = b"x" * rng.choice([1, 2, 5, 10])
@@ -251,5 +293,6 @@ def _chaos(rng: random.Random, talk: Talk, first: list[int], waits: list[int]) -
             payload = b"z" * rng.choice([0, 1, 3])
         for _ in range(again):
             talk.send(
-                who, flags, payload, seq=seq, ack=ack & 0xFFFFFFFF, window=window, wait=rng.choice(waits)
-            )
+                who, flags, payload, seq=seq, ack=ack & 0xFFFFFFFF, window=window, wait=rng.choice(waits),
+                options=options,
+            )  # fmt: skip

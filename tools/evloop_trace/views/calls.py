@@ -81,15 +81,16 @@ def call(
     if isinstance(event, Unknown) or (isinstance(event, TcpInfo) and event.why == "close"):
         return None
     if own := _OWN.get(type(event)):
-        return own(event)
+        return own(event, entry)
     said = rung(event, finished=finished, outgoing=entry.client, deaf=deaf)
     if said is None:
         return None
     details = [_link(entry)]
-    if off := getattr(event, "off", None):
-        details.append(Detail(f"[{off[0]},{off[1]})", 3) if off[0] < off[1] else Detail("", 9))
-    details.append(Detail(said.payload, 2, _QUOTE))
+    off = getattr(event, "off", None)
+    if off and off[0] < off[1]:
+        details.append(Detail(f"[{off[0]},{off[1]})", 3))
     note = _note(entry, said.note)
+    details.append(Detail(said.payload, 1 if note.startswith("after") else 2, _QUOTE))
     details += [Detail(note, 1, 12), Detail(said.where, 4, 0, "quiet")]
     return Words(said.kind, said.call, tuple([it for it in details if it.text]), said.arrow)
 
@@ -145,7 +146,7 @@ def fitting(words: Words, width: int) -> Line:
     return line
 
 
-def _poll(event: Poll) -> Words:
+def _poll(event: Poll, _entry: CallEntry) -> Words:
     said = f"woke: {woken(event.ready) or 'time-out'}"
     if event.dur < SLEPT:
         return Words("quiet", said)
@@ -154,7 +155,7 @@ def _poll(event: Poll) -> Words:
     return Words("quiet", said, (Detail(f"(slept {slept} of {patience})", 0, short=f"({slept})"),))
 
 
-def _interest(event: Interest) -> Words:
+def _interest(event: Interest, _entry: CallEntry) -> Words:
     details = (
         Detail(escape_text(event.reason), 0, 8),
         Detail(f"was {escape_text(event.old) or 'nothing'}", 1),
@@ -163,12 +164,13 @@ def _interest(event: Interest) -> Words:
     return Words("quiet", said, tuple([it for it in details if it.text]))
 
 
-def _accept(event: Accept) -> Words | None:
+def _accept(event: Accept, entry: CallEntry) -> Words | None:
     if event.conn is None:
         said = rung(event)
         return said and Words(said.kind, said.call, (Detail(said.note, 0, 12),))
     details = [Detail(f"fd {event.fd}", 2)] if event.fd is not None else []
-    if event.waited and event.waited >= 10 * SLEPT:
+    # Packets say more exactly how long that was.
+    if event.waited and event.waited >= 10 * SLEPT and not entry.packets:
         details.append(Detail(f"waited {duration(event.waited)} in the queue", 0, 12))
     if event.queued is not None:
         details.append(Detail(f"{count(event.queued)} still wait" if event.queued else "queue empty", 1))
@@ -217,4 +219,8 @@ def _note(entry: CallEntry, note: str) -> str:
     return note.removeprefix(": ").removeprefix(", ")
 
 
-_OWN: dict[type, Callable[[Any], Words | None]] = {Poll: _poll, Accept: _accept, Interest: _interest}
+_OWN: dict[type, Callable[[Any, CallEntry], Words | None]] = {
+    Poll: _poll,
+    Accept: _accept,
+    Interest: _interest,
+}

@@ -25,7 +25,7 @@ from evloop.events.schema import (
     Unknown,
 )  # fmt: skip
 from evloop_trace.correlate.entries import UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
-from evloop_trace.escape import escape_text
+from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.numbers import plural
 from evloop_trace.packets.segments import SYN
 from evloop_trace.views.calls import SLEPT, Detail, Words, bare, begun, call, result
@@ -261,6 +261,9 @@ class Rows:
                 row.says[side] = begun(first.ev)
                 row.began = first.log, first.seq
                 self._know(row.began)
+            elif packet.data and not entry.causes and not entry.strand.names[not side]:
+                quoted = escape_payload(packet.data, total=packet.end - packet.begin)
+                row.says[side] = Words("in" if side else "out", f'"{quoted}"')
         if not self._kernel:
             for at, end in enumerate(_SIDES):
                 if packet.states[at] and packet.states[at] != packet.before[at]:
@@ -287,6 +290,7 @@ class Rows:
             sleeps = it is not None and isinstance(it.event, Block) and it.event.awaits == "connect"
             if sleeps and row.packet is None and row.strand is entry.strand:
                 self._know((entry.causes[0].log, entry.causes[0].seq))
+                row.says[entry.packet.client] = begun("connect")
                 return row
         return None
 

@@ -65,7 +65,9 @@ class _Known(NamedTuple):
 
     clock: int
     names: dict[int, str]
-    """Of connections, by their numbers; none if there is only one."""
+    """Of connections, by their numbers."""
+    mixed: bool
+    """They take turns: each row says whose it is."""
     sides: tuple[tuple[str, ...], tuple[str, ...]]
     """The labels of the logs on either side; none if its calls are in no log."""
     tick: int
@@ -123,7 +125,7 @@ class TimelinePanel(Panel):
         entries = list(self.entries)
         before, entries = entries[: -3 * height], entries[-3 * height :]
         drawer = self._drawer(width, entries)
-        drawer.introduced |= {it.strand.number for it in before if it.strand is not None}
+        drawer.known_already(it.strand for it in before)
         lines = [line for row in _rows(entries, self.view) for line in drawer.row(row)]
         return [exact(line, width) for line in lines[-height:]]
 
@@ -153,6 +155,7 @@ class _Drawer:
         self._before: Row | None = None
         self._until = 0
         self._tick = 0
+        self._last = -1  # the connection of the last row that has one
         self.introduced: set[int] = set()
         """Connections that have had their line."""
 
@@ -172,15 +175,25 @@ class _Drawer:
         )
         return exact([Segment(text.ljust(self._view.width, "─"), DIM)], self._view.width)
 
+    def known_already(self, strands: Iterable[Strand | None]) -> None:
+        """Connections that need no introduction; the last of them goes on."""
+        for strand in strands:
+            if strand is not None:
+                self.introduced.add(strand.number)
+                self._last = strand.number
+
     def row(self, row: Row) -> Iterator[Line]:
         """The lines of a row: what is before it, itself, and why."""
         width = self._view.width
         lines: list[Line] = []
         if self._before is not None and row.t - self._until >= QUIET:
             lines += self._quiet(row)
-        if row.strand is not None and row.strand.number not in self.introduced:
-            self.introduced.add(row.strand.number)
-            lines.append(self._introduction(row.strand))
+        if row.strand is not None:
+            number = row.strand.number
+            if number not in self.introduced or (not self._columns.names and number != self._last):
+                lines.append(self._introduction(row.strand))
+            self.introduced.add(number)
+            self._last = number
         lines += self._main(row)
         for client, reason in row.reasons:
             lines += self._reason(escape_text(reason), client=client)
@@ -347,21 +360,42 @@ def _known(entries: Sequence[Entry], labels: Sequence[str]) -> _Known:
                 tick = max(tick, entry.event.tick)
     clock = max([6, *[len(_ms(it.t)) for it in entries[-1:]]])
     left, right = (tuple(sides[side].values()) for side in _SIDES)
-    return _Known(clock, _names(list(strands.values())), (left, right), len(str(tick)) if tick else 0)
+    names = _names(list(strands.values()))
+    return _Known(clock, names, _mixed(entries), (left, right), len(str(tick)) if tick else 0)
 
 
 def _names(strands: Sequence[Strand]) -> dict[int, str]:
-    """By number; with their logs' labels only if they would be alike without."""
-    if len(strands) < 2:
-        return {}
-    short = [name_of(it) for it in strands]
-    return {
-        it.number: name_of(it, whole=short.count(name) > 1) for it, name in zip(strands, short, strict=True)
-    }
+    """By number; with their logs' labels, or by these alone, only where they would be alike without."""
+    bare = [name_of(it) for it in strands]
+    labels = [
+        name_of(it, whole=True).rpartition(":")[0] or name for it, name in zip(strands, bare, strict=True)
+    ]
+    whole = [name_of(it, whole=True) for it in strands]
+    clash = {name for name in bare if bare.count(name) > 1}
+    alone = [label for label, name in zip(labels, bare, strict=True) if name in clash]
+    chosen = {}
+    for strand, name, label, full in zip(strands, bare, labels, whole, strict=True):
+        unique = alone.count(label) == 1 and label not in bare
+        chosen[strand.number] = name if name not in clash else label if unique else full
+    return chosen
+
+
+def _mixed(entries: Sequence[Entry]) -> bool:
+    """Whether one connection goes on after another began."""
+    over: set[int] = set()
+    last = -1
+    for entry in entries:
+        if entry.strand is None or entry.strand.number == last:
+            continue
+        over.add(last)
+        last = entry.strand.number
+        if last in over:
+            return True
+    return False
 
 
 def _columns(known: _Known, width: int, *, packets: bool) -> _Columns:
-    names = max(5, min(width // 10, max(map(cell_len, known.names.values())))) if known.names else 0
+    names = max(5, min(width // 10, max(map(cell_len, known.names.values())))) if known.mixed else 0
     tick = max(3, known.tick) if known.tick else 0
     rest = width - known.clock - 7 - (names + 2 if names else 0) - (tick + 1 if tick else 0)
     left, right = (bool(it) for it in known.sides)

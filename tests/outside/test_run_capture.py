@@ -216,7 +216,7 @@ def test_without_rights(run: Run, script: Callable[..., str], tmp_path: Path) ->
     """The sentence is the capture's, and the program does not begin."""
     done = run("unshare", "-Ur", *RUN, script("print('begun')"))
     assert (done.stdout, done.returncode) == ("", 2)
-    assert done.stderr.startswith("evloop-trace: capturing on lo needs rights: run it in `evloop lab`")
+    assert done.stderr.startswith("evloop-trace: to capture on lo needs rights: run it in `evloop lab`")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "a.pcapng").exists()
 

@@ -28,6 +28,8 @@ __all__ = ["QUIET", "Reasons"]
 QUIET = 5_000_000
 """Nanoseconds: a silence that lasts for longer has a reason."""
 
+_STRANDS = 1024
+
 _MOST = 2
 """Reasons of an entry."""
 
@@ -39,7 +41,8 @@ class Reasons:
     """
 
     def __init__(self) -> None:
-        self._pasts: dict[int, Past] = {}  # by the strand's number
+        self._pasts: dict[int, Past] = {}  # by the strand's number, the latest last
+        self._forgotten: set[int] = set()
         self._listeners = Listeners()
         self._datagrams = Datagrams()
         self._hands = Hands()
@@ -87,11 +90,15 @@ class Reasons:
                 _add(entry, ending.vanished(past, entry, self._hands))
 
     def _past(self, strand: Strand | None) -> Past | None:
-        if strand is None:
+        """What is known of it; of too many connections, none of the one that was quiet for the longest."""
+        if strand is None or strand.number in self._forgotten:
             return None
-        past = self._pasts.get(strand.number)
-        if past is None:
-            past = self._pasts[strand.number] = Past(strand)
+        past = self._pasts.pop(strand.number, None) or Past(strand)
+        self._pasts[strand.number] = past
+        if len(self._pasts) > _STRANDS:
+            oldest = next(iter(self._pasts))
+            del self._pasts[oldest]
+            self._forgotten.add(oldest)
         return past
 
     # -- calls -----------------------------------------------------------------------------------------
@@ -121,10 +128,11 @@ class Reasons:
     # -- packets ---------------------------------------------------------------------------------------
 
     def _packet(self, entry: PacketEntry, past: Past | None) -> None:
-        assert past is not None
         packet = entry.packet
         if packet.wire.proto != TCP or packet.error:
             _add(entry, self._datagrams.packet(entry))
+            return
+        if past is None:
             return
         _add(
             entry,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Recv, Send
+from evloop_trace.correlate.entries import AGAIN
 from evloop_trace.correlate.reasons.past import is_pure_ack
 from evloop_trace.correlate.reasons.words import numbers, packets, ref, size
 from evloop_trace.numbers import duration
@@ -143,14 +144,20 @@ def acknowledged(past: Past, entry: PacketEntry) -> str:
         return "it acknowledges what the capture does not have: the capture lost it, not the network"
     if packet.found & DUP_ACK and not mine.dup_acks:
         return f"it asks for byte {packet.ack:,} again: what came behind that has a gap before it"
-    news = [it for it in other.packets.values() if other.acked < _end(it) <= packet.ack]
-    if not news or mine.closed_at is not None or news[-1].trust == "again":
+    news = _news(other, packet.ack)
+    if news is None or mine.closed_at is not None or news.trust == AGAIN:
         return ""
-    waited = entry.t - news[-1].t
+    waited = entry.t - news.t
     if not _DELAYED <= waited < 10 * _DELAYED:
         return ""
-    what = "the FIN" if news[-1].packet.flags & FIN else f"packet #{news[-1].packet.number}"
+    what = "the FIN" if news.packet.flags & FIN else f"packet #{news.packet.number}"
     return f"delayed ACK: {mine.word} sent nothing for {duration(waited)} that could have acknowledged {what}"
+
+
+def _news(sender: End, ack: int) -> PacketEntry | None:
+    """The last packet that this acknowledges for the first time."""
+    last = next((it for it in reversed(sender.packets.values()) if _end(it) <= ack), None)
+    return last if last is not None and _end(last) > sender.acked else None
 
 
 def repeated(past: Past, entry: PacketEntry) -> str:  # noqa: PLR0911 - a return a kind
@@ -171,7 +178,9 @@ def repeated(past: Past, entry: PacketEntry) -> str:  # noqa: PLR0911 - a return
         return "something before it is not in the capture" if packet.found & LOST else ""
     waited = entry.t - mine.heard_data
     if waited < _TIMEOUT and _end(entry) >= mine.out and not other.dup_acks:
-        return f"tail-loss probe: no ACK of the last segment, {first}, for {duration(waited)}"
+        return f"likely a tail-loss probe: no ACK of the last segment, {first}, for {duration(waited)}"
+    original = mine.packets.get(entry.original)
+    waited = entry.t - original.t if original is not None else waited
     return f"retransmission: {first} was not acknowledged for {duration(waited)}"
 
 

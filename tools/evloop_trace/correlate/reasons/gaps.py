@@ -139,8 +139,9 @@ def _programs(past: Past, hands: Hands) -> str:
     for client, end in past.ends.items():
         waits = past.waiting(client=client)
         if waits and not hands.is_loop(end):
-            where = f"is in {asleep[client]}" if asleep[client] else "is in no call"
-            return f"{size(waits)} wait for {end.word}, which {where}"
+            if asleep[client] == "recv()":
+                return f"{size(waits)} have come for {end.word}, whose recv() has not returned yet"
+            return f"{size(waits)} wait for {end.word}, which {_does(end, asleep[client], hands)}"
     does = {client: _does(end, asleep[client], hands) for client, end in past.ends.items()}
     if does[True] and hands.of(past.ends[True]) is hands.of(past.ends[False]):
         return f"the thread that has both ends {min(does.values(), key=len)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from evloop.events.schema import Accept, Close, Connect, Listen, Queue
 from evloop_trace.correlate.pairs import plain
 from evloop_trace.correlate.reasons.past import ended
-from evloop_trace.correlate.reasons.words import packets, size, text
+from evloop_trace.correlate.reasons.words import often, packets, size, text
 from evloop_trace.numbers import duration
 from evloop_trace.packets import machine
 from evloop_trace.packets.segments import ACK, RST, SYN
@@ -112,9 +112,9 @@ def connected(past: Past, entry: CallEntry) -> str:
         return f"the RST of {packets([server.rst.packet.number])}"
     tries = len(client.syns)
     if event.errno == "ETIMEDOUT" and tries:
-        return f"none of {tries} SYNs was answered in {duration(event.dur)}" if tries > 1 else "no answer"
+        return f"nobody answered: SYN was sent {often(tries)} in {duration(ended(entry) - client.syns[0].t)}"
     if not event.errno and tries > 1 and server.syns:
-        return f"the SYN had to be sent {tries} times before one was answered"
+        return f"SYN was sent {often(tries)} before it was answered"
     return ""
 
 

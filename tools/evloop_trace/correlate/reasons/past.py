@@ -149,11 +149,9 @@ class Past:
     def __init__(self, strand: Strand) -> None:
         self.strand = strand
         self.ends = {True: End("the client"), False: End("the server")}
-        self.begun: int | None = None
-        """When the handshake was over."""
         self.handshake: PacketEntry | None = None
+        """The packet that finished it."""
         self.accept: CallEntry | None = None
-        self.connects: list[CallEntry] = []
         self.t = 0
         """When something was last told."""
         self.last: PacketEntry | None = None

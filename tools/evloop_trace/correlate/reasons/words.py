@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from evloop_trace.correlate.entries import CallEntry, CallRef
 
-__all__ = ["call", "numbers", "packets", "ref", "size", "text"]
+__all__ = ["call", "numbers", "often", "packets", "ref", "size", "text"]
 
 
 def call(entry: CallEntry) -> str:
@@ -40,6 +40,11 @@ def numbers(them: Iterable[int]) -> str:
         joint = "-" if found[-1] - found[0] == len(found) - 1 else " … "
         return f"#{found[0]}{joint}#{found[-1]}"
     return ", ".join(f"#{it}" for it in found)
+
+
+def often(number: int) -> str:
+    """`once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(number, f"{number:,} times")
 
 
 def text(words: str, most: int = 64) -> str:

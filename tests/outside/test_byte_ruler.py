@@ -80,22 +80,27 @@ def row(lines: list[str], name: str) -> str:
     return next(line for line in lines if line.startswith(f"{name:<8}"))[8:]
 
 
+def moved(lines: list[str]) -> str:
+    """How many bytes in how many calls; a busy machine may send a segment again, which is not the point."""
+    return re.sub(r"\d+ sent again, ", "", lines[2])
+
+
 def test_one_send_is_not_one_recv(ruler: Callable[..., list[str]]) -> None:
     """Three sends are one recv, one send is two, and one is many: on one axis each."""
     lines = ruler("0", "--packets", "run.pcapng")
-    assert lines[2] == "client → server   11 B in 3 sends, 3 segments, 1 recv"
+    assert moved(lines) == "client → server   11 B in 3 sends, 3 segments, 1 recv"
     marks = [[it.start() for it in re.finditer("├", row(lines, name))] for name in ("send", "wire", "recv")]
     assert marks == [[0, 15, 30], [0, 15, 30], [0]]
     assert row(lines, "text").split() == list("hello␣world")
     assert "FIN p" in row(lines, "wire")
 
     lines = ruler("1", "--packets", "run.pcapng")
-    assert lines[2] == "client → server   1,509 B in 1 send, 1 segment, 2 recvs"
+    assert moved(lines) == "client → server   1,509 B in 1 send, 1 segment, 2 recvs"
     assert any("begins in the middle of a character" in line for line in lines)
     assert "▪ shutdown #" in row(lines, "send")
 
     lines = ruler("2", "--packets", "run.pcapng")
-    assert re.match(r"client → server   400,000 B in 1 send, \d+ segments, \d+ recvs", lines[2])
+    assert re.match(r"client → server   400,000 B in 1 send, \d+ segments, \d+ recvs", moved(lines))
     assert re.match(r"├─+ #\d+ 400,000 B ─+┤", row(lines, "send"))
     assert sum(int(it) if it.isdigit() else 1 for it in re.findall("[┼2-9]", row(lines, "recv")[:54])) > 20
 
@@ -103,5 +108,7 @@ def test_one_send_is_not_one_recv(ruler: Callable[..., list[str]]) -> None:
 def test_without_a_capture(ruler: Callable[..., list[str]]) -> None:
     """The wire's row says so; a connection that is not there is a sentence."""
     assert row(ruler("0"), "wire") == "no capture was read"
+    (sentence,) = ruler("0", "--from", "1", code=2)
+    assert "--bytes draws the whole of one connection: leave out" in sentence
     (sentence,) = ruler("tcp-99", code=1)
     assert "no connection is called 'tcp-99'; there are: 0 (" in sentence

@@ -723,8 +723,10 @@ def timeline(
         raise click.UsageError("nothing to lay side by side: name a LOG, or --packets FILE, or both")
     if end is not None and end < start:
         raise click.UsageError("--to is before --from: nothing lies between them")
-    if ruler is not None and (as_json or conn):
-        raise click.UsageError("--bytes draws one connection by itself: leave out --json and --conn")
+    if ruler is not None and (as_json or conn or start or end is not None):
+        raise click.UsageError(
+            "--bytes draws the whole of one connection: leave out --json, --conn, --from and --to"
+        )
     wanted = aligning.Wanted(logs, capture, kernel, conn or ruler, start, end)
     terminal = _output().isatty()
     style = aligning.Style(_columns(width, terminal), terminal and not os.environ.get("NO_COLOR"))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Axis", "axis_of", "ticks"]
 
-_BOX = 4
+_BOX = 6
 """Cells that a box needs for its two ends and a number: an axis has boxes if there is room for all."""
 
 _WIDEST = 6  # cells of a byte

@@ -408,7 +408,7 @@ def test_what_there_was_no_room_for(net: Net, tmp_path: Path) -> None:
     capture = net.capture("--kernel", "k.jsonl", "--port", str(PORT))
     capture.send(signal.SIGSTOP)
     net.python(
-        "from socket import *; import os; os.sched_setaffinity(0, {0})\n"
+        "from socket import *; import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
         f"for _ in range(10_000): socket().connect_ex(('127.0.0.1', {PORT}))"
     )
     capture.send(signal.SIGCONT)
@@ -418,7 +418,7 @@ def test_what_there_was_no_room_for(net: Net, tmp_path: Path) -> None:
     lost = [it for it in log.events if type(it).__name__ == "Lost"]
     assert sum(it.count for it in lost) == log.end.lost > 0
     # Of resets elsewhere some may be among those that are lost: which ports they have the kernel cannot see.
-    assert 40_000 <= len(log.events) - len(lost) + log.end.lost < 42_000
+    assert 40_000 <= len(log.events) - len(lost) + log.end.lost < 50_000
     assert log.problems == [f"lacks {log.end.lost:,} events, for which the kernel had no room"]
     assert f"there was no room for {log.end.lost:,} that are not among them" in capture.said[-1]
 

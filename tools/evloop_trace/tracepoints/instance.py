@@ -120,10 +120,10 @@ def _guard(folder: str, name: str) -> subprocess.Popen[bytes]:
 
 
 def _remove_left_over(folder: str) -> None:
-    """Instances whose makers are no more, and their guards neither."""
+    """Instances whose makers are no more, and their guards neither; we have made none yet."""
     for name in os.listdir(folder):
         found = _NAME.fullmatch(name)
-        if found and not os.path.exists(f"/proc/{found[1]}"):
+        if found and (int(found[1]) == os.getpid() or not os.path.exists(f"/proc/{found[1]}")):
             with suppress(OSError):  # it is in use, then: by a process of another PID namespace
                 os.rmdir(f"{folder}/{name}")
 

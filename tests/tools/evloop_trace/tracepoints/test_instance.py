@@ -91,6 +91,12 @@ def test_what_is_left_over(mounted, monkeypatch):
     monkeypatch.setattr(instance.os.path, "exists", lambda path: path == "/proc/11")
     for name in ("evloop-11", "evloop-22", "perf-22", "evloop-"):
         os.mkdir(f"{mounted}/{name}")
+    (
+        mounted / f"evloop-{os.getpid()}"
+    ).touch()  # a file: it cannot be removed as an instance is, nor made again
+    with pytest.raises(EvloopError, match="of its own: File exists"):
+        Instance()
+    (mounted / f"evloop-{os.getpid()}").unlink()
     Instance().close()
     names = {it.name for it in mounted.iterdir()}
     assert names == {"evloop-11", "perf-22", "evloop-", f"evloop-{os.getpid()}"}

@@ -91,15 +91,18 @@ def test_what_is_left_over(mounted, monkeypatch):
     monkeypatch.setattr(instance.os.path, "exists", lambda path: path == "/proc/11")
     for name in ("evloop-11", "evloop-22", "perf-22", "evloop-"):
         os.mkdir(f"{mounted}/{name}")
-    (
-        mounted / f"evloop-{os.getpid()}"
-    ).touch()  # a file: it cannot be removed as an instance is, nor made again
-    with pytest.raises(EvloopError, match="of its own: File exists"):
-        Instance()
-    (mounted / f"evloop-{os.getpid()}").unlink()
+    os.mkdir(f"{mounted}/early")
+    os.rename(f"{mounted}/early", f"{mounted}/evloop-{os.getpid()}")  # of a process that had our number
     Instance().close()
     names = {it.name for it in mounted.iterdir()}
     assert names == {"evloop-11", "perf-22", "evloop-", f"evloop-{os.getpid()}"}
+
+
+def test_one_with_our_number_that_is_in_use(mounted):
+    """By a process of another PID namespace: here it is a file, which cannot be removed as a folder is."""
+    (mounted / f"evloop-{os.getpid()}").touch()
+    with pytest.raises(EvloopError, match="of its own: File exists"):
+        Instance()
 
 
 def test_an_instance_that_cannot_be(mounted, monkeypatch):

@@ -332,3 +332,22 @@ def test_no_boundary_is_lost(crossing, width, seed):
         elif "▓" not in marks:
             cells = re.sub(r" [#p]\d+( [\d,]+ B)? ", "", marks)
             assert sum(1 if it == "┼" else int(it) for it in re.findall("[┼2-9]", cells)) == count - 1
+
+
+def test_labels_that_have_no_room(crossing):
+    """A box without its number is told in numbers; of two labels in the same cells the first stands."""
+    it = crossing()
+    it.number = 1_000_000
+    for at in range(8):
+        it.segment(at * 1000, at * 1000 + 1000)
+    text = drawn(it)
+    assert row(text, "wire") == "├───────┤" * 8
+    assert "p1000001 [0,1000), p1000002 [1000,2000)" in " ".join(text)
+    it = crossing()
+    for at in range(100):
+        it.segment(at * 1000, at * 1000 + 1000)
+    it.segment(0, 90_000, of=1)
+    it.segment(0, 91_000, of=1)
+    text = drawn(it, 120)
+    assert "p101 repeats p1" in row(text, "again")
+    assert "p102" not in row(text, "again")

@@ -308,7 +308,7 @@ def test_files_that_are_no_captures(tmp_path):
     assert "cannot be opened: No such file" in packets(tmp_path / "none", code=2)[1]
     assert "directory" in packets(tmp_path, code=2)[1]
     path.write_bytes(gzip.compress(b"xxxx")[:-12])
-    assert "cannot be unpacked further" in packets(path, code=2)[1]
+    assert "cannot be unpacked: " in packets(path, code=2)[1]
 
 
 def test_damaged_files(tmp_path):
@@ -337,5 +337,5 @@ def test_what_is_left_out_is_told(tmp_path):
     _, err = packets(path)
     assert err.splitlines() == [
         f"evloop-trace: {path}: the capture lost 7 packets: what follows from their absence is not so",
-        f"evloop-trace: {path}: 1 packets are left out: fragments of IP datagrams",
+        f"evloop-trace: {path}: 1 packet is left out: fragments of IP datagrams",
     ]

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from evloop_trace.numbers import plural
 from evloop_trace.packets.analysis import Analysis
 from evloop_trace.packets.capture_file import Capture, CaptureError, read_packets
 from evloop_trace.packets.summary import summarize
@@ -55,14 +56,14 @@ def opened(path: str, capture: Capture, bar: str = "") -> Iterator[Iterator[Pack
     Raises:
         CaptureError: it cannot be opened, or is no capture; also while the packets are read.
     """
-    name = "standard input" if path == "-" else path
+    name = "standard input" if path == "-" else path or repr(path)
     with _opened(path, name) as file, _no_search():
         try:
             source = _Source(file)
             with meter(source, bar) if bar else nullcontext(lambda: None) as look:
                 yield read_packets(_reader(source, capture, look), capture)
         except CaptureError as error:
-            raise CaptureError("; ".join([f"{name} {error}", *capture.problems])) from None
+            raise CaptureError(f"{name} {error}") from None
         except OSError as error:
             raise CaptureError(f"{name} cannot be read: {error.strerror or error}") from None
 
@@ -110,6 +111,8 @@ def _reader(source: _Source, capture: Capture, look: Callable[[], None]) -> Call
         try:
             return unpack(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            if not capture.kind:  # not even the beginning is there
+                raise CaptureError(f"cannot be unpacked: {error}") from None
             capture.problem(f"the file is damaged or cut off and cannot be unpacked further: {error}")
             return b""
 
@@ -161,8 +164,9 @@ def problems(capture: Capture, analysis: Analysis) -> list[str]:
     found = list(capture.problems)
     if capture.dropped:
         found.append(
-            f"the capture lost {capture.dropped:,} packets: what follows from their absence is not so"
+            f"the capture lost {plural(capture.dropped, 'packet')}: what follows from their absence is not so"
         )
     for reason, number in analysis.left_out.items():
-        found.append(f"{number:,} packets are left out: {reason.value}")
+        are = "are" if number > 1 else "is"
+        found.append(f"{plural(number, 'packet')} {are} left out: {reason.value}")
     return found

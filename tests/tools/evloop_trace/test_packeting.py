@@ -6,6 +6,7 @@ import gzip
 import io
 import struct
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -42,6 +43,50 @@ def test_what_cannot_be_read(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=Broken(EMPTY)))
     with pytest.raises(CaptureError, match="standard input cannot be read: Input/output error"):
         packeting.analyse("-")
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"\x1f\x8bgarbage, garbage", "cannot be unpacked: Unknown compression method"),
+    (gzip.compress(b""), "is empty: a capture begins with a header"),
+    (gzip.compress(EMPTY)[:12], "cannot be unpacked: Compressed file ended"),
+])  # fmt: skip
+def test_nothing_in_it(tmp_path, content, words):
+    """One reason, and not that it is empty if nobody knows."""
+    path = tmp_path / "it.gz"
+    path.write_bytes(content)
+    with pytest.raises(CaptureError) as error:
+        packeting.analyse(str(path))
+    assert str(error.value).startswith(f"{path} {words}")
+    assert ";" not in str(error.value)
+    with pytest.raises(CaptureError, match="'' cannot be opened: No such file"):
+        packeting.analyse("")
+
+
+def test_one_is_no_plural(tmp_path):
+    """Nor are two singular."""
+    packet = struct.pack("<IIII", 1, 1, 4, 4) + b"abcd"
+    for number, words in ((1, "1 packet is left out: cut"), (2, "2 packets are left out: cut")):
+        path = tmp_path / "it.pcap"
+        path.write_bytes(EMPTY[:20] + struct.pack("<I", 228) + packet * number)
+        (sentence,) = packeting.problems(*packeting.analyse(str(path)))
+        assert sentence.startswith(words)
+
+
+def test_a_bar_for_what_takes_long(tmp_path, monkeypatch):
+    """It knows how much of the file has been read, packed or not."""
+    path = tmp_path / "it.gz"
+    path.write_bytes(gzip.compress(EMPTY + struct.pack("<IIII", 1, 1, 4, 4) + b"abcd"))
+    seen = []
+
+    @contextmanager
+    def meter(reading, verb):
+        yield lambda: seen.append((verb, reading.done, reading.size))
+
+    monkeypatch.setattr(packeting, "meter", meter)
+    packeting.analyse(str(path))
+    size = path.stat().st_size
+    assert seen[0] == ("packets", 0, size)
+    assert seen[-1] == ("packets", size, size)
 
 
 def test_packed_and_damaged(tmp_path):

@@ -25,6 +25,8 @@ PIECE = 1 << 20
 
 MOST_PROBLEMS = 20
 
+_PACKED = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz", b"BZh": "bzip2", b"PK\3\4": "zip"}
+
 
 class CaptureError(EvloopError):
     """A file that is no capture at all, or that cannot be read."""
@@ -82,11 +84,26 @@ def read_packets(read: Callable[[int], bytes], capture: Capture) -> Iterator[Pac
     if start[:4] == pcapng.SECTION:
         return pcapng.packets(start, read, capture)
     form = pcap.MAGIC.get(start[:4])
-    if form is None:
-        raise CaptureError(f"is no capture: it begins with {start[:4].hex(' ')}, not as pcap or pcapng do")
-    if len(start) < 24:
+    begins = any(magic.startswith(start[:4]) for magic in (pcapng.SECTION, *pcap.MAGIC))
+    if len(start) < 24 and begins:
         raise CaptureError(f"ends in the header of the file: {len(start)} of 24 bytes are there")
+    if form is None:
+        raise CaptureError(_what_else(start))
     return pcap.packets(start, form, read, capture)
+
+
+def _what_else(start: bytes) -> str:
+    """What a file is that is no capture, as far as its beginning says."""
+    for magic, program in _PACKED.items():
+        if start.startswith(magic):
+            return f"is packed by {program}: unpack it first"
+    if start.startswith(b'{"ev":'):
+        return "is an event log: evloop-trace replay shows it"
+    begin = start[:4].hex(" ")
+    return (
+        f"is no capture in pcap or pcapng: it begins with {begin}; if it is one of another kind, "
+        "editcap -F pcapng makes one of it"
+    )
 
 
 def link(number: int, capture: Capture) -> Link:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.segment import Segment, Segments
 
 from evloop_trace.escape import escape_text
-from evloop_trace.numbers import count, duration, size
+from evloop_trace.numbers import count, duration, plural, size
 from evloop_trace.packets import segments
 from evloop_trace.packets.spelling import found_words
 from evloop_trace.packets.summary import round_trips
@@ -53,7 +53,7 @@ def render(lines: list[Line], *, colour: bool = False) -> str:
 def heading(capture: Capture, connections: int, name: str, width: int) -> list[Line]:
     """What the file is, and its comments."""
     width = _fitting(width)
-    parts = f"{count(capture.packets)} packets, {count(connections)} connections"
+    parts = f"{plural(capture.packets, 'packet')}, {plural(connections, 'connection')}"
     lines = [[Segment(cut(f"{escape_text(name)}: {capture.kind}, {parts}", width), BOLD)]]
     for number, text in capture.comments:
         about = f"packet {number}" if number else "the file"

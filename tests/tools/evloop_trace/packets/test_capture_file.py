@@ -147,7 +147,14 @@ def test_no_capture():
     for data, words in [
         (b"", "is empty"),
         (b"GIF89a" + b"\0" * 40, "begins with 47 49 46 38"),
-        (b"\xd4\xc3\xb2\xa1\2\0", "ends in the header"),
+        (b"\xd4\xc3\xb2\xa1\2\0", "ends in the header of the file: 6 of 24 bytes"),
+        (b"\x0a", "ends in the header of the file: 1 of 24 bytes"),
+        (b"\x28\xb5\x2f\xfd" + bytes(40), "is packed by zstd: unpack it first"),
+        (b"\xfd7zXZ\0" + bytes(40), "is packed by xz: unpack it first"),
+        (b"BZh91AY&SY" + bytes(40), "is packed by bzip2: unpack it first"),
+        (b"PK\3\4" + bytes(40), "is packed by zip: unpack it first"),
+        (b'{"ev":"header","schema":1}\n', "is an event log: evloop-trace replay shows it"),
+        (b"snoop\0\0\0" + bytes(40), "is no capture .* editcap -F pcapng"),
     ]:
         with pytest.raises(CaptureError, match=words):
             read(data)

@@ -122,7 +122,7 @@ def test_comments_and_colour(wire):
     data = wire.section() + wire.interface() + wire.enhanced(1, b"x" * 20, options=options)
     capture, analysis = read(data)
     rows = heading(capture, len(analysis), "it", 80)
-    assert render(rows) == "it: pcapng, 1 packets, 0 connections\ncomment on packet 1: look \\x1b[2J here\n"
+    assert render(rows) == "it: pcapng, 1 packet, 0 connections\ncomment on packet 1: look \\x1b[2J here\n"
     assert "\x1b[" in render(rows, colour=True)
     head = wire.section(options=wire.option(1, b"whole")) + wire.interface()
     assert "comment on the file: whole" in render(heading(read(head)[0], 0, "it", 80))

@@ -33,7 +33,7 @@ class CallRef(NamedTuple):
     """The log's number."""
     seq: int
     ev: str
-    """send, recv, connect, accept, shutdown, close, sendto, recvfrom; block: a send or connect that sleeps."""
+    """send, recv, connect, accept, shutdown, close, sendto, recvfrom; block: a send or connect asleep."""
     begin: int = 0
     """The bytes that they have in common, [begin, end); a FIN is one byte behind the last."""
     end: int = 0

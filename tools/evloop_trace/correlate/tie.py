@@ -69,6 +69,8 @@ class Tie:
         names = self.strand.names
         if not names[not client]:
             self.strand.names = (name, names[1]) if client else (names[0], name)
+        elif names[not client] != name:
+            self.ways[client].shared = True
         self.held.add(name)
         self.ways[client].recorded = self.ways[not client].heard = True
         self._trust()

@@ -33,6 +33,8 @@ _UNCLAIMED = 1024
 
 _RECENT = 256  # packets that may be sent again
 _EARLY = 64  # packets, and calls, from before it is known which belong together
+_NEAR = 20_000  # ns by which the clocks of packets and calls differ, as they are read one after the other
+_ENDS = 8  # calls that may have ended a stream
 _APART = 256  # ranges of a stream that was seen with gaps
 
 
@@ -47,8 +49,8 @@ class Way:
     """A direction; its offsets are those of the calls, from which the capture's may differ by `shift`."""
 
     __slots__ = (
-        "_apart", "_calls", "_came", "_early", "_made", "_recent", "_under", "_urgent", "blocked", "finished",
-        "heard", "inline", "recorded", "sent", "shift", "trust",
+        "_apart", "_calls", "_came", "_early", "_ends", "_fin", "_made", "_recent", "_told", "_under",
+        "_urgent", "blocked", "heard", "inline", "recorded", "sent", "shared", "shift", "taken", "trust",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -62,8 +64,10 @@ class Way:
         """Of its links."""
         self.sent = 0
         """Bytes that the sender's calls have sent; -1 is unknown."""
-        self.finished: CallEntry | None = None
-        """The call that ended it."""
+        self.taken = 0
+        """And its receiver's have received."""
+        self.shared = False
+        """Several processes call; each counts only what it did itself, and what was before it began."""
         self.blocked: CallEntry | None = None
         """A send that sleeps."""
         self.inline = False
@@ -74,6 +78,9 @@ class Way:
         self._under: list[PacketEntry] = []  # packets of the send that sleeps
         self._recent: deque[tuple[int, int, int]] | None = None  # begin, end, number
         self._urgent: list[int] = []  # bytes that recv() passes over
+        self._ends: list[tuple[int, CallEntry]] = []  # calls that may have ended it
+        self._fin: PacketEntry | None = None
+        self._told: CallEntry | None = None  # that it is over
         self._early: deque[_Early] | None = None
         self._calls: deque[Part[CallEntry]] | None = None
 
@@ -85,8 +92,8 @@ class Way:
     def clear(self) -> None:
         """Nothing more will come: forget what waits."""
         self._made, self._came = Stream(), Stream()
-        self._recent = self._early = self._calls = self.finished = self.blocked = None
-        self._apart, self._under, self._urgent = [], [], []
+        self._recent = self._early = self._calls = self._fin = self._told = self.blocked = None
+        self._apart, self._under, self._urgent, self._ends = [], [], [], []
 
     # -- calls -----------------------------------------------------------------------------------------
 
@@ -146,8 +153,10 @@ class Way:
 
     # -- packets ---------------------------------------------------------------------------------------
 
-    def carried(self, entry: PacketEntry, begin: int, end: int) -> None:
-        """A packet carries these bytes, of the capture's counting."""
+    def carried(self, entry: PacketEntry) -> None:
+        """A packet carries bytes, or a FIN."""
+        packet = entry.packet
+        begin, end = packet.begin, packet.end + bool(packet.flags & FIN)
         new = self._uncovered(begin, end)
         if self._recent is None:
             self._recent = deque(maxlen=_RECENT)
@@ -158,12 +167,14 @@ class Way:
             )
             return
         self._recent.append((begin, end, entry.packet.number))
-        early = _Early(entry, new)
+        early = _Early(entry, [(low, min(high, packet.end)) for low, high in new if low < packet.end])
         if self.shift is None and self._early is not None:
             self._early.append(early)
             self._seek_sent(early)
         else:
             self._lay(early)
+        if new[-1][1] > packet.end:
+            self._finished(entry)
         if self.recorded and not entry.causes:
             entry.trust = UNMATCHED
 
@@ -212,43 +223,73 @@ class Way:
         self._apart = sorted([*apart, (low, high)])
         return new
 
+    # -- the end ---------------------------------------------------------------------------------------
+
+    def finish(self, entry: CallEntry, at: int) -> None:
+        """A call of its sender said that nothing follows behind `at`; if several do, the FIN shows which."""
+        if len(self._ends) < _ENDS:
+            self._ends.append((at, entry))
+        if self._fin is not None and not self._fin.causes:
+            self._end()
+
+    def over(self, entry: CallEntry) -> None:
+        """A call of its receiver was told that nothing follows."""
+        if self._fin is None:
+            self._told = self._told or entry
+        elif not self._fin.effects:
+            self._tell(self._fin, entry)
+
+    def _finished(self, entry: PacketEntry) -> None:
+        """A FIN."""
+        self._fin = entry
+        self._end()
+        if self._told is not None:
+            self._tell(entry, self._told)
+
+    def _end(self) -> None:
+        """Find the call that the FIN is of: the one in whose time it was sent, or that came before it."""
+        fin = self._fin
+        assert fin is not None
+        end = fin.packet.end
+        fits = [
+            (at, call)
+            for at, call in self._ends
+            if call.event.t <= fin.t + SLACK and (self.shift is None or at == end + self.shift)
+        ]
+        if not fits:
+            return
+        within = [it for it in fits if it[1].event.t - _NEAR <= fin.t <= _returned(it[1]) + _NEAR]
+        at, call = (within or fits)[-1 if self.shared else 0]
+        if self.shift is None:
+            self._found(at - end)
+        link_cause(fin, call, at, at + 1, self.trust)
+
+    def _tell(self, fin: PacketEntry, call: CallEntry) -> None:
+        at = fin.packet.end + (self.shift or 0)
+        link_effect(fin, call, at, at + 1, self._received)
+
     # -- a capture that began in the middle ------------------------------------------------------------
 
     def _seek_sent(self, it: _Early) -> None:
         """The send that made this packet tells where it is: of its length, and in the time of its call."""
         for begin, end, call in reversed(self._calls or ()):
-            if self._is_made(it, call, end - begin):
-                self._found(begin - self._at(it, call))
+            if _is_made(it.entry, call, end - begin):
+                self._found(begin - it.entry.packet.begin)
                 return
 
     def _seek(self, call: CallEntry, begin: int, end: int) -> None:
         """The packet that this send made, if it came before."""
         for it in self._early or ():
-            if self._is_made(it, call, end - begin):
-                self._found(begin - self._at(it, call))
+            if _is_made(it.entry, call, end - begin):
+                self._found(begin - it.entry.packet.begin)
                 return
-
-    def _is_made(self, it: _Early, call: CallEntry, size: int) -> bool:
-        packet, event = it.entry.packet, call.event
-        if call is self.finished:
-            return bool(packet.flags & FIN)
-        until = event.t + getattr(event, "dur", 0) + SLACK
-        fits = packet.end - packet.begin == size and event.t - SLACK <= it.entry.t <= until
-        return fits and _alike(it.entry, call)
-
-    def _at(self, it: _Early, call: CallEntry) -> int:
-        return it.entry.packet.end if call is self.finished else it.entry.packet.begin
 
     def _seek_received(self, call: CallEntry, begin: int, end: int) -> None:
         """The packet that a recv got, if that is one as it is: the last of its length and bytes before it."""
-        over = getattr(call.event, "n", None) == 0
         for it in reversed(self._early or ()):
             packet = it.entry.packet
-            if over and packet.flags & FIN:
-                self._found(begin - packet.end)
-                return
             fits = packet.end - packet.begin == end - begin and it.entry.t <= call.t
-            if fits and not over and _alike(it.entry, call):
+            if fits and _alike(it.entry, call):
                 self._found(begin - packet.begin)
                 return
 
@@ -257,6 +298,15 @@ class Way:
         early, self._early, self._calls = self._early, None, None
         for it in early or ():
             self._lay(it)
+
+
+def _is_made(packet: PacketEntry, call: CallEntry, size: int) -> bool:
+    fits = packet.packet.end - packet.packet.begin == size
+    return fits and call.event.t - SLACK <= packet.t <= _returned(call) + SLACK and _alike(packet, call)
+
+
+def _returned(call: CallEntry) -> int:
+    return call.event.t + getattr(call.event, "dur", 0)
 
 
 def _shorten(waiting: list) -> None:  # type: ignore[type-arg]

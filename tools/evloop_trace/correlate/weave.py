@@ -23,7 +23,7 @@ from evloop.events.schema import (
     Setsockopt,
     Shutdown,
 )
-from evloop_trace.correlate.entries import UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
+from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
 from evloop_trace.correlate.pairs import plain
 from evloop_trace.correlate.postcards import Postcards
 from evloop_trace.correlate.ties import Ties
@@ -34,7 +34,7 @@ from evloop_trace.correlate.transitions import (
     SendReset,
     Transition,
 )
-from evloop_trace.correlate.way import SLACK, link_effect
+from evloop_trace.correlate.way import SLACK, link_cause, link_effect
 from evloop_trace.packets import machine
 from evloop_trace.packets.flow import TCP, UDP
 from evloop_trace.packets.segments import ACK, FIN, RST, SYN
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from evloop_trace.correlate.ends import Joined
     from evloop_trace.correlate.entries import Entry
     from evloop_trace.correlate.tie import Tie
-    from evloop_trace.correlate.way import Way
     from evloop_trace.packets.sightings import Sighting
 
     Said: TypeAlias = Transition | Retransmit | RetransmitSynAck | SendReset | ReceiveReset
@@ -73,6 +72,8 @@ class Weaver:
     def __init__(self) -> None:
         self._ties = Ties()
         self._postcards = Postcards()
+        self._listeners: dict[str, str] = {}  # their addresses, by their labelled names
+        self._gone: dict[str, CallEntry] = {}  # by address: the close of the last that was there
         self._folds: dict[type, Callable[[CallEntry, Any, Tie, bool], None]] = {
             Connect: lambda entry, _, tie, __: tie.connected(entry),
             Accept: lambda entry, _, tie, __: tie.accepted(entry),
@@ -191,8 +192,11 @@ class Weaver:
             postcards.at(event.sock, event.local)
         elif isinstance(event, Listen):
             self._ties.serves(event)
+            self._listeners[event.sock] = plain(event.address)
         elif isinstance(event, Close):
             postcards.closed(event.sock or "")
+            if address := self._listeners.pop(event.sock or "", ""):
+                self._gone[address] = entry
 
     def _block(self, entry: CallEntry, event: Block, tie: Tie, client: bool) -> None:
         """A send that sleeps: its packets go out before it returns."""
@@ -210,7 +214,10 @@ class Weaver:
                 way.blocked = None  # how much of it was sent nobody knows
             _told_reset(entry, event, tie, client)
             return
-        begin, way.sent = event.off
+        begin, end = event.off
+        if way.shared and begin != way.sent >= 0:  # another process has sent meanwhile
+            begin, end, way.trust = way.sent, way.sent + end - begin, INFERRED
+        way.sent = end
         if event.flags == "MSG_OOB" and begin < way.sent:
             way.urged(way.sent - 1)
         if mine:
@@ -226,8 +233,17 @@ class Weaver:
         begin, end = event.off
         if event.flags == "MSG_OOB":
             way.got_urgent(entry)
-        elif event.flags in ("", "MSG_PEEK") and (begin < end or event.size):  # at the end it is the FIN
-            way.got(entry, begin, max(end, begin + 1), stays=bool(event.flags))
+        elif event.flags not in ("", "MSG_PEEK"):
+            return
+        elif begin == end:
+            if event.size:
+                way.over(entry)
+        else:
+            stays = bool(event.flags)
+            if tie.ways[client].shared and begin != way.taken:
+                begin, end, way.trust = way.taken, way.taken + end - begin, INFERRED
+            way.taken = way.taken if stays else end
+            way.got(entry, begin, end, stays=stays)
 
     def _setsockopt(self, _entry: CallEntry, event: Setsockopt, tie: Tie, client: bool) -> None:
         if event.option == "SO_OOBINLINE" and not event.errno:
@@ -235,21 +251,16 @@ class Weaver:
 
     def _shutdown(self, entry: CallEntry, event: Shutdown, tie: Tie, client: bool) -> None:
         if event.how != "SHUT_RD" and not event.errno:
-            self._finish(entry, tie.ways[client])
+            way = tie.ways[client]
+            way.finish(entry, way.sent)
 
     def _close(self, entry: CallEntry, event: Close, tie: Tie, client: bool) -> None:
         way = tie.ways[client]
-        way.sent = max(way.sent, event.sent)
+        if not way.shared:
+            way.sent = max(way.sent, event.sent)
         if not event.unread:  # else it is a reset
-            self._finish(entry, way)
+            way.finish(entry, way.sent)
         tie.closed(entry, client=client)
-
-    @staticmethod
-    def _finish(entry: CallEntry, way: Way) -> None:
-        """The end of what is sent: the FIN is a byte behind the last."""
-        if way.finished is None and way.sent >= 0:
-            way.finished = entry
-            way.called(entry, way.sent, way.sent + 1)
 
     # -- packets ---------------------------------------------------------------------------------------
 
@@ -263,13 +274,15 @@ class Weaver:
                 tie.answered(entry)
         elif packet.before[1] == machine.SYN_RECEIVED and packet.states[1] == machine.ESTABLISHED:
             tie.finished(entry)
-        end = packet.end + bool(flags & FIN)
-        if packet.begin < end:
+        if packet.begin < packet.end or flags & FIN:
             if flags & _URG and not way.recorded and way.shift is not None:
                 way.urged(packet.end - 1 + way.shift)
-            way.carried(entry, packet.begin, end)
+            way.carried(entry)
         if flags & (FIN | RST):
             tie.ended(entry)
+            listener = None if packet.client or tie.accept is not None else self._gone.get(tie.strand.server)
+            if flags & RST and listener is not None and entry.t <= listener.t + _closing(listener) + SLACK:
+                link_cause(entry, listener, 0, 0, INFERRED)  # of who waited in its queue
             self._ties.check(entry.t, tie)
 
 
@@ -278,6 +291,10 @@ def _told_reset(entry: CallEntry, event: Send | Recv, tie: Tie, client: bool) ->
     reset = tie.reset.get(not client)
     if event.errno == "ECONNRESET" and reset is not None:
         link_effect(reset, entry, 0, 0, tie.strand.trust)
+
+
+def _closing(entry: CallEntry) -> int:
+    return getattr(entry.event, "dur", 0)
 
 
 def _is_old(tie: Tie | None, t: int) -> bool:

@@ -165,11 +165,15 @@ class Past:
         """An end's calls are in a log."""
         return bool(self.strand.names[not client])
 
-    def waiting(self, *, client: bool) -> int:
-        """Bytes that an end's kernel has acknowledged and its program has not taken, as far as is known."""
+    def waiting(self, *, client: bool, ack: int = 0) -> int:
+        """Bytes that an end's kernel has acknowledged and its program has not taken, as far as is known.
+
+        `ack` is what it is about to acknowledge.
+        """
         if not self.whole or not self.is_recorded(client=client) or self.ends[client].close is not None:
             return 0
-        return max(0, self.ends[not client].data - self.ends[client].read)
+        sender = self.ends[not client]
+        return max(0, min(max(sender.acked, ack), sender.out) - self.ends[client].read)
 
     def unacked(self, *, client: bool) -> int:
         """Bytes on the wire of an end that were not acknowledged."""

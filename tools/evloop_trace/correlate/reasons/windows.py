@@ -52,7 +52,7 @@ def _closed(past: Past, entry: PacketEntry, mine: End) -> str:
     client = entry.packet.client
     if not past.is_recorded(client=client):
         return f"likely {mine.word}'s program does not call recv(): its buffer is full"
-    waits = past.waiting(client=client)
+    waits = past.waiting(client=client, ack=entry.packet.ack or 0)
     if mine.recv is None:
         return f"{mine.word} has not called recv() yet, and {size(waits)} fill its buffer"
     since = duration(entry.t - mine.recv.t)

@@ -19,7 +19,7 @@ def call(entry: CallEntry) -> str:
     """`close() #11`."""
     event = entry.event
     word = getattr(event, "call", "") or type(event).__name__.lower()
-    return f"{text(word.removesuffix('()'))}() #{event.seq}"
+    return f"{text(word)}{'' if word.endswith(')') else '()'} #{event.seq}"
 
 
 def ref(it: CallRef) -> str:

@@ -1,0 +1,216 @@
+"""Sends, segments, recvs and ACKs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from evloop_trace.packets.segments import (
+    ACK,
+    ACKED_UNSEEN,
+    DUP_ACK,
+    FAST,
+    FIN,
+    LOST,
+    OUT_OF_ORDER,
+    RETRANSMISSION,
+    RST,
+    SPURIOUS,
+)
+
+from evloop.events.schema import Block, Recv, Send
+
+
+def test_a_send_that_finds_no_room(told: Any) -> None:
+    """A part was taken, or nothing; how much is not acknowledged is known from the packets."""
+    told.opened()
+    assert told.call(Send, size=10, n=4, off=(0, 4)).reasons == ["the send buffer had room for 4 B of 10 B"]
+    assert told.call(Send, size=10, errno="EAGAIN").reasons == [
+        "the send buffer is full: 4 B are not acknowledged"
+    ]
+    told.packet(True, 0, 4)
+    told.packet(False, ack=4)
+    assert told.call(Send, size=10, errno="EAGAIN").reasons == ["the send buffer is full"]
+
+
+def test_a_send_without_a_capture(new_told: Any) -> None:
+    """Nobody knows what is acknowledged."""
+    told = new_told()
+    told.strand.wire = None
+    told.send(True, 0, 4)
+    assert told.call(Send, errno="EAGAIN").reasons == ["the send buffer is full"]
+
+
+def test_a_send_of_nothing(told: Any) -> None:
+    """No packet."""
+    assert told.call(Send, size=0, n=0, off=(0, 0)).reasons == [
+        "nothing to send: no packet, and the peer does not notice"
+    ]
+
+
+def test_a_send_in_several_segments(told: Any) -> None:
+    """The largest is told, where its packets are remembered."""
+    send = told.send(True, 0, 3000)
+    for begin in (0, 1448, 2896):
+        told.packet(True, begin, min(3000, begin + 1448), causes=(send,))
+    assert told.settled(send) == ["one send(), 3 segments of at most 1,448 B (#1-#3)"]
+
+
+def test_a_send_of_very_many_segments(told: Any) -> None:
+    """Those that are long gone are not measured."""
+    send = told.send(True, 0, 2000)
+    for begin in range(0, 2000, 1000):
+        told.packet(True, begin, begin + 1000, causes=(send,))
+    for begin in range(2000, 2200):
+        told.packet(True, begin, begin + 1)
+    assert told.settled(send) == ["one send(), 2 segments (#1, #2)"]
+
+
+def test_a_send_that_nobody_acknowledges(told: Any) -> None:
+    """That is known half a second later."""
+    send = told.send(True, 0, 5, dur=0.5)
+    told.packet(True, 0, 5, causes=(send,))
+    assert told.settled(send) == []
+    told.packet(True, 0, 5, t=900)
+    assert told.settled(send) == ["it returned after 500 µs, and nobody has acknowledged its last byte yet"]
+
+
+def test_a_send_to_who_has_closed(told: Any) -> None:
+    """It succeeds, and a RST answers."""
+    told.packet(False, flags=FIN | ACK, ack=0)
+    send = told.send(True, 0, 5)
+    told.packet(True, 0, 5, causes=(send,))
+    told.packet(False, flags=RST)
+    assert told.settled(send) == [
+        "it succeeds, as it only fills a buffer; the server had closed (packet #1), and resets (packet #3)"
+    ]
+    failed = told.call(Send, errno="EPIPE")
+    assert told.settled(failed) == ["the RST of packet #3 had ended the connection"]
+
+
+def test_several_sends_in_one_recv(told: Any) -> None:
+    """A stream keeps no borders: neither of sends, nor of segments whose sends nobody knows."""
+    first, second = told.send(True, 0, 3), told.send(True, 3, 6)
+    packets = told.packet(True, 0, 3, causes=(first,)), told.packet(True, 3, 6, causes=(second,))
+    assert told.recv(False, 0, 6, got=packets).reasons == [
+        "2 sends in one recv(): a stream keeps no borders (packets #1, #2)"
+    ]
+    packets = told.packet(True, 6, 7), told.packet(True, 7, 8)
+    assert told.recv(False, 6, 8, got=packets).reasons == [
+        "2 segments in one recv(): a stream keeps no borders (#3, #4)"
+    ]
+    third = told.send(True, 8, 20)
+    packets = told.packet(True, 8, 12, causes=(third,)), told.packet(True, 12, 20, causes=(third,))
+    assert told.recv(False, 8, 20, got=packets).reasons == []
+    assert told.recv(False, 0, 6, got=packets, flags="MSG_PEEK").reasons == []
+
+
+def test_a_recv_that_leaves_something(told: Any) -> None:
+    """The rest of the packet waits for the next."""
+    packet = told.packet(True, 0, 1509)
+    first = told.call(Recv, False, size=1024, n=1024, off=(0, 1024), got=(packet,))
+    assert first.reasons == ["it asked for 1,024 B at most: 485 B of packet #1 are left for the next"]
+    assert told.call(Recv, False, size=485, n=485, off=(1024, 1509), got=(packet,)).reasons == []
+
+
+def test_several_sends_in_one_segment(told: Any) -> None:
+    """They waited together."""
+    first, second = told.send(True, 0, 3), told.send(True, 3, 6)
+    assert told.packet(True, 0, 6, causes=(first, second)).reasons == ["one segment, 2 sends (#1, #2)"]
+
+
+def nagle(told: Any, **last: Any) -> list[str]:
+    """Write, write; the second waits for the ACK of the first, which is delayed."""
+    told.opened()
+    first = told.send(True, 0, 10, t=10)
+    told.packet(True, 0, 10, t=10.1, causes=(first,))
+    second = told.send(True, 10, 20, t=11)
+    told.packet(False, 0, ack=10, t=51)
+    return told.packet(True, 10, 20, causes=(second,), **{"t": 51.1, **last}).reasons
+
+
+def test_nagle_and_the_delayed_ack(told: Any) -> None:
+    """Both are named, on their packets."""
+    assert nagle(told) == [
+        "likely Nagle: send() #2 was 40.1 ms before, but a small segment waits for the ACK of the one before it, "
+        "which is packet #5"
+    ]
+
+
+def test_a_segment_that_came_long_after_the_ack_waited_for_something_else(told: Any) -> None:
+    """It is not Nagle's algorithm that held it."""
+    assert nagle(told, t=60) == []
+
+
+def test_a_send_that_sleeps_is_no_event_yet(told: Any) -> None:
+    """Its call is not known."""
+    block = told.call(Block, awaits="send")
+    told.strand.names = ("c", "s")
+    assert told.packet(True, 0, 10, causes=(block,)).reasons == []
+
+
+def test_a_delayed_ack(told: Any) -> None:
+    """Of data, or of a FIN; not where it carries something, comes at once, or very late."""
+    told.opened()
+    told.packet(True, 0, 5, t=10)
+    assert told.packet(False, 0, ack=5, t=51).reasons == [
+        "delayed ACK: the server sent nothing for 41.0 ms that could have acknowledged packet #4"
+    ]
+    told.packet(True, 5, flags=FIN | ACK, t=60)
+    assert told.packet(False, 0, ack=6, t=104).reasons == [
+        "delayed ACK: the server sent nothing for 44.0 ms that could have acknowledged the FIN"
+    ]
+    assert told.packet(False, 0, ack=6, t=150).reasons == []
+
+
+@pytest.mark.parametrize(("t", "trust"), [(20, ""), (500, ""), (51, "again")])
+def test_an_ack_that_is_not_delayed(told: Any, t: float, trust: str) -> None:
+    """It was quick; or the network was slow; or it answers a retransmission."""
+    told.opened()
+    told.packet(True, 0, 5, t=10, trust=trust)
+    assert told.packet(False, 0, ack=5, t=t).reasons == []
+
+
+def test_acks_that_tell_of_losses(told: Any) -> None:
+    """Of the capture, and of the network; the first duplicate says it."""
+    told.opened()
+    assert told.packet(False, ack=10, found=ACKED_UNSEEN).reasons == [
+        "it acknowledges what the capture does not have: the capture lost it, not the network"
+    ]
+    assert told.packet(False, ack=10, found=DUP_ACK).reasons == [
+        "it asks for byte 10 again: what came behind that has a gap before it"
+    ]
+    assert told.packet(False, ack=10, found=DUP_ACK).reasons == []
+    assert told.packet(False).reasons == []
+
+
+def test_why_something_is_sent_again(told: Any) -> None:
+    """A probe of the tail, a timeout, what ACKs asked for, what had arrived, what was late, what is missing."""
+    told.opened()
+    told.packet(True, 0, 5, t=10)
+    assert told.packet(True, 0, 5, t=22, found=RETRANSMISSION, original=4, trust="again").reasons == [
+        "likely a tail-loss probe: no ACK of the last segment, packet #4, for 12.0 ms"
+    ]
+    assert told.packet(True, 0, 5, t=410, found=RETRANSMISSION, original=4, trust="again").reasons == [
+        "retransmission: packet #4 was not acknowledged for 400 ms"
+    ]
+    assert told.packet(True, 0, 5, t=820, found=RETRANSMISSION, trust="again").reasons == [
+        "retransmission: byte 0 was not acknowledged for 410 ms"
+    ]
+    told.packet(True, 10, 15)
+    told.packet(False, ack=0, found=DUP_ACK)
+    told.packet(False, ack=0, found=DUP_ACK)
+    assert told.packet(True, 0, 5, found=FAST, original=4, trust="again").reasons == [
+        "fast retransmission: 2 duplicate ACKs said that packet #4 is missing"
+    ]
+    assert told.packet(True, 0, 5, found=SPURIOUS, original=4, trust="again").reasons == [
+        "spurious: packet #4 had arrived"
+    ]
+    told.packet(False, ack=15)
+    assert told.packet(True, 0, 5, found=SPURIOUS, original=4, trust="again").reasons == [
+        "spurious: packet #4 had arrived, as packet #13 said"
+    ]
+    assert told.packet(True, 5, 10, found=OUT_OF_ORDER).reasons == [
+        "out of order: what was sent after it was seen before"
+    ]
+    assert told.packet(True, 20, 25, found=LOST).reasons == ["something before it is not in the capture"]

@@ -1,0 +1,208 @@
+"""Silences, and who waits for whom."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from evloop_trace.correlate.entries import StateEntry
+from evloop_trace.packets.segments import ACK, FIN, KEEP_ALIVE, RETRANSMISSION, RST, SYN, ZERO_WINDOW
+
+from evloop.events.schema import Accept, Block, Close, Connect, Header, Poll
+
+
+def quiet(told: Any) -> str:
+    """Why nothing happens for a second."""
+    return told.reasons.quiet(told.strand, int((told.t + 1000) * 1_000_000))
+
+
+def test_what_is_not_quiet_has_no_reason(told: Any, new_told: Any) -> None:
+    """A connection that nobody knows, one that has just spoken, and what is none."""
+    assert quiet(told) == ""
+    told.opened()
+    told.packet(True, 0, 5)
+    assert told.quiet == ""
+    assert told.reasons.quiet(None, 10**12) == ""
+    udp = new_told("udp")
+    udp.packet(True, 0, 5, flags=0)
+    assert quiet(udp) == ""
+
+
+def test_nobody_answers(told: Any) -> None:
+    """The SYN's timer runs; a refused one has none."""
+    told.packet(True, flags=SYN)
+    assert quiet(told) == "nobody has answered the SYN: the client's kernel waits, and then asks again"
+    told.packet(False, flags=RST)
+    assert quiet(told) == "it is reset: the client learns of it in its next call"
+    told.call(Close)
+    assert quiet(told) == ""
+
+
+def test_what_ends_a_silence_tells_why(told: Any) -> None:
+    """A retransmission, or a late ACK; of either direction."""
+    told.opened()
+    told.packet(True, 0, 5, t=10)
+    told.packet(True, 0, 5, found=RETRANSMISSION, t=220)
+    assert told.quiet == "5 B of the client are not acknowledged: its retransmission timer runs"
+    told.packet(False, 0, ack=5, t=260)
+    assert told.quiet == "the server's kernel delays the ACK of 5 B: an answer could carry it"
+    told.packet(False, 0, 7, ack=5, t=261)
+    told.packet(True, 5, 6, ack=0, t=300)
+    assert told.quiet == ""
+    told.packet(True, 6, ack=0, t=320)
+    assert told.quiet == ""
+    told.packet(True, 5, 6, ack=7, found=RETRANSMISSION, t=340)
+    assert told.quiet == "1 B of the client are not acknowledged: its retransmission timer runs"
+
+
+def test_a_kernel_that_says_something(told: Any) -> None:
+    """Its word ends a silence, too."""
+    told.opened()
+    told.tell(StateEntry(told.at(500), "state", True, told.strand))
+    assert told.quiet == ""
+    assert quiet(told) == ""
+
+
+def test_a_closed_window(told: Any) -> None:
+    """What waits in the sender's kernel; without its log only that it is probed."""
+    told.opened()
+    told.send(True, 0, 9)
+    told.packet(True, 0, 5)
+    told.packet(False, ack=5, window=0, found=ZERO_WINDOW)
+    assert quiet(told) == (
+        "the server's window is closed: 4 B of the client wait in the kernel, which probes it now and then"
+    )
+
+
+def test_a_closed_window_of_who_has_no_log(told: Any) -> None:
+    """There are probes; who has sent all needs none."""
+    told.opened()
+    told.packet(True, 0, 5)
+    told.packet(False, ack=5, window=0, found=ZERO_WINDOW)
+    why = "the server's window is closed: the client's kernel probes it now and then"
+    told.packet(True, 4, found=KEEP_ALIVE, ack=0)
+    assert quiet(told) == why
+    told.send(True, 0, 5)
+    assert quiet(told) == why
+
+
+def test_who_has_sent_all_does_not_probe(told: Any) -> None:
+    """A closed window holds nothing up."""
+    told.opened()
+    told.send(True, 0, 5)
+    told.packet(True, 0, 5)
+    told.packet(False, ack=5, window=0, found=ZERO_WINDOW)
+    told.strand.names = ("c", "")
+    assert quiet(told) == "the client is in no call"
+
+
+def test_ends_that_have_closed(told: Any) -> None:
+    """One, or both."""
+    told.opened()
+    told.packet(True, flags=FIN | ACK, ack=0)
+    assert quiet(told) == "the client sends no more, and the server has not closed yet: CLOSE-WAIT"
+    told.packet(False, flags=FIN | ACK, ack=1)
+    assert quiet(told) == "both ends have closed: the first to do so is in TIME-WAIT"
+
+
+def test_a_close_without_a_fin(told: Any) -> None:
+    """Somebody else has the connection; where the capture does not have it, nothing is known."""
+    told.opened()
+    told.call(Close)
+    assert (
+        quiet(told)
+        == "the client has closed, but no FIN went out: likely another process holds the connection"
+    )
+    told.wire.whole = False
+    assert quiet(told) == "the client is in no call"
+
+
+def test_nobody_accepts(told: Any) -> None:
+    """The listener's program is in a log."""
+    told.listen()
+    told.opened()
+    assert quiet(told) == "the handshake is over, but nobody has called accept()"
+    told.packet(True, 0, 13)
+    told.packet(False, ack=13)
+    assert quiet(told) == "the handshake is over, but nobody has called accept(), and 13 B wait with it"
+    told.call(Accept, False, sock="l")
+    assert quiet(told) == "13 B wait for the server, which is in no call"
+
+
+def test_nobody_listens_any_more(told: Any) -> None:
+    """It will not be accepted."""
+    told.listen()
+    told.opened()
+    told.call(Close, False, loose=True, sock="l", conn=None)
+    assert quiet(told) == ""
+
+
+def begun(told: Any) -> None:
+    """Both programs have their ends."""
+    told.call(Connect)
+    told.opened()
+    told.call(Accept, False, sock="l")
+
+
+def sleeps(told: Any, client: bool, awaits: str = "recv", **more: Any) -> None:
+    """A program sleeps."""
+    told.call(Block, client, awaits=awaits, **more)
+
+
+def test_programs_that_sleep(told: Any) -> None:
+    """One, or both: then each waits for the other."""
+    begun(told)
+    assert quiet(told) == "the server is in no call; the client is in no call"
+    sleeps(told, False)
+    assert quiet(told) == "the server sleeps in recv(); the client is in no call"
+    sleeps(told, True)
+    assert quiet(told) == "both ends sleep in recv(): each waits for the other"
+
+
+def test_a_program_that_sleeps_elsewhere(told: Any) -> None:
+    """One client after another."""
+    begun(told)
+    told.packet(True, 0, 5)
+    told.packet(False, ack=5)
+    sleeps(told, False, conn="s-2", loose=True)
+    assert quiet(told) == "5 B wait for the server, which sleeps in recv() on s-2"
+
+
+def test_a_program_that_is_about_to_wake(told: Any) -> None:
+    """What it sleeps for has come."""
+    begun(told)
+    sleeps(told, False)
+    told.packet(True, 0, 5)
+    told.packet(False, ack=5)
+    assert quiet(told) == "5 B have come for the server, whose recv() has not returned yet"
+
+
+@pytest.mark.parametrize(("model", "why"), [
+    ("loop", "the server likely sleeps in poll(); the client is in no call"),
+    ("sequential", "the server is in no call; the client is in no call"),
+])  # fmt: skip
+def test_a_loop_sleeps_in_its_poll(told: Any, model: str, why: str) -> None:
+    """That is told when it returns."""
+    told.call(
+        Header, False, loose=True, schema="", mono_ns=0, wall_ns=0, bracket_ns=0, pid=1, argv=[], versions={},
+        selector="", mode="", payload="", payload_max=0, model=model,
+    )  # fmt: skip
+    begun(told)
+    assert quiet(told) == why
+
+
+def test_one_thread_with_both_ends(told: Any) -> None:
+    """It cannot wait for itself."""
+    told.call(Connect)
+    told.call(Accept, False, sock="l", log=0)
+    assert quiet(told) == "the thread that has both ends is in no call"
+    sleeps(told, False, log=0)
+    assert quiet(told) == "the thread that has both ends sleeps in recv()"
+
+
+def test_very_many_threads(told: Any) -> None:
+    """Of one that was quiet for too long nothing is known."""
+    begun(told)
+    for number in range(1100):
+        told.call(Poll, False, loose=True, thread=f"{number}", timeout=None, why="", ready=[])
+    assert quiet(told) == ""

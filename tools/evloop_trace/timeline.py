@@ -11,6 +11,7 @@ from evloop.events.reader import Problem
 from evloop.events.schema import Clock, Close, Connect, Send, Sendto, Shutdown
 from evloop_trace.correlate.causal import Row
 from evloop_trace.correlate.clocks import Clocks
+from evloop_trace.correlate.entries import CallEntry
 from evloop_trace.correlate.lifelines import lifelines
 from evloop_trace.correlate.meeting import crossing
 from evloop_trace.correlate.reasons import Reasons
@@ -98,6 +99,10 @@ class Timeline:
             yield self._settled(entry)
 
     def _settled(self, entry: Entry) -> Entry:
+        if isinstance(entry, CallEntry) and entry.strand is None and self.logs is not None:
+            joiner = self.logs.joiner
+            if joiner.is_client(entry.event, None) is None:  # by now it is known whether its program serves
+                entry.client = entry.log not in joiner.servers
         begin, end = self.seen or (_NEVER, _NEVER)
         self.weaver.settle(entry, (begin, end if self._is_over else _NEVER))
         self._reasons.settle(entry)

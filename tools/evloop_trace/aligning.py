@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
@@ -61,6 +62,9 @@ class _Reading:
     ) -> None:
         self._wanted, self._tell, self._only = wanted, tell, only
         self._problems = Problems(tell)
+        if twice := _told_twice(wanted):
+            name = "standard input" if twice == "-" else twice
+            raise EvloopError(f"{name} is named twice: each file has its own place, and is read once")
         self._logs = files.enter_context(open_logs(wanted.logs)) if wanted.logs else None
         self._kernel = _read_kernel(wanted.kernel)
         self.timeline = Timeline(self._logs)
@@ -109,9 +113,15 @@ class _Reading:
             self._tell(f"{wanted.kernel}: {line}")
         if wanted.capture and wanted.logs:
             exact, inferred, unmatched = self._links.values()
+            lost = timeline.capture.dropped
+            why = (
+                f", as the capture lost {lost:,} packets: not the program's fault"
+                if unmatched and lost
+                else ""
+            )
             self._tell(
                 f"calls joined with packets: {exact:,} exactly, {inferred:,} by inference; "
-                f"{unmatched:,} not matched"
+                f"{unmatched:,} not matched{why}"
             )
         return _FAILED if self._problems.count or timeline.capture.problems else _DONE
 
@@ -216,16 +226,35 @@ def _strangers(timeline: Timeline, wanted: Wanted) -> Iterator[str]:
 
 
 def _unmet(timeline: Timeline, wanted: Wanted) -> Iterator[str]:
-    strands = timeline.weaver.strands
-    called_only = [it for it in strands if it.wire is None and it.proto == "tcp"]
-    seen_only = [it for it in strands if it.wire is not None and not any(it.names)]
-    if called_only and len(called_only) + len(seen_only) == len(strands):
-        server = escape_text(called_only[0].server)
-        there = escape_text(seen_only[0].server) if seen_only else "nowhere"
+    strands = [it for it in timeline.weaver.strands if it.proto == "tcp"]
+    told = [it for it in strands if any(it.names)]
+    unseen = [it for it in told if it.wire is None]
+    if not unseen:
+        return
+    if len(unseen) < len(told):
         yield (
-            f"none of the log's connections is in {wanted.capture}: the log's go to {server}, "
-            f"the capture's to {there}; was it taken on another interface, or of another port?"
+            f"{len(unseen):,} of the log's {len(told):,} connections are not in {wanted.capture}: "
+            "they were over before it began, or were begun behind its end, or used another port"
         )
+        return
+    server = escape_text(unseen[0].server)
+    there = next((escape_text(it.server) for it in strands if it.wire is not None), "nowhere")
+    yield (
+        f"none of the log's connections is in {wanted.capture}: the log's go to {server}, "
+        f"the capture's to {there}; was it taken on another interface, or of another port?"
+    )
+
+
+def _told_twice(wanted: Wanted) -> str:
+    """What is named twice, if something is; once read, standard input is at its end."""
+    files = [*wanted.logs, *(it for it in (wanted.capture, wanted.kernel) if it)]
+    seen: set[str] = set()
+    for name in files:
+        path = name if name == "-" else os.path.realpath(name)
+        if path in seen:
+            return name
+        seen.add(path)
+    return ""
 
 
 def _steps(timeline: Timeline) -> Iterator[str]:

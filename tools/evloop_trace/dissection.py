@@ -32,6 +32,7 @@ _TCP_OPTIONS = {
     254: "experiment",
 }  # that scapy only counts
 _AF_INET6 = (10, 24, 28, 30)  # of Linux, NetBSD and OpenBSD, FreeBSD, macOS
+_8021AD = 0x88A8
 _RAW_IP = 12  # what scapy has for 14, which OpenBSD uses for the same
 
 
@@ -63,6 +64,8 @@ def _scapy() -> SimpleNamespace:
         for loopback in (l2.Loopback, l2.LoopbackOpenBSD):
             for family in _AF_INET6:
                 packet.bind_layers(loopback, inet6.IPv6, type=family)
+        for cooked in (l2.CookedLinux, l2.CookedLinuxV2):
+            packet.bind_layers(cooked, l2.Dot1AD, proto=_8021AD)
     return SimpleNamespace(
         types=conf.l2types.num2layer, packet=packet, conditional=ConditionalField, loopback=l2.LoopbackOpenBSD
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import struct
 import sys
@@ -10,7 +11,11 @@ from pathlib import Path
 import pytest
 from evloop_trace.dissecting import frames, parse_range
 from evloop_trace.packets import segments
-from evloop_trace.packets.capture_file import Capture
+from evloop_trace.packets.capture_file import Capture, CaptureError
+from evloop_trace.views.dissection import dissection
+from evloop_trace.views.packets import render
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 SYN, PSH, ACK, FIN = 2, 8, 16, 1
 
@@ -130,6 +135,29 @@ def test_numbers_are_those_of_wireshark(take, wire):
     found, capture = take(wire.section() + wire.interface() + good + nowhere + good, "2-3")
     assert [it.number for it in found] == [3]
     assert capture.problems == ["packet 2 is of interface 9, which is not described: it is left out"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_file(take, wire, data):
+    """Whatever the bytes, packed or not: packets that can be drawn, or our own error."""
+    make = data.draw(st.sampled_from([wire.pcap, wire.pcapng]))
+    content = bytearray(
+        make(
+            wire.random_talks(data.draw(st.integers(0, 9)), 1)[:5], data.draw(st.sampled_from([1, 101, 276]))
+        )
+    )
+    if data.draw(st.booleans()):
+        content = bytearray(gzip.compress(content))
+    for _ in range(data.draw(st.integers(0, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        found, capture = take(bytes(content), "1-2", "4")
+    except CaptureError:
+        return
+    assert len(found) <= capture.packets
+    for frame in found:
+        assert all(it.isprintable() or it == "\n" for it in render(dissection(frame, "a", 80)))
 
 
 def test_long_streams_and_what_was_before(take, wire):

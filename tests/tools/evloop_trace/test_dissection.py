@@ -66,6 +66,8 @@ def fields(link, data, name):
         (113, CookedLinux(proto=0x0800) / DATA, ["cooked linux", "IP"]),
         (276, CookedLinuxV2(proto=0x86DD) / DATA6, ["cooked linux v2", "IPv6"]),
         (276, CookedLinuxV2(proto=0x8100) / Dot1Q(vlan=5) / DATA, ["cooked linux v2", "802.1Q", "IP"]),
+        (276, CookedLinuxV2(proto=0x88A8) / Dot1AD(vlan=5) / DATA, ["cooked linux v2", "802_1AD", "IP"]),
+        (113, CookedLinux(proto=0x88A8) / Dot1AD(vlan=5) / DATA, ["cooked linux", "802_1AD", "IP"]),
         (101, DATA, ["IP"]),
         (12, DATA6, ["IPv6"]),
         (14, DATA, ["IP"]),

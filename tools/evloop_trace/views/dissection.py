@@ -13,7 +13,7 @@ from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.numbers import count, duration
 from evloop_trace.packets import segments
 from evloop_trace.packets.spelling import found_words
-from evloop_trace.views.cells import Line, fit, wrapped
+from evloop_trace.views.cells import Line, cut, fit, wrapped
 from evloop_trace.views.packets import address
 from evloop_trace.views.palette import BOLD, DIM, KINDS, LAYERS, PLAIN, TROUBLE
 
@@ -127,7 +127,7 @@ def _header(layer: Layer, frame: Frame, style: Style, width: int) -> Iterator[Li
         yield from _fields(layer, width)
     else:
         text = escape_payload(frame.data[layer.begin : layer.end], _TEXT, size)
-        yield [Segment(title, BOLD), Segment(f'  "{text}"')]
+        yield [Segment(title, BOLD), Segment("  " + cut(f'"{text}"', width - cell_len(title) - 2))]
 
 
 def _fields(layer: Layer, width: int) -> Iterator[Line]:

@@ -98,6 +98,15 @@ def test_hostile_bytes():
     assert "evil" in text
 
 
+def test_a_payload_on_its_line():
+    """However many escapes it needs."""
+    frame = FRAME._replace(data=bytes(60), wire=60, layers=(Layer("payload", 0, 60, ()),))
+    for width in (76, 100):
+        (line,) = [it for it in dissection(frame, "a", width) if it and it[0].text.startswith("payload")]
+        assert width_of(line) == width
+        assert line[-1].text.endswith("…")
+
+
 def test_large_packets():
     """The beginning of their bytes, and how many more there are."""
     text = drawn(FRAME._replace(data=bytes(65_549), wire=65_549, layers=(Layer("payload", 0, 65_549, ()),)))

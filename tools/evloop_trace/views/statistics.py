@@ -117,7 +117,8 @@ def _facts(report: Report) -> list[tuple[str, str]]:
 def _tcp(tcp: TcpReport) -> str:
     asked = "asked once" if tcp.samples == 1 else f"asked {count(tcp.samples)} times"
     median, most = duration(tcp.rtt_median_ns), duration(tcp.rtt_longest_ns)
-    again = f"; {count(tcp.retransmissions)} segments sent again" if tcp.retransmissions else ""
+    segments = "1 segment" if tcp.retransmissions == 1 else f"{count(tcp.retransmissions)} segments"
+    again = f"; {segments} sent again" if tcp.retransmissions else ""
     trips = f": round trip {median} (median), {most} at most" if tcp.rtt_median_ns else ""
     return f"{asked}{trips}{again}"
 

@@ -14,15 +14,16 @@ __all__ = ["words"]
 
 def words(info: TcpInfo) -> str:
     """The round trip, what is under way, and what is in its way."""
-    waiting = info.unacked or info.notsent_bytes
+    closed = info.snd_wnd == 0 and (info.unacked or info.notsent_bytes)
+    window = "it" if closed else "the peer's window"
     parts = (
         f"rtt {duration(info.rtt)}" if info.rtt else "",
         f"{count(info.unacked)} unacked" if info.unacked else "",
         f"{count(info.lost)} lost" if info.lost else "",
         f"{count(info.total_retrans)} sent again" if info.total_retrans else "",
         f"{size(info.notsent_bytes)} not sent yet" if info.notsent_bytes else "",
-        "the peer's window is closed" if info.snd_wnd == 0 and waiting else "",
         f"{count(info.probes)} probes without an answer" if info.probes > 1 else "",
-        f"held up by that window for {duration(info.rwnd_limited)}" if info.rwnd_limited else "",
+        "the peer's window is closed" if closed else "",
+        f"held up by {window} for {duration(info.rwnd_limited)}" if info.rwnd_limited else "",
     )
     return ", ".join(filter(None, parts))

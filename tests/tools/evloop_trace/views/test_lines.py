@@ -99,12 +99,16 @@ EVENTS: list[tuple[Any, str]] = [
         ),
         (
             "ESTABLISHED  rtt 45.0 µs, 3 unacked, 1 lost, 1,200 sent again, 5,000 B not sent yet, "
-            "the peer's window is closed, 2 probes without an answer, held up by that window for 500 ms"
+            "2 probes without an answer, the peer's window is closed, held up by it for 500 ms"
         ),
     ),
     (
         schema.TcpInfo(1, 0, 0, "tcp-1", "close", "CLOSE-WAIT", snd_wnd=0, probes=1),
         "tcp_info                    CLOSE-WAIT",
+    ),
+    (
+        schema.TcpInfo(1, 0, 0, "tcp-1", "close", "ESTABLISHED", snd_wnd=9, rwnd_limited=4_000_000),
+        "ESTABLISHED  held up by the peer's window for 4.0 ms",
     ),
     (schema.Gap(1, 0, 0, 3, "disk full"), "3 events are missing: disk full"),
     (schema.Snapshot(1, 0, 0, [], [], 2, 0, 0, 5, 6), "2 open, 5 B received, 6 B sent"),

@@ -45,7 +45,7 @@ REASONS = [
     (r"the client's shutdown\(\) #\d+: it sends no more, but still reads", "half", ""),
     (r"delayed ACK: the server sent nothing for [3-9]\d.* could have acknowledged the FIN", "half", ...),
     (r"^the end of the stream stays", "half", ""),
-    (r"^likely Nagle: send\(\) #\d+ was [3-9]\d[\d.]* ms before.* packet #", "nagle", ""),
+    (r"^likely Nagle: send\(\) #\d+ was [3-9]\d[\d.]* ms before.* the ACK of the last, #", "nagle", ""),
     (r"delayed ACK: the server sent nothing .* could have acknowledged packet #", "nagle", ...),
     (r"^the send buffer had room for \d", "window", ""),
     (r"^the send buffer is full: [\d,]+ B are not acknowledged", "window", ""),

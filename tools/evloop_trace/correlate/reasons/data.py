@@ -112,7 +112,7 @@ def segment(past: Past, entry: PacketEntry) -> str:
         waited = duration(entry.t - call.event.t)
         return (
             f"likely Nagle: {ref(sends[0][1])} was {waited} before, but a small segment waits for the ACK of "
-            f"the one before it, which is packet #{mine.acked_by.packet.number}"
+            f"the last, #{mine.acked_by.packet.number}"
         )
     if len(sends) > 1:
         return f"one segment, {len(sends)} sends ({numbers(seq for (_, seq), _ in sends)})"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Block, Header
 from evloop_trace.correlate.entries import PacketEntry
-from evloop_trace.correlate.reasons.past import is_pure_ack
 from evloop_trace.correlate.reasons.words import size, text
 from evloop_trace.packets.segments import AGAIN
 
@@ -76,6 +75,8 @@ def quiet(past: Past, hands: Hands, listeners: Listeners, coming: Entry | None =
         listeners: Who listens where.
         coming: What ends the silence, if that is known.
     """
+    if past.is_over:
+        return ""
     return _kernel(past, coming) or _ends(past) or _accepts(past, listeners) or _programs(past, hands)
 
 
@@ -84,8 +85,7 @@ def _kernel(past: Past, coming: Entry | None) -> str:
     client, server = past.ends[True], past.ends[False]
     if client.syns and past.handshake is None and not server.syns and server.rst is None:
         return "nobody has answered the SYN: the client's kernel waits, and then asks again"
-    again = isinstance(coming, PacketEntry) and bool(coming.packet.found & AGAIN)
-    late = isinstance(coming, PacketEntry) and is_pure_ack(coming)
+    packet = coming.packet if isinstance(coming, PacketEntry) else None
     for sender, other, is_client in ((client, server, True), (server, client, False)):
         if other.closed_at is not None and sender.sent > sender.out:
             return (
@@ -94,32 +94,28 @@ def _kernel(past: Past, coming: Entry | None) -> str:
             )
         if other.closed_at is not None and (sender.probes or sender.sent == 0):
             return f"{other.word}'s window is closed: {sender.word}'s kernel probes it now and then"
-        if past.unacked(client=is_client):
-            what = size(past.unacked(client=is_client))
-            if again and coming.packet.client == is_client:  # type: ignore[union-attr]
-                return f"{what} of {sender.word} are not acknowledged: its retransmission timer runs"
-            if late and coming.packet.client != is_client:  # type: ignore[union-attr]
-                return f"{other.word}'s kernel delays the ACK of {what}: an answer could carry it"
+        waits = past.unacked(client=is_client)
+        if waits and packet is not None:
+            if packet.found & AGAIN and packet.client == is_client:
+                return f"{size(waits)} of {sender.word} are not acknowledged: its retransmission timer runs"
+            if packet.client != is_client and (packet.ack or 0) > sender.acked and packet.begin == packet.end:
+                return f"{other.word}'s kernel delays the ACK of {size(waits)}: an answer could carry it"
     return ""
 
 
 def _ends(past: Past) -> str:
     """One end has closed, or both."""
     client, server = past.ends[True], past.ends[False]
-    for killer, other in ((client, server), (server, client)):
-        if killer.rst is not None:
-            return (
-                "" if other.close is not None else f"it is reset: {other.word} learns of it in its next call"
-            )
+    for resetting, other in ((client, server), (server, client)):
+        if resetting.rst is not None:
+            return f"it is reset: {other.word} learns of it in its next call"
     if client.fin is not None and server.fin is not None:
         return "both ends have closed: the first to do so is in TIME-WAIT"
     for closer, other in ((client, server), (server, client)):
         if closer.fin is not None:
             return f"{closer.word} sends no more, and {other.word} has not closed yet: CLOSE-WAIT"
         if closer.close is not None and past.whole:
-            return (
-                f"{closer.word} has closed, but no FIN went out: likely another process holds the connection"
-            )
+            return f"{closer.word} has closed, but no FIN went out: likely another process holds it"
     return ""
 
 
@@ -141,13 +137,14 @@ def _programs(past: Past, hands: Hands) -> str:
         if waits and not hands.is_loop(end):
             if asleep[client] == "recv()":
                 return f"{size(waits)} have come for {end.word}, whose recv() has not returned yet"
-            return f"{size(waits)} wait for {end.word}, which {_does(end, asleep[client], hands)}"
-    does = {client: _does(end, asleep[client], hands) for client, end in past.ends.items()}
-    if does[True] and hands.of(past.ends[True]) is hands.of(past.ends[False]):
-        return f"the thread that has both ends {min(does.values(), key=len)}"
+            does = _does(end, asleep[client], hands)
+            return f"{size(waits)} wait for {end.word}" + (f", which {does}" if does else "")
+    doing = {client: _does(end, asleep[client], hands) for client, end in past.ends.items()}
+    if doing[True] and hands.of(past.ends[True]) is hands.of(past.ends[False]):
+        return f"the thread that has both ends {min(doing.values(), key=len)}"
     if asleep[True] == asleep[False] == "recv()":
         return "both ends sleep in recv(): each waits for the other"
-    return "; ".join([f"{past.ends[who].word} {does[who]}" for who in (False, True) if does[who]])
+    return "; ".join([f"{past.ends[who].word} {doing[who]}" for who in (False, True) if doing[who]])
 
 
 def _does(end: End, asleep: str, hands: Hands) -> str:

@@ -161,6 +161,11 @@ class Past:
         """The offsets of calls and packets are the same."""
         return self.strand.wire is not None and self.strand.wire.whole
 
+    @property
+    def is_over(self) -> bool:
+        """It was reset, and the other end has closed what was left of it."""
+        return any(end.rst is not None and self.ends[not at].close for at, end in self.ends.items())
+
     def is_recorded(self, *, client: bool) -> bool:
         """An end's calls are in a log."""
         return bool(self.strand.names[not client])

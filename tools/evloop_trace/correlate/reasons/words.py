@@ -49,5 +49,5 @@ def often(number: int) -> str:
 
 def text(words: str, most: int = 64) -> str:
     """What a log says, made safe, and cut."""
-    shown = escape_text(words[: most + 1])
+    shown = escape_text(words[:most])
     return shown if len(words) <= most else shown + "…"

@@ -35,8 +35,10 @@ class Told:
         return int(self.t * MS)
 
     def packet(
-        self, client: bool, begin: int = 0, end: int | None = None, *, flags: int = ACK, t: float | None = None,
-        causes: tuple[CallEntry, ...] = (), trust: str = "", original: int = 0, **fields: Any,
+        self, client: bool, begin: int = 0, end: int | None = None, *,
+        flags: int = ACK, t: float | None = None,
+        causes: tuple[CallEntry, ...] = (),
+        trust: str = "", original: int = 0, **fields: Any,
     ) -> PacketEntry:  # fmt: skip
         """A packet of an end."""
         self.number += 1
@@ -53,7 +55,8 @@ class Told:
         return self.tell(entry)
 
     def call(
-        self, kind: type, client: bool = True, *, t: float | None = None, dur: float = 0, log: int | None = None,
+        self, kind: type, client: bool = True, *,
+        t: float | None = None, dur: float = 0, log: int | None = None,
         got: tuple[PacketEntry, ...] = (), loose: bool = False, joined: Any = None, **fields: Any,
     ) -> CallEntry:  # fmt: skip
         """A call of an end that returns at `t`."""

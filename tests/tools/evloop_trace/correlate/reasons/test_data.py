@@ -132,8 +132,7 @@ def nagle(told: Any, **last: Any) -> list[str]:
 def test_nagle_and_the_delayed_ack(told: Any) -> None:
     """Both are named, on their packets."""
     assert nagle(told) == [
-        "likely Nagle: send() #2 was 40.1 ms before, but a small segment waits for the ACK of the one before it, "
-        "which is packet #5"
+        "likely Nagle: send() #2 was 40.1 ms before, but a small segment waits for the ACK of the last, #5"
     ]
 
 
@@ -185,7 +184,7 @@ def test_acks_that_tell_of_losses(told: Any) -> None:
 
 
 def test_why_something_is_sent_again(told: Any) -> None:
-    """A probe of the tail, a timeout, what ACKs asked for, what had arrived, what was late, what is missing."""
+    """A probe of the tail, a timeout, duplicate ACKs; what had arrived, what was late, what is missing."""
     told.opened()
     told.packet(True, 0, 5, t=10)
     assert told.packet(True, 0, 5, t=22, found=RETRANSMISSION, original=4, trust="again").reasons == [

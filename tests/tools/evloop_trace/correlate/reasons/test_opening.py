@@ -21,6 +21,15 @@ def test_the_kernel_did_the_handshake(told: Any) -> None:
     ]
 
 
+def test_an_accept_that_is_told_before_the_packet(told: Any) -> None:
+    """It takes nobody out of the queue who was not in it."""
+    told.listen(backlog=0)
+    told.call(Accept, False, sock="l")
+    told.opened()
+    told.packet(True, flags=SYN, t=10)
+    assert "queue" not in told.packet(True, flags=SYN, t=20).reasons[0]
+
+
 def test_of_what_was_sent_before_the_capture_no_bytes_are_told(new_told: Any) -> None:
     """Offsets that do not begin at the stream's beginning are none."""
     told = new_told(whole=False)

@@ -157,6 +157,8 @@ class Rows:
         self._open.clear()
 
     def _feed(self, entry: _Told) -> Iterator[Row]:
+        while self._open and (len(self._open) >= _OPEN or self._open[0].t < entry.t - _AT_ONCE):
+            yield self._open.popleft()
         if isinstance(entry, Returned):
             self._returned(entry)
         elif isinstance(entry, CallEntry):
@@ -165,8 +167,6 @@ class Rows:
             self._packet(entry)
         else:
             self._state(entry)
-        while self._open and (len(self._open) > _OPEN or self._open[0].t < entry.t - _AT_ONCE):
-            yield self._open.popleft()
 
     # -- calls -----------------------------------------------------------------------------------------
 

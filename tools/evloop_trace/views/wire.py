@@ -29,7 +29,7 @@ SERIOUS = (
 )  # fmt: skip
 """What a packet is drawn as trouble for."""
 
-_LEAST = 4  # cells of an arrow without words
+_LEAST = 6  # cells of an arrow that are not words
 _ROOMY = 26  # cells of an arrow that has the packet's number
 
 
@@ -78,7 +78,7 @@ def spoken(packet: Sighting) -> list[str]:
 
 def draw(packet: Sighting, width: int) -> tuple[str, list[str]]:
     """The arrow in exactly `width` cells, and what is notable but has no room on it."""
-    room = width - _LEAST - 1
+    room = width - _LEAST
     notable = ", ".join(spoken(packet))
     shorter = words(packet)
     if notable:
@@ -87,7 +87,11 @@ def draw(packet: Sighting, width: int) -> tuple[str, list[str]]:
         fitting = next((it for it in with_it + bare if cell_len(it) <= room), None)
         if fitting is not None:
             return _shaft(packet, fitting, width), []
-    text = next((it for it in shorter if cell_len(it) <= room), cut(shorter[-1], room))
+    beside_number = room - len(f" #{packet.number} ") - 1 if width >= _ROOMY else 0
+    text = next(
+        (it for it in shorter[:2] if cell_len(it) <= beside_number),
+        next((it for it in shorter if cell_len(it) <= room), cut(shorter[-1], room)),
+    )
     return _shaft(packet, text, width), spoken(packet)
 
 

@@ -1,0 +1,414 @@
+"""The timeline: calls and packets on one row, states beside the wire, and reasons, at terminals' sizes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from evloop_trace.correlate.ends import Joined, Origin
+from evloop_trace.correlate.entries import INFERRED, UNMATCHED, StateEntry
+from evloop_trace.packets.segments import ACK, RST, SYN
+from evloop_trace.views.cells import width_of
+from evloop_trace.views.timeline import TimelinePanel, TimelineView
+
+from evloop.events.schema import (
+    Block,
+    Close,
+    Connect,
+    Interest,
+    Listen,
+    Poll,
+    Recv,
+    Recvfrom,
+    Send,
+    Sendto,
+    Shutdown,
+    TcpInfo,
+    Unknown,
+)
+
+MS = 1_000_000
+US = 1000
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160, 237])
+def test_every_line_is_exactly_as_wide_as_the_terminal(talk: Any, width: int) -> None:
+    """Also those of gaps, headings and reasons."""
+    entries = [*talk.conversation(), *talk.conversation(talk.strand(1, 5001, ("tcp-2", "tcp-2")))]
+    assert {width_of(line) for line in TimelineView(width, ["a", "b"]).lines(entries)} == {width}
+
+
+def test_a_conversation_at_80_columns(talk: Any) -> None:
+    """Cause, packet and effect, from the left to the right and back."""
+    assert talk.drawn(talk.conversation()) == [
+        " tcp-1  127.0.0.1:5000 → 127.0.0.1:8080",
+        "  0.100  connect()  SYN-SENT │══ SYN ════════════▶│",
+        "  0.140          ESTABLISHED │◀════════ SYN ACK ══│     SYN-RECEIVED",
+        "  0.160  = 0                 │── ACK ────────────▶│     ESTABLISHED",
+        "         ┄┄┄ 10.8 ms · nobody calls anything ┄┄┄",
+        " 11.000                      │                    │   1 woke: listen-1 readable",
+        " 11.100                      │                    │     accept() → tcp-1  fd 7",
+        ' 11.200  send() = 5  "hello" │── 5 B  [0,5) ─────▶│',
+        " 11.230                      │◀────────── ACK 5 ──│",
+        ' 11.310                      │                    │   2 recv() = 5  "hello"',
+        ' 11.320                      │◀───── 5 B  [0,5) ──│     send() = 5  "HELLO"',
+        " 11.340                      │── ACK 5 ──────────▶│",
+        ' 11.400  recv() = 5  "HELLO" │                    │',
+        " 11.500  close()  FIN-WAIT-1 │══ FIN ACK  ack 5 ═▶│     CLOSE-WAIT",
+        "         ╰ it sends no more  │                    │",
+    ]
+
+
+def test_with_more_room_more_is_said(talk: Any) -> None:
+    """Offsets beside calls, flags and numbers on packets, how long a poll slept."""
+    lines = talk.drawn(talk.conversation(), 120)
+    blank = " " * 32
+    assert f" 11.000  {blank}│{blank}│   1 woke: listen-1 readable  (11.0 ms)" in lines
+    assert ' 11.200  send() = 5  [0,5)  "hello"      │── PSH ACK  5 B  [0,5) ─── #4 ─▶│' in lines
+    assert f' 11.320  {blank}│◀─ #6 ─── PSH ACK  5 B  [0,5) ──│     send() = 5  [0,5)  "HELLO"' in lines
+
+
+def test_the_heading_says_whose_calls_are_known(talk: Any) -> None:
+    """Both sides', or what the packets alone tell, or that there are none."""
+
+    def heading(entries: list[Any], width: int = 120, **more: Any) -> str:
+        line = next(TimelineView(width, ["", ""], **more).lines(entries))
+        return " ".join("".join(it.text for it in line).replace("─", " ").split())
+
+    every = talk.conversation()
+    assert heading(every) == "ms client wire tick server · loop"
+    assert (
+        heading([it for it in every if not hasattr(it, "event")])
+        == "ms client (from its packets) wire server (from its packets)"
+    )
+    assert heading([it for it in every if getattr(it, "log", 0) == 0]) == "ms client wire server, no log"
+    assert (
+        heading([it for it in every if hasattr(it, "event")], packets=False)
+        == "ms client no capture tick server · loop"
+    )
+    labelled = next(TimelineView(120, ["one", "two"]).lines(every))
+    assert " client: one " in "".join(it.text for it in labelled)
+
+
+def test_several_logs_on_a_side_are_named(talk: Any) -> None:
+    """And connections that are called alike are told apart by their logs."""
+    one = talk.strand(0, 5000, ("a:tcp-1", "s:tcp-1"))
+    two = talk.strand(1, 5001, ("b:tcp-1", "s:tcp-2"))
+    entries = [
+        talk.send(1, 0, 1, 0, b"x", one, client=True), talk.send(2, 1, 1, 0, b"x", two, client=True),
+        talk.send(3, 0, 2, 1, b"x", one, client=True),
+    ]  # fmt: skip
+    view = TimelineView(100, ["a", "b", "s"])
+    lines = ["".join(it.text for it in line).rstrip() for line in view.lines(entries)]
+    assert " clients: a, b " in lines[0]
+    assert lines[1] == " a  127.0.0.1:5000 → 127.0.0.1:8080"
+    assert lines[3] == " b  127.0.0.1:5001 → 127.0.0.1:8080  (the server's tcp-2)"
+    assert [line[8:10].strip() for line in (lines[2], lines[4], lines[5])] == ["a", "b", "a"]
+
+
+def test_one_after_the_other_needs_no_column_of_names(talk: Any) -> None:
+    """The heading of each says whose the rows below it are."""
+    both = [*talk.conversation(), *talk.conversation(talk.strand(1, 5001, ("tcp-2", "tcp-2")))]
+    lines = talk.drawn(both)
+    assert lines[0] == " tcp-1  127.0.0.1:5000 → 127.0.0.1:8080"
+    assert " tcp-2  127.0.0.1:5001 → 127.0.0.1:8080  (the server's tcp-2)" not in lines
+    assert " tcp-2  127.0.0.1:5001 → 127.0.0.1:8080" in lines
+    assert "  0.100  connect()  SYN-SENT │══ SYN ════════════▶│" in lines
+
+
+def test_who_has_no_name_is_called_by_the_port(talk: Any) -> None:
+    """Of packets alone no log tells a name; what was sent stands beside who sent it."""
+    it = talk.strand(names=("", ""))
+    assert talk.drawn([talk.data(1, it, 1, 0, b"hello \x1b[2J")], 100) == [
+        " :5000  127.0.0.1:5000 → 127.0.0.1:8080",
+        '  0.001  "hello \\x1b[2J"          │── PSH ACK  10 B  [0,10) ── #1 ─▶│',
+    ]
+
+
+def test_a_long_send_begins_beside_its_first_segment(talk: Any) -> None:
+    """It is told of when it returns, with how many packets it became."""
+    it = talk.strand()
+    data = b"x" * 10
+    entries = [
+        talk.data(1_000, it, 1, 0, data, cause=(0, 5, "block")),
+        talk.call(1_010, 0, Block(4, 1_010 * US, 0, "send", "tcp-1", size=20), it),
+        talk.data(1_020, it, 2, 10, data, cause=(0, 5, "send")),
+        talk.send(4_000, 0, 5, 0, data * 2, it, 1, 2),
+    ]
+    lines = talk.drawn(entries, 100)[1:]
+    assert lines[0] == "  1.000  send() …                               │── PSH ACK  10 B  [0,10) ── #1 ─▶│"
+    assert "send() …  blocks: the kernel's" in lines[1]
+    assert lines[2] == "  1.020                                         │── PSH ACK  10 B  [10,20) ─ #2 ─▶│"
+    assert "send() = 20  ▸ 2 packets" in lines[3]
+
+
+def test_a_short_sleep_is_no_row(talk: Any) -> None:
+    """One of a millisecond is."""
+    it = talk.strand()
+
+    def rows(ms: float) -> int:
+        block = Block(1, 0, 0, "recv", "tcp-1")
+        got = Recv(2, 0, 0, int(ms * MS), "tcp-1", 3, 9, 1, (0, 1), b"x")
+        return len(talk.drawn([talk.call(0, 0, block, it), talk.call(ms * 1000, 0, got, it, 1)])) - 1
+
+    assert (rows(0.9), rows(1.1)) == (1, 2)
+
+
+def test_a_connect_that_sleeps_stands_beside_its_syn(talk: Any) -> None:
+    """It is told of again when it returns."""
+    it = talk.strand()
+    entries = [
+        talk.call(0, 0, Block(1, 0, 0, "connect", "tcp-1"), it),
+        talk.packet(20, it, 1, flags=SYN, cause=(0, 2, "connect"), states=("SYN-SENT", "LISTEN")),
+        talk.packet(1_020_000, it, 2, client=False, flags=RST | ACK, states=("CLOSED", "CLOSED")),
+        talk.call(
+            1_020_100,
+            0,
+            Connect(2, 0, 0, 1_020 * MS, 3, "tcp-1", None, it.server, it.client, "ECONNREFUSED"),
+            it,
+            1,
+        ),
+    ]
+    lines = talk.drawn(entries, 100)[1:]
+    assert "connect()" in lines[0]
+    assert "SYN-SENT │══ SYN ═" in lines[0]
+    assert "◀━" in lines[2]
+    assert "CLOSED │" in lines[2]
+    assert "connect() ECONNREFUSED" in lines[3]
+
+
+def test_a_refused_connect_stands_beside_the_reset(talk: Any) -> None:
+    """Its result is what the RST made of it."""
+    it = talk.strand(names=("tcp-1", ""))
+    refused = Connect(1, 0, 0, 100 * US, 3, "tcp-1", None, it.server, it.client, "ECONNREFUSED")
+    entries = [
+        talk.call(0, 0, refused, it, 1),
+        talk.packet(20, it, 1, flags=SYN, cause=(0, 1, "connect"), states=("SYN-SENT", "")),
+        talk.packet(30, it, 2, client=False, flags=RST | ACK, before=("SYN-SENT", ""), states=("CLOSED", "")),
+    ]
+    first, second = talk.drawn(entries)[1:]
+    assert "connect()" in first
+    assert "SYN-SENT │══ SYN ═" in first
+    assert "= ECONNREFUSED" in second
+    assert "CLOSED │◀━" in second
+
+
+def test_a_return_that_nothing_answers_has_its_own_row(talk: Any) -> None:
+    """It then says what returned."""
+    it = talk.strand()
+    ok = Connect(1, 0, 0, 100 * US, 3, "tcp-1", None, it.server, it.client)
+    assert "connect() = 0" in talk.drawn([talk.call(0, 0, ok, it, 1)])[2]
+
+
+def test_a_packet_that_comes_before_its_call_is_beside_it(talk: Any) -> None:
+    """Two clocks may be some microseconds apart."""
+    it = talk.strand()
+    entries = [talk.data(10, it, 1, 0, b"abc", cause=(0, 1, "send")), talk.send(15, 0, 1, 0, b"abc", it, 1)]
+    lines = talk.drawn(entries)
+    assert len(lines) == 2
+    assert 'send() = 3  [0,3)  "abc"' in lines[1]
+    assert "3 B  [0,3) " in lines[1]
+
+
+def test_links_are_shown_where_they_are_not_plain(talk: Any) -> None:
+    """Inferred, unmatched, and several into one."""
+    it = talk.strand()
+    got = Recv(9, 0, 0, 0, "tcp-1", 7, 99, 6, (0, 6), b"abcdef")
+    text = "\n".join(
+        talk.drawn(
+            [
+                talk.send(1, 0, 1, 0, b"a", it, trust=UNMATCHED),
+                talk.data(5, it, 3, 0, b"b", trust=UNMATCHED),
+                talk.call(9, 1, got, it, 3, 4, 5),
+                talk.call(
+                    12, 0, Sendto(8, 0, 0, 0, "udp-1", 3, "127.0.0.1:8080", 4, b"card"), it, 7, trust=INFERRED
+                ),
+            ],
+            120,
+        )
+    )
+    assert "send() = 1  ? unmatched" in text
+    assert "? unmatched  no call sent it" in text
+    assert 'recv() = 6  ◂ 3 packets  [0,6)  "abcdef"' in text
+    assert 'sendto() = 4  ≈  "card"' in text
+
+
+def test_what_the_kernel_says_wins(talk: Any) -> None:
+    """States come from it alone, and stand beside the packet of the same moment."""
+    it = talk.strand()
+    entries = [
+        StateEntry(95 * US, "state", True, it, "CLOSED", "SYN-SENT"),
+        *talk.conversation(it)[1:2],
+        StateEntry(200 * US, "state", True, it, "SYN-SENT", "ESTABLISHED", reasons=["it was answered"]),
+        StateEntry(300 * US, "state", True, it, "ESTABLISHED", "FIN-WAIT-1"),
+        StateEntry(400 * US, "retransmit", True, it),
+    ]
+    lines = talk.drawn(entries, 100, kernel=True)[1:]
+    assert "SYN-SENT │══ SYN ═" in lines[0]
+    assert "ESTABLISHED │" in lines[1]
+    assert "╰ it was answered" in lines[2]
+    assert "FIN-WAIT-1 │" in lines[3]
+    assert "kernel: retransmit" in lines[4]
+    assert "SYN-SENT" not in "\n".join(talk.drawn(talk.conversation(it), kernel=True))
+
+
+def test_without_a_capture_arrows_are_those_of_the_calls(talk: Any) -> None:
+    """As far as two logs tell of each other."""
+    it = talk.strand(names=("client:tcp-1", "server:tcp-1"), captured=False)
+    joined = Joined(20 * US, 0, [Origin("send", "client", 1, 1 * US, 0, 3)])
+    got = Recv(4, 0, 1, 10 * US, "server:tcp-1", 7, 99, 3, (0, 3), b"abc")
+    lines = talk.drawn(
+        [talk.send(1, 0, 1, 0, b"abc", it), talk.call(20, 1, got, it, joined=joined)], 100, packets=False
+    )
+    assert "│─" in lines[1]
+    assert "3 B [0,3)" in lines[1]
+    assert "─►│   1 recv() = 3  ◂ 19.0 µs" in lines[2]
+    late = Joined(1 * US, 3, [Origin("send", "client", n, 5 * US, n, n + 1) for n in range(2)], exact=False)
+    assert (
+        "◂ ≈ 2 sends clocks differ"
+        in talk.drawn([talk.call(20, 1, got, it, joined=late)], 160, packets=False)[1]
+    )
+    gone = Joined(1 * US, 3)
+    assert "◂ not in the logs" in talk.drawn([talk.call(20, 1, got, it, joined=gone)], 160, packets=False)[1]
+
+
+def test_reasons_and_quiet_times_are_never_cut(talk: Any) -> None:
+    """They go over the wire if their lane is too narrow, and on over several lines."""
+    it = talk.strand()
+    why = "the kernel sent a reset because six bytes were still unread when the server called close on it"
+    quiet = "the client has said that it sends no more, and the server does not close, as nobody calls recv"
+    entries = [
+        talk.send(1, 0, 1, 0, b"a", it, 1, reasons=[why]),
+        talk.packet(90_000, it, 2, client=False, flags=RST | ACK, ack=1, reasons=[why], quiet=quiet),
+    ]
+    for width in (60, 80, 120):
+        lines = talk.drawn(entries, width, labels=["", ""])
+        text = " ".join(" ".join(lines).replace("│", " ").replace("╰", " ").split())
+        assert text.count(why) == 2
+        assert quiet in text
+
+
+def test_a_state_that_has_no_room_beside_the_call_stands_below(talk: Any) -> None:
+    """At 80 columns shutdown() fills its lane."""
+    it = talk.strand()
+    event = Shutdown(1, 0, 0, 10 * US, "tcp-1", 3, "SHUT_WR")
+    close = Close(2, 20 * US, 0, 10 * US, 3, "close", "tcp-1", sent=0)
+    entries = [
+        *talk.conversation(it)[4:6],
+        talk.call(11_600, 0, event, it, 1),
+        talk.packet(
+            11_620,
+            it,
+            1,
+            flags=17,
+            cause=(0, 1, "shutdown"),
+            before=("ESTABLISHED", "ESTABLISHED"),
+            states=("FIN-WAIT-1", "CLOSE-WAIT"),
+        ),
+        talk.call(11_700, 0, close, it),
+    ]
+    lines = talk.drawn(entries)
+    at = next(n for n, line in enumerate(lines) if "shutdown(SHUT_WR)" in line)
+    assert "CLOSE-WAIT" in lines[at]
+    assert lines[at + 1].split() == ["FIN-WAIT-1", "│", "│"]
+    assert "close()" in lines[at + 2]
+
+
+def test_what_is_no_row(talk: Any) -> None:
+    """Unknown events, polls of a moment, accepts that find nobody, and what TCP_INFO says before a close."""
+    entries = [
+        talk.call(1, 1, Unknown(1, 0, 0, "news", {})),
+        talk.call(2, 1, TcpInfo(2, 0, 0, "tcp-1", "close", "ESTABLISHED")),
+        talk.call(3, 1, Block(3, 0, 0, "poll")),
+        talk.call(4, 1, Poll(4, 0, 3, 10, None, "", [("tcp-1", "IN")])),
+        talk.call(5, 1, Listen(5, 0, 3, 10, "listen-1", 3, "tcp", "127.0.0.1:8080", 5)),
+    ]
+    assert len(talk.drawn(entries)) == 1
+
+
+def test_polls_in_vain_are_one_fold(talk: Any) -> None:
+    """A server that wakes twice a second for nothing does not fill the picture."""
+    vain = [talk.call(n * 500_000, 1, Poll(n, 0, n, 500 * MS, 500 * MS, "", [])) for n in range(1, 9)]
+    listen = Listen(1, 0, 0, 10, "listen-1", 3, "tcp", "127.0.0.1:8080", 5)
+    signal = Interest(9, 0, 8, None, "listen-1", "READ", "", "stop")
+    lines = talk.drawn([talk.call(0, 1, listen), *vain, talk.call(4_000_100, 1, signal)], 100)
+    assert lines[1].strip() == "┄┄┄ 4.0 s · 8 polls timed out ┄┄┄"
+    assert "│   8 watch nothing  listen-1  stop" in lines[2]
+
+
+def test_errors_come_back_to_who_sent(talk: Any) -> None:
+    """An ICMP error is about what the client sent."""
+    it = talk.strand(names=("", ""), proto="udp")
+    refused = Recvfrom(3, 0, 0, 10, "udp-1", 3, errno="ECONNREFUSED")
+    entries = [
+        talk.packet(1, it, 1, end=4, data=b"card", trust=INFERRED),
+        talk.packet(
+            2, it, 2, error="port unreachable", sender="127.0.0.1", reasons=["nobody is bound to it"]
+        ),
+        talk.call(3, 0, refused),
+    ]
+    lines = talk.drawn(entries, 100)
+    assert '"card"' in lines[1]
+    assert "┄┄ UDP 4 B ┄" in lines[1]
+    assert "◀╍" in lines[2]
+    assert "ICMP port unreachable" in lines[2]
+    assert "╰ nobody is bound to it" in lines[3]
+    assert "recvfrom() ECONNREFUSED  udp-1" in lines[4]
+
+
+HOSTILE = b"\x1b[31m\r\n\xe5\x93\x88\xe2\x80\xae\xff[bold]"
+
+
+def test_what_a_peer_says_stays_on_its_line(talk: Any) -> None:
+    """Payloads, addresses, names, and an error's words."""
+    bad = HOSTILE.decode(errors="replace")
+    it = talk.strand(names=(bad, bad))
+    it.client = it.server = bad
+    entries = [
+        talk.data(1, it, 1, 0, HOSTILE),
+        talk.packet(2, it, 2, error=bad, sender=bad, quiet=bad, reasons=[bad]),
+        talk.call(3, 0, Send(1, 0, 0, 0, bad, 3, 3, 3, (0, 3), HOSTILE, errno=None), it),
+        talk.call(4, 1, Poll(2, 0, 1, 9 * MS, None, bad, [(bad, bad)])),
+    ]
+    for width in (80, 200):
+        for line in TimelineView(width, [bad, bad]).lines(entries):
+            text = "".join(segment.text for segment in line)
+            assert text.isprintable(), text
+            assert width_of(line) == width
+
+
+def test_wide_characters_keep_the_columns(talk: Any) -> None:
+    """哈 takes two cells."""
+    it = talk.strand()
+    data = ("哈" * 40).encode()
+    for width in range(60, 130):
+        lines = [
+            *TimelineView(width, ["a", "b"]).lines(
+                [talk.send(1, 0, 1, 0, data, it, 1), talk.data(2, it, 1, 0, data, cause=(0, 1, "send"))]
+            )
+        ]
+        assert {width_of(line) for line in lines} == {width}
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    """No heading over an empty timeline."""
+    assert list(TimelineView(80).lines([])) == []
+
+
+def test_the_panel_has_the_newest_at_the_bottom(talk: Any) -> None:
+    """At most as many lines as there is room for, each exactly as wide."""
+    panel = TimelinePanel(["client", "server"], most=500)
+    assert panel.lines(80, 10) == []
+    for n in range(20):
+        for entry in talk.conversation():
+            entry.t += n * 100 * MS
+            panel.append(entry)
+    for height in (0, 1, 5, 40):
+        lines = panel.lines(80, height)
+        assert len(lines) == height
+        assert {width_of(line) for line in lines} <= {80}
+    assert "╰ it sends no more" in "".join(it.text for it in panel.lines(80, 5)[-1])
+    assert width_of(panel.heading(33)) == 33
+    assert {width_of(line) for line in panel.lines(40, 5)} == {40}
+    short = "\n".join("".join(it.text for it in line) for line in panel.lines(80, 5))
+    assert "127.0.0.1:5000" not in short  # that has been said when it began

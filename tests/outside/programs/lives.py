@@ -181,6 +181,7 @@ def full_queue(port):
     time.sleep(1.3)  # the SYN is sent again, in vain
     listener.accept()[0].close()
     select.select([], [second], [])
+    second.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     listener.accept()[0].close()
     for client in (first, second):
         client.close()
@@ -216,6 +217,8 @@ def postcards(port):
     server, client = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
     server.bind((HOST, port))
     client.sendto(b"", (HOST, port))
+    server.recvfrom(1024)
+    client.sendto(b"x" * 1500, (HOST, port))
     server.recvfrom(1024)
     client.sendto(b"never read", (HOST, port))
     time.sleep(0.02)

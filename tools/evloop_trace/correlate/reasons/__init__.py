@@ -83,7 +83,7 @@ class Reasons:
         if isinstance(entry, CallEntry):
             _add(entry, data.went(past, entry, self._t), ending.closed(past, entry))
         elif isinstance(entry, PacketEntry):
-            _add(entry, self._datagrams.lost(entry))
+            _add(entry, self._datagrams.settled(entry))
             if not entry.reasons:
                 _add(entry, ending.late(past, entry, self._listeners))
             if not entry.reasons:
@@ -130,7 +130,7 @@ class Reasons:
     def _packet(self, entry: PacketEntry, past: Past | None) -> None:
         packet = entry.packet
         if packet.wire.proto != TCP or packet.error:
-            _add(entry, self._datagrams.packet(entry))
+            self._datagrams.packet(entry)
             return
         if past is None:
             return

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from evloop.events.schema import Bind, Close, Connect, Recvfrom, Sendto
 from evloop_trace.correlate.pairs import plain
-from evloop_trace.correlate.reasons.words import size, text
+from evloop_trace.correlate.reasons.words import packets, size, text
 from evloop_trace.packets.flow import UDP
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ class Datagrams:
         self._connected: dict[str, bool] = {}  # by the socket's labelled name
         self._bound: dict[str, str] = {}  # sockets by their addresses
         self._unclear: dict[str, bool] = {}  # sockets that received what is linked to no packet
-        self._sent: dict[tuple[int, int], str] = {}  # sockets by their calls
-        self._refused: dict[str, PacketEntry] = {}  # by the socket: the last ICMP error
-        self._senders: dict[int, str] = {}  # by the strand's number: who sent last
         self._due: dict[int, str] = {}  # by the packet's number: the bound socket that it came to
         self._sizes: dict[int, int] = {}  # by the packet's number
 
@@ -43,57 +40,52 @@ class Datagrams:
         elif isinstance(event, Close) and event.sock:
             for address in [address for address, sock in self._bound.items() if sock == event.sock]:
                 del self._bound[address]
-        elif isinstance(event, Sendto):
-            _keep(self._sent, (entry.log, event.seq), event.sock)
-            if event.n == 0:
-                return "an empty datagram is sent all the same: a header of 8 B"
-        if isinstance(event, Sendto | Recvfrom) and event.errno == "ECONNREFUSED":
-            error = self._refused.get(event.sock)
-            return f"of an earlier datagram: ICMP, packet #{error.packet.number}" if error is not None else ""
-        return self._came(entry, event) if isinstance(event, Recvfrom) else ""
+        elif isinstance(event, Sendto) and event.n == 0:
+            return "an empty datagram is sent all the same: a header of 8 B"
+        elif isinstance(event, Sendto | Recvfrom) and event.errno == "ECONNREFUSED" and entry.packets:
+            return f"of an earlier datagram: ICMP, {packets(it.number for it in entry.packets)}"
+        elif isinstance(event, Recvfrom) and event.n is not None:
+            return self._came(entry, event, event.n)
+        return ""
 
-    def _came(self, entry: CallEntry, event: Recvfrom) -> str:
-        if event.n is not None and not entry.packets:
+    def _came(self, entry: CallEntry, event: Recvfrom, n: int) -> str:
+        if not entry.packets:
             _keep(self._unclear, event.sock, value=True)
-        if event.truncated:
-            whole = next((self._sizes[it.number] for it in entry.packets if it.number in self._sizes), 0)
+        whole = max((self._sizes.get(it.number, 0) for it in entry.packets), default=0)
+        if event.truncated or whole > n:
             had = f" of {size(whole)}" if whole else ""
-            return f"cut to {size(event.n or 0)}{had}: the rest is gone"
-        return "an empty datagram is no end: UDP has none" if event.n == 0 else ""
+            return f"cut to {size(n)}{had}: recv() asked for no more, and the rest is gone"
+        return "an empty datagram is no end: UDP has none" if n == 0 else ""
 
-    def packet(self, entry: PacketEntry) -> str:
-        """A datagram, or an ICMP error about a packet."""
-        packet, number = entry.packet, entry.strand.number
+    def packet(self, entry: PacketEntry) -> None:
+        """A datagram."""
+        packet = entry.packet
         if packet.error:
-            return self._error(entry) if packet.wire.proto == UDP else ""
+            return
         _keep(self._sizes, packet.number, packet.end)
         to = self._bound.get(plain(entry.strand.server if packet.client else entry.strand.client))
         if to is not None:
             _keep(self._due, packet.number, to)
-        for cause in entry.causes:
-            _keep(self._senders, number, self._sent.get((cause.log, cause.seq), ""))
-        return ""
 
-    def _error(self, entry: PacketEntry) -> str:
-        if "port" not in entry.packet.error:
-            return ""
-        why = (
-            f"nobody is bound to {text(entry.strand.server if entry.packet.client else entry.strand.client)}"
-        )
-        sock = self._senders.get(entry.strand.number)
-        if not sock:
-            return why
-        _keep(self._refused, sock, entry)
-        if sock in self._connected:
-            return f"{why}: the next call on {text(sock)} gets ECONNREFUSED"
-        return f"{why}; {text(sock)} is not connected, so it is never told"
-
-    def lost(self, entry: PacketEntry) -> str:
-        """Of a datagram that nobody has received, when its time is over."""
-        sock = self._due.pop(entry.packet.number, "")
+    def settled(self, entry: PacketEntry) -> str:
+        """Of an ICMP error, or of a datagram that nobody received, when its time is over."""
+        packet = entry.packet
+        if packet.error:
+            return self._error(entry) if packet.wire.proto == UDP and "port" in packet.error else ""
+        sock = self._due.pop(packet.number, "")
         if not sock or sock in self._unclear or entry.effects:
             return ""
         return "no recvfrom() took it: it was not read, or dropped since the receive buffer was full"
+
+    def _error(self, entry: PacketEntry) -> str:
+        strand, client = entry.strand, entry.packet.client
+        why = f"nobody is bound to {text(strand.server if client else strand.client)}"
+        sock = strand.names[not client]
+        if not sock:
+            return why
+        if sock in self._connected:
+            return f"{why}: the next call on {text(sock)} gets ECONNREFUSED"
+        return f"{why}; {text(sock)} is not connected, so it is never told"
 
 
 def _keep(them: dict[K, V], key: K, value: V) -> None:

@@ -36,42 +36,49 @@ def test_empty_ones(udp: Any) -> None:
 
 
 def test_what_was_cut(udp: Any) -> None:
-    """The packet tells how long it was."""
+    """The packet tells how long it was; a recv that does not say so has cut it, too."""
     packet = udp.packet(True, 0, 1500, flags=0)
-    assert receive(udp, n=1024, truncated=True, got=(packet,)).reasons == [
-        "cut to 1,024 B of 1,500 B: the rest is gone"
-    ]
-    assert receive(udp, n=1024, truncated=True).reasons == ["cut to 1,024 B: the rest is gone"]
+    why = "recv() asked for no more, and the rest is gone"
+    for truncated in (True, False):
+        cut = receive(udp, n=1024, truncated=truncated, got=(packet,))
+        assert cut.reasons == [f"cut to 1,024 B of 1,500 B: {why}"]
+    assert receive(udp, n=1024, truncated=True).reasons == [f"cut to 1,024 B: {why}"]
+
+
+def refused(udp: Any) -> list[str]:
+    """Of an ICMP error."""
+    return udp.settled(udp.packet(True, flags=0, error=PORT))
 
 
 def test_nobody_is_there(udp: Any) -> None:
     """Who is not connected is never told; who is gets it with the next call."""
-    assert udp.packet(True, flags=0, error=PORT).reasons == [NOBODY]
-    udp.packet(True, 0, 5, flags=0, causes=(send(udp),))
-    assert udp.packet(True, flags=0, error=PORT).reasons == [
-        f"{NOBODY}; u is not connected, so it is never told"
-    ]
+    assert refused(udp) == [NOBODY]
+    udp.strand.names = ("u", "")
+    assert refused(udp) == [f"{NOBODY}; u is not connected, so it is never told"]
     udp.call(Connect, loose=True, sock="u", conn=None, errno="EINVAL")
     udp.call(Connect, loose=True, sock="u", conn=None)
-    assert udp.packet(True, flags=0, error=PORT).reasons == [
-        f"{NOBODY}: the next call on u gets ECONNREFUSED"
-    ]
-    assert send(udp, n=None, errno="ECONNREFUSED").reasons == ["of an earlier datagram: ICMP, packet #4"]
-    assert receive(udp, n=None, sock="u", errno="ECONNREFUSED").reasons == [
-        "of an earlier datagram: ICMP, packet #4"
-    ]
+    assert refused(udp) == [f"{NOBODY}: the next call on u gets ECONNREFUSED"]
+
+
+def test_calls_that_are_told_of_it(udp: Any) -> None:
+    """The packet is linked, if it is known."""
+    error = udp.packet(True, flags=0, error=PORT)
+    why = "of an earlier datagram: ICMP, packet #1"
+    assert send(udp, n=None, errno="ECONNREFUSED", got=(error,)).reasons == [why]
+    assert receive(udp, n=None, errno="ECONNREFUSED", got=(error,)).reasons == [why]
     assert receive(udp, n=None, errno="ECONNREFUSED").reasons == []
 
 
 def test_an_answer_that_nobody_waits_for(udp: Any) -> None:
     """The client's port is the one that is not bound."""
-    assert udp.packet(False, flags=0, error=PORT).reasons == ["nobody is bound to 127.0.0.1:40000"]
+    error = udp.packet(False, flags=0, error=PORT)
+    assert udp.settled(error) == ["nobody is bound to 127.0.0.1:40000"]
 
 
 def test_other_errors(udp: Any, told: Any) -> None:
     """They speak for themselves."""
-    assert udp.packet(True, flags=0, error="host unreachable").reasons == []
-    assert told.packet(True, error=PORT).reasons == []
+    assert udp.settled(udp.packet(True, flags=0, error="host unreachable")) == []
+    assert told.settled(told.packet(True, error=PORT)) == []
 
 
 def test_what_nobody_received(udp: Any) -> None:

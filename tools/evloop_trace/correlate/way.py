@@ -49,8 +49,8 @@ class Way:
     """A direction; its offsets are those of the calls, from which the capture's may differ by `shift`."""
 
     __slots__ = (
-        "_apart", "_calls", "_came", "_early", "_ends", "_fin", "_made", "_recent", "_told", "_under",
-        "_urgent", "blocked", "heard", "inline", "recorded", "sent", "shared", "shift", "taken", "trust",
+        "_apart", "_calls", "_came", "_early", "_ends", "_fin", "_is_ended", "_made", "_recent", "_told",
+        "_under", "_urgent", "blocked", "heard", "inline", "recorded", "sent", "shared", "shift", "taken", "trust",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -80,6 +80,7 @@ class Way:
         self._urgent: list[int] = []  # bytes that recv() passes over
         self._ends: list[tuple[int, CallEntry]] = []  # calls that may have ended it
         self._fin: PacketEntry | None = None
+        self._is_ended = False  # and which of them it was is known
         self._told: CallEntry | None = None  # that it is over
         self._early: deque[_Early] | None = None
         self._calls: deque[Part[CallEntry]] | None = None
@@ -229,15 +230,15 @@ class Way:
         """A call of its sender said that nothing follows behind `at`; if several do, the FIN shows which."""
         if len(self._ends) < _ENDS:
             self._ends.append((at, entry))
-        if self._fin is not None and not self._fin.causes:
+        if self._fin is not None and not self._is_ended:
             self._end()
 
     def over(self, entry: CallEntry) -> None:
         """A call of its receiver was told that nothing follows."""
-        if self._fin is None:
-            self._told = self._told or entry
-        elif not self._fin.effects:
-            self._tell(self._fin, entry)
+        if self._told is None:
+            self._told = entry
+            if self._fin is not None:
+                self._tell(self._fin, entry)
 
     def _finished(self, entry: PacketEntry) -> None:
         """A FIN."""
@@ -262,6 +263,7 @@ class Way:
         at, call = (within or fits)[-1 if self.shared else 0]
         if self.shift is None:
             self._found(at - end)
+        self._is_ended = True
         link_cause(fin, call, at, at + 1, self.trust)
 
     def _tell(self, fin: PacketEntry, call: CallEntry) -> None:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["Weaver"]
 
 _URG = 32
+_GONE = 256  # listeners
 
 _WHAT: dict[type, str] = {
     Transition: "state",
@@ -197,6 +198,8 @@ class Weaver:
             postcards.closed(event.sock or "")
             if address := self._listeners.pop(event.sock or "", ""):
                 self._gone[address] = entry
+                if len(self._gone) > _GONE:
+                    del self._gone[next(iter(self._gone))]
 
     def _block(self, entry: CallEntry, event: Block, tie: Tie, client: bool) -> None:
         """A send that sleeps: its packets go out before it returns."""

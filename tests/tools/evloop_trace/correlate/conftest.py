@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 from evloop_trace.correlate.joiner import Joiner, Source
+from evloop_trace.correlate.weave import Weaver
+from evloop_trace.packets.segments import ACK, FIN, RST, SYN
+from evloop_trace.packets.sightings import Sighting, Wire
 
 from evloop.events import schema
 from evloop.events.schema import SCHEMA, Header
@@ -102,3 +105,127 @@ def stage() -> Stage:
 def new_stage() -> type[Stage]:
     """For tests that need other programs."""
     return Stage
+
+
+class Loom:
+    """A weaver, and what it is fed: each call and packet comes 0.1 ms after the last, and a call takes 10 µs.
+
+    The client is `c`, the server `s`; offsets of calls go on where they were.
+    """
+
+    def __init__(self) -> None:
+        self.weaver = Weaver()
+        self.entries: list[Any] = []
+        self.t = 0
+        self.number = self.seq = self.wires = 0
+        self.off: dict[tuple[str, str], int] = {}
+        self.wire = self.new_wire()
+
+    def new_wire(
+        self, client: str = HERE, server: str = THERE, *, proto: str = "tcp", whole: bool = True
+    ) -> Wire:
+        """Another connection of the capture."""
+        self.wires += 1
+        return Wire(self.wires, proto, client, server, self.t, whole)
+
+    def at(self, t: int | None) -> int:
+        """When the next thing happens, in ns."""
+        self.t = self.t + 100_000 if t is None else t
+        return self.t
+
+    def packet(
+        self, client: bool, begin: int = 0, end: int | None = None, flags: int = ACK, *,
+        t: int | None = None, wire: Wire | None = None, **more: Any,
+    ) -> Any:  # fmt: skip
+        """A packet of the client's, or of the server's."""
+        self.number += 1
+        when = self.at(t)
+        it = Sighting(
+            self.number, when, wire or self.wire, client, flags, begin, begin if end is None else end, **more
+        )
+        return self._keep(self.weaver.packet(when, it))
+
+    def call(
+        self, kind: type, conn: str = "", *, client: bool | None = None,
+        t: int | None = None, at: int | None = None, names: tuple[str, ...] = (), last: bool = True, **fields: Any,
+    ) -> Any:  # fmt: skip
+        """A call; it stands at its beginning, or `at` another time."""
+        when = self.at(t)
+        self.seq += 1
+        known = {"dur": 10_000, "fd": 3, "size": 1000, "reason": "close", "how": "SHUT_WR", "sock": "l"}
+        if kind is schema.Connect or conn:
+            del known["sock"]
+        given = {"seq": self.seq, "t": when, "tick": 0}
+        given |= {key: it for key, it in known.items() if key in kind.__struct_fields__}
+        given |= {"conn": conn} if conn else {}
+        side = conn.endswith("c") if client is None else client
+        log = 0 if side else 1
+        return self._keep(
+            self.weaver.call(
+                when if at is None else at, log, kind(**{**given, **fields}), client=side, names=names, last=last
+            )
+        )
+
+    def connect(self, conn: str = "c", local: str | None = HERE, peer: str = THERE, **more: Any) -> Any:
+        """A client asks for a connection."""
+        return self.call(schema.Connect, conn, local=local, peer=peer, **more)
+
+    def accept(self, conn: str = "s", local: str = THERE, peer: str = HERE, **more: Any) -> Any:
+        """A server takes one."""
+        return self.call(schema.Accept, conn, sock="l", local=local, peer=peer, **more)
+
+    def shake(self, wire: Wire | None = None) -> list[Any]:
+        """The packets of a handshake."""
+        return [
+            self.packet(True, flags=SYN, wire=wire),
+            self.packet(False, flags=SYN | ACK, wire=wire),
+            self.packet(
+                True, wire=wire, before=("ESTABLISHED", "SYN-RECEIVED"), states=("ESTABLISHED", "ESTABLISHED")
+            ),
+        ]
+
+    def open(self) -> None:
+        """A connection, from both programs."""
+        self.connect()
+        self.shake()
+        self.accept()
+
+    def send(self, conn: str, n: int, /, **more: Any) -> Any:
+        """The next bytes of a stream."""
+        return self.call(schema.Send, conn, **{"size": n, "n": n, "off": self._off("send", conn, n), **more})
+
+    def recv(self, conn: str, n: int, /, **more: Any) -> Any:
+        """The next bytes of the other."""
+        return self.call(schema.Recv, conn, **{"n": n, "off": self._off("recv", conn, n), **more})
+
+    def close(self, conn: str, **more: Any) -> Any:
+        """The connection's close."""
+        return self.call(schema.Close, conn, **{"sent": self.off.get(("send", conn), 0), **more})
+
+    def fin(self, client: bool, at: int = 0, begin: int | None = None, **more: Any) -> Any:
+        """A FIN behind a byte, and what comes with it."""
+        return self.packet(client, at if begin is None else begin, at, FIN | ACK, **more)
+
+    def reset(self, client: bool, at: int = 0, **more: Any) -> Any:
+        """A RST."""
+        return self.packet(client, at, at, RST | ACK, **more)
+
+    def settle(self, entry: Any, captured: tuple[int, int] = (0, 1 << 64)) -> str:
+        """How its links are known in the end."""
+        self.weaver.settle(entry, captured)
+        return entry.trust
+
+    def _off(self, way: str, conn: str, n: int) -> tuple[int, int]:
+        start = self.off.get((way, conn), 0)
+        self.off[way, conn] = start + n
+        return start, start + n
+
+    def _keep(self, entry: Any) -> Any:
+        self.entries.append(entry)
+        return entry
+
+
+@pytest.fixture
+def loom() -> Loom:
+    """An empty one."""
+    return Loom()

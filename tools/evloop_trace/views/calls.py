@@ -85,6 +85,8 @@ def call(
     said = rung(event, finished=finished, outgoing=entry.client, deaf=deaf)
     if said is None:
         return None
+    if isinstance(event, TcpInfo):
+        return Words(said.kind, "tcp_info", (Detail(said.note, 0, 8),))
     details = [_link(entry)]
     off = getattr(event, "off", None)
     if off and off[0] < off[1]:

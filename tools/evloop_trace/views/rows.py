@@ -29,6 +29,7 @@ from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.numbers import plural
 from evloop_trace.packets.segments import SYN
 from evloop_trace.views.calls import SLEPT, Detail, Words, bare, begun, call, result
+from evloop_trace.views.columns import is_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -128,8 +129,11 @@ def _is_short(entry: CallEntry) -> bool:
 class Rows:
     """A fold: `feed` what was told, and rows come out that are complete."""
 
-    def __init__(self, labels: Sequence[str] = (), *, kernel: bool = False) -> None:
+    def __init__(
+        self, labels: Sequence[str] = (), servers: frozenset[int] = frozenset(), *, kernel: bool = False
+    ) -> None:
         self._labels = labels
+        self._servers = servers
         self._kernel = kernel  # the kernel tells of states: what packets tell is not needed
         self._open: deque[Row] = deque()
         self._waiting: list[Returned] = []
@@ -176,7 +180,7 @@ class Rows:
         said = self._words(entry, event)
         if said is None:
             return
-        side, seq = entry.client, (entry.log, entry.event.seq)
+        side, seq = is_left(entry, self._servers), (entry.log, entry.event.seq)
         self._know(seq)
         row = self._beside(entry, seq) if isinstance(event, _MAKERS) else None
         if row is None:

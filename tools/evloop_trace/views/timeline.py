@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from evloop.events.schema import Header
-from evloop_trace.correlate.entries import CallEntry
 from evloop_trace.correlate.meeting import Crossing, Seen
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import duration
 from evloop_trace.views.calls import Words, fitting
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit, width_of, wrap
+from evloop_trace.views.columns import columns, ends, known, milliseconds, name_of
 from evloop_trace.views.lanes import call_arrow, tail
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rows import Row, Rows, told
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from rich.style import Style
 
     from evloop_trace.correlate.entries import Entry, Strand
+    from evloop_trace.views.columns import Known
 
 __all__ = ["TimelinePanel", "TimelineView"]
 
@@ -40,37 +40,7 @@ QUIET = 10_000_000
 _AHEAD = 4096  # entries that say how wide the columns are to be
 _LEAST = 60  # cells, below which lines are cut
 _SIDES = (True, False)
-_NARROW = 15  # cells of a lane with states only
 _REASON = 1  # rows of a reason that stays in its lane
-
-
-class _Columns(NamedTuple):
-    """Widths in cells."""
-
-    clock: int
-    names: int  # 0 is none
-    left: int
-    wire: int
-    tick: int  # 0 is none
-    right: int
-
-    @property
-    def before(self) -> int:
-        """What stands before the left lane."""
-        return 1 + self.clock + 2 + (self.names + 2 if self.names else 0)
-
-
-class _Known(NamedTuple):
-    """What the columns depend on."""
-
-    clock: int
-    names: dict[int, str]
-    """Of connections, by their numbers."""
-    mixed: bool
-    """They take turns: each row says whose it is."""
-    sides: tuple[tuple[str, ...], tuple[str, ...]]
-    """The labels of the logs on either side; none if its calls are in no log."""
-    tick: int
 
 
 class TimelineView:
@@ -98,9 +68,9 @@ class TimelineView:
         ahead = [entry for entry, _ in zip(entries, range(_AHEAD), strict=False)]
         if not ahead:
             return
-        drawer = _Drawer(self, _known(ahead, self.labels))
+        drawer = _Drawer(self, known(ahead, self.labels))
         yield drawer.heading()
-        for row in _rows(chain(ahead, entries), self):
+        for row in drawer.rows(chain(ahead, entries)):
             yield from drawer.row(row)
 
 
@@ -126,7 +96,7 @@ class TimelinePanel(Panel):
         before, entries = entries[: -3 * height], entries[-3 * height :]
         drawer = self._drawer(width, entries)
         drawer.known_already(it.strand for it in before)
-        lines = [line for row in _rows(entries, self.view) for line in drawer.row(row)]
+        lines = [line for row in drawer.rows(entries) for line in drawer.row(row)]
         return [exact(line, width) for line in lines[-height:]]
 
     def heading(self, width: int) -> Line:
@@ -135,29 +105,29 @@ class TimelinePanel(Panel):
 
     def _drawer(self, width: int, entries: list[Entry]) -> _Drawer:
         self.view.width = max(_LEAST, width)
-        return _Drawer(self.view, _known(entries, self.view.labels))
-
-
-def _rows(entries: Iterable[Entry], view: TimelineView) -> Iterator[Row]:
-    rows = Rows(view.labels, kernel=view.kernel)
-    for entry in told(entries):
-        yield from rows.feed(entry)
-    yield from rows.rest()
+        return _Drawer(self.view, known(entries, self.view.labels))
 
 
 class _Drawer:
     """Rows → lines; what a line says depends on those before."""
 
-    def __init__(self, view: TimelineView, known: _Known) -> None:
+    def __init__(self, view: TimelineView, found: Known) -> None:
         self._view = view
-        self._known = known
-        self._columns = _columns(known, view.width, packets=view.packets)
+        self._known = found
+        self._columns = columns(found, view.width, packets=view.packets)
         self._before: Row | None = None
         self._until = 0
         self._tick = 0
         self._last = -1  # the connection of the last row that has one
         self.introduced: set[int] = set()
         """Connections that have had their line."""
+
+    def rows(self, entries: Iterable[Entry]) -> Iterator[Row]:
+        """What has a row."""
+        rows = Rows(self._view.labels, self._known.servers, kernel=self._view.kernel)
+        for entry in told(entries):
+            yield from rows.feed(entry)
+        yield from rows.rest()
 
     def heading(self) -> Line:
         """The rule above everything."""
@@ -185,6 +155,9 @@ class _Drawer:
     def row(self, row: Row) -> Iterator[Line]:
         """The lines of a row: what is before it, itself, and why."""
         width = self._view.width
+        if len(milliseconds(row.t)) > self._columns.clock:
+            self._known = self._known._replace(clock=len(milliseconds(row.t)))
+            self._columns = columns(self._known, width, packets=self._view.packets)
         lines: list[Line] = []
         if self._before is not None and row.t - self._until >= QUIET:
             lines += self._quiet(row)
@@ -219,7 +192,7 @@ class _Drawer:
                 beside[side].insert(0, Segment(", ".join(notable), style))
         below = {side: self._goes_below(row.says.get(side), beside[side], client=side) for side in _SIDES}
         yield [
-            Segment(f" {fit(_ms(row.t), columns.clock, '>')}  ", DIM),
+            Segment(f" {fit(milliseconds(row.t), columns.clock, '>')}  ", DIM),
             *self._name(row),
             *self._lane(row.says.get(True), [] if below[True] else beside[True], client=True),
             Segment(" │", DIM),
@@ -331,88 +304,5 @@ class _Drawer:
         return f"{title} · loop" if not client and self._known.tick else title
 
 
-def name_of(strand: Strand, *, whole: bool = False) -> str:
-    """What a connection is called: as its client does, or its server, or by its client's port."""
-    name = strand.names[0] or strand.names[1]
-    if not name:
-        return ":" + escape_text(strand.client.rpartition(":")[2])
-    return escape_text(name if whole else name.rpartition(":")[2])
-
-
-def ends(strand: Strand) -> str:
-    """`127.0.0.1:52814 → 127.0.0.1:8080`, and what the server calls it if that is something else."""
-    text = f"{escape_text(strand.client)} → {escape_text(strand.server)}"
-    ours, theirs = (it.rpartition(":")[2] for it in strand.names)
-    return f"{text}  (the server's {escape_text(theirs)})" if ours and theirs and ours != theirs else text
-
-
-def _known(entries: Sequence[Entry], labels: Sequence[str]) -> _Known:
-    """What the columns are to have room for."""
-    strands: dict[int, Strand] = {}
-    sides: dict[bool, dict[int, str]] = {True: {}, False: {}}
-    tick = 0
-    for entry in entries:
-        if entry.strand is not None:
-            strands[entry.strand.number] = entry.strand
-        if isinstance(entry, CallEntry) and not isinstance(entry.event, Header):
-            sides[entry.client][entry.log] = labels[entry.log] if entry.log < len(labels) else ""
-            if not entry.client:
-                tick = max(tick, entry.event.tick)
-    clock = max([6, *[len(_ms(it.t)) for it in entries[-1:]]])
-    left, right = (tuple(sides[side].values()) for side in _SIDES)
-    names = _names(list(strands.values()))
-    return _Known(clock, names, _mixed(entries), (left, right), len(str(tick)) if tick else 0)
-
-
-def _names(strands: Sequence[Strand]) -> dict[int, str]:
-    """By number; with their logs' labels, or by these alone, only where they would be alike without."""
-    bare = [name_of(it) for it in strands]
-    labels = [
-        name_of(it, whole=True).rpartition(":")[0] or name for it, name in zip(strands, bare, strict=True)
-    ]
-    whole = [name_of(it, whole=True) for it in strands]
-    clash = {name for name in bare if bare.count(name) > 1}
-    alone = [label for label, name in zip(labels, bare, strict=True) if name in clash]
-    chosen = {}
-    for strand, name, label, full in zip(strands, bare, labels, whole, strict=True):
-        unique = alone.count(label) == 1 and label not in bare
-        chosen[strand.number] = name if name not in clash else label if unique else full
-    return chosen
-
-
-def _mixed(entries: Sequence[Entry]) -> bool:
-    """Whether one connection goes on after another began."""
-    over: set[int] = set()
-    last = -1
-    for entry in entries:
-        if entry.strand is None or entry.strand.number == last:
-            continue
-        over.add(last)
-        last = entry.strand.number
-        if last in over:
-            return True
-    return False
-
-
-def _columns(known: _Known, width: int, *, packets: bool) -> _Columns:
-    names = max(5, min(width // 10, max(map(cell_len, known.names.values())))) if known.mixed else 0
-    tick = max(3, known.tick) if known.tick else 0
-    rest = width - known.clock - 7 - (names + 2 if names else 0) - (tick + 1 if tick else 0)
-    left, right = (bool(it) for it in known.sides)
-    wire = max(18, min(44, rest * (32 if left and right else 38) // 100))
-    lanes = rest - wire
-    lane = lanes * 45 // 100
-    if packets and left is not right:  # of one end only the states are known
-        lane = max(_NARROW, lanes * 30 // 100)
-        lane = lane if right else lanes - lane
-    return _Columns(known.clock, names, lane, wire, tick, lanes - lane)
-
-
 def _width(beside: Line) -> int:
     return width_of(beside) + 2 * (len(beside) - 1)
-
-
-def _ms(t: int) -> str:
-    """Milliseconds, to the microsecond."""
-    micros = max(0, t) // 1000
-    return f"{micros // 1000}.{micros % 1000:03}"

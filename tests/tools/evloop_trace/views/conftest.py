@@ -46,7 +46,8 @@ class Talk:
 
     def packet(
         self, t: float, of: Strand, number: int, *, client: bool = True,
-        cause: tuple[int, int, str] | None = None, reasons: list[str] | None = None, trust: str = "", quiet: str = "", **more: Any,
+        cause: tuple[int, int, str] | None = None, reasons: list[str] | None = None, trust: str = "",
+        quiet: str = "", **more: Any,
     ) -> PacketEntry:  # fmt: skip
         """A packet; its cause is a log's number, a call's, and what was called."""
         assert of.wire is not None

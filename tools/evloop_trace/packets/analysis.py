@@ -137,7 +137,7 @@ class Analysis:
                 options = b""
                 if header > 20:
                     start = at + base + (40 if kind == expected else 60)
-                    options = buffer[start : min(start + header - 20, at + kept)]
+                    options = buffer[start : min(start + header - 20 + min(0, size), at + kept)]
                 segment(Segment(time, key, seq, ack, size, bits & 0xFFF, window, header, options))
                 continue
             peer = flow.peer

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import struct
 
 import pytest
+from evloop_trace.packets.analysis import Analysis
+from evloop_trace.packets.capture_file import Capture, read_packets
 from evloop_trace.packets.decode import Datagram, Reason, decode, ports
 from evloop_trace.packets.links import link_of
+from evloop_trace.packets.summary import summarize
+from evloop_trace.packets.witness import Witness
 
 ACK, SYN = 16, 2
 V4, V6 = ("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8::2")
@@ -180,6 +185,29 @@ def test_ppp_with_another_address(wire, look):
     found = look(wire.pcap([(1, b"\xff\x03\x00\x21" + packet), (2, b"\x0f\x00\x00\x21" + packet)], 50))
     assert found.only.packets == (1, 0)
     assert found.analysis.left_out == {Reason.NETWORK: 1}
+
+
+@pytest.mark.parametrize("v6", [False, True])
+def test_options_end_with_the_datagram(wire, v6):
+    """A header that claims to be longer has no options from behind it, however the packet is looked at."""
+    capable = b"\x1e\x0c\0\x81" + bytes(8)
+    dss = b"\x1e\x10" + bytes(14)
+    frames = []
+    talk = wire.Talk(v6=v6, client=V6[0] if v6 else V4[0], server=V6[1] if v6 else V4[1])
+    talk.c(SYN, options=capable).s(SYN | ACK, options=capable).c(ACK).s(ACK, options=dss)
+    for cut in range(20):
+        frames = list(talk.frames)
+        time, first = frames[0]
+        short = bytearray(first)
+        at = 18 if v6 else 16  # the length in the IP header
+        short[at : at + 2] = (int.from_bytes(short[at : at + 2], "big") - cut).to_bytes(2, "big")
+        frames[0] = time, bytes(short)
+        found = []
+        for observer in (None, Witness()):
+            analysis = Analysis(0, observer)
+            analysis.feed(read_packets(io.BytesIO(wire.pcap(frames)).read, Capture()))
+            found.append([summarize(conn) for conn in analysis.connections()])
+        assert found[0] == found[1], cut
 
 
 def test_decode_and_ports(wire):

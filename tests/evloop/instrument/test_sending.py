@@ -85,7 +85,7 @@ def test_the_kernel_takes_a_part(recorded, pair):
     assert sum(event.n for event in events) == sent == events[-1].off[1]
     assert (last.errno, last.n) == ("EAGAIN", None)
     assert len(recorded.infos) == len([event for event in events if event.n < event.size]) + 1
-    assert {(info.conn, info.why, info.state) for info in recorded.infos} == {("tcp-2", "send", "ESTABLISHED")}
+    assert {(info.conn, info.why) for info in recorded.infos} == {("tcp-2", "send")}
     assert recorded.infos[-1].notsent_bytes > 0
 
 

@@ -19,6 +19,7 @@ from evloop_trace.correlate.reasons.waking import Waking
 from evloop_trace.correlate.reasons.windows import made_room, window
 from evloop_trace.packets import machine
 from evloop_trace.packets.flow import TCP
+from evloop_trace.packets.segments import FIN, RST, SYN
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import Entry, Strand
@@ -27,6 +28,8 @@ __all__ = ["QUIET", "Reasons"]
 
 QUIET = 5_000_000
 """Nanoseconds: a silence that lasts for longer has a reason."""
+
+_CONTROL = SYN | FIN | RST
 
 _STRANDS = 1024
 
@@ -105,9 +108,12 @@ class Reasons:
 
     def _call(self, entry: CallEntry, past: Past | None) -> None:
         event = entry.event
-        self._listeners.tell(entry)
+        kind = type(event)
         self._hands.tell(entry)
-        _add(entry, self._datagrams.call(entry))
+        if kind in Listeners.calls:
+            self._listeners.tell(entry)
+        if kind in Datagrams.calls:
+            _add(entry, self._datagrams.call(entry))
         if isinstance(event, Poll):
             _add(entry, self._waking.poll(entry, event))
         if past is None:
@@ -134,18 +140,19 @@ class Reasons:
             return
         if past is None:
             return
-        _add(
-            entry,
-            opening.opening(past, entry, self._listeners),
-            ending.reset(past, entry, self._listeners),
-            ending.refused(past, entry),
-            data.repeated(past, entry),
-            window(past, entry),
-            ending.farewell(past, entry),
-            ending.parting(past, entry),
-            data.segment(past, entry),
-            data.acknowledged(past, entry),
-        )
+        closed = past.ends[packet.client].closed_at is not None
+        if packet.found or packet.flags & _CONTROL or packet.states != packet.before or closed:
+            _add(
+                entry,
+                opening.opening(past, entry, self._listeners),
+                ending.reset(past, entry, self._listeners),
+                ending.refused(past, entry),
+                data.repeated(past, entry),
+                window(past, entry),
+                ending.farewell(past, entry),
+                ending.parting(past, entry),
+            )
+        _add(entry, data.segment(past, entry), data.acknowledged(past, entry))
         past.ends[packet.client].packet(entry, past.ends[not packet.client])
         past.last = entry
         if past.handshake is None and packet.states[1] == machine.ESTABLISHED != packet.before[1]:

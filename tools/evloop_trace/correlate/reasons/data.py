@@ -103,8 +103,10 @@ def segment(past: Past, entry: PacketEntry) -> str:
     """Why data was sent when it was."""
     packet = entry.packet
     mine, other = past.ends[packet.client], past.ends[not packet.client]
+    if packet.begin == packet.end or not entry.causes:
+        return ""
     sends = sorted({(it.log, it.seq): it for it in entry.causes if it.ev in ("send", "block")}.items())
-    if packet.begin == packet.end or not sends:
+    if not sends:
         return ""
     call = next((it for it in mine.calls if (it.log, it.event.seq) == sends[0][0]), None)
     if call is not None and _waited_for_ack(entry, call, mine, other):

@@ -23,6 +23,9 @@ V = TypeVar("V")
 class Datagrams:
     """A fold over datagram sockets' calls, and their packets."""
 
+    calls = frozenset({Connect, Bind, Close, Sendto, Recvfrom})
+    """The events that it wants to be told of."""
+
     def __init__(self) -> None:
         self._connected: dict[str, bool] = {}  # by the socket's labelled name
         self._bound: dict[str, str] = {}  # sockets by their addresses

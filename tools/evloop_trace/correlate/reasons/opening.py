@@ -39,6 +39,9 @@ class Listener(NamedTuple):
 class Listeners:
     """A fold over the calls that are about listeners."""
 
+    calls = frozenset({Listen, Queue, Accept, Close})
+    """The events that it wants to be told of."""
+
     def __init__(self) -> None:
         self._known: dict[str, Listener] = {}  # by their labelled names
 

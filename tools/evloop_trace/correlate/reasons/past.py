@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["End", "Past", "ended", "is_pure_ack"]
 
-_RECENT = 128
-"""Packets of a direction that can be told of; a send of 4 MB makes 64 on loopback."""
+_RECENT = 64
+"""Packets of a direction that can be told of; a send of 4 MB makes about as many on loopback."""
 
 
 class End:

@@ -18,7 +18,7 @@ from evloop_trace.packets.segments import (
     SPURIOUS,
 )
 
-from evloop.events.schema import Block, Recv, Send
+from evloop.events.schema import Block, Close, Recv, Send
 
 
 def test_a_send_that_finds_no_room(told: Any) -> None:
@@ -117,6 +117,13 @@ def test_several_sends_in_one_segment(told: Any) -> None:
     """They waited together."""
     first, second = told.send(True, 0, 3), told.send(True, 3, 6)
     assert told.packet(True, 0, 6, causes=(first, second)).reasons == ["one segment, 2 sends (#1, #2)"]
+
+
+def test_a_segment_whose_send_nobody_knows(told: Any) -> None:
+    """Only its FIN is somebody's."""
+    assert told.packet(True, 0, 5, flags=FIN | ACK, causes=(told.call(Close),)).reasons == [
+        "the client's close() #1"
+    ]
 
 
 def nagle(told: Any, **last: Any) -> list[str]:

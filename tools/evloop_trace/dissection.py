@@ -57,9 +57,9 @@ def _scapy() -> SimpleNamespace:
     with _no_folders():
         from scapy import packet  # noqa: PLC0415
         from scapy.config import conf  # noqa: PLC0415
-        from scapy.contrib import mpls  # noqa: F401, PLC0415 - each makes its layers known
+        from scapy.contrib import geneve, gtp, mpls  # noqa: F401, PLC0415 - each makes its layers known
         from scapy.fields import ConditionalField  # noqa: PLC0415
-        from scapy.layers import dns, inet, inet6, l2, ppp, sctp  # noqa: F401, PLC0415
+        from scapy.layers import dns, inet, inet6, l2, ppp, sctp, vxlan  # noqa: F401, PLC0415
 
         for loopback in (l2.Loopback, l2.LoopbackOpenBSD):
             for family in _AF_INET6:

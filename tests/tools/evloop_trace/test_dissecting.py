@@ -106,6 +106,15 @@ def test_datagrams_and_errors(take, wire):
     assert (found[3].role, found[3].reason) == (None, "")
 
 
+def test_what_a_tunnel_carries(take, wire):
+    """The role is that of what is inside."""
+    inside = wire.ethernet(wire.ipv4("10.1.0.1", "10.1.0.2", 6, wire.tcp(40000, 80, 7, 0, SYN)))
+    vxlan = wire.udp(5000, 4789, b"\x08" + bytes(7) + inside)
+    found, _ = take(wire.pcap([(1, wire.ethernet(wire.ipv4("10.0.0.1", "10.0.0.2", 17, vxlan)))]), "1")
+    assert found[0].role.client == ("10.1.0.1", 40000)
+    assert [it.name for it in found[0].layers][2:5] == ["UDP", "VXLAN", "Ethernet"]
+
+
 def test_what_is_left_out(take, wire):
     """A packet in no connection says why."""
     found, _ = take(wire.pcap([(1, wire.ethernet(b"arp", 0x0806))]), "1")

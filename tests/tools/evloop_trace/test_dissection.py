@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     dissect(1, b"first")  # so that it is imported as it is meant to be
+    from scapy.contrib.geneve import GENEVE
+    from scapy.contrib.gtp import GTP_U_Header
     from scapy.contrib.mpls import MPLS
     from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR
     from scapy.layers.inet6 import (
@@ -27,8 +29,9 @@ with warnings.catch_warnings():
         IPv6ExtHdrRouting,
         PadN,
     )
-    from scapy.layers.l2 import LLC, SNAP, CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Dot3, Ether
+    from scapy.layers.l2 import GRE, LLC, SNAP, CookedLinux, CookedLinuxV2, Dot1AD, Dot1Q, Dot3, Ether
     from scapy.layers.ppp import PPP, PPPoE
+    from scapy.layers.vxlan import VXLAN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -145,6 +148,21 @@ def test_errors_have_the_packet_they_answer():
 def test_padding_is_no_payload():
     """An Ethernet frame has at least 60 bytes."""
     assert names(1, bytes(Ether() / IP() / TCP()) + bytes(6)) == ["Ethernet", "IP", "TCP", "padding"]
+
+
+@pytest.mark.parametrize(
+    ("outer", "tunnel"),
+    [
+        (IP() / GRE(proto=0x0800) / DATA, ["GRE"]),
+        (IP() / UDP(dport=4789) / VXLAN(vni=5) / Ether() / DATA, ["UDP", "VXLAN", "Ethernet"]),
+        (IP() / UDP(dport=6081) / GENEVE(proto=0x0800) / DATA, ["UDP", "GENEVE"]),
+        (IP() / UDP(dport=2152) / GTP_U_Header() / DATA, ["UDP", "GTP-U Header"]),
+        (IP() / DATA, []),
+    ],
+)
+def test_tunnels(outer, tunnel):
+    """What the analysis looks into is shown to its end."""
+    assert names(101, bytes(outer)) == ["IP", *tunnel, "IP", "UDP", "payload"]
 
 
 @pytest.mark.parametrize("packet", [Ether() / Dot1Q() / DATA, Ether() / IPv6() / TCP(options=[("MSS", 9)])])

@@ -44,6 +44,10 @@ SLEPT = 1_000_000
 _QUOTE = 6  # cells of a payload that tell something
 
 
+_LEFT = {"in": "out", "out": "in"}
+"""What a client receives goes to the client: call, packet and call have the colour of their direction."""
+
+
 class Detail(NamedTuple):
     """What there may be room for behind a call."""
 
@@ -94,14 +98,15 @@ def call(
     note = _note(entry, said.note)
     details.append(Detail(said.payload, 1 if note.startswith("after") else 2, _QUOTE))
     details += [Detail(note, 1, 12), Detail(said.where, 4, 0, "quiet")]
-    return Words(said.kind, said.call, tuple([it for it in details if it.text]), said.arrow)
+    kind = _LEFT.get(said.kind, said.kind) if entry.client else said.kind
+    return Words(kind, said.call, tuple([it for it in details if it.text]), said.arrow)
 
 
-def begun(ev: str) -> Words:
+def begun(ev: str, *, client: bool) -> Words:
     """A call that is told of when it returns, where it began."""
     if ev == "connect":
         return Words("life", "connect()")
-    return Words("out", f"{escape_text('send' if ev == 'block' else ev)}() …")
+    return Words("in" if client else "out", f"{escape_text('send' if ev == 'block' else ev)}() …")
 
 
 def result(event: Connect) -> Words:

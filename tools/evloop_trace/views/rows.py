@@ -262,7 +262,7 @@ class Rows:
             if entry.trust == UNMATCHED:
                 row.says[side] = Words("trouble", "? unmatched", (Detail("no call sent it", 0),))
             elif first is not None and (first.log, first.seq) not in self._told:
-                row.says[side] = begun(first.ev)
+                row.says[side] = begun(first.ev, client=side)
                 row.began = first.log, first.seq
                 self._know(row.began)
             elif packet.data and not entry.causes and not entry.strand.names[not side]:
@@ -294,7 +294,7 @@ class Rows:
             sleeps = it is not None and isinstance(it.event, Block) and it.event.awaits == "connect"
             if sleeps and row.packet is None and row.strand is entry.strand:
                 self._know((entry.causes[0].log, entry.causes[0].seq))
-                row.says[entry.packet.client] = begun("connect")
+                row.says[entry.packet.client] = begun("connect", client=True)
                 return row
         return None
 

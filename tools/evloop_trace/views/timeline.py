@@ -7,7 +7,7 @@ ends stand beside the wire, where they change.
 from __future__ import annotations
 
 from collections import deque
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -65,7 +65,7 @@ class TimelineView:
     def lines(self, entries: Iterable[Entry]) -> Iterator[Line]:
         """Lines of exactly so many cells, the heading first."""
         entries = iter(entries)
-        ahead = [entry for entry, _ in zip(entries, range(_AHEAD), strict=False)]
+        ahead = list(islice(entries, _AHEAD))
         if not ahead:
             return
         drawer = _Drawer(self, known(ahead, self.labels))

@@ -9,9 +9,11 @@ from evloop_trace.correlate.ends import Joined, Origin
 from evloop_trace.correlate.entries import INFERRED, UNMATCHED, StateEntry
 from evloop_trace.packets.segments import ACK, RST, SYN
 from evloop_trace.views.cells import width_of
+from evloop_trace.views.columns import known
 from evloop_trace.views.timeline import TimelinePanel, TimelineView
 
 from evloop.events.schema import (
+    Accept,
     Block,
     Close,
     Connect,
@@ -23,6 +25,7 @@ from evloop.events.schema import (
     Send,
     Sendto,
     Shutdown,
+    Socket,
     TcpInfo,
     Unknown,
 )
@@ -412,3 +415,73 @@ def test_the_panel_has_the_newest_at_the_bottom(talk: Any) -> None:
     assert {width_of(line) for line in panel.lines(40, 5)} == {40}
     short = "\n".join("".join(it.text for it in line) for line in panel.lines(80, 5))
     assert "127.0.0.1:5000" not in short  # that has been said when it began
+
+
+def test_a_direction_has_one_colour(talk: Any) -> None:
+    """From the call over the packet to the call that gets it."""
+    it = talk.strand()
+    entries = [entry for entry in talk.conversation(it) if 11_200 * US <= entry.t <= 11_400 * US]
+    lines = list(TimelineView(80, ["client", "server"]).lines(entries))
+    colours: dict[str, set[str]] = {"hello": set(), "HELLO": set()}
+    for line, message in zip(lines[2:], ("hello", "", "hello", "HELLO", "", "HELLO"), strict=True):
+        for segment in line:
+            if message and segment.style and segment.style.color:
+                colours[message].add(segment.style.color.name)
+    assert colours == {"hello": {"cyan"}, "HELLO": {"green"}}
+
+
+def test_a_clock_that_grows_is_never_cut(talk: Any) -> None:
+    """A stream is drawn before anybody knows how long it is: the column gets wider on the way."""
+    listen = Listen(1, 0, 0, 10, "listen-1", 3, "tcp", "127.0.0.1:8080", 5)
+    early = [talk.call(n, 1, listen) for n in range(5000)]
+    lines = talk.drawn([*early, talk.call(123_456_789_012, 1, listen)])
+    assert lines[-1].startswith(" 123456789.012  ")
+
+
+def test_what_a_server_did_before_it_listened_stands_right(talk: Any) -> None:
+    """Nobody knew then that it would be one."""
+    socket = Socket(1, 0, 0, 10, "tcp-1", 3, "tcp")
+    listen = Listen(2, 0, 0, 10, "tcp-1", 3, "tcp", "127.0.0.1:8080", 5)
+    lines = talk.drawn([talk.call(1, 1, socket, client=True), talk.call(2, 1, listen)])
+    assert [line.rpartition("│")[2].split()[0] for line in lines] == ["socket()", "listen()"]
+
+
+def test_only_what_is_alike_is_called_by_its_log(talk: Any) -> None:
+    """By the label alone, or with it, if the log has more than one of them."""
+    strands = [
+        talk.strand(number, 5000 + number, (name, ""))
+        for number, name in enumerate(["a:tcp-1", "b:tcp-1", "a:tcp-2", "b:tcp-2", "c:tcp-3", "d:tcp-1"])
+    ]
+    entries = [talk.send(n, 0, n, 0, b"x", it) for n, it in enumerate(strands)]
+    assert list(known(entries, []).names.values()) == [
+        "a:tcp-1",
+        "b:tcp-1",
+        "a:tcp-2",
+        "b:tcp-2",
+        "tcp-3",
+        "d",
+    ]
+
+
+def test_connections_that_take_turns_later_are_named_again(talk: Any) -> None:
+    """There is no column for their names: whose the rows are is said whenever that changes."""
+    one, two = talk.strand(), talk.strand(1, 5001, ("tcp-2", "tcp-2"))
+    ahead = [talk.send(n, 0, n, n, b"x", one) for n in range(4096)]
+    turns = [talk.send(5000 + n, 0, n, n, b"x", (one, two)[n % 2]) for n in range(1, 4)]
+    lines = talk.drawn([*ahead, *turns])
+    assert [line.split()[0] for line in lines[-6:]] == ["tcp-2", "5.001", "tcp-1", "5.002", "tcp-2", "5.003"]
+
+
+def test_calls_of_a_stream_that_say_more(talk: Any) -> None:
+    """A Unix client's pid, who still waits, what a send found, and what the kernel said of it."""
+    it = talk.strand(captured=False)
+    accept = Accept(1, 0, 1, 10, "listen-1", "tcp-1", 7, "", "x", 2, waited=20 * MS, pid=12)
+    nobody = Accept(2, 0, 1, 10, "listen-1", errno="EMFILE")
+    info = TcpInfo(3, 0, 0, "tcp-1", "send", "ESTABLISHED", rtt=35_000)
+    lines = talk.drawn(
+        [talk.call(1, 1, accept, it), talk.call(2, 1, nobody), talk.call(3, 1, info, it)], 200, packets=False
+    )
+    text = "\n".join(lines)
+    assert "accept() → tcp-1  waited 20.0 ms in the queue  2 still wait  from pid 12" in text
+    assert "accept() EMFILE" in text
+    assert "tcp_info  rtt 35.0 µs" in text

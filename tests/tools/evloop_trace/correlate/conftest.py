@@ -162,7 +162,12 @@ class Loom:
         log = 0 if side else 1
         return self._keep(
             self.weaver.call(
-                when if at is None else at, log, kind(**{**given, **fields}), client=side, names=names, last=last
+                when if at is None else at,
+                log,
+                kind(**{**given, **fields}),
+                client=side,
+                names=names,
+                last=last,
             )
         )
 

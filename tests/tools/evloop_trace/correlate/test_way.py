@@ -208,7 +208,12 @@ class TestUrgent:
         assert made(urgent) == [(seq(send), 2, 3)]
         assert got(urgent) == [(seq(taken), 2, 3)]
         assert got(rest) == [(seq(second), 3, 5)]
-        assert [it.trust for it in (send, taken, first, second)] == ["exact", "inferred", "inferred", "inferred"]
+        assert [it.trust for it in (send, taken, first, second)] == [
+            "exact",
+            "inferred",
+            "inferred",
+            "inferred",
+        ]
         assert loom.settle(loom.recv("s", 2, flags="MSG_ERRQUEUE")) == "unmatched"
 
     def test_inline(self, loom: Loom) -> None:
@@ -310,7 +315,11 @@ def test_who_took_the_client_for_the_server(loom: Loom) -> None:
     loom.accept()
     wire = loom.new_wire("127.0.0.1:8080", "127.0.0.1:40000", whole=False)
     packet = loom.packet(False, 0, 5, wire=wire, before=("a", "b"), states=("c", "d"))
-    assert (packet.packet.client, packet.packet.before, packet.packet.states) == (True, ("b", "a"), ("d", "c"))
+    assert (packet.packet.client, packet.packet.before, packet.packet.states) == (
+        True,
+        ("b", "a"),
+        ("d", "c"),
+    )
     assert (wire.client, packet.strand.client) == ("127.0.0.1:40000", "127.0.0.1:40000")
     assert loom.packet(True, 0, 5, wire=wire).packet.client is False
     assert len(loom.weaver.strands) == 1

@@ -69,10 +69,10 @@ REASONS = [
     (r"^nobody is bound to .*; run:udp-\d+ is not connected, so it is never told", "nobody", ""),
     (r"^nobody is bound to .*: the next call on run:udp-\d+ gets ECONNREFUSED", "nobody_connected", ""),
     (r"^of an earlier datagram: ICMP, packet #", "nobody_connected", ""),
-    (r"the client's close\(\) #\d+, [\d.]+ \ws before: likely another process held", "held", ""),
+    (r"the client's close\(\) #\d+ was [\d.]+ \ws ago: likely another process held", "held", ""),
     (r"^no close\(\) is in the client's log: likely its process was killed with 5 B unread", "killed", ""),
     (r"^the client closed first, and so waits in TIME-WAIT", "plain half held", ...),
-    (r"it acknowledges the client's FIN, .* three segments, not four", "", ...),
+    (r"it also acknowledges the client's FIN .* three segments, not four", "", ...),
     (r"spurious|retransmission|tail-loss|duplicate|out of order|not in the capture", "", ""),
 ]  # fmt: skip
 

@@ -6,9 +6,9 @@ stop. The rules are in modules by subject; they look at what happened before (`p
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from evloop.events.schema import Accept, Connect, Poll, Recv, Send
+from evloop.events.schema import Accept, Close, Connect, Poll, Recv, Send
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
 from evloop_trace.correlate.reasons import data, ending, opening
 from evloop_trace.correlate.reasons.datagrams import Datagrams
@@ -51,10 +51,11 @@ class Reasons:
         self._hands = Hands()
         self._waking = Waking()
         self._t = 0
+        self._names: dict[str, Strand] = {}  # by their ends' labelled names
 
     def tell(self, entry: Entry) -> str:
         """The next entry, in order; why it was quiet on its connection before it, if it was."""
-        why = self.quiet(entry.strand, entry.t, entry)
+        why = self.quiet(entry.strand or self._woken(entry), entry.t, entry)
         past = self._past(entry.strand)
         self._t = entry.t
         if isinstance(entry, CallEntry):
@@ -88,9 +89,15 @@ class Reasons:
         elif isinstance(entry, PacketEntry):
             _add(entry, self._datagrams.settled(entry))
             if not entry.reasons:
-                _add(entry, ending.late(past, entry, self._listeners))
+                _add(entry, ending.reset(past, entry, self._listeners))
             if not entry.reasons:
                 _add(entry, ending.vanished(past, entry, self._hands))
+
+    def _woken(self, entry: Entry) -> Strand | None:
+        """Which connection a poll() has to do with."""
+        if not isinstance(entry, CallEntry) or not isinstance(entry.event, Poll):
+            return None
+        return next((self._names[sock] for sock, _ in entry.event.ready if sock in self._names), None)
 
     def _past(self, strand: Strand | None) -> Past | None:
         """What is known of it; of too many connections, none of the one that was quiet for the longest."""
@@ -130,6 +137,14 @@ class Reasons:
             _add(entry, ending.told(past, entry), data.received(past, entry))
             made_room(past, entry)
         end.call(entry)
+        self._name(event, past.strand)
+
+    def _name(self, event: Any, strand: Strand) -> None:
+        """A name belongs to a connection, from its first call to its last."""
+        if isinstance(event, Accept | Connect) and event.conn:
+            self._names[event.conn] = strand
+        elif isinstance(event, Close):
+            self._names.pop(event.conn or "", None)
 
     # -- packets ---------------------------------------------------------------------------------------
 

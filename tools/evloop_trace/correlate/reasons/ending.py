@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from evloop_trace.correlate.reasons.opening import Listeners
     from evloop_trace.correlate.reasons.past import End, Past
 
-__all__ = ["closed", "farewell", "late", "parting", "refused", "reset", "told", "vanished"]
+__all__ = ["closed", "farewell", "parting", "refused", "reset", "told", "vanished"]
 
 _AT_ONCE = 20_000_000  # ns
 
@@ -76,14 +76,13 @@ def farewell(past: Past, entry: PacketEntry) -> str:
         why = _BY_ITSELF.get(mine.close.event.reason, "")
     if other.fin is not None and packet.ack == other.out + 1 and other.acked <= other.out:
         after = duration(entry.t - other.fin.t)
-        return f"it acknowledges {other.word}'s FIN, {after} after it, as well: three segments, not four"
-    if why or cause is None:
+        return f"it also acknowledges {other.word}'s FIN of {after} ago: three segments, not four"
+    if why or cause is None or mine.close is None or entry.t - ended(mine.close) < _AT_ONCE:
         return why
-    why = f"{mine.word}'s {ref(cause)}"
-    if mine.close is not None and entry.t - ended(mine.close) > _AT_ONCE and mine.heard_data < mine.close.t:
-        before = duration(entry.t - mine.close.t)
-        return f"{why}, {before} before: likely another process held the connection until now"
-    return why
+    why = f"{mine.word}'s {ref(cause)} was {duration(entry.t - mine.close.t)} ago"
+    if mine.heard_data < mine.close.t:
+        return f"{why}: likely another process held the connection until now"
+    return f"{why}: what was sent before had to go first"
 
 
 def parting(past: Past, entry: PacketEntry) -> str:
@@ -116,7 +115,7 @@ def closed(past: Past, entry: CallEntry) -> str:
 
 
 def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
-    """Of the first RST, by what its sender called."""
+    """Of the first RST, by what its sender called: also when that is told later."""
     packet = entry.packet
     mine = past.ends[packet.client]
     if not packet.flags & RST or mine.rst not in (None, entry):
@@ -149,14 +148,6 @@ def refused(past: Past, entry: PacketEntry) -> str:
             before = duration(entry.t - closer.t)
             return f"data came (packet #{last.packet.number}); {likely}{mine.word} had closed {before} before"
     return ""
-
-
-def late(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
-    """Of a FIN or RST whose call was not known when it came."""
-    if entry.packet.flags & RST:
-        return reset(past, entry, listeners)
-    cause = next((it for it in entry.causes if it.ev == "close"), None)
-    return f"{past.ends[entry.packet.client].word}'s {ref(cause)}" if cause is not None else ""
 
 
 def vanished(past: Past, entry: PacketEntry, hands: Hands) -> str:

@@ -57,7 +57,6 @@ def test_errors_of_calls(told: Any) -> None:
 def test_a_fin_of_a_close_and_one_of_a_shutdown(told: Any) -> None:
     """The half of it is closed."""
     close = told.call(Close)
-    assert told.packet(True, flags=FIN | ACK, causes=(close,)).reasons == ["the client's close() #1"]
     assert told.packet(True, flags=FIN | ACK, causes=(close,)).reasons == []
     shutdown = told.call(Shutdown, False)
     assert told.packet(False, flags=FIN | ACK, causes=(shutdown,)).reasons == [
@@ -86,7 +85,7 @@ def test_three_segments_instead_of_four(told: Any) -> None:
         before=("FIN-WAIT-1", "CLOSE-WAIT"), states=("TIME-WAIT", "LAST-ACK"),
     )  # fmt: skip
     assert second.reasons == [
-        "it acknowledges the client's FIN, 100 µs after it, as well: three segments, not four",
+        "it also acknowledges the client's FIN of 100 µs ago: three segments, not four",
         "the client closed first, and so waits in TIME-WAIT: 60 s on Linux",
     ]
 
@@ -101,7 +100,7 @@ def test_a_fin_that_was_acknowledged_before(told: Any) -> None:
         before=("CLOSE-WAIT", "FIN-WAIT-2"), states=("LAST-ACK", "TIME-WAIT"),
     )  # fmt: skip
     assert fin.reasons == [
-        "the client's close() #1", "the server closed first, and so waits in TIME-WAIT: 60 s on Linux"
+        "the server closed first, and so waits in TIME-WAIT: 60 s on Linux"
     ]  # fmt: skip
 
 
@@ -115,7 +114,7 @@ def test_a_fin_long_after_its_close(told: Any) -> None:
     """Somebody else held the connection; not if data was sent in between."""
     close = told.call(Close, t=10)
     assert told.packet(True, flags=FIN | ACK, causes=(close,), t=210).reasons == [
-        "the client's close() #1, 200 ms before: likely another process held the connection until now"
+        "the client's close() #1 was 200 ms ago: likely another process held the connection until now"
     ]
 
 
@@ -124,7 +123,7 @@ def test_a_fin_behind_data(told: Any) -> None:
     close = told.call(Close, t=10)
     told.packet(True, 0, 100, t=200)
     assert told.packet(True, 100, flags=FIN | ACK, causes=(close,), t=210).reasons == [
-        "the client's close() #1"
+        "the client's close() #1 was 200 ms ago: what was sent before had to go first"
     ]
 
 
@@ -207,9 +206,6 @@ def test_a_close_that_is_told_after_its_packet(told: Any) -> None:
     rst = told.packet(False, flags=RST)
     told.call(Close, False, unread=6)
     assert told.settled(rst) == ["6 B were unread at the server's close() #1: RFC 2525, 2.17"]
-    fin = told.packet(True, flags=FIN | ACK)
-    fin.causes = [it._replace(ev="close") for it in told.packet(True, causes=(told.call(Close),)).causes]
-    assert told.settled(fin) == ["the client's close() #2"]
 
 
 def test_who_was_killed_has_no_close(told: Any) -> None:

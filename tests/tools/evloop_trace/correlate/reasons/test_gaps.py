@@ -188,6 +188,16 @@ def test_a_loop_sleeps_in_its_poll(told: Any, model: str, why: str) -> None:
     assert quiet(told) == why
 
 
+def test_a_poll_ends_the_silence_of_what_woke_it(told: Any) -> None:
+    """Until that is closed."""
+    begun(told)
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[("other", "IN"), ("s", "IN")], t=100)
+    assert told.quiet == "the server is in no call; the client is in no call"
+    told.call(Close, False)
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[("s", "IN")], t=200)
+    assert told.quiet == ""
+
+
 def test_one_thread_with_both_ends(told: Any) -> None:
     """It cannot wait for itself."""
     told.call(Connect)

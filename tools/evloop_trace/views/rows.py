@@ -232,7 +232,7 @@ class Rows:
         """A connect's return stands beside the packet that it answers, or was answered by."""
         said = result(entry.event)
         for row in reversed(self._open):
-            if row.strand is not entry.strand:
+            if row.strand is not entry.strand or (row.packet is None and not row.says):
                 continue
             packet = row.packet
             if packet is not None and True not in row.says and not packet.packet.flags & SYN:
@@ -305,21 +305,26 @@ class Rows:
         return row if alone else None
 
     def _state(self, entry: StateEntry) -> None:
+        side = entry.client
         if entry.what != "state":
             row = self._new(entry)
-            row.says[entry.client] = Words("quiet", f"kernel: {entry.what.replace('_', ' ')}")
-            return
+            detail = (Detail(escape_text(entry.detail), 0, 6),) if entry.detail else ()
+            row.says[side] = Words("quiet", f"kernel: {entry.what.replace('_', ' ')}", detail)
+        else:
+            row = self._changing(entry) or self._new(entry)
+            row.states[side] = entry.new
+            row.until = entry.t
+        row.reasons += [(side, reason) for reason in entry.reasons]
+
+    def _changing(self, entry: StateEntry) -> Row | None:
+        """The row of the packet that changes the state, or of the call."""
         for row in reversed(self._open):
-            if row.strand is entry.strand:
-                if entry.strand is not None and entry.client not in row.states:
-                    row.states[entry.client] = entry.new
-                    row.until = entry.t
-                    row.reasons += [(entry.client, reason) for reason in entry.reasons]
-                    return
-                break
-        row = self._new(entry)
-        row.states[entry.client] = entry.new
-        row.reasons += [(entry.client, reason) for reason in entry.reasons]
+            if row.strand is not entry.strand:
+                continue
+            by = row.calls.get(entry.client)
+            makes = row.packet is not None or (by is not None and isinstance(by.event, _MAKERS))
+            return row if makes and entry.client not in row.states and entry.strand is not None else None
+        return None
 
     def _new(self, entry: _Told) -> Row:
         row = Row(entry.t, entry.t, entry.strand, {}, {}, {}, reasons=[])

@@ -485,3 +485,46 @@ def test_calls_of_a_stream_that_say_more(talk: Any) -> None:
     assert "accept() → tcp-1  waited 20.0 ms in the queue  2 still wait  from pid 12" in text
     assert "accept() EMFILE" in text
     assert "tcp_info  rtt 35.0 µs" in text
+
+
+def test_a_state_is_not_put_beside_a_call_that_cannot_change_it(talk: Any) -> None:
+    """A server's close that takes long is told of when it returns; what it did to the state stands before."""
+    it = talk.strand()
+    watch = Interest(1, 0, 1, "tcp-1", None, "READ", "", "eof")
+    entries = [
+        talk.call(10, 1, watch, it),
+        StateEntry(20 * US, "state", False, it, "CLOSE-WAIT", "LAST-ACK"),
+        talk.packet(30, it, 1, client=False, flags=17, cause=(1, 2, "close")),
+        StateEntry(40 * US, "send_reset", False, it, detail="NOT_SPECIFIED"),
+    ]
+    lines = talk.drawn(entries, 100, kernel=True)[1:]
+    assert "LAST-ACK" not in lines[0]
+    assert "FIN ACK" in lines[1]
+    assert "close() …  LAST-ACK" in lines[1]
+    assert "kernel: send reset  NOT_SPECIFIED" in lines[2]
+
+
+def test_a_connect_returns_beside_the_ack_whatever_the_server_did_meanwhile(talk: Any) -> None:
+    """The kernel tells of two states of the server's at once."""
+    it = talk.strand()
+    entries = talk.conversation(it)[:4]
+    entries += [
+        StateEntry(161 * US, "state", False, it, "LISTEN", "SYN-RECEIVED"),
+        StateEntry(162 * US, "state", False, it, "SYN-RECEIVED", "ESTABLISHED"),
+    ]
+    lines = talk.drawn(entries, 100, kernel=True)
+    assert [line.split()[1] for line in lines[3:]] == ["=", "│"]
+    assert "SYN-RECEIVED" in lines[3]
+    assert "ESTABLISHED" in lines[4]
+
+
+def test_unread_bytes_and_half_closes_are_told_as_in_the_ladder(talk: Any) -> None:
+    """Who said that it reads no more is not told that the other side has finished."""
+    it = talk.strand()
+    deaf = Shutdown(1, 0, 0, 10, "tcp-1", 3, "SHUT_RD")
+    nothing = Recv(2, 0, 0, 10, "tcp-1", 3, 9, 0, (0, 0))
+    close = Close(3, 0, 0, 10, 3, "close", "tcp-1", unread=6)
+    lines = talk.drawn([talk.call(n, 1, it_, it) for n, it_ in enumerate([deaf, nothing, close])], 140)
+    assert "shutdown(SHUT_RD)" in lines[1]
+    assert "recv() = 0  we read no more" in lines[2]
+    assert "close()  6 B never read" in lines[3]

@@ -142,6 +142,14 @@ def _odd(wire: Any) -> Iterator[bytes]:
     yield wire.ethernet(
         wire.ipv6(*ends6, 58, b"\1\4" + bytes(6) + wire.ipv6(*ends6, 17, wire.udp(5, 6, b"")))
     )
+    for port, head in (
+        (4789, b"\x08" + bytes(19) + b"\x08\0"),
+        (6081, b"\0\0\x08\0" + bytes(4)),
+        (2152, b"\x30\xff\0\x1f" + bytes(4)),
+        (3544, b""),
+    ):
+        yield wire.ethernet(wire.ipv4(*ends, 17, wire.udp(5, port, head + udp)))
+    yield wire.ethernet(wire.ipv4(*ends, 47, b"\xb0\0\x08\0" + bytes(12) + udp))
 
 
 def _wire() -> Any:

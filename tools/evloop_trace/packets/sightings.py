@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sighting", "Sightings", "Wire"]
 
+_LONG = HALF >> 1
 _KEPT = 64  # bytes of a payload
 
 
@@ -143,7 +144,7 @@ class Sightings:
         begin = self._near(flow, seq)
         end = begin + size
         place = flow.conn.number, flow.orig
-        if end > self._highs.get(place, 0):
+        if end > max(self._highs.get(place, 0), _LONG):  # below it there is only one place for a number
             self._highs[place] = end
         return begin
 

@@ -47,14 +47,18 @@ class Hands:
 
     def of(self, end: End) -> CallEntry | None:
         """What the thread that last dealt with this end did last."""
-        if not end.calls:
-            return None
-        last = end.calls[-1]
-        return self._last.get((last.log, getattr(last.event, "thread", "")))
+        return self.beside(end.calls[-1]) if end.calls else None
 
-    def asleep(self, end: End, name: str) -> str:
-        """The call in which that thread sleeps; empty if it is in none, or if that is not known."""
-        last = self.of(end)
+    def beside(self, entry: CallEntry) -> CallEntry | None:
+        """What the thread that made this call did last."""
+        return self._last.get((entry.log, getattr(entry.event, "thread", "")))
+
+    @staticmethod
+    def asleep(last: CallEntry | None, name: str) -> str:
+        """The call in which a thread sleeps, by what it did last; empty if it is in none.
+
+        `name` is the socket of which nobody needs to be told.
+        """
         if last is None or not isinstance(last.event, Block):
             return ""
         about = last.event.conn or last.event.sock
@@ -77,7 +81,7 @@ def quiet(past: Past, hands: Hands, listeners: Listeners, coming: Entry | None =
     """
     if past.is_over:
         return ""
-    return _kernel(past, coming) or _ends(past) or _accepts(past, listeners) or _programs(past, hands)
+    return _kernel(past, coming) or _ends(past) or _accepts(past, hands, listeners) or _programs(past, hands)
 
 
 def _kernel(past: Past, coming: Entry | None) -> str:
@@ -119,19 +123,21 @@ def _ends(past: Past) -> str:
     return ""
 
 
-def _accepts(past: Past, listeners: Listeners) -> str:
+def _accepts(past: Past, hands: Hands, listeners: Listeners) -> str:
     listener = listeners.at(past.strand.server)
     if past.accept is not None or past.handshake is None or listener is None or listener.closed is not None:
         return ""
     waits = past.ends[True].data
     more = f", and {size(waits)} wait with it" if waits else ""
-    return f"the handshake is over, but nobody has called accept(){more}"
+    asleep = Hands.asleep(hands.beside(listener.made), "")
+    where = f": the server sleeps in {asleep}" if asleep and not asleep.startswith("accept") else ""
+    return f"the handshake is over, but nobody has called accept(){more}{where}"
 
 
 def _programs(past: Past, hands: Hands) -> str:
     """What the programs do meanwhile."""
     names = past.strand.names
-    asleep = {client: hands.asleep(end, names[not client]) for client, end in past.ends.items()}
+    asleep = {client: Hands.asleep(hands.of(end), names[not client]) for client, end in past.ends.items()}
     for client, end in past.ends.items():
         waits = past.waiting(client=client)
         if waits and not hands.is_loop(end):

@@ -34,6 +34,8 @@ class Listener(NamedTuple):
     counted: bool
     """The kernel has said how many are in the queue; else it is from packets."""
     closed: CallEntry | None
+    made: CallEntry
+    """Its listen()."""
 
 
 class Listeners:
@@ -51,7 +53,7 @@ class Listeners:
         if isinstance(event, Listen):
             if not event.errno and len(self._known) < _LISTENERS:
                 self._known[event.sock] = Listener(
-                    plain(event.address), event.backlog, 0, counted=False, closed=None
+                    plain(event.address), event.backlog, 0, counted=False, closed=None, made=entry
                 )
         elif isinstance(event, Queue):
             self._change(event.sock, backlog=event.backlog, queued=event.queued, counted=True)

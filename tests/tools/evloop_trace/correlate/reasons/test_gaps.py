@@ -126,6 +126,18 @@ def test_nobody_accepts(told: Any) -> None:
     assert quiet(told) == "13 B wait for the server, which is in no call"
 
 
+def test_nobody_accepts_since_the_server_sleeps_elsewhere(told: Any) -> None:
+    """It serves somebody else; or it is about to accept."""
+    told.listen()
+    told.opened()
+    sleeps(told, False, conn="s-2", loose=True)
+    assert quiet(told) == (
+        "the handshake is over, but nobody has called accept(): the server sleeps in recv() on s-2"
+    )
+    sleeps(told, False, "accept", conn=None, sock="l", loose=True)
+    assert quiet(told) == "the handshake is over, but nobody has called accept()"
+
+
 def test_nobody_listens_any_more(told: Any) -> None:
     """It will not be accepted."""
     told.listen()

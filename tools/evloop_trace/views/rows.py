@@ -272,7 +272,9 @@ class Rows:
             for at, end in enumerate(_SIDES):
                 if packet.states[at] and packet.states[at] != packet.before[at]:
                     row.states[end] = packet.states[at]
-        row.reasons += [(side, reason) for reason in entry.reasons]
+        for reason in entry.reasons:  # about a state it stands beside that
+            about = next((end for end, state in row.states.items() if state in reason), side)
+            row.reasons.append((about, reason))
 
     def _of_call(self, entry: PacketEntry) -> Row | None:
         """The row of the call that made it."""

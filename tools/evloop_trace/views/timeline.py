@@ -257,9 +257,11 @@ class _Drawer:
     def _quiet(self, row: Row) -> Iterator[Line]:
         before = " " * self._columns.before
         why = escape_text(row.quiet) or "nobody calls anything"
-        text = f"┄┄┄ {duration(row.t - self._until)} · {why} ┄┄┄"
-        for at, it in enumerate(wrap(text, self._view.width - len(before) - 4)):
-            yield [Segment(f"{before}{'    ' if at else ''}{it}", DIM)]
+        text = f"{duration(row.t - self._until)} · {why}"
+        rows = wrap(text, self._view.width - len(before) - 8)
+        for at, it in enumerate(rows):
+            ends = " ┄┄┄" if at == len(rows) - 1 else ""
+            yield [Segment(f"{before}{'    ' if at else '┄┄┄ '}{it}{ends}", DIM)]
 
     def _introduction(self, strand: Strand) -> Line:
         text = f" {self._name_of(strand)}  {ends(strand)} "

@@ -528,3 +528,15 @@ def test_unread_bytes_and_half_closes_are_told_as_in_the_ladder(talk: Any) -> No
     assert "shutdown(SHUT_RD)" in lines[1]
     assert "recv() = 0  we read no more" in lines[2]
     assert "close()  6 B never read" in lines[3]
+
+
+def test_a_reason_about_a_state_stands_beside_it(talk: Any) -> None:
+    """The server's FIN is why the client waits in TIME-WAIT."""
+    it = talk.strand()
+    fin = talk.packet(
+        1, it, 1, client=False, flags=17, before=("FIN-WAIT-2", "CLOSE-WAIT"),
+        states=("TIME-WAIT", "LAST-ACK"), reasons=["TIME-WAIT: 60 s", "the end"],
+    )  # fmt: skip
+    lines = talk.drawn([fin], 120, labels=[])
+    assert lines[2].index("╰ TIME-WAIT: 60 s") < lines[1].index("│")
+    assert lines[3].index("╰ the end") > lines[1].rindex("│")

@@ -55,6 +55,8 @@ class Reasons:
 
     def tell(self, entry: Entry) -> str:
         """The next entry, in order; why it was quiet on its connection before it, if it was."""
+        if isinstance(entry, CallEntry):
+            self._hands.tell(entry)  # it may be the return from what was waited in
         why = self.quiet(entry.strand or self._woken(entry), entry.t, entry)
         past = self._past(entry.strand)
         self._t = entry.t
@@ -77,7 +79,7 @@ class Reasons:
         past = self._pasts.get(strand.number) if strand is not None else None
         if past is None or t - past.t < QUIET or past.strand.proto != TCP:
             return ""
-        return quiet(past, self._hands, self._listeners, coming)
+        return quiet(past, self._hands, self._listeners, t, coming)
 
     def settle(self, entry: Entry) -> None:
         """Nothing more will be linked to an entry."""
@@ -116,7 +118,6 @@ class Reasons:
     def _call(self, entry: CallEntry, past: Past | None) -> None:
         event = entry.event
         kind = type(event)
-        self._hands.tell(entry)
         if kind in Listeners.calls:
             self._listeners.tell(entry)
         if kind in Datagrams.calls:

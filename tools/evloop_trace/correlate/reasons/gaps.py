@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from evloop.events.schema import Block, Header
+from evloop.events.schema import Block, Header, Poll
 from evloop_trace.correlate.entries import PacketEntry
 from evloop_trace.correlate.reasons.words import size, text
 from evloop_trace.packets.segments import AGAIN
@@ -18,12 +18,15 @@ __all__ = ["Hands", "quiet"]
 
 _THREADS = 1024
 
+_Thread: TypeAlias = tuple[int, str]  # the log, and its name
+
 
 class Hands:
-    """A fold: what every thread of every log did last, and whether it sleeps in it."""
+    """A fold: what every thread of every log did last, and in which call it slept last."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[int, str], CallEntry] = {}  # by the log and the thread
+        self._last: dict[_Thread, CallEntry] = {}
+        self._slept: dict[_Thread, tuple[CallEntry, int]] = {}  # until when
         self._loops: set[int] = set()
         self._seen: dict[int, int] = {}
 
@@ -35,11 +38,17 @@ class Hands:
                 self._loops.add(entry.log)
             return
         self._seen[entry.log] = entry.t
-        key = entry.log, getattr(event, "thread", "")
-        self._last.pop(key, None)
-        self._last[key] = entry
+        thread = _thread(entry)
+        before = self._last.pop(thread, None)
+        if before is not None and isinstance(before.event, Block):
+            self._slept[thread] = before, entry.t
+        elif isinstance(event, Poll):
+            self._slept[thread] = entry, entry.t
+        self._last[thread] = entry
         if len(self._last) > _THREADS:
-            del self._last[next(iter(self._last))]
+            oldest = next(iter(self._last))
+            del self._last[oldest]
+            self._slept.pop(oldest, None)
 
     def seen(self, log: int) -> int:
         """When the last event of a log was told."""
@@ -47,41 +56,54 @@ class Hands:
 
     def of(self, end: End) -> CallEntry | None:
         """What the thread that last dealt with this end did last."""
-        return self.beside(end.calls[-1]) if end.calls else None
+        return self._last.get(_thread(end.calls[-1])) if end.calls else None
 
-    def beside(self, entry: CallEntry) -> CallEntry | None:
-        """What the thread that made this call did last."""
-        return self._last.get((entry.log, getattr(entry.event, "thread", "")))
+    def asleep(self, call: CallEntry | None, name: str, since: int, until: int) -> str:
+        """The call in which a thread slept for the most of this time; empty if it was in none.
 
-    @staticmethod
-    def asleep(last: CallEntry | None, name: str) -> str:
-        """The call in which a thread sleeps, by what it did last; empty if it is in none.
-
-        `name` is the socket of which nobody needs to be told.
+        Args:
+            call: One that this thread made.
+            name: The socket of which nobody needs to be told.
+            since: In ns.
+            until: In ns.
         """
-        if last is None or not isinstance(last.event, Block):
+        last = self._last.get(_thread(call)) if call is not None else None
+        if last is None or call is None:
             return ""
-        about = last.event.conn or last.event.sock
+        sleep, over = (
+            (last, until) if isinstance(last.event, Block) else self._slept.get(_thread(call), (last, 0))
+        )
+        if 2 * (min(over, until) - max(sleep.event.t, since)) < until - since:
+            return ""
+        if not isinstance(sleep.event, Block):
+            return "poll()"
+        about = sleep.event.conn or sleep.event.sock
         elsewhere = f" on {text(about)}" if about and about != name else ""
-        return f"{text(last.event.awaits)}(){elsewhere}"
+        return f"{text(sleep.event.awaits)}(){elsewhere}"
 
     def is_loop(self, end: End) -> bool:
         """It is one of many in a loop, whose poll() is told of when it returns."""
         return bool(end.calls) and end.calls[-1].log in self._loops
 
 
-def quiet(past: Past, hands: Hands, listeners: Listeners, coming: Entry | None = None) -> str:
+def _thread(entry: CallEntry) -> _Thread:
+    return entry.log, getattr(entry.event, "thread", "")
+
+
+def quiet(past: Past, hands: Hands, listeners: Listeners, now: int, coming: Entry | None = None) -> str:
     """Why nothing was said on a connection since `past.t`.
 
     Args:
         past: The connection so far.
         hands: Who calls what.
         listeners: Who listens where.
+        now: In ns.
         coming: What ends the silence, if that is known.
     """
     if past.is_over:
         return ""
-    return _kernel(past, coming) or _ends(past) or _accepts(past, hands, listeners) or _programs(past, hands)
+    why = _kernel(past, coming) or _ends(past) or _accepts(past, hands, listeners, now)
+    return why or _programs(past, hands, now)
 
 
 def _kernel(past: Past, coming: Entry | None) -> str:
@@ -123,21 +145,24 @@ def _ends(past: Past) -> str:
     return ""
 
 
-def _accepts(past: Past, hands: Hands, listeners: Listeners) -> str:
+def _accepts(past: Past, hands: Hands, listeners: Listeners, now: int) -> str:
     listener = listeners.at(past.strand.server)
     if past.accept is not None or past.handshake is None or listener is None or listener.closed is not None:
         return ""
     waits = past.ends[True].data
     more = f", and {size(waits)} wait with it" if waits else ""
-    asleep = Hands.asleep(hands.beside(listener.made), "")
+    asleep = hands.asleep(listener.made, "", past.t, now)
     where = f": the server sleeps in {asleep}" if asleep and not asleep.startswith("accept") else ""
     return f"the handshake is over, but nobody has called accept(){more}{where}"
 
 
-def _programs(past: Past, hands: Hands) -> str:
+def _programs(past: Past, hands: Hands, now: int) -> str:
     """What the programs do meanwhile."""
     names = past.strand.names
-    asleep = {client: Hands.asleep(hands.of(end), names[not client]) for client, end in past.ends.items()}
+    asleep = {
+        client: hands.asleep(end.calls[-1] if end.calls else None, names[not client], past.t, now)
+        for client, end in past.ends.items()
+    }
     for client, end in past.ends.items():
         waits = past.waiting(client=client)
         if waits and not hands.is_loop(end):

@@ -158,6 +158,30 @@ def sleeps(told: Any, client: bool, awaits: str = "recv", **more: Any) -> None:
     told.call(Block, client, awaits=awaits, **more)
 
 
+def test_a_sleep_that_has_ended_is_why(told: Any) -> None:
+    """It lasted for the most of the silence; a short one is not."""
+    begun(told)
+    sleeps(told, False, conn="s-2", loose=True, t=10)
+    told.packet(True, 0, 5, t=11)
+    told.packet(False, ack=5, t=12)
+    told.call(Close, False, loose=True, conn="s-2", t=100)
+    told.recv(False, 0, 5, t=101)
+    assert told.quiet == "5 B wait for the server, which sleeps in recv() on s-2"
+    sleeps(told, False, t=120)
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[], t=122)
+    told.packet(True, 5, 6, t=201)
+    assert told.quiet == "the server is in no call; the client is in no call"
+
+
+def test_a_poll_that_slept(told: Any) -> None:
+    """Its return tells for how long."""
+    begun(told)
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[("s", "IN")], t=100, dur=90)
+    assert told.quiet == "the server sleeps in poll(); the client is in no call"
+    told.recv(False, 0, 5, t=100)
+    assert told.quiet == "the server sleeps in poll(); the client is in no call"
+
+
 def test_programs_that_sleep(told: Any) -> None:
     """One, or both: then each waits for the other."""
     begun(told)

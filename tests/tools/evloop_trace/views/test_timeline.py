@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from evloop_trace.correlate.ends import Joined, Origin
-from evloop_trace.correlate.entries import INFERRED, UNMATCHED, StateEntry
+from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallRef, StateEntry
 from evloop_trace.packets.segments import ACK, RST, SYN
 from evloop_trace.views.cells import width_of
 from evloop_trace.views.columns import known
@@ -540,3 +540,24 @@ def test_a_reason_about_a_state_stands_beside_it(talk: Any) -> None:
     lines = talk.drawn([fin], 120, labels=[])
     assert lines[2].index("╰ TIME-WAIT: 60 s") < lines[1].index("│")
     assert lines[3].index("╰ the end") > lines[1].rindex("│")
+
+
+def test_a_segment_of_two_sends_waits_for_the_one_that_is_not_told_yet(talk: Any) -> None:
+    """Two sends went out together, and the clocks are a little apart."""
+    it = talk.strand()
+    both = talk.data(1_300, it, 1, 0, b"abcd", cause=(0, 1, "send"))
+    both.causes.append(CallRef(0, 2, "send", 2, 4))
+    entries = [talk.send(0, 0, 1, 0, b"ab", it, 1), both, talk.send(1_310, 0, 2, 2, b"cd", it, 1)]
+    lines = talk.drawn(entries, 120)
+    assert 'send() = 2  [0,2)  "ab"' in lines[1]
+    assert 'send() = 2  [2,4)  "cd"' in lines[2]
+    assert "4 B  [0,4) " in lines[2]
+
+
+def test_an_accept_that_finds_nobody_is_no_row(talk: Any) -> None:
+    """A loop's accept asks until nobody waits."""
+    entries = [
+        talk.call(1, 1, Accept(1, 0, 1, 10, "listen-1", errno="EAGAIN")),
+        talk.call(2, 1, Accept(2, 0, 1, 10, "listen-1", errno="EMFILE")),
+    ]
+    assert len(talk.drawn(entries)) == 1

@@ -14,6 +14,7 @@ from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from evloop.errors import EvloopError
 from evloop_trace.packets.dissected import Layer
 
 if TYPE_CHECKING:
@@ -42,12 +43,25 @@ def dissect(link: int, data: bytes) -> tuple[Layer, ...]:
     Args:
         link: The number of its link type.
         data: What was kept of it; a header that was cut off is not dissected.
+
+    Raises:
+        EvloopError: scapy is not there: who passes evloop on may leave it out.
     """
     if not data:  # scapy would fill in what it would send
         return ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        _need()
         return tuple(_layers(_parse(link, data), len(data)))
+
+
+def _need() -> None:
+    try:
+        _scapy()
+    except ImportError as error:
+        raise EvloopError(
+            f"packets are taken apart by scapy, which cannot be loaded ({error}): pip install scapy"
+        ) from None
 
 
 @cache

@@ -9,9 +9,12 @@ import warnings
 from typing import TYPE_CHECKING
 
 import pytest
+from evloop_trace import dissection
 from evloop_trace.dissection import dissect
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from evloop.errors import EvloopError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -209,6 +212,19 @@ def test_damaged_packets(packet, damage):
     for at, byte in damage:
         data[at % len(data)] = byte
     names(1, bytes(data))
+
+
+def test_without_scapy(monkeypatch):
+    """Everything else works without it; this says what is missing."""
+    dissection._scapy.cache_clear()
+    monkeypatch.setitem(sys.modules, "scapy", None)
+    with pytest.raises(
+        EvloopError, match=r"taken apart by scapy, which cannot be loaded .*: pip install scapy"
+    ):
+        dissect(1, b"abc")
+    monkeypatch.undo()
+    dissection._scapy.cache_clear()
+    assert names(1, b"abc") == ["payload"]
 
 
 def test_it_leaves_no_trace(tmp_path: Path):

@@ -69,7 +69,7 @@ class Tie:
         names = self.strand.names
         if not names[not client]:
             self.strand.names = (name, names[1]) if client else (names[0], name)
-        elif names[not client] != name:
+        else:
             self.ways[client].shared = True
         self.held.add(name)
         self.ways[client].recorded = self.ways[not client].heard = True
@@ -98,11 +98,9 @@ class Tie:
     # -- the handshake ---------------------------------------------------------------------------------
 
     def asks(self, entry: CallEntry) -> None:
-        """A connect sleeps, and it is likely that these SYNs are its."""
+        """A connect sleeps, and it is likely that the SYNs which follow are its."""
         self.connect = entry
         self.strand.trust = INFERRED
-        for syn in self.syns:
-            link_cause(syn, entry, 0, 0, INFERRED)
 
     def connected(self, entry: CallEntry) -> None:
         """The client's connect; a second one tells how the first ended."""

@@ -158,8 +158,7 @@ class Sightings:
             return b""
         _, buffer, at, kept, wire, link = self._packet
         found = decode(link, buffer, at, kept, wire)
-        if not isinstance(found, Datagram):
-            return b""
+        assert isinstance(found, Datagram)  # the analysis has found one there
         header = 8 if found.protocol == 17 else buffer[found.at + 12] >> 4 << 2
         begin = found.at + header
         return buffer[begin : min(begin + min(size, _KEPT), found.end)]

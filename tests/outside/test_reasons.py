@@ -73,7 +73,7 @@ REASONS = [
     (r"^no close\(\) is in the client's log: likely its process was killed with 5 B unread", "killed", ""),
     (r"^the client closed first, and so waits in TIME-WAIT", "plain half held", ...),
     (r"it also acknowledges the client's FIN .* three segments, not four", "", ...),
-    (r"spurious|retransmission|tail-loss|duplicate|out of order|not in the capture", "", ""),
+    (r"spurious|retransmission|tail-loss|duplicate|out of order|not in the capture", "", "big window"),
 ]  # fmt: skip
 
 SILENCES = [

@@ -163,10 +163,8 @@ def _poll(event: Poll, _entry: CallEntry) -> Words:
 
 
 def _interest(event: Interest, _entry: CallEntry) -> Words:
-    details = (
-        Detail(escape_text(event.reason), 0, 8),
-        Detail(f"was {escape_text(event.old) or 'nothing'}", 1),
-    )
+    old = "" if event.old in ("", "nothing") else f"was {escape_text(event.old)}"
+    details = (Detail(escape_text(event.reason), 0, 8), Detail(old, 1))
     said = f"watch {escape_text(event.new) or 'nothing'}"
     return Words("quiet", said, tuple([it for it in details if it.text]))
 

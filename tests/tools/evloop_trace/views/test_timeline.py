@@ -561,3 +561,12 @@ def test_an_accept_that_finds_nobody_is_no_row(talk: Any) -> None:
         talk.call(2, 1, Accept(2, 0, 1, 10, "listen-1", errno="EMFILE")),
     ]
     assert len(talk.drawn(entries)) == 1
+
+
+def test_what_is_watched_and_why(talk: Any) -> None:
+    """What was watched before, only if it was anything."""
+    first = Interest(1, 0, 1, "tcp-1", None, "nothing", "READ", "it was accepted")
+    more = Interest(2, 0, 1, "tcp-1", None, "READ", "READ|WRITE", "the buffer is not empty")
+    lines = talk.drawn([talk.call(1, 1, first, talk.strand()), talk.call(2, 1, more, talk.strand())], 160)
+    assert lines[1].endswith("watch READ  it was accepted")
+    assert lines[2].endswith("watch READ|WRITE  the buffer is not empty  was READ")

@@ -124,7 +124,7 @@ class Postcards:
 
     def _read(self, it: tuple[Datagram, PacketEntry], entry: CallEntry, event: Recvfrom) -> None:
         packet = it[1]
-        if event.flags != "MSG_PEEK":
+        if "MSG_PEEK" not in event.flags:
             self._unread.drop(it)
         _enter(packet, entry, event.sock, client=not packet.packet.client)
         link_effect(packet, entry, 0, event.n or 0, INFERRED)

@@ -221,7 +221,7 @@ class Weaver:
         if way.shared and begin != way.sent >= 0:  # another process has sent meanwhile
             begin, end, way.trust = way.sent, way.sent + end - begin, INFERRED
         way.sent = end
-        if event.flags == "MSG_OOB" and begin < way.sent:
+        if "MSG_OOB" in event.flags and begin < way.sent:
             way.urged(way.sent - 1)
         if mine:
             way.returned(entry, way.sent)
@@ -234,15 +234,15 @@ class Weaver:
             _told_reset(entry, event, tie, client)
             return
         begin, end = event.off
-        if event.flags == "MSG_OOB":
+        if "MSG_OOB" in event.flags:
             way.got_urgent(entry)
-        elif event.flags not in ("", "MSG_PEEK"):
+        elif "MSG_ERRQUEUE" in event.flags:
             return
         elif begin == end:
             if event.size:
                 way.over(entry)
         else:
-            stays = bool(event.flags)
+            stays = "MSG_PEEK" in event.flags
             if tie.ways[client].shared and begin != way.taken:
                 begin, end, way.trust = way.taken, way.taken + end - begin, INFERRED
             way.taken = way.taken if stays else end

@@ -36,8 +36,8 @@ def test_many_to_many(loom: Loom) -> None:
     first, second = loom.send("c", 5), loom.send("c", 7)
     one = loom.packet(True, 0, 8)
     two = loom.packet(True, 8, 12)
-    peek = loom.recv("s", 0, n=4, off=(0, 4), flags="MSG_PEEK")
-    recv = loom.recv("s", 10)
+    peek = loom.recv("s", 0, n=4, off=(0, 4), flags="MSG_PEEK|MSG_DONTWAIT")
+    recv = loom.recv("s", 10, flags="MSG_WAITALL|MSG_NOSIGNAL")
     rest = loom.recv("s", 2)
     assert made(one) == [(seq(first), 0, 5), (seq(second), 5, 8)]
     assert made(two) == [(seq(second), 8, 12)]

@@ -92,6 +92,158 @@ def test_every_segment_of_a_thousand_connections(lab: Lab, lay: Callable[..., An
             assert call["link"] == "exact"
 
 
+class Laid:
+    """A timeline, looked at by servers' ports."""
+
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        self.lines = lines
+        self.packets = {it["packet"]: it for it in lines if it["lane"] == "wire"}
+        self.calls = [it for it in lines if it["lane"] in {"client", "server"}]
+
+    def connections(self, port: int) -> list[dict[str, Any]]:
+        """Those to this port."""
+        found = [it for it in self.lines if it["lane"] == "connection"]
+        return [it for it in found if it["server"].endswith(f":{port}")]
+
+    def of(self, port: int, *kinds: str) -> list[dict[str, Any]]:
+        """The calls of these kinds."""
+        numbers = [it["conn"] for it in self.connections(port)]
+        return [it for it in self.calls if it["conn"] in numbers and it["event"]["ev"] in kinds]
+
+    def flags(self, port: int, flag: str) -> list[dict[str, Any]]:
+        """The packets with this flag."""
+        numbers = [it["conn"] for it in self.connections(port)]
+        found = self.packets.values()
+        return [it for it in found if it["conn"] in numbers and flag in it.get("flags", ())]
+
+
+def refs(packet: dict[str, Any], side: str = "causes") -> list[tuple[str, int, int]]:
+    """Which calls a packet is linked with, and by which bytes."""
+    return [(it["ev"], it["begin"], it["end"]) for it in packet[side]]
+
+
+@pytest.fixture
+def hard(lab: Lab, lay: Callable[..., Any]) -> tuple[Laid, str]:
+    """What `hard_cases.py` did."""
+    capture = lab.capture("-w", "hard.pcapng")
+    done = lab.run(*TRACE, "run", "--log", "hard.jsonl", str(CLIENT.with_name("hard_cases.py")))
+    assert done.returncode == 0, done.stderr
+    assert capture.stop() == 0
+    assert "none dropped" in capture.said[-1]
+    lines, said = lay("hard.jsonl", "--packets", "hard.pcapng")
+    return Laid(lines), said
+
+
+def test_hard_cases(hard: tuple[Laid, str]) -> None:
+    """Whatever programs do to sockets: nothing is unmatched, and who did what is right."""
+    laid, said = hard
+    assert "; 0 not matched" in said
+    assert not [it for it in laid.lines if it.get("link") == "unmatched"]
+    for check in (_streams, _endings, _openings, _datagrams, _processes):
+        check(laid)
+
+
+def _streams(laid: Laid) -> None:
+    big = [it for it in laid.of(9001, "send") if it["event"]["n"] == 8_000_000]
+    assert len(big) == 1
+    assert [it["event"]["awaits"] for it in laid.of(9001, "block") if it["event"]["awaits"] == "send"] == [
+        "send"
+    ]
+    sizes = [it["end"] - it["begin"] for it in big[0]["packets"]]
+    assert sum(sizes) == 8_000_000
+    assert len(sizes) > 100
+    made = {it["packet"] for it in laid.packets.values() if (big[0]["event"]["seq"]) in _seqs(it)}
+    assert made == {it["number"] for it in big[0]["packets"]}
+    peeked, read = (it["packets"] for it in laid.of(9002, "recv")[:2])
+    assert [(it["begin"], it["end"]) for it in peeked + read] == [(0, 3), (0, 5)]
+    sent = [(it["packets"][0]["begin"], it["packets"][0]["end"]) for it in laid.of(9003, "send")]
+    got = [(it["packets"][0]["begin"], it["packets"][0]["end"]) for it in laid.of(9003, "recv")]
+    assert (sent, got) == ([(0, 2), (2, 3), (3, 5)], [(0, 2), (3, 5)])  # the byte between is urgent
+    for port, host in ((9010, "[::1]"), (9011, "127.0.0.1")):
+        (connection,) = laid.connections(port)
+        assert connection["client"].startswith(host)
+        assert {it["link"] for it in laid.of(port, "connect", "accept", "send", "recv", "close")} == {"exact"}
+    first, *_ = (it for it in laid.flags(9012, "PSH"))
+    assert (refs(first), refs(first, "effects")) == ([("send", 0, 2)], [("recv", 0, 2)])
+
+
+def _seqs(packet: dict[str, Any]) -> list[int]:
+    return [it["seq"] for it in packet["causes"]]
+
+
+def _endings(laid: Laid) -> None:
+    mine, its = laid.flags(9004, "FIN")
+    assert (refs(mine), refs(its)) == ([("shutdown", 8, 9)], [("close", 6, 7)])
+    assert [refs(it, "effects") for it in (mine, its)] == [[("recv", 8, 9)], [("recv", 6, 7)]]
+    for port, link in ((9005, "exact"), (9006, "inferred"), (9009, "inferred")):
+        (reset,) = laid.flags(port, "RST")
+        assert [it[0] for it in refs(reset) + refs(reset, "effects")] == ["close", "recv"]
+        assert reset["link"] == link
+    (reset,) = laid.flags(9007, "RST")
+    assert (reset["causes"], reset["link"]) == ([], "")  # of the kernel, which has no socket for what came
+
+
+def _openings(laid: Laid) -> None:
+    (connection,) = laid.connections(9008)
+    assert connection["client"].startswith("127.0.0.1:")
+    (connect,) = laid.of(9008, "connect")
+    flags = [laid.packets[it["number"]]["flags"] for it in connect["packets"]]
+    assert (connect["event"]["errno"], flags) == ("ECONNREFUSED", [["SYN"], ["RST", "ACK"]])
+    again = laid.connections(9013)
+    assert len(again) == 3
+    assert len({name for it in again for name in it["names"]}) == 6
+    assert [it["packets"][0]["number"] for it in laid.of(9013, "send")] == [
+        it["packet"] for it in laid.flags(9013, "PSH")
+    ]
+
+
+def _datagrams(laid: Laid) -> None:
+    connections = laid.connections(9014)
+    assert [it["link"] for it in connections] == ["inferred"] * 3
+    assert all(all(it["names"]) and it["packets_from"] is None for it in connections)
+    assert all(len(it["packets"]) == 1 for it in laid.of(9014, "sendto", "recvfrom"))
+    cut = next(it for it in laid.packets.values() if it["bytes"] == [0, 9] and it["proto"] == "udp")
+    assert refs(cut, "effects") == [("recvfrom", 0, 4)]
+    (told,) = laid.of(9015, "recvfrom")
+    assert (told["event"]["errno"], laid.packets[told["packets"][0]["number"]]["proto"]) == (
+        "ECONNREFUSED",
+        "icmp",
+    )
+    unix = [it for it in laid.lines if it["lane"] == "connection" and it["proto"] == "unix"]
+    assert [all(it["names"]) for it in unix] == [True, True]
+    assert {it["server"] for it in unix} == {"", "hard.sock"}
+
+
+def _processes(laid: Laid) -> None:
+    sent = [(it["log"], it["packets"][0]["begin"], it["packets"][0]["end"]) for it in laid.of(9016, "send")]
+    assert sent[1:] == [("hard", 7, 15)]
+    assert (sent[0][0] != "hard", sent[0][1:]) == (True, (0, 7))
+
+
+def test_a_capture_that_begins_late(lab: Lab, lay: Callable[..., Any]) -> None:
+    """In the middle of a connection, and it ends before the log does: what can be known is inferred."""
+    program = CLIENT.with_name("captured_late.py")
+    done = lab.run(*TRACE, "run", "--log", "late.jsonl", str(program), "late.pcapng", *TRACE)
+    assert done.returncode == 0, done.stderr
+    lines, said = lay("late.jsonl", "--packets", "late.pcapng")
+    assert "by inference; 0 not matched" in said
+    assert "1 of the log's 2 connections are not in late.pcapng" in said
+    laid = Laid(lines)
+    first, second = laid.connections(9001)
+    assert [(it["packets_from"], it["link"]) for it in (first, second)] == [
+        ("the middle", "inferred"),
+        (None, ""),
+    ]
+    sends = laid.of(9001, "send")
+    assert [it["link"] for it in sends] == [""] * 3 + ["inferred"] * 3 + [""]
+    for call in sends[3:6] + [it for it in laid.of(9001, "recv") if it["link"]]:
+        begin, end = call["event"]["off"]
+        (ref,) = call["packets"]
+        assert (ref["begin"], ref["end"]) == (begin, max(end, begin + 1))
+        low, high = laid.packets[ref["number"]]["bytes"]
+        assert high - low == end - begin
+
+
 def _ranges(calls: Any, ev: str) -> dict[str, list[tuple[int, int, int]]]:
     found: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
     for call in calls:

@@ -27,12 +27,16 @@ FIELDS = {
     "window_update": "window_updates",
     "window_full": "window_full",
 }
-_NAMES = ("tcp.stream", "ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport",
-          "tcp.completeness", "tcp.len", "tcp.flags.reset")  # fmt: skip
+_NAMES = (
+    "tcp.stream", "ip.src", "ipv6.src", "tcp.srcport", "tcp.completeness", "tcp.len", "tcp.flags.reset"
+)  # fmt: skip
 
 
-def judged(path):
-    """By stream: completeness, and each field's count by who sent the packet."""
+def judged(path, known=()):
+    """By stream: completeness, and each field's count by who sent the packet.
+
+    A packet in a tunnel has several addresses; it was sent by that of `known`, or by the innermost.
+    """
     command = ["tshark", "-n", "-2", "-r", str(path), "-Y", "tcp.stream && !icmp && !icmpv6"]
     command += ["-o", "tcp.check_checksum:FALSE", "-T", "fields", "-E", "occurrence=a", "-E", "aggregator=;"]
     for name in [*_NAMES, *(f"tcp.analysis.{name}" for name in FIELDS)]:
@@ -41,10 +45,9 @@ def judged(path):
     streams = {}
     for row in out.splitlines():
         cells = row.split("\t")
-        # A tunnel has two IP headers; the ports are those of the inner one, and so is the last address.
-        # Where one is IPv4 and the other IPv6, IPv6 is taken for the inner one, but for 4in6.
-        stream, v4, v6, port, _, _, _, complete, size, reset, *found = cells
-        who = ((v6 or v4).split(";")[-1], int(port.split(";")[-1]))
+        stream, v4, v6, port, complete, size, reset, *found = cells
+        hosts = [(host, int(port.split(";")[-1])) for host in f"{v4};{v6}".strip(";").split(";")]
+        who = next((host for host in hosts if host in known), hosts[-1])
         counts = streams.setdefault(int(stream.split(";")[-1]), Counter())
         counts["completeness"] = int(complete.split(";")[-1] or 0)
         counts["packets", who] += 1
@@ -78,7 +81,8 @@ def differences(path):
     summaries, wrong = ours(path)
     if wrong:
         yield wrong
-    theirs, mine = judged(path), [counted(it) for it in summaries]
+    known = {tuple(it[end]) for it in summaries for end in ("client", "server")}
+    theirs, mine = judged(path, known), [counted(it) for it in summaries]
     if len(theirs) != len(mine):
         yield f"{len(mine)} connections, tshark has {len(theirs)}"
     for summary, here, there in zip(summaries, mine, theirs, strict=False):

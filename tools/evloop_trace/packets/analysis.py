@@ -16,7 +16,7 @@ from evloop_trace.packets import endpoints, handshake, icmp, stories
 from evloop_trace.packets.decode import Datagram, Reason, Segment, decode, inner, network, ports, tcp_header
 from evloop_trace.packets.flow import TCP, UDP, Connection, Error, Flow
 from evloop_trace.packets.machine import QUIET
-from evloop_trace.packets.options import NO_SCALE, UNKNOWN_SCALE, Tokens, scale
+from evloop_trace.packets.options import MULTIPATH, NO_SCALE, UNKNOWN_SCALE, Tokens, scale
 from evloop_trace.packets.packed import pack, unpack
 from evloop_trace.packets.segments import (
     ACK,
@@ -185,33 +185,41 @@ class Analysis:
                     elif (ack - end) & MASK < HALF:
                         round_trips(peer, ack, time)
 
-    def segment(self, segment: Segment) -> None:
+    def segment(self, segment: Segment) -> None:  # noqa: C901, PLR0912 - what need not be called is not
         """A TCP segment of any kind."""
-        flow = self._flow(segment)
+        time, key, _, ack, size, flags, _, header, options = segment
+        flow = self._flows[TCP].get(key)
+        if flow is None or flags & SYN:
+            flow = self._flow(segment)
         conn, peer = flow.conn, flow.peer
-        _base(flow, segment)
+        if flow.base < 0 or peer.base < 0:
+            _base(flow, segment)
         endpoints.step(flow, segment)
         expected, before = flow.nextseq, flow.last_ack
         found = self._judge(flow, segment)
         flow.packets += 1
-        flow.bytes += max(0, segment.size)
+        if size > 0:
+            flow.bytes += size
         if found & ACKED_UNSEEN:
             endpoints.gap(peer)
         states = conn.a.state, conn.b.state
-        if segment.whole:
+        if header >= 20:
             _complete(conn, segment)
-            _handshake(conn, segment)
+            if not conn.irtt:
+                _handshake(conn, segment)
             handshake.step(flow, segment)
-            _scale(flow, segment)
-            if segment.options and (segment.flags & SYN or flow.packets == 1 or conn.multipath is not None):
-                conn.multipath = self._tokens.see(conn.multipath, segment.options)
-        _time(flow, segment, found, expected)
-        if segment.flags & ACK and segment.ack != before:
-            round_trips(peer, segment.ack, segment.time)
+            if flags & SYN or flow.unscaled:
+                _scale(flow, segment)
+            if conn.multipath is not None or (MULTIPATH in options and (flags & SYN or flow.packets == 1)):
+                conn.multipath = self._tokens.see(conn.multipath, options)
+        if size > 0 or found & AGAIN:
+            _time(flow, segment, found, expected)
+        if flags & ACK and ack != before and peer.timed:
+            round_trips(peer, ack, time)
         if conn.marks is not None:
             stories.remember(flow, segment, found, states)
-        elif segment.flags & (SYN | FIN | RST | ACK) == ACK:
-            if segment.size > 0:
+        elif flags & (SYN | FIN | RST | ACK) == ACK:
+            if size > 0:
                 flow.talking = True
             else:
                 flow.acked = True
@@ -527,20 +535,21 @@ def round_trip(flow: Flow, span: int) -> None:
 def _settle(conn: Connection) -> None:
     """Whether the next plain segment can change anything but numbers."""
     a, b = conn.a, conn.b
-    settled = (
-        a.state in QUIET
-        and b.state in QUIET
-        and a.end_state  # not INACTIVE
-        and b.end_state
-        and (conn.irtt or not conn.syn_time)
-        and conn.multipath is None
-    )
+    if (
+        a.state not in QUIET
+        or b.state not in QUIET
+        or not a.end_state  # INACTIVE
+        or not b.end_state
+        or not (conn.irtt or not conn.syn_time)
+        or conn.multipath is not None
+    ):
+        a.odd = b.odd = True
+        return
     for flow in (a, b):
         if flow.last_seq == flow.nextseq:
             flow.last_seq = None
         flow.odd = not (
-            settled
-            and flow.last_seq is None
+            flow.last_seq is None
             and flow.base >= 0
             and flow.window
             and not flow.last_flags & (KEEP_ALIVE | PROBE)

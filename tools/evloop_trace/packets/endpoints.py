@@ -93,7 +93,8 @@ def step(flow: Flow, segment: Segment) -> None:
     end = (seq + length) & MASK
     if flow.last_seq is None:
         flow.last_seq = flow.nextseq
-    _begin(flow, seq, end, flags)
+    if flags & SYN or flow.end_state == INACTIVE:
+        _begin(flow, seq, end, flags)
     _history(flow, seq, size, flags)
     peer = flow.peer
     if window == 0 and not flags & RST and peer.end_state != CLOSED and flow.end_state != RESET:

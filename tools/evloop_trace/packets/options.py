@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["NO_SCALE", "UNKNOWN_SCALE", "Multipath", "Tokens", "options", "scale"]
+__all__ = ["MULTIPATH", "NO_SCALE", "UNKNOWN_SCALE", "Multipath", "Tokens", "options", "scale"]
 
-_END, _NOP, _SCALE, _MULTIPATH = 0, 1, 3, 30
+_END, _NOP, _SCALE, MULTIPATH = 0, 1, 3, 30
 _MOST_SHIFT = 14  # RFC 7323, section 2.3
 
 UNKNOWN_SCALE, NO_SCALE = -1, -2
@@ -41,9 +41,17 @@ def options(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def scale(data: bytes) -> int:
     """The shift count of a SYN's options; NO_SCALE if there is none."""
-    for kind, option in options(data):
-        if kind == _SCALE and len(option) == 3:
-            return min(option[2], _MOST_SHIFT)
+    at, end = 0, len(data) - 2
+    while at < end:  # as `options` does, but at once
+        kind, length = data[at], data[at + 1]
+        if kind == _NOP:
+            at += 1
+        elif kind == _END or length < 2:
+            break
+        elif kind == _SCALE and length == 3:
+            return min(data[at + 2], _MOST_SHIFT)
+        else:
+            at += length
     return NO_SCALE
 
 
@@ -67,7 +75,7 @@ class Tokens:
         """What a TCP connection is a part of when it has sent these options, and was of `before`."""
         found, kinds = before, 0
         for kind, option in options(data):
-            if kind != _MULTIPATH or len(option) < 3:
+            if kind != MULTIPATH or len(option) < 3:
                 continue
             subtype, version = option[2] >> 4, option[2] & 15
             if subtype < _KINDS:

@@ -40,7 +40,7 @@ Wireshark writes -1 to a number without a sign, so that afterwards it is as if t
 _EARLIEST_TIMEOUT = 200 * _MS  # of Linux: what is sent again before was not sent because of a timeout
 
 
-def judge(flow: Flow, segment: Segment, trip: int) -> int:
+def judge(flow: Flow, segment: Segment, trip: int) -> int:  # noqa: C901, PLR0912 - the rules, in their order
     """What this segment of `flow` is, as bits; the flow then knows it.
 
     Args:
@@ -48,7 +48,7 @@ def judge(flow: Flow, segment: Segment, trip: int) -> int:
         segment: With a size that is not below 0.
         trip: The round trip of the handshake, in ns; 0 if it is not known.
     """
-    _, _, seq, ack, size, flags, window, _, _ = segment
+    time, _, seq, ack, size, flags, window, _, _ = segment
     peer = flow.peer
     expected = flow.nextseq
     control = flags & (SYN | FIN | RST)
@@ -72,7 +72,16 @@ def judge(flow: Flow, segment: Segment, trip: int) -> int:
         found |= _beyond(peer)
     if (size > 0 or flags & (SYN | FIN)) and not found & KEEP_ALIVE:
         found |= _again(flow, segment, trip)
-    _remember(flow, segment, found)
+    end = (seq + size + (1 if flags & (SYN | FIN) else 0)) & MASK
+    if not found & PROBE:
+        if not expected or (expected - end) & MASK >= HALF:
+            flow.nextseq = end
+            flow.next_time = time
+        if seq == flow.maxseq or not flow.maxseq:
+            flow.maxseq = flow.nextseq
+    flow.window, flow.last_ack, flow.last, flow.last_flags = window, ack, time, found
+    if flow.conn.multipath is not None:
+        flow.kinds = flow.conn.multipath.kinds
     return found
 
 
@@ -127,23 +136,6 @@ def _again(flow: Flow, segment: Segment, trip: int) -> int:
     if end != expected and 0 <= time - flow.next_time < (trip or _ORDER_WITHIN):
         return OUT_OF_ORDER
     return RETRANSMISSION
-
-
-def _remember(flow: Flow, segment: Segment, found: int) -> None:
-    time, _, seq, ack, size, flags, window, _, _ = segment
-    end = (seq + size + (1 if flags & (SYN | FIN) else 0)) & MASK
-    if not found & PROBE:
-        if not flow.nextseq or (flow.nextseq - end) & MASK >= HALF:
-            flow.nextseq = end
-            flow.next_time = time
-        if seq == flow.maxseq or not flow.maxseq:
-            flow.maxseq = flow.nextseq
-    flow.window = window
-    flow.last_ack = ack
-    flow.last = time
-    flow.last_flags = found
-    if flow.conn.multipath is not None:
-        flow.kinds = flow.conn.multipath.kinds
 
 
 def tail_probe(flow: Flow, segment: Segment) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -88,9 +89,14 @@ def addresses(conn: Connection) -> tuple[Address, Address]:
     key = conn.key
     half = (len(key) - 4) // 2
     return (
-        (str(ip_address(key[:half])), int.from_bytes(key[-4:-2], "big")),
-        (str(ip_address(key[half : 2 * half])), int.from_bytes(key[-2:], "big")),
+        (_text(key[:half]), int.from_bytes(key[-4:-2], "big")),
+        (_text(key[half : 2 * half]), int.from_bytes(key[-2:], "big")),
     )
+
+
+@lru_cache(1 << 14)
+def _text(address: bytes) -> str:
+    return str(ip_address(address))
 
 
 def completeness(conn: Connection) -> int:

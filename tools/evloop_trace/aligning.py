@@ -91,7 +91,7 @@ class _Reading:
         for entry in self.timeline.entries(self._packets, self._kernel, self._problems.add):
             if wanted.end is not None and entry.t > wanted.end:
                 return
-            if entry.t < wanted.start or (self._only and not is_of(self._only, entry)):
+            if (wanted.start and entry.t < wanted.start) or (self._only and not is_of(self._only, entry)):
                 continue
             if isinstance(entry, CallEntry) and entry.trust in self._links:
                 self._links[entry.trust] += 1

@@ -193,7 +193,7 @@ def _when(item: _Item) -> tuple[int, int]:
 def _in_order(items: Iterator[_Item], window: int = 2 * _SHORT) -> Iterator[_Item]:
     """Items that come nearly in order; what comes too late comes as soon as it can."""
     heap: list[tuple[int, int, int, Any]] = []
-    last = 0
+    last = -_NEVER
     for number, (t, rank, what) in enumerate(items):
         heapq.heappush(heap, (max(t, last), rank, number, what))
         while heap and heap[0][0] < t - window:

@@ -125,7 +125,10 @@ def _begin(flow: Flow, seq: int, end: int, flags: int) -> None:
 
 
 def _history(flow: Flow, seq: int, size: int, flags: int) -> None:
+    """Letters; SYN, FIN and RST have one more where they are at another place of the stream."""
     kinds = flags & (SYN | FIN | RST)
+    if kinds:
+        seq = (seq - flow.start) & MASK  # a SYN with another number begins the stream anew
     if kinds & (kinds - 1):  # more than one
         both = kinds & FIN and kinds & RST
         _first(flow, _FIN_RST_SEEN if both else _MULTI_SEEN, "I" if both else "Q")

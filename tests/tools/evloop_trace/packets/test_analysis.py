@@ -47,6 +47,44 @@ def test_many_connections_are_packed_and_found_again(wire, look, monkeypatch):
     assert {it.conn_state for it in plain} == {"SF"}
 
 
+def test_connections_that_stay_packed(wire, look, monkeypatch):
+    """They are told in their order; those of Multipath TCP are kept as they are, since they share."""
+    capable = wire.multipath(0, b"\x81" + wire.KEYS[0])
+    frames = []
+    for n in range(20):
+        talk = wire.Talk(40000 + n // 2, time=wire.START + n)
+        talk.send(0, SYN, options=capable if n == 3 else b"", seq=1000 + n).s(SYN | ACK).c(ACK)
+        frames += talk.frames
+    plain = look(wire.pcap(frames)).summaries
+    monkeypatch.setattr(module, "_AWAKE", 4)
+    assert look(wire.pcap(frames)).summaries == plain
+    assert [it.client[1] for it in plain] == [40000 + n // 2 for n in range(20)]
+
+
+def test_segments_of_a_clock_that_was_set(wire, look):
+    """A round trip of centuries is none."""
+    talk = wire.Talk().opened().c(PSH | ACK, b"abc").s(ACK, wait=(1 << 63) - 1)
+    found = look(wire.pcapng(talk.frames))
+    assert found.only.conn_state == "S1"
+    assert round_trips(next(found.analysis.connections()).a) is None
+
+
+def test_flags_of_a_header_that_is_too_short(wire, look):
+    """A header of less than five words has been seen, but nothing in it counts (as in Wireshark)."""
+    talk = wire.Talk().opened().c(PSH | ACK, b"abc")
+    segment = wire.tcp(40000, 8080, 1001, 5001, RST | ACK, payload=b"abc", header=4)
+    frame = wire.ethernet(wire.ipv4("10.0.0.1", "10.0.0.2", 6, segment))
+    only = look(wire.pcap([*talk.frames, (talk.time + 300_000_000, frame)])).only
+    assert (only.resets, only.retransmissions, only.packets) == ((0, 0), (0, 0), (4, 1))
+
+
+def test_data_without_ack_is_no_data_to_completeness(wire, look):
+    """Neither before nor after: only what is acknowledged along with it."""
+    talk = wire.Talk().opened().c(ACK).s(ACK).c(0, b"abc")
+    assert look(talk.pcap()).only.completeness == 7
+    assert look(talk.c(ACK, b"abc").pcap()).only.completeness == 15
+
+
 def test_packed_ones_of_the_other_direction_and_of_udp(wire, look, monkeypatch):
     """Whoever speaks first after the pause, and whatever the protocol, the connection is the same."""
     monkeypatch.setattr(module, "_AWAKE", 4)

@@ -122,7 +122,7 @@ DATA = [(C, PSH | ACK, b"12345"), (S, ACK)]
         (
             [(C, SYN), (C, SYN, b"", {"seq": 1000}), (S, SYN | ACK), (S, SYN | ACK, b"", {"seq": 9999})],
             "S1",
-            "Shh",
+            "Sh",
         ),
         ([*HAND, (C, FIN | ACK), (C, FIN | ACK, b"", {"seq": 1001}), (C, FIN | ACK)], "S2", "ShAFF"),
         ([*HAND, *DATA, (C, RST), (C, RST)], "RSTO", "ShADaR"),
@@ -133,7 +133,7 @@ DATA = [(C, PSH | ACK, b"12345"), (S, ACK)]
         ([(C, SYN), (S, ACK), (S, SYN | ACK)], "S1", "Sah"),
         ([(C, ACK), (C, SYN, b"", {"seq": 999})], "S0", "AS"),
         ([*HAND, *DATA, (C, RST), (C, ACK, b"late")], "RSTO", "ShADaR"),
-        ([(C, SYN), (C, SYN | ACK, b"", {"seq": 2000}), (S, SYN | ACK)], "S1", "SHh"),
+        ([(C, SYN), (C, SYN | ACK, b"", {"seq": 2000}), (S, SYN | ACK)], "S1", "Sh"),
         ([(S, SYN | ACK), (C, ACK)], "S1", "^hA"),
         ([(C, SYN), (S, RST, b"", {"seq": 1}), (S, SYN | ACK, b"", {"seq": 8})], "REJ", "Srh"),
         ([*HAND, (C, RST, b"", {"seq": 99_000_000}), (S, RST)], "REJ", "ShARr"),

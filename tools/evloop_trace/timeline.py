@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from evloop_trace.logs import Logs
     from evloop_trace.packets.capture_file import Packet
 
-__all__ = ["Timeline", "place"]
+__all__ = ["NEVER", "Timeline", "place"]
 
 HOLD = 500_000_000
 """Nanoseconds for which an entry waits for its links: a receiver may read late, a segment be sent late."""
@@ -41,7 +41,7 @@ MOST = 16_384
 _SHORT = 1_000_000  # ns: a call that takes less stands where it began, if it makes packets
 _MAKERS = (Send, Sendto, Connect, Shutdown, Close)
 
-_NEVER = 1 << 64
+NEVER = 1 << 64
 
 _Item: TypeAlias = tuple[int, int, Any]  # when; calls before packets of the same moment; what
 
@@ -103,8 +103,8 @@ class Timeline:
             joiner = self.logs.joiner
             if joiner.is_client(entry.event, None) is None:  # by now it is known whether its program serves
                 entry.client = entry.log not in joiner.servers
-        begin, end = self.seen or (_NEVER, _NEVER)
-        self.weaver.settle(entry, (begin, end if self._is_over else _NEVER))
+        begin, end = self.seen or (NEVER, NEVER)
+        self.weaver.settle(entry, (begin, end if self._is_over else NEVER))
         self._reasons.settle(entry)
         return entry
 
@@ -193,7 +193,7 @@ def _when(item: _Item) -> tuple[int, int]:
 def _in_order(items: Iterator[_Item], window: int = 2 * _SHORT) -> Iterator[_Item]:
     """Items that come nearly in order; what comes too late comes as soon as it can."""
     heap: list[tuple[int, int, int, Any]] = []
-    last = -_NEVER
+    last = -NEVER
     for number, (t, rank, what) in enumerate(items):
         heapq.heappush(heap, (max(t, last), rank, number, what))
         while heap and heap[0][0] < t - window:

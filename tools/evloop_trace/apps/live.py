@@ -25,6 +25,7 @@ from evloop_trace.apps.terminal import Terminal
 from evloop_trace.apps.woven import Woven
 from evloop_trace.escape import escape_text
 from evloop_trace.model.picture import Picture
+from evloop_trace.numbers import count
 from evloop_trace.views.lines import format_events
 from evloop_trace.views.palette import BOLD
 from evloop_trace.views.screen import Screen
@@ -253,8 +254,11 @@ class Present:
         return [*lines, self._why()]
 
     def _screen(self, now: int, status: str) -> Screen:
-        timeline = self._woven.panel if self._woven is not None else None
-        return Screen(self.picture, now, status, timeline)
+        if self._woven is None:
+            return Screen(self.picture, now, status)
+        if self._woven.skipped:
+            status += f" · {count(self._woven.skipped)} passed over"
+        return Screen(self.picture, now, status, self._woven.panel)
 
     def _now(self) -> int:
         """The present on the log's clock: the same machine's monotonic clock."""

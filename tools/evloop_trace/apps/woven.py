@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import os
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from evloop.events.schema import Clock, Header, Snapshot, Unknown
@@ -17,7 +18,7 @@ from evloop_trace.correlate.weave import Weaver
 from evloop_trace.packets.capture_file import Capture
 from evloop_trace.packets.pcapng import Growing
 from evloop_trace.packets.sightings import Sighting, Sightings
-from evloop_trace.timeline import place
+from evloop_trace.timeline import NEVER, place
 from evloop_trace.views.timeline import TimelinePanel
 
 if TYPE_CHECKING:
@@ -34,8 +35,14 @@ LAG = 100_000_000
 MOST = 1000
 """Entries that are kept."""
 
+SETTLED = 500_000_000
+"""Nanoseconds after which nothing more is linked to an entry."""
+
 BUDGET = 0.03
-"""Seconds a frame for packets; those for which there is no time are passed over."""
+"""Seconds a frame, in which packets are read and joined with calls."""
+
+CROWD = 5000
+"""Of so many that wait though there was no time for them, all but the latest are passed over."""
 
 
 class Woven:
@@ -45,7 +52,7 @@ class Woven:
         self.panel = TimelinePanel(most=MOST)
         """Draws them."""
         self.skipped = 0
-        """Packets that were passed over: there were too many to look at each."""
+        """Calls and packets that were passed over: there were too many to look at each."""
         self._fd = -1
         self._path = path
         self._clock = clock
@@ -56,6 +63,8 @@ class Woven:
         self._reasons = Reasons()
         self._clocks: Clocks | None = None
         self._waiting: list[tuple[int, int, int, Any]] = []
+        self._fresh: deque[Entry] = deque()  # to be settled
+        self._begun = 0  # when the first packet came
         self._number = 0
 
     def tell(self, events: Sequence[AnyEvent | Unknown]) -> None:
@@ -76,19 +85,21 @@ class Woven:
         """
         if self._clocks is None:
             return
-        deadline = self._clock() + BUDGET
+        deadline = None if now is None else self._clock() + BUDGET
         for packet in self._packets.packets():
-            if now is not None and self._clock() > deadline:
-                self._pass_over()
-                break
             seen = self._sightings.see(packet)
             if seen is not None:
                 self._wait(self._clocks.of_wall(seen.time), 1, seen)
+            if self._is_late(deadline):
+                break
         while self._waiting and (now is None or self._waiting[0][0] < now - LAG):
-            t, _, _, what = heapq.heappop(self._waiting)
-            entry = self._woven(t, what)
-            entry.quiet = self._reasons.tell(entry)
-            self.panel.append(entry)
+            self._give_out(*heapq.heappop(self._waiting))
+            if self._is_late(deadline):
+                break
+        while self._fresh and (now is None or self._fresh[0].t < now - SETTLED):
+            self._settle(self._fresh.popleft())
+        if len(self._waiting) > CROWD and now is not None:
+            self._pass_over()
 
     def close(self) -> None:
         """Read no more."""
@@ -100,14 +111,28 @@ class Woven:
         self._number += 1
         heapq.heappush(self._waiting, (t, rank, self._number, what))
 
-    def _woven(self, t: int, what: Any) -> Entry:
+    def _is_late(self, deadline: float | None) -> bool:
+        return deadline is not None and self._clock() > deadline
+
+    def _give_out(self, t: int, _rank: int, _number: int, what: Any) -> None:
         if isinstance(what, Sighting):
-            return self._weaver.packet(t, what)
-        return self._weaver.call(t, 0, what, client=False)
+            self._begun = self._begun or t
+            entry: Entry = self._weaver.packet(t, what)
+        else:
+            entry = self._weaver.call(t, 0, what, client=False)
+        entry.quiet = self._reasons.tell(entry)
+        self.panel.append(entry)
+        self._fresh.append(entry)
+
+    def _settle(self, entry: Entry) -> None:
+        self._weaver.settle(entry, (self._begun, NEVER) if self._begun else (NEVER, NEVER))
+        self._reasons.settle(entry)
 
     def _pass_over(self) -> None:
-        """Leave out what is there: the connections begin anew, in the middle."""
-        self.skipped += sum(1 for _ in self._packets.packets())
+        """Leave out what waits and what is in the file: the connections begin anew, in the middle."""
+        self.skipped += len(self._waiting) + sum(1 for _ in self._packets.packets())
+        self._waiting.clear()
+        self._fresh.clear()
         self._sightings = Sightings()
         self._weaver = Weaver()
         self._reasons = Reasons()

@@ -109,14 +109,33 @@ def test_a_file_that_is_not_there_yet(tmp_path: Path, book: Book) -> None:
     assert any("accept()" in it for it in drawn(woven))
 
 
-def test_when_there_are_too_many_the_rest_is_passed_over(file: File, book: Book) -> None:
-    """A look has a budget of time; what it cannot look at is counted, and the next begins in the middle."""
-    hours = iter(range(0, 1_000_000, 3600))
+def test_what_there_is_no_time_for_waits(file: File, book: Book) -> None:
+    """A look has a budget of time: the rest is drawn with the next ones."""
+    hours = iter(range(0, 1_000_000_000, 3600))
     woven = Woven(file.path, lambda: next(hours))
+    woven.tell(book.conversation().events)
+    file.add(HANDSHAKE)
+    woven.look(10**9)
+    first = drawn(woven)
+    assert not any("close()" in it for it in first)
+    for _ in range(40):
+        woven.look(10**9)
+    woven.close()
+    assert any("close()" in it for it in drawn(woven))
+    assert sum("SYN" in it for it in drawn(woven)) == 2
+    assert woven.skipped == 0
+
+
+def test_when_there_are_too_many_they_are_passed_over(
+    file: File, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are counted, and what comes later begins in the middle of a connection."""
+    monkeypatch.setattr("evloop_trace.apps.woven.CROWD", 2)
+    woven = Woven(file.path)
     woven.tell(book.events)
     file.add(HANDSHAKE)
     woven.look(0)
-    assert woven.skipped == 2
+    assert woven.skipped == 4  # the header, too
     file.add(segment(9000, "PA", 101, 501, b"later"))
     woven.look(None)
     woven.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop_trace.escape import escape_text
 from evloop_trace.numbers import size
 
 if TYPE_CHECKING:
@@ -48,6 +47,5 @@ def often(number: int) -> str:
 
 
 def text(words: str, most: int = 64) -> str:
-    """What a log says, made safe, and cut."""
-    shown = escape_text(words[:most])
-    return shown if len(words) <= most else shown + "…"
+    """What a log says, cut; who shows it makes it safe."""
+    return words if len(words) <= most else words[:most] + "…"

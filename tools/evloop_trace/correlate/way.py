@@ -50,7 +50,8 @@ class Way:
 
     __slots__ = (
         "_apart", "_calls", "_came", "_early", "_ends", "_fin", "_is_ended", "_made", "_recent", "_told",
-        "_under", "_urgent", "blocked", "heard", "inline", "recorded", "sent", "shared", "shift", "taken", "trust",
+        "_under", "_urgent", "blocked", "heard", "inline", "recorded", "sent", "shared", "shift", "taken",
+        "trust",
     )  # fmt: skip
 
     def __init__(self) -> None:

@@ -147,7 +147,8 @@ class Loom:
 
     def call(
         self, kind: type, conn: str = "", *, client: bool | None = None,
-        t: int | None = None, at: int | None = None, names: tuple[str, ...] = (), last: bool = True, **fields: Any,
+        t: int | None = None, at: int | None = None, names: tuple[str, ...] = (), last: bool = True,
+        **fields: Any,
     ) -> Any:  # fmt: skip
         """A call; it stands at its beginning, or `at` another time."""
         when = self.at(t)

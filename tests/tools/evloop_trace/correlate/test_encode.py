@@ -63,7 +63,8 @@ def test_the_kernel(loom: Loom) -> None:
     """A transition, and a reset with its reason."""
     said = line(loom.weaver.state(5, Transition(5, HERE, THERE, 1, "CLOSED", "SYN-SENT")))
     assert said == {
-        "t": 5, "lane": "kernel", "what": "state", "end": "client", "old": "CLOSED", "new": "SYN-SENT", "conn": 0,
+        "t": 5, "lane": "kernel", "what": "state", "end": "client", "old": "CLOSED", "new": "SYN-SENT",
+        "conn": 0,
     }  # fmt: skip
     reset = line(loom.weaver.state(6, SendReset(6, THERE, HERE, reason="NO_SOCKET")))
     assert (reset["what"], reset["end"], reset["detail"]) == ("send_reset", "server", "NO_SOCKET")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evloop_trace.correlate.postcards import Postcards
 
 from evloop.events.schema import Bind, Close, Connect, Recvfrom, Sendto
 
 if TYPE_CHECKING:
     from conftest import Loom
+    from evloop_trace.correlate.postcards import Postcards
 
 HERE, THERE = "127.0.0.1:40000", "127.0.0.1:5353"
 LATER = 10_000_000

@@ -69,7 +69,7 @@ class TestKernel:
 
     @pytest.mark.parametrize("before", ["nothing", "connect", "packet"])
     def test_before_the_syn(self, loom: Loom, before: str) -> None:
-        """SYN-SENT begins the connection of the SYN that follows, or of the call and the packet just before."""
+        """SYN-SENT begins the connection of the SYN that follows, or of what was just before."""
         if before == "connect":
             loom.connect()
         syn = loom.packet(True, flags=SYN) if before == "packet" else None
@@ -151,7 +151,9 @@ CALLS = st.one_of(
         "off": st.one_of(st.none(), OFFSETS), "flags": st.sampled_from(["", "MSG_OOB", "MSG_PEEK"]),
         "errno": st.sampled_from([None, "EAGAIN", "ECONNRESET"]),
     })),
-    st.tuples(st.just(schema.Shutdown), st.fixed_dictionaries({"how": st.sampled_from(["SHUT_WR", "SHUT_RD"])})),
+    st.tuples(st.just(schema.Shutdown), st.fixed_dictionaries({
+        "how": st.sampled_from(["SHUT_WR", "SHUT_RD"]),
+    })),
     st.tuples(st.just(schema.Close), st.fixed_dictionaries({
         "sent": SIZES, "unread": st.sampled_from([None, 0, 3]),
     })),

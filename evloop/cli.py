@@ -389,6 +389,19 @@ def lab(command: tuple[str, ...]) -> None:
         sys.exit(2)
 
 
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    add_help_option=False,
+    short_help="Predict, run, see, check: lessons about sockets.",
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def lesson(arguments: tuple[str, ...]) -> int:
+    """Lead through a lesson: `evloop_lessons.cli` says how."""
+    from evloop_lessons import cli as lessons
+
+    return lessons.main(arguments)
+
+
 def main() -> None:
     """Run the command line; every failure is one sentence."""
     try:

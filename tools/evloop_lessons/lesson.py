@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from evloop_lessons.run import Run
 
 __all__ = [
-    "NETWORK", "PACKETS", "SOCKETS", "Claim", "Found", "Lesson", "LessonError", "Missing", "Parameter", "Value",
-    "claim", "found",
+    "NETWORK", "PACKETS", "SOCKETS", "Claim", "Found", "Lesson", "LessonError", "Missing", "Parameter",
+    "Value", "claim", "found",
 ]  # fmt: skip
 
 PACKETS, NETWORK, SOCKETS = "packets", "network", "sockets"
-"""What a lesson needs, or a claim looks at: a capture, a network of its own, the kernel's table of sockets."""
+"""What a lesson needs, or a claim looks at: a capture; its own network; the kernel's table of sockets."""
 
 Value: TypeAlias = "int | float | str"
 
@@ -26,7 +26,7 @@ class LessonError(EvloopError):
     """A lesson cannot begin: it is not there, not whole, or asked for what it does not have."""
 
 
-class Missing(LookupError):  # noqa: N818 - no error of the program's: what a claim looks for is not in the run
+class Missing(LookupError):  # noqa: N818 - it is no error of the program's
     """What a claim looks for is not there."""
 
 
@@ -87,9 +87,7 @@ class Lesson(NamedTuple):
             if name not in known:
                 has = f"it has {', '.join(known)}" if known else "it has none"
                 raise LessonError(f"--set {name}: lesson {self.number} has no such parameter: {has}")
-        return {
-            name: it.parse(given[name]) if name in given else it.default for name, it in known.items()
-        }
+        return {name: it.parse(given[name]) if name in given else it.default for name, it in known.items()}
 
 
 class Found(NamedTuple):

@@ -15,7 +15,7 @@ from evloop_trace.model.diagnosis import Seen
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["sockets_of"]
+__all__ = ["every_socket", "sockets_of"]
 
 _STATES = (  # include/net/tcp_states.h
     "", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
@@ -41,6 +41,13 @@ def sockets_of(pid: int) -> dict[tuple[str, str], Seen]:
                 found[ends] = seen
                 times[ends] += 1
     return {ends: seen for ends, seen in found.items() if times[ends] == 1}
+
+
+def every_socket(pid: int | str) -> Iterator[tuple[tuple[str, str], Seen]]:
+    """All TCP sockets of a process's network, whoever has them, also such as nobody has any more."""
+    for name in ("tcp", "tcp6"):
+        for ends, _, seen in _table(f"/proc/{pid}/net/{name}"):
+            yield ends, seen
 
 
 def _inodes(pid: int) -> set[str] | None:

@@ -48,6 +48,7 @@ class TimelineView:
 
     def __init__(
         self, width: int, labels: Sequence[str] = (), *, packets: bool = True, kernel: bool = False,
+        captions: Sequence[tuple[int, str]] = (),
     ) -> None:  # fmt: skip
         """How it is drawn.
 
@@ -56,7 +57,9 @@ class TimelineView:
             labels: Of the logs, as `Entry.log` counts them; empty if there is only one.
             packets: There is a capture.
             kernel: The kernel tells of states.
+            captions: What is to be said before the first row that is not earlier, in the order of time.
         """
+        self.captions = captions
         self.width = max(_LEAST, width)
         self.labels = labels
         self.packets = packets
@@ -96,6 +99,8 @@ class TimelinePanel(Panel):
         before, entries = entries[: -3 * height], entries[-3 * height :]
         drawer = self._drawer(width, entries)
         drawer.known_already(it.strand for it in before)
+        if before:
+            drawer.said_already(before[-1].t)
         lines = [line for row in drawer.rows(entries) for line in drawer.row(row)]
         return [exact(line, width) for line in lines[-height:]]
 
@@ -119,6 +124,7 @@ class _Drawer:
         self._until = 0
         self._tick = 0
         self._last = -1  # the connection of the last row that has one
+        self._captions = deque(view.captions)
         self.introduced: set[int] = set()
         """Connections that have had their line."""
 
@@ -152,6 +158,11 @@ class _Drawer:
                 self.introduced.add(strand.number)
                 self._last = strand.number
 
+    def said_already(self, t: int) -> None:
+        """Captions up to then."""
+        while self._captions and self._captions[0][0] <= t:
+            self._captions.popleft()
+
     def row(self, row: Row) -> Iterator[Line]:
         """The lines of a row: what is before it, itself, and why."""
         width = self._view.width
@@ -160,7 +171,9 @@ class _Drawer:
             self._columns = columns(self._known, width, packets=self._view.packets)
         lines: list[Line] = []
         if self._before is not None and row.t - self._until >= QUIET:
+            lines += self.captions((self._until + row.t) // 2)  # it is said before what it is nearer to
             lines += self._quiet(row)
+        lines += self.captions(row.t)
         if row.strand is not None:
             number = row.strand.number
             if number not in self.introduced or (not self._columns.names and number != self._last):
@@ -253,6 +266,13 @@ class _Drawer:
         text = str(row.tick) if row.tick and row.tick != self._tick else ""
         self._tick = row.tick or self._tick
         return [Segment(f"{fit(text, columns.tick, '>')} ", DIM)]
+
+    def captions(self, t: int) -> Iterator[Line]:
+        """Those that are due by then."""
+        while self._captions and self._captions[0][0] <= t:
+            _, text = self._captions.popleft()
+            for at, it in enumerate(wrap(escape_text(text), self._view.width - 3)):
+                yield [Segment(f"{'  ' if at else '▸ '}{it}", BOLD)]
 
     def _quiet(self, row: Row) -> Iterator[Line]:
         before = " " * self._columns.before

@@ -1,0 +1,232 @@
+"""`evloop lesson`: its words, and what becomes of errors."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evloop_lessons.lesson import NETWORK, PACKETS, LessonError
+
+if TYPE_CHECKING:
+    from evloop_lessons.leading.all import Outcome
+    from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.leading.words import Words
+    from evloop_lessons.library import LessonFolder
+
+__all__ = ["lesson", "main"]
+
+OK, FAILED = 0, 1
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("what", required=False, metavar="[N|all|check]")
+@click.argument("saved", required=False, type=_FOLDER, metavar="[DIR]")
+@click.option("--no-ask", is_flag=True, help="Do not ask what will happen.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Change something of the scene.")
+@click.option("--pace", is_flag=True, help="Wait for Enter at every step.")
+@click.option("--slow", is_flag=True, help="Take time before every step.")
+@click.option("--save", type=_FOLDER, metavar="DIR", help="Keep all that was recorded, and a report.")
+@click.option("--replay", type=_FOLDER, metavar="DIR", help="Show what was saved there, without running.")
+@click.option("--check", "only_check", is_flag=True, help="With all: run every lesson, and judge it.")
+@click.option("--json", "as_json", is_flag=True, help="With all or check: a JSON object a lesson.")
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="The language.  [default: the locale's]")
+@click.option(
+    "--dir", "folders", multiple=True, type=_FOLDER, metavar="PATH", help="Find lessons there, too."
+)
+def lesson(what: str | None, saved: Path | None, **options: Any) -> int:
+    """Predict, run, see, check: lessons about sockets, each with real programs and real packets.
+
+    \b
+      evloop lesson                 lists them
+      evloop lesson N               runs one
+      evloop lesson check DIR       judges a run that was saved with --save DIR
+      evloop lesson all --check     runs all, and judges them
+    """  # noqa: D301 - click wants the control character itself, before what it must not wrap
+    try:
+        return _lesson(what, saved, **options)
+    except LessonError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def main(arguments: tuple[str, ...]) -> int:
+    """The exit code of `evloop lesson ARGUMENTS`.
+
+    Raises:
+        ClickException: it is used wrongly.
+        EvloopError: it cannot go on.
+    """
+    code: int = lesson.main(list(arguments), prog_name="evloop lesson", standalone_mode=False)
+    return code
+
+
+def _lesson(
+    what: str | None,
+    saved: Path | None,
+    *,
+    settings: tuple[str, ...],
+    pace: bool,
+    slow: bool,
+    save: Path | None,
+    replay: Path | None,
+    only_check: bool,
+    no_ask: bool,
+    as_json: bool,
+    lang: str | None,
+    folders: tuple[Path, ...],
+) -> int:
+    from evloop_lessons.leading.words import Words, language
+    from evloop_lessons.library import find, library
+
+    words = Words(language(lang))
+    if pace and slow:
+        raise click.UsageError("--pace waits for Enter, --slow for a while: choose one")
+    if saved is not None and what != "check":
+        raise click.UsageError(f"{saved} is one word too many: evloop lesson N, or evloop lesson check DIR")
+    if as_json and what not in {"all", "check"}:
+        raise click.UsageError("--json is for evloop lesson all --check, and evloop lesson check DIR")
+    lessons = library(list(folders))
+    if what is None:
+        return _list(lessons, words)
+    if what == "check":
+        return _judge(lessons, saved, words, as_json=as_json)
+    if what == "all":
+        if not only_check:
+            raise click.UsageError("name a lesson, or add --check")
+        return _all(lessons, words, as_json=as_json)
+    return _lead(find(lessons, what), words, settings, no_ask, "pace" * pace or "slow" * slow, save, replay)
+
+
+def _lead(
+    entry: LessonFolder, words: Words, settings: tuple[str, ...], no_ask: bool, pace: str, save: Path | None,
+    replay: Path | None,
+) -> int:  # fmt: skip
+    from evloop_lessons.leading.lead import Leader, Manner
+    from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.reading import read_plan
+
+    paper = Paper()
+    if pace == "pace" and not paper.asks:
+        raise click.UsageError(
+            "--pace waits for Enter, and nobody can press it here: leave it out, or use --slow"
+        )
+    leader = Leader(entry, Manner(not no_ask, pace, save), paper, words)
+    if replay is not None:
+        if settings or save:
+            raise click.UsageError("--replay shows what was: it goes with neither --set nor --save")
+        number = read_plan(replay).lesson
+        if number != entry.lesson.number:
+            raise LessonError(f"{replay} is of lesson {number}: evloop lesson {number} --replay {replay}")
+        return OK if leader.replay(replay) else FAILED
+    values = entry.lesson.values(dict(_setting(it) for it in settings))
+    return OK if leader.lead(values) else FAILED
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {text}: write NAME=VALUE")
+    return name, value
+
+
+def _needs_lab(entry: LessonFolder) -> bool:
+    return bool({NETWORK, PACKETS} & set(entry.lesson.needs))
+
+
+def _list(lessons: list[LessonFolder], words: Words) -> int:
+    from rich.cells import cell_len
+
+    from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.leading.performance import why_no_network
+
+    paper, forbidden = Paper(), why_no_network()
+    rows = [(it, it.texts(words.language)) for it in lessons]
+    widest = max(cell_len(texts.title) for _, texts in rows)
+    for entry, texts in rows:
+        lesson = entry.lesson
+        here = "✗" if forbidden and _needs_lab(entry) else "✓"
+        space = " " * (widest - cell_len(texts.title))
+        minutes = f"{lesson.minutes:>2} {words('minutes-head')}"
+        first = f" {lesson.number:>2}  {here}  {texts.title}{space}  {minutes}  "
+        paper.say(texts.question[0], first=first)
+    paper.space()
+    if forbidden:
+        paper.say(words("forbidden", why=forbidden))
+    paper.say(words("list"))
+    return OK
+
+
+def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_json: bool) -> int:
+    from evloop_lessons.leading import lead
+    from evloop_lessons.leading.all import Outcome
+    from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.library import find
+    from evloop_lessons.reading import read_plan
+
+    if saved is None:
+        raise click.UsageError("evloop lesson check DIR: name the folder of a run that was saved")
+    entry = find(lessons, str(read_plan(saved).lesson))
+    run, judged = lead.verdicts(entry, saved, words.language)
+    passed = bool(judged) and all(it.passed for it in judged)
+    paper = Paper()
+    if as_json:
+        print(Outcome(entry.lesson.number, passed, None, 0, judged).line().decode())
+        return OK if passed else FAILED
+    texts = entry.texts(words.language)
+    paper.heading(f"{words('lesson', number=entry.lesson.number)} · {texts.title}")
+    lead.check_lines(run, judged, paper, words)
+    paper.say(lead.predicted(entry, texts, run, words))
+    return OK if passed else FAILED
+
+
+def _all(lessons: list[LessonFolder], words: Words, *, as_json: bool) -> int:
+    from evloop_lessons.leading.all import Outcome, check
+    from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.leading.performance import why_no_network
+
+    paper, forbidden = Paper(), why_no_network()
+    outcomes: list[Outcome] = []
+    for entry in lessons:
+        if not as_json and paper.is_terminal:
+            _bar(len(outcomes), len(lessons), entry.texts(words.language).title)
+        if forbidden and _needs_lab(entry):
+            outcome = Outcome(entry.lesson.number, False, forbidden, 0, [])
+        else:
+            outcome = check(entry, entry.lesson.values({}), words.language)
+        outcomes.append(outcome)
+        if as_json:
+            print(outcome.line().decode(), flush=True)
+        else:
+            _result(entry, outcome, paper, words)
+    if not as_json:
+        seconds = f"{sum(it.seconds for it in outcomes):.1f}"
+        passed = sum(it.passed for it in outcomes)
+        paper.say(words("of-all", passed=passed, number=len(outcomes), seconds=seconds))
+    return OK if all(it.passed or it.skipped for it in outcomes) else FAILED
+
+
+def _bar(done: int, number: int, title: str) -> None:
+    """How far it is; the next line is written over it."""
+    full = round(20 * done / number)
+    sys.stdout.write(f"\r\x1b[K{'█' * full}{'░' * (20 - full)} {done}/{number}  {title}")
+    sys.stdout.flush()
+
+
+def _result(entry: LessonFolder, outcome: Outcome, paper: Paper, words: Words) -> None:
+    if paper.is_terminal:
+        sys.stdout.write("\r\x1b[K")
+    mark, word = (
+        ("○", "skipped") if outcome.skipped else ("✓", "passed") if outcome.passed else ("✗", "failed")
+    )
+    title = entry.texts(words.language).title
+    paper.say(f"{title}  {words(word)}  {outcome.seconds:.1f} s", first=f"{mark} {outcome.lesson:>2}  ")
+    for why in [outcome.skipped, outcome.error]:
+        if why:
+            paper.say(why, first="      ")
+    for verdict in outcome.checks:
+        if not verdict.passed:
+            why = verdict.lacks or verdict.missing
+            paper.say(f"{verdict.claim}{f' ({why})' if why else ''}", first="      ")

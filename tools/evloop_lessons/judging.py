@@ -1,0 +1,136 @@
+"""A run, and the claims of its lesson → verdicts, each with what it is founded on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from evloop_trace.correlate.entries import CallEntry, PacketEntry
+from evloop_trace.views.rungs import brief
+
+from evloop_lessons.lesson import PACKETS, SOCKETS
+from evloop_lessons.run import Sample, spelled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from evloop_lessons.lesson import Claim, Found
+    from evloop_lessons.run import Run
+
+__all__ = ["Evidence", "Verdict", "filled", "happened", "judge", "numbers"]
+
+_BLANK = re.compile(r"\{([a-z_]+)\}")
+
+
+class Evidence(msgspec.Struct):
+    """One thing that a claim looked at."""
+
+    where: str
+    """`packets`, `sockets`, the name of a log; empty: it is only said."""
+    number: int
+    """Of the packet in the capture, of the event in its log."""
+    t: float
+    """Milliseconds since the run began."""
+    what: str
+    """In the words of man pages and RFCs, which are of no language."""
+
+
+class Verdict(msgspec.Struct):
+    """What became of a claim."""
+
+    key: str
+    claim: str
+    """Its sentence."""
+    passed: bool | None
+    """None: it could not be judged."""
+    evidence: list[Evidence] = []
+    lacks: str = ""
+    """Why it could not be judged."""
+    missing: str = ""
+    """What it looks for, and is not there."""
+
+
+def judge(claims: Iterable[Claim], sentences: Mapping[str, str], run: Run) -> list[Verdict]:
+    """All verdicts, in the order of the claims.
+
+    Args:
+        claims: Of the lesson.
+        sentences: Theirs, by their keys, with blanks.
+        run: What was recorded.
+    """
+    return [_judge(claim, sentences[claim.key], run) for claim in claims]
+
+
+def _judge(claim: Claim, sentence: str, run: Run) -> Verdict:
+    for what in claim.looks_at:
+        why = run.lacks.get(what) or _no_log(what, run)
+        if why:
+            return Verdict(claim.key, filled(sentence, {}), None, lacks=why)
+    try:
+        found: Found = claim.judge(run)
+    except _NOT_THERE as error:
+        missing = str(error) or type(error).__name__
+        return Verdict(claim.key, filled(sentence, {}), False, missing=missing)
+    evidence = [_cited(it, run) for it in found.evidence]
+    return Verdict(claim.key, filled(sentence, found.values), bool(found.passed), evidence)
+
+
+# What a claim raises that looks for what is not there: `Missing`; or others, if somebody has changed a log.
+_NOT_THERE = (LookupError, StopIteration, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
+def _no_log(what: str, run: Run) -> str:
+    return "" if what in {PACKETS, SOCKETS, *run.labels} else f"there is no log of {what}"
+
+
+def happened(outcome: Callable[[Run], str], run: Run) -> str:
+    """What was asked for, as it was in the run; empty if that cannot be told."""
+    if PACKETS in run.lacks:
+        return ""
+    try:
+        return str(outcome(run))
+    except _NOT_THERE:
+        return ""
+
+
+def filled(sentence: str, values: Mapping[str, Any]) -> str:
+    """A sentence with its {blanks} filled in; one for which there is nothing is `?`."""
+    return _BLANK.sub(lambda match: str(values.get(match[1], "?")), sentence)
+
+
+def _cited(what: Any, run: Run) -> Evidence:
+    if isinstance(what, PacketEntry):
+        side = "c" if what.packet.client else "s"
+        return Evidence("packets", what.packet.number, what.t / 1e6, f"{side} {spelled(what)}")
+    if isinstance(what, CallEntry):
+        return Evidence(run.labels[what.log], what.event.seq, what.t / 1e6, _called(what))
+    if isinstance(what, Sample):
+        return Evidence("sockets", 0, what.t / 1e6, _states(what))
+    return Evidence("", 0, 0, str(what))
+
+
+def _called(entry: CallEntry) -> str:
+    said = brief(entry.event)  # type: ignore[arg-type]
+    return said or type(entry.event).__name__.lower()
+
+
+def _states(sample: Sample) -> str:
+    """How many sockets are in each state; and the queues."""
+    states: dict[str, int] = {}
+    for it in sample.sockets:
+        if it.peer:
+            states[it.state] = states.get(it.state, 0) + 1
+    queues = [f"queue {it.unread}" for it in sample.sockets if not it.peer]
+    return ", ".join([*queues, *(f"{number} {state}" for state, number in sorted(states.items()))])
+
+
+def numbers(which: Sequence[int]) -> str:
+    """Numbers, with runs of them in short."""
+    runs: list[list[int]] = []
+    for number in sorted(set(which)):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{a}" if a == b else f"{a}\u2013{b}" for a, b in runs)

@@ -1,0 +1,286 @@
+"""A lesson from its title to what to try next: scene, question, run, check, why."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from evloop_trace.apps.terminal import Terminal
+from evloop_trace.views.palette import DIM, PLAIN, TROUBLE
+
+from evloop_lessons.judging import happened, judge, numbers
+from evloop_lessons.leading.ladder import Live, whole
+from evloop_lessons.leading.performance import Performance
+from evloop_lessons.lesson import LessonError
+from evloop_lessons.reading import PLAN, read_plan, read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evloop_lessons.judging import Evidence, Verdict
+    from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.leading.words import Words
+    from evloop_lessons.lesson import Value
+    from evloop_lessons.library import LessonFolder
+    from evloop_lessons.run import Run
+    from evloop_lessons.texts import Texts
+
+__all__ = ["Leader", "Manner", "check_lines", "predicted", "report", "verdicts"]
+
+LOOK = 0.02  # seconds from one question for news to the next
+MOST_CITED = 6  # pieces of evidence that are told of a log
+
+
+class Manner(NamedTuple):
+    """How a lesson is led."""
+
+    ask: bool = True
+    pace: str = ""
+    """`pace` waits for Enter at every step, `slow` takes its time."""
+    save: Path | None = None
+
+
+class Leader:
+    """Leads a student through one lesson."""
+
+    def __init__(self, entry: LessonFolder, manner: Manner, paper: Paper, words: Words) -> None:
+        self._entry, self._manner, self._paper, self._words = entry, manner, paper, words
+        self._texts = entry.texts(words.language)
+
+    def lead(self, values: dict[str, Value]) -> bool:
+        """From the title to what to try next; whether all was seen that must be.
+
+        Raises:
+            LessonError: it cannot be played.
+        """
+        entry, manner, paper, words = self._entry, self._manner, self._paper, self._words
+        with _folder(manner.save) as folder, Performance(entry, values, folder, manner.pace) as performance:
+            self._open()
+            prediction = self._question() if manner.ask else ""
+            if manner.pace == "pace":
+                paper.pause(words("ready"))
+            self._play(performance, folder)
+            if prediction:
+                plan = msgspec.structs.replace(read_plan(folder), prediction=prediction)
+                (folder / PLAN).write_bytes(msgspec.json.encode(plan))
+            passed = self._close(folder)
+            if manner.save:
+                (folder / "report.md").write_text(report(entry, folder, words), encoding="utf-8")
+                again = f"`evloop lesson {entry.lesson.number} --replay {folder}`"
+                paper.space()
+                paper.say(words("saved", folder=f"`{folder}`", command=again))
+        return passed
+
+    def replay(self, folder: Path) -> bool:
+        """Show a saved run again; whether all was seen that must be.
+
+        Raises:
+            LessonError: there is none.
+        """
+        self._open()
+        return self._close(folder)
+
+    # -- before ----------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        lesson, words = self._entry.lesson, self._words
+        title = f"{words('lesson', number=lesson.number)} · {self._texts.title}"
+        self._paper.heading(title, words("minutes", minutes=lesson.minutes))
+        self._paper.space()
+        self._paper.say(*self._texts.scene)
+        self._paper.space()
+        self._paper.heading(words("question"))
+        self._paper.say(*self._texts.question)
+        for key, text in self._texts.choices.items():
+            self._paper.say(text, first=f"  {key}  ")
+
+    def _question(self) -> str:
+        """What the student says will happen."""
+        paper, words, choices = self._paper, self._words, self._texts.choices
+        keys = ", ".join(choices)
+        while paper.asks:
+            given = paper.ask(words("answer-choice", keys=keys) if keys else words("answer-number"))
+            if not given or given in choices or (not keys and given.lstrip("-").isdigit()):
+                return given
+            wrong = "not-a-choice" if keys else "not-a-number"
+            paper.say(words(wrong, given=given, keys=keys))
+        return ""
+
+    # -- while it runs ---------------------------------------------------------------------------------
+
+    def _play(self, performance: Performance, folder: Path) -> None:
+        title = f" {self._words('lesson', number=self._entry.lesson.number)} · {self._texts.title} "
+        live = Live(title, folder, performance, self._texts.steps)
+        live.caption = self._words("setting-up")
+        with Terminal() if self._paper.is_terminal else contextlib.nullcontext() as terminal:
+            if terminal:
+                live.draw(terminal, now=True)
+            performance.until("ready")
+            performance.go()
+            while not performance.over:
+                for word in performance.words(LOOK):
+                    if word.word == "step":
+                        live.caption = self._texts.steps[word.about]
+                        self._step(performance, live, terminal)
+                if terminal:
+                    live.draw(terminal)
+
+    def _step(self, performance: Performance, live: Live, terminal: Terminal | None) -> None:
+        """Let everybody look, until somebody presses Enter."""
+        if performance.pace != "pace":
+            return
+        go_on = self._words("go-on")
+        if terminal is None:
+            self._paper.say(live.caption)
+            self._paper.pause(go_on)
+        else:
+            said, live.caption = live.caption, f"{live.caption} [{go_on}]"
+            self._paper.typed(lambda: live.draw(terminal))
+            live.caption = said
+        performance.go()
+
+    # -- afterwards ------------------------------------------------------------------------------------
+
+    def _close(self, folder: Path) -> bool:
+        """The ladder, the check, and what there is to say; whether all was seen that must be."""
+        entry, texts, paper, words = self._entry, self._texts, self._paper, self._words
+        run = read_run(folder, read_plan(folder))
+        paper.space()
+        paper.lines(whole(run, texts.steps, paper.width))
+        self._turn()
+        judged = judge(entry.claims, texts.claims, run)
+        paper.space()
+        check_lines(run, judged, paper, words)
+        paper.say(predicted(entry, texts, run, words))
+        for key, paragraphs in (("why", texts.why), ("next", texts.next)):
+            self._turn()
+            paper.space()
+            paper.heading(words(key))
+            for at, it in enumerate(paragraphs):
+                if at and not it.startswith("- "):
+                    paper.space()
+                paper.say(it)
+        paper.space()
+        paper.heading(words("source"))
+        for path, text in texts.source.items():
+            paper.say(f"`{path}` {text}", first="  ", then="    ")
+        return all(it.passed for it in judged)
+
+    def _turn(self) -> None:
+        if self._manner.pace == "pace":
+            self._paper.pause(self._words("go-on"))
+
+
+@contextlib.contextmanager
+def _folder(save: Path | None) -> Iterator[Path]:
+    """Where the run is recorded."""
+    if save is None:
+        path = Path(tempfile.mkdtemp(prefix="evloop-lesson-"))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+        return
+    try:
+        save.mkdir(parents=True, exist_ok=True)
+        full = any(save.iterdir())
+    except OSError as error:
+        raise LessonError(f"--save {save}: {error.strerror or error}") from None
+    if full:
+        raise LessonError(f"--save {save}: there is something in it already: name a new folder, or empty it")
+    yield save
+
+
+def check_lines(run: Run, judged: list[Verdict], paper: Paper, words: Words) -> None:
+    """What was judged, and what is to be said of the files."""
+    paper.heading(words("check"))
+    for remark in run.remarks:
+        paper.say(remark, first="  ! ")
+    for verdict in judged:
+        _verdict(verdict, paper, words)
+    paper.space()
+
+
+def predicted(entry: LessonFolder, texts: Texts, run: Run, words: Words) -> str:
+    """The student's answer beside what happened."""
+    was, said = happened(entry.outcome, run), run.prediction
+    if not was:
+        return words("unknown")
+    shown = {key: f"{key} ({text.rstrip('.。')})" for key, text in texts.choices.items()}
+    if not said:
+        return words("was", was=shown.get(was, was))
+    return words("right" if said == was else "predicted", said=shown.get(said, said), was=shown.get(was, was))
+
+
+_MARKS = {True: "✓", False: "✗", None: "○"}
+
+
+def _verdict(verdict: Verdict, paper: Paper, words: Words) -> None:
+    paper.say(
+        verdict.claim,
+        first=f"  {_MARKS[verdict.passed]} ",
+        style=TROUBLE if verdict.passed is False else PLAIN,
+    )
+    for line in founded(verdict, words):
+        paper.say(line, first="      ", style=DIM)
+
+
+def founded(verdict: Verdict, words: Words) -> list[str]:
+    """What a verdict is founded on, a line for each file."""
+    if verdict.lacks:
+        return [words("void", why=verdict.lacks)]
+    if verdict.missing:
+        return [words("not-there", what=verdict.missing)]
+    lines = []
+    for where in dict.fromkeys(it.where for it in verdict.evidence):
+        cited = [it for it in verdict.evidence if it.where == where]
+        if where == "packets":
+            which = numbers([it.number for it in cited])
+            lines.append(f"{words('packet' if len(cited) == 1 else 'packets', numbers=which)}: {_row(cited)}")
+        elif where == "sockets":
+            lines += [f"{words('kernel', time=f'{it.t:.1f} ms')}: {it.what}" for it in cited[:MOST_CITED]]
+        elif where:
+            some = ", ".join(f"#{it.number} {it.what}" for it in cited[:MOST_CITED])
+            lines.append(f"{where}: {some}{' …' if len(cited) > MOST_CITED else ''}")
+        else:
+            lines += [it.what for it in cited]
+    return lines
+
+
+def _row(cited: list[Evidence]) -> str:
+    """Packets in a row, in the notation of letters."""
+    some = " ".join(it.what.replace(" ", "") for it in cited[: 4 * MOST_CITED])
+    return some + (" …" if len(cited) > 4 * MOST_CITED else "")
+
+
+def verdicts(entry: LessonFolder, folder: Path, language: str) -> tuple[Run, list[Verdict]]:
+    """What is to be said of a saved run.
+
+    Raises:
+        LessonError: there is none.
+    """
+    run = read_run(folder, read_plan(folder))
+    return run, judge(entry.claims, entry.texts(language).claims, run)
+
+
+def report(entry: LessonFolder, folder: Path, words: Words) -> str:
+    """The run as Markdown, for who reads it later."""
+    texts = entry.texts(words.language)
+    run, judged = verdicts(entry, folder, words.language)
+    ladder = "\n".join("".join(part.text for part in line).rstrip() for line in whole(run, texts.steps, 120))
+    lines = [f"# {words('lesson', number=entry.lesson.number)} · {texts.title}", *texts.scene]
+    lines += [
+        f"## {words('question')}",
+        *texts.question,
+        *(f"- `{key}`: {it}" for key, it in texts.choices.items()),
+    ]
+    lines += [predicted(entry, texts, run, words), f"```\n{ladder}\n```", f"## {words('check')}"]
+    for verdict in judged:
+        founding = "".join(f"\n  - {it}" for it in founded(verdict, words))
+        lines.append(f"- {_MARKS[verdict.passed]} {verdict.claim}{founding}")
+    lines += [f"## {words('why')}", *texts.why]
+    return "\n\n".join(lines) + "\n"

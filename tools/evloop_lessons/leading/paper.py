@@ -1,0 +1,82 @@
+"""Where a lesson is written: a terminal, or a file; its width, its colours, and the keys that are pressed."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from evloop_trace.views.packets import render
+from evloop_trace.views.palette import BOLD, PLAIN
+from rich.segment import Segment
+
+from evloop_lessons.leading.prose import paragraph
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from evloop_trace.views.cells import Line
+    from rich.style import Style
+
+__all__ = ["Paper"]
+
+LOOK = 0.05  # seconds
+
+
+class Paper:
+    """Standard output, and standard input, if somebody sits there."""
+
+    def __init__(self) -> None:
+        self.is_terminal = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self.asks = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+        self.colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+    @property
+    def width(self) -> int:
+        """Columns, now."""
+        return max(60, shutil.get_terminal_size((100, 0)).columns) if self.is_terminal else 100
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        """Write lines; spaces at their ends are left out."""
+        for line in lines:
+            while line and not line[-1].text.strip() and not line[-1].style:
+                line = line[:-1]  # noqa: PLW2901
+            text = render([line], colour=self.colour)
+            sys.stdout.write(text if self.colour else text.rstrip() + "\n")
+        sys.stdout.flush()
+
+    def say(self, *texts: str, first: str = "", then: str | None = None, style: Style = PLAIN) -> None:
+        """Paragraphs."""
+        for text in texts:
+            self.lines(paragraph(text, self.width, first, then, style))
+
+    def space(self) -> None:
+        """An empty line."""
+        self.lines([[]])
+
+    def heading(self, text: str, right: str = "") -> None:
+        """A line that says what follows."""
+        self.lines([[Segment(text, BOLD), *([Segment(f"  {right}")] if right else [])]])
+
+    def ask(self, prompt: str) -> str:
+        """What is typed; nothing if nobody can be asked."""
+        if not self.asks:
+            return ""
+        try:
+            return input(f"{prompt} ").strip()
+        except EOFError:
+            self.space()
+            return ""
+
+    def pause(self, prompt: str) -> None:
+        """Wait for Enter."""
+        self.ask(prompt)
+
+    def typed(self, meanwhile: Callable[[], None]) -> None:
+        """Wait for Enter without a prompt, and do something now and then until it comes."""
+        while self.asks and not select.select([sys.stdin], [], [], LOOK)[0]:
+            meanwhile()
+        if self.asks:
+            sys.stdin.readline()

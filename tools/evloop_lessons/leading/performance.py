@@ -1,0 +1,125 @@
+"""The process that plays a scenario, as who leads sees it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from evloop_lessons.lesson import NETWORK, PACKETS, LessonError
+from evloop_lessons.reading import PLAN, Plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from evloop_lessons.lesson import Value
+    from evloop_lessons.library import LessonFolder
+
+__all__ = ["Performance", "why_no_network"]
+
+ENDING = 10.0  # seconds: what it has to end is told to in its turn, and that takes as long as a program takes
+
+
+class Word(msgspec.Struct):
+    """Something that it says: see `stage.__main__`."""
+
+    word: str
+    about: str
+
+
+class Performance:
+    """A context manager: behind it the process is gone, and all that it had started."""
+
+    def __init__(self, entry: LessonFolder, values: dict[str, Value], folder: Path, pace: str = "") -> None:
+        """Start it; it prepares itself, and waits for `go`.
+
+        Args:
+            entry: What is to be played.
+            values: Of its parameters.
+            folder: For all that is recorded.
+            pace: `pace`: it waits for `go` at every step; `slow`: it takes its time.
+        """
+        network = bool({NETWORK, PACKETS} & set(entry.lesson.needs))
+        self.plan = Plan(entry.lesson.number, entry.folder.name, dict(values), network=network)
+        self._entry, self._folder, self.pace = entry, folder, pace
+        self._line = b""
+        self.over = False
+
+    def __enter__(self) -> Self:
+        (self._folder / PLAN).write_bytes(msgspec.json.encode(self.plan))
+        source, folder = os.path.abspath(self._entry.folder), os.path.abspath(self._folder)
+        command = [sys.executable, "-P", "-m", "evloop_lessons.stage", source, folder, self.pace]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None and not self.over:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe
+            pipe.close()
+
+    def go(self) -> None:
+        """It may go on."""
+        assert self._process.stdin
+        try:
+            self._process.stdin.write(b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:  # it has ended, and has said why
+            pass
+
+    def words(self, seconds: float) -> list[Word]:
+        """What it has said, waiting for so long at most.
+
+        Raises:
+            LessonError: it cannot be played.
+        """
+        assert self._process.stdout
+        fd = self._process.stdout.fileno()
+        if self.over or not select.select([fd], [], [], seconds)[0]:
+            return []
+        data = os.read(fd, 65536)
+        *lines, self._line = (self._line + data).split(b"\n")
+        words = [msgspec.json.decode(line, type=Word) for line in lines]
+        for word in words:
+            if word.word == "error":
+                raise LessonError(word.about)
+            if word.word == "program":
+                name, _, pid = word.about.rpartition(" ")
+                self.plan.programs[name] = int(pid)
+        if not data:
+            code = self._process.wait()
+            raise LessonError(f"the scenario ended with code {code}, and did not say why")
+        self.over = any(word.word == "done" for word in words)
+        return words
+
+    def until(self, word: str) -> None:
+        """Wait until it says this."""
+        while not any(it.word == word for it in self.words(1.0)):
+            time.sleep(0)
+
+
+def why_no_network() -> str:
+    """Why no network of one's own is to be had here; empty if it is."""
+    command = [sys.executable, "-P", "-m", "evloop", "lab", "true"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ENDING)
+    except subprocess.TimeoutExpired:
+        return "a lab could not be made in time"
+    return done.stderr.strip().removeprefix("evloop: ") if done.returncode else ""

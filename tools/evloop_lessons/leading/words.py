@@ -1,0 +1,37 @@
+"""What every lesson says, in the reader's language."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from evloop_lessons.judging import filled
+
+__all__ = ["Words", "language"]
+
+_HERE = Path(__file__).parent.parent / "words"
+_ITEM = re.compile(r"^- `([^`]+)`: (.+)$", re.MULTILINE)
+
+
+class Words:
+    """Sentences by their keys."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._sentences = dict(_ITEM.findall((_HERE / f"{language}.md").read_text(encoding="utf-8")))
+
+    def __call__(self, key: str, **values: Any) -> str:
+        """A sentence with its blanks filled in."""
+        return filled(self._sentences[key], values)
+
+
+def language(given: str | None) -> str:
+    """The one that was asked for, or that of the locale: locale(7)."""
+    if given:
+        return given
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        if value := os.environ.get(name):
+            return "zh" if value.startswith("zh") else "en"
+    return "en"

@@ -1,0 +1,62 @@
+"""What must be seen of a phone call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop_lessons.lesson import PACKETS, claim, found
+from evloop_lessons.run import notation, returned
+from evloop_trace.correlate.entries import PacketEntry
+from evloop_trace.packets.segments import FIN
+
+if TYPE_CHECKING:
+    from evloop_lessons.lesson import Found
+    from evloop_lessons.run import Run
+
+EXPECTED = "S SA A 18 A 18 A F FA A"
+SLOW = "S SA A 18 A 18 A F A FA A"
+SIZE = 18  # bytes: of each 哈 UTF-8 makes three
+PATIENCE = 35_000_000
+"""Nanoseconds for which the kernel at least waits with the FIN's ACK, hoping for a packet to take it along."""
+
+
+def outcome(run: Run) -> str:
+    """How many packets there were."""
+    return str(len(run.packets()))
+
+
+@claim("ten", PACKETS)
+def ten(run: Run) -> Found:
+    """No packet more and none less, in this order; one more only if the server was too busy to close."""
+    packets = run.packets()
+    seen = notation(packets)
+    fins = [it.t for it in packets if it.packet.flags & FIN]
+    expected = SLOW if seen == SLOW and fins[-1] - fins[0] > PATIENCE else EXPECTED
+    return found(seen == expected, *packets, seen=seen, expected=expected)
+
+
+@claim("calls", "server")
+def calls(run: Run) -> Found:
+    """All that the server calls for this client."""
+    served = run.calls("server", "accept", "recv", "send", "close")
+    conn = [it for it in served if getattr(it.event, "conn", None)]
+    seen = [(type(it.event).__name__, getattr(it.event, "n", None)) for it in conn]
+    wanted = [("Accept", None), ("Recv", SIZE), ("Send", SIZE), ("Recv", 0), ("Close", None)]
+    return found(seen == wanted, *conn)
+
+
+@claim("before-accept", PACKETS, "server")
+def before_accept(run: Run) -> Found:
+    """The kernel shakes hands by itself."""
+    ack = next(it for it in run.packets(client=True) if notation([it]) == "A")
+    accept = run.call("server", "accept")
+    early = returned(accept) - ack.t
+    return found(early > 0, ack, accept, early=f"{early / 1000:.0f} µs")
+
+
+@claim("silence", PACKETS)
+def silence(run: Run) -> Found:
+    """A connection at rest needs no packets."""
+    begin, end = run.step("silence").t, run.step("say").t
+    during = [it for it in run.between(begin, end) if isinstance(it, PacketEntry)]
+    return found(not during, *during, wait=f"{(end - begin) / 1e6:.0f} ms")

@@ -1,0 +1,141 @@
+"""Which lessons there are: folders, found and loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evloop_lessons.lesson import Claim, Lesson, LessonError
+from evloop_lessons.texts import LANGUAGES, read_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from evloop_lessons.run import Run
+    from evloop_lessons.stage import Stage
+    from evloop_lessons.texts import Texts
+
+__all__ = ["OURS", "LessonFolder", "find", "library"]
+
+OURS = Path(__file__).parent / "lessons"
+_FILES = ("scenario.py", "checks.py", *(f"{it}.md" for it in LANGUAGES))
+
+
+class LessonFolder:
+    """A lesson's folder; what is in it is read when it is asked for.
+
+    All of it raises `LessonError` where it is not as it should be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._texts: dict[str, Texts] = {}
+        for name in _FILES:
+            if not (folder / name).is_file():
+                raise LessonError(f"{folder} is no lesson: {name} is missing")
+
+    @cached_property
+    def lesson(self) -> Lesson:
+        """What is known of it before it runs."""
+        lesson = self._part("scenario", "LESSON")
+        if not isinstance(lesson, Lesson):
+            raise LessonError(f"{self.folder / 'scenario.py'}: LESSON is no Lesson")
+        return lesson
+
+    @property
+    def play(self) -> Callable[[Stage], None]:
+        """Plays it."""
+        play: Callable[[Stage], None] = self._part("scenario", "play")
+        return play
+
+    @property
+    def outcome(self) -> Callable[[Run], str]:
+        """What was asked for, as it happened in a run: a choice's key, or a number."""
+        outcome: Callable[[Run], str] = self._part("checks", "outcome")
+        return outcome
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """What must be seen, in the order in which it is written."""
+        return [it for it in vars(self._module("checks")).values() if isinstance(it, Claim)]
+
+    def texts(self, language: str) -> Texts:
+        """What it says; every step, claim and parameter has its words."""
+        if language not in self._texts:
+            path = self.folder / f"{language}.md"
+            texts = read_texts(str(path), path.read_text(encoding="utf-8"))
+            lesson = self.lesson
+            self._agree(path, "steps", texts.steps, lesson.steps)
+            self._agree(path, "claims", texts.claims, [it.key for it in self.claims])
+            self._agree(path, "parameters", texts.parameters, [it.name for it in lesson.parameters])
+            self._texts[language] = texts
+        return self._texts[language]
+
+    @staticmethod
+    def _agree(path: Path, what: str, said: Any, made: Any) -> None:
+        for name in made:
+            if name not in said:
+                raise LessonError(f"{path} says nothing of `{name}`, which is one of the lesson's {what}")
+        for name in said:
+            if name not in made:
+                has = ", ".join(made) or "it has none"
+                raise LessonError(f"{path}: `{name}` is none of the lesson's {what}: {has}")
+
+    def _part(self, module: str, name: str) -> Any:
+        part = getattr(self._module(module), name, None)
+        if part is None:
+            raise LessonError(f"{self.folder / module}.py has no {name}: see docs/writing-a-lesson.md")
+        return part
+
+    def _module(self, name: str) -> ModuleType:
+        """One of its modules. Ours have their names in the package, others a name that nobody else has."""
+        package = "evloop_lessons.lessons" if self.folder.parent == OURS else f"lesson_{hash(self.folder):x}"
+        full = f"{package}.{self.folder.name}.{name}"
+        if full not in sys.modules:
+            path = self.folder / f"{name}.py"
+            spec = importlib.util.spec_from_file_location(full, path)
+            assert spec
+            assert spec.loader
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[full] = module
+            try:
+                spec.loader.exec_module(module)
+            except Exception as error:
+                del sys.modules[full]
+                raise LessonError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+        return sys.modules[full]
+
+
+def library(folders: list[Path]) -> list[LessonFolder]:
+    """The lessons in these folders, and ours, by their numbers; of two with one number the first counts.
+
+    Raises:
+        LessonError: a folder is none, or a lesson in it is not whole.
+    """
+    found: dict[int, LessonFolder] = {}
+    for folder in [*folders, OURS]:
+        if not folder.is_dir():
+            raise LessonError(f"{folder} is no folder: name the one that has the lessons' folders in it")
+        entries = [LessonFolder(it.parent) for it in sorted(folder.glob("*/scenario.py"))]
+        if not entries and folder != OURS:
+            raise LessonError(f"{folder} has no lessons in it: a lesson is a folder with a scenario.py")
+        for entry in entries:
+            found.setdefault(entry.lesson.number, entry)
+    return [found[number] for number in sorted(found)]
+
+
+def find(entries: list[LessonFolder], number: str) -> LessonFolder:
+    """The lesson of a number, or of a folder's name.
+
+    Raises:
+        LessonError: there is none.
+    """
+    for entry in entries:
+        if number in {str(entry.lesson.number), entry.folder.name}:
+            return entry
+    have = ", ".join(str(it.lesson.number) for it in entries)
+    raise LessonError(f"there is no lesson {number}: there are {have}")

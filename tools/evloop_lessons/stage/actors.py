@@ -1,0 +1,178 @@
+"""The programs of a scenario: real processes, each with a log in which one can see how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from evloop_trace.apps.tail import Tail
+from evloop_trace.model.filters import kind_of
+
+from evloop.errors import LogError
+from evloop_lessons.lesson import LessonError
+from evloop_lessons.stage.leash import die_with_parent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+__all__ = ["Actor", "Server", "StageError", "python"]
+
+ENDING = 5.0  # seconds that a program has to end when it is told to
+
+
+class StageError(LessonError):
+    """A scenario cannot go on."""
+
+
+def python(*arguments: str) -> list[str]:
+    """A module of ours; -P: a file in the current folder must not stand in for one of them."""
+    return [sys.executable, "-P", "-m", *arguments]
+
+
+class Actor:
+    """A process, and what its log says."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        until: Callable[[Callable[[], bool], str], None],
+    ) -> None:
+        """Start it.
+
+        Args:
+            name: Of the actor, and of its log, which the command writes to `NAME.jsonl`.
+            command: The program.
+            folder: Where its log is, and what it prints.
+            until: Waits until something is so; takes how to see that, and what it is.
+        """
+        self.name = name
+        self.events: list[Any] = []
+        """Of its log, so far as it was read."""
+        self._until = until
+        self._output = folder / f"{name}.out"
+        with open(self._output, "wb") as output:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, cwd=folder,
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - there is one thread here
+            )  # fmt: skip
+        self._tail = Tail(str(folder / f"{name}.jsonl"))
+
+    def until(self, kind: str, count: int = 1, **fields: Any) -> Any:
+        """Wait until its log has so many of these events; gives the last of them.
+
+        Args:
+            kind: As in the log: `ev`.
+            count: How many there must be, since the beginning.
+            fields: What must be in them: n=18.
+
+        Raises:
+            StageError: it takes too long, or the program has ended without.
+        """
+        wanted = " ".join([kind, *(f"{name}={value!r}" for name, value in fields.items())])
+        times = f" {count} times" if count > 1 else ""
+        self._until(
+            lambda: len(self._have(kind, fields)) >= count, f"{wanted}{times} in the log of {self.name}"
+        )
+        return self._have(kind, fields)[count - 1]
+
+    def _have(self, kind: str, fields: dict[str, Any]) -> list[Any]:
+        over = self.process.poll() is not None
+        self._read()
+        have = [
+            it
+            for it in self.events
+            if kind_of(it) == kind and all(getattr(it, name, None) == value for name, value in fields.items())
+        ]
+        if over and not have:
+            raise StageError(f"{self.name} has ended without {kind}: {self.said()}")
+        return have
+
+    def _read(self) -> None:
+        try:
+            if self._tail.begin() is not None:
+                while items := self._tail.read():
+                    self.events += self._tail.events(items)
+        except LogError as error:
+            raise StageError(str(error)) from None
+
+    def said(self) -> str:
+        """The last line that it has printed."""
+        lines = self._output.read_text(encoding="utf-8", errors="replace").splitlines()
+        return lines[-1] if lines else "it has said nothing"
+
+    def say(self, text: str) -> None:
+        """A line on its standard input."""
+        assert self.process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{text}\n".encode())
+            self.process.stdin.flush()
+
+    def hang_up(self) -> None:
+        """The end of its standard input."""
+        assert self.process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+
+    def signal(self, name: str) -> None:
+        """Send it a signal, such as SIGKILL or SIGSTOP."""
+        self.process.send_signal(signal.Signals[name])
+
+    def wait(self) -> int:
+        """Wait until it has ended; its exit code, or less than 0: the signal."""
+        self._until(lambda: self.process.poll() is not None, f"the end of {self.name}")
+        return self.process.returncode
+
+    def end(self) -> None:
+        """Have it end, in good order."""
+        self.hang_up()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(ENDING)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Be rid of it."""
+        self.process.kill()
+        self.process.wait()
+        self.hang_up()
+
+    def close(self) -> None:
+        """Let go of its log, and of what it has printed."""
+        self._tail.close()
+        os.unlink(self._output)
+
+
+class Server(Actor):
+    """A server that listens."""
+
+    address = ""
+    """HOST:PORT."""
+
+    def listening(self) -> None:
+        """Wait until it listens."""
+        event = self.until_one_of("listen", "bind")
+        self.address = event.address
+
+    def until_one_of(self, *kinds: str) -> Any:
+        """Wait for the first of any of these events."""
+
+        def have() -> list[Any]:
+            return [it for kind in kinds for it in self._have_any(kind)]
+
+        self._until(lambda: bool(have()), f"{' or '.join(kinds)} in the log of {self.name}")
+        return have()[0]
+
+    def _have_any(self, kind: str) -> list[Any]:
+        if self.process.poll() is not None:
+            raise StageError(f"{self.name} could not begin: {self.said()}")
+        return self._have(kind, {})

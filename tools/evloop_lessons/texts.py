@@ -1,0 +1,162 @@
+"""What a lesson says: a Markdown file a language, and the reader of it, which takes no other form.
+
+# The title
+## Scene        paragraphs
+## Question     a paragraph, and the choices, if it is not a number that is asked for:  - `key`: what it says
+## Steps        - `step`: what is done now
+## Claims       - `key`: what must be seen, with {blanks} that the run fills in
+## Why          paragraphs
+## Next         paragraphs, or items of a list
+## Source       - `path/in/the/repository.py`: what is there
+## Parameters   - `name`: what it changes; left out if there are none
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop_lessons.lesson import LessonError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["LANGUAGES", "Texts", "read_texts"]
+
+LANGUAGES = ("en", "zh")
+
+# A section's name, by what stands over it.
+_SECTIONS = {
+    "Scene": "scene", "场景": "scene",
+    "Question": "question", "问题": "question",
+    "Steps": "steps", "步骤": "steps",
+    "Claims": "claims", "检查": "claims",
+    "Why": "why", "为什么": "why",
+    "Next": "next", "接下来": "next",
+    "Source": "source", "源代码": "source",
+    "Parameters": "parameters", "参数": "parameters",
+}  # fmt: skip
+_OPTIONAL = {"parameters"}
+_LISTS = {"steps", "claims", "source", "parameters"}
+_ITEM = re.compile(r"- `([^`]+)`\s*[:\uff1a]\s*(.+)")
+
+
+class Texts(NamedTuple):
+    """All that a lesson says in one language."""
+
+    title: str
+    scene: tuple[str, ...]
+    """Paragraphs."""
+    question: tuple[str, ...]
+    choices: dict[str, str]
+    """By their keys; none: a number is asked for."""
+    steps: dict[str, str]
+    claims: dict[str, str]
+    why: tuple[str, ...]
+    next: tuple[str, ...]
+    source: dict[str, str]
+    parameters: dict[str, str]
+
+
+class _Section(NamedTuple):
+    line: int
+    paragraphs: list[str]
+    items: dict[str, str]
+
+
+def read_texts(name: str, text: str) -> Texts:
+    """The texts of a file.
+
+    Args:
+        name: Of the file, for errors.
+        text: What is in it.
+
+    Raises:
+        LessonError: it has another form; the message says where, and what was expected.
+    """
+    title, sections = _read(name, text.splitlines())
+    for wanted in dict.fromkeys(_SECTIONS.values()):
+        if wanted not in sections and wanted not in _OPTIONAL:
+            names = " or ".join(f"## {it}" for it, section in _SECTIONS.items() if section == wanted)
+            raise LessonError(f"{name} has no section {names}")
+    nothing = _Section(0, [], {})
+    got = {key: sections.get(key, nothing) for key in _SECTIONS.values()}
+    for key, section in got.items():
+        if key in _LISTS and section.paragraphs:
+            raise LessonError(
+                f"{name}:{section.line}: this section is a list of - `name`: text, and nothing else"
+            )
+        if key not in _LISTS and key in sections and not section.paragraphs:
+            raise LessonError(f"{name}:{section.line}: this section says nothing")
+    return Texts(
+        title,
+        tuple(got["scene"].paragraphs),
+        tuple(got["question"].paragraphs),
+        got["question"].items,
+        got["steps"].items,
+        got["claims"].items,
+        tuple(got["why"].paragraphs),
+        tuple(got["next"].paragraphs),
+        got["source"].items,
+        got["parameters"].items,
+    )
+
+
+def _read(name: str, lines: list[str]) -> tuple[str, dict[str, _Section]]:
+    """The title, and the sections by their names."""
+    title = ""
+    sections: dict[str, _Section] = {}
+    section: _Section | None = None
+    for line, (number, text) in _joined(lines):
+        if text.startswith("# ") and not title:
+            title = text[2:].strip()
+        elif text.startswith("## "):
+            heading = text[3:].strip()
+            key = _SECTIONS.get(heading)
+            if key is None:
+                raise LessonError(f"{name}:{number}: ## {heading} is no section of a lesson: {_names()}")
+            if key in sections:
+                raise LessonError(f"{name}:{number}: ## {heading} is there twice")
+            section = sections[key] = _Section(number, [], {})
+        elif section is None:
+            raise LessonError(
+                f"{name}:{number}: a lesson begins with # and its title, then its sections: {line[:40]!r}"
+            )
+        elif match := _ITEM.fullmatch(text):
+            if match[1] in section.items:
+                raise LessonError(f"{name}:{number}: `{match[1]}` is there twice")
+            section.items[match[1]] = match[2]
+        else:
+            section.paragraphs.append(text)
+    if not title:
+        raise LessonError(f"{name} has no title: its first line is # and the title")
+    return title, sections
+
+
+def _names() -> str:
+    return ", ".join(_SECTIONS)
+
+
+def _joined(lines: Iterable[str]) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Paragraphs, items and headings, each as one line, with its first line and that one's number."""
+    held: list[str] = []
+    first = 0
+    for number, line in enumerate([*lines, ""], 1):
+        text = line.strip()
+        if held and (not text or text.startswith(("#", "- "))):
+            yield held[0], (first, _one_line(held))
+            held = []
+        if text.startswith("#"):
+            yield text, (number, text)
+        elif text:
+            first = first if held else number
+            held.append(text)
+
+
+def _one_line(lines: list[str]) -> str:
+    """Lines as one: between Chinese characters nothing stands where the line was broken."""
+    text = lines[0]
+    for line in lines[1:]:
+        space = "" if ord(text[-1]) > 0x2E80 or ord(line[0]) > 0x2E80 else " "
+        text += space + line
+    return text

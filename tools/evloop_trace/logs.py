@@ -25,7 +25,7 @@ from evloop.events.reader import MAX_LINE, Block, Problem, decode_header, read_b
 from evloop_trace.correlate.causal import Row, causal
 from evloop_trace.correlate.joiner import Joiner, Source
 from evloop_trace.living import is_known_here, is_running
-from evloop_trace.merge import Run, merge, one_clock, timeline
+from evloop_trace.merge import Run, in_order, merge, one_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -130,7 +130,7 @@ class Logs:
         Raises:
             LogError: as `runs` does.
         """
-        return causal(timeline(self.logs, self.joiner.lost), self.joiner)
+        return causal(in_order(self.logs, self.joiner.lost), self.joiner)
 
 
 def open_logs(paths: Sequence[str], *, alone: bool = False) -> Logs:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent, Header
 
-__all__ = ["Labelled", "Run", "merge", "one_clock", "origins", "timeline"]
+__all__ = ["Labelled", "Run", "in_order", "merge", "one_clock", "origins"]
 
 _SHORT = 1_000_000
 """Nanoseconds: a send that takes less stands where it began, since its bytes may arrive before it returns."""
@@ -132,7 +132,7 @@ class _Cursor:
             self.time = self._time(self.items[0])
 
 
-def timeline(
+def in_order(
     logs: Sequence[Labelled], lost: Callable[[int, int], object]
 ) -> Iterator[tuple[list[int], list[Item]]]:
     """All lines of all logs in batches: the numbers of their logs, and they themselves.

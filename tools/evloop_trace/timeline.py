@@ -17,7 +17,7 @@ from evloop_trace.correlate.meeting import crossing
 from evloop_trace.correlate.reasons import Reasons
 from evloop_trace.correlate.transitions import Lost, Transition
 from evloop_trace.correlate.weave import Weaver
-from evloop_trace.merge import one_clock, timeline
+from evloop_trace.merge import in_order, one_clock
 from evloop_trace.model.filters import due
 from evloop_trace.packets.capture_file import Capture
 from evloop_trace.packets.sightings import Sighting, Sightings
@@ -125,7 +125,7 @@ class Timeline:
         if self.logs is None:
             return
         joiner = self.logs.joiner
-        for numbers, items in timeline(self.logs.logs, joiner.lost):
+        for numbers, items in in_order(self.logs.logs, joiner.lost):
             for log, item in zip(numbers, items, strict=True):
                 if isinstance(item, Problem):
                     tell(self.logs.logs[log].name, item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from evloop_trace.merge import merge, one_clock, origins, timeline
+from evloop_trace.merge import in_order, merge, one_clock, origins
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -111,7 +111,7 @@ def test_a_call_comes_when_it_has_returned() -> None:
     assert times == [("b", 5), ("b", 50), ("a", 1), ("b", 92), ("a", 95)]
 
 
-# -- the timeline ------------------------------------------------------------------------------------------
+# -- the in_order ------------------------------------------------------------------------------------------
 
 
 def ignore(_log: int, _seq: int) -> None:
@@ -126,7 +126,7 @@ def test_a_timeline_has_every_line_once_and_in_order(logs: list[tuple[int, list[
     """However the blocks fall; the earliest log's beginning is 0, as it is for `merge`."""
     fakes = [fake(str(at), start, sorted(times), size) for at, (start, times) in enumerate(logs)]
     least = min(start for start, _ in logs)
-    lines = [it for batch in timeline(fakes, ignore) for it in zip(*batch, strict=True)]
+    lines = [it for batch in in_order(fakes, ignore) for it in zip(*batch, strict=True)]
     assert [item.t for _, item in lines] == sorted(item.t for _, item in lines)
     for number, (start, times) in enumerate(logs):
         own = [item.t for log, item in lines if log == number]
@@ -134,10 +134,10 @@ def test_a_timeline_has_every_line_once_and_in_order(logs: list[tuple[int, list[
 
 
 def only(*items: Any) -> list[Any]:
-    """The items of the timeline of one log in one block; its losses are told first."""
+    """The items of the in_order of one log in one block; its losses are told first."""
     told: list[Any] = []
     log = FakeLog("a", header(0, 0, "b"), iter([Block(1, list(items))]))
-    batches = list(timeline([log], lambda *it: told.append(it)))
+    batches = list(in_order([log], lambda *it: told.append(it)))
     return [*told, *[item for _, batch in batches for item in batch]]
 
 
@@ -170,7 +170,7 @@ def test_a_timeline_labels_names() -> None:
         *[Recv(4 + at, 4, 0, 1, f"tcp-{at}", 3, 9) for at in range(10_005)],
     ]
     logs = [FakeLog("a", header(0, 0, "b"), iter([Block(1, events)])), fake("b", 0, [])]
-    items: list[Any] = [item for _, batch in timeline(logs, ignore) for item in batch]
+    items: list[Any] = [item for _, batch in in_order(logs, ignore) for item in batch]
     assert items[0].watched == [("a:tcp-1", "READ")]
     assert items[1].name == "a:tcp-2"
     assert (items[2].sock, items[2].pair, items[3].pair) == ("a:unix-2", "a:unix-1", None)

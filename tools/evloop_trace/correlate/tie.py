@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Block
+from evloop_trace.correlate.direction import SLACK, Direction, link_cause, link_effect, relink
 from evloop_trace.correlate.entries import EXACT, INFERRED
-from evloop_trace.correlate.way import SLACK, Way, link_cause, link_effect, relink
 from evloop_trace.packets.segments import FIN, RST, SYN
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ class Tie:
     """What is known of a strand; the keys of its dictionaries say whose: True is the client's."""
 
     __slots__ = (
-        "accept", "answer", "close", "connect", "error", "fins", "handshake", "held", "reset", "strand",
-        "syns", "t", "ways",
+        "accept", "answer", "close", "connect", "directions", "error", "fins", "handshake", "held",
+        "reset", "strand", "syns", "t",
     )  # fmt: skip
 
     def __init__(self, strand: Strand, t: int) -> None:
         self.strand = strand
         self.t = t
         """When it began, as far as was seen."""
-        self.ways = {True: Way(), False: Way()}
+        self.directions = {True: Direction(), False: Direction()}
         """By who sends."""
         if strand.client and strand.client == strand.server:  # to itself: what is sent is received
-            self.ways[False] = self.ways[True]
+            self.directions[False] = self.directions[True]
         self.connect: CallEntry | None = None
         """A block, as long as its connect has not returned."""
         self.accept: CallEntry | None = None
@@ -60,7 +60,7 @@ class Tie:
     @property
     def is_quiet(self) -> bool:
         """Nothing more is to come: neither packets nor calls."""
-        fins = 1 if self.ways[True] is self.ways[False] else 2
+        fins = 1 if self.directions[True] is self.directions[False] else 2
         seen = self.strand.wire is None or bool(self.reset) or len(self.fins) >= fins
         return seen and not self.held and (self.strand.wire is not None or bool(self.close))
 
@@ -70,16 +70,16 @@ class Tie:
         if not names[not client]:
             self.strand.names = (name, names[1]) if client else (names[0], name)
         else:
-            self.ways[client].shared = True
+            self.directions[client].shared = True
         self.held.add(name)
-        self.ways[client].recorded = self.ways[not client].heard = True
+        self.directions[client].recorded = self.directions[not client].heard = True
         self._trust()
 
     def seen(self, wire: Wire) -> None:
         """The capture has it."""
         self.strand.wire = wire
         if not wire.whole:
-            for way in self.ways.values():
+            for way in self.directions.values():
                 way.lose()
         self._trust()
 
@@ -90,7 +90,7 @@ class Tie:
 
     def clear(self) -> None:
         """It is over: of who took part only the strand is left."""
-        for way in self.ways.values():
+        for way in self.directions.values():
             way.clear()
         self.connect = self.accept = self.answer = self.handshake = self.error = None
         self.syns.clear()
@@ -125,7 +125,7 @@ class Tie:
         """It was not that connect after all."""
         asleep, self.connect = self.connect, None
         self.strand.names, self.strand.trust = ("", self.strand.names[1]), ""
-        self.ways[True].recorded = self.ways[False].heard = False
+        self.directions[True].recorded = self.directions[False].heard = False
         self.held.clear()
         assert asleep is not None
         asleep.packets, asleep.trust, asleep.strand = [], "", None

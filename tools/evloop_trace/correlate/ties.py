@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Accept, Block, Connect, Inherit, Listen
 from evloop_trace.correlate.datagrams import port
+from evloop_trace.correlate.direction import SLACK
 from evloop_trace.correlate.entries import EXACT, INFERRED, Strand
 from evloop_trace.correlate.pairs import plain
 from evloop_trace.correlate.tie import Tie
-from evloop_trace.correlate.way import SLACK
 from evloop_trace.packets.flow import TCP
 
 if TYPE_CHECKING:

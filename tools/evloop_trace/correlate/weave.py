@@ -23,9 +23,10 @@ from evloop.events.schema import (
     Setsockopt,
     Shutdown,
 )
+from evloop_trace.correlate.datagram_links import DatagramLinks
+from evloop_trace.correlate.direction import SLACK, link_cause, link_effect
 from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
 from evloop_trace.correlate.pairs import plain
-from evloop_trace.correlate.postcards import Postcards
 from evloop_trace.correlate.ties import Ties
 from evloop_trace.correlate.transitions import (
     ReceiveReset,
@@ -34,7 +35,6 @@ from evloop_trace.correlate.transitions import (
     SendReset,
     Transition,
 )
-from evloop_trace.correlate.way import SLACK, link_cause, link_effect
 from evloop_trace.packets import machine
 from evloop_trace.packets.flow import TCP, UDP
 from evloop_trace.packets.segments import ACK, FIN, RST, SYN
@@ -68,11 +68,11 @@ _NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
 
 
 class Weaver:
-    """A fold. The offsets, names and times of the events are those of `merge.timeline`."""
+    """A fold. The offsets, names and times of the events are those of `merge.in_order`."""
 
     def __init__(self) -> None:
         self._ties = Ties()
-        self._postcards = Postcards()
+        self._datagrams = DatagramLinks()
         self._listeners: dict[str, str] = {}  # their addresses, by their labelled names
         self._gone: dict[str, CallEntry] = {}  # by address: the close of the last that was there
         self._folds: dict[type, Callable[[CallEntry, Any, Tie, bool], None]] = {
@@ -134,7 +134,7 @@ class Weaver:
         if isinstance(found, Strand):
             entry = PacketEntry(t, packet, found)
             if packet.wire.proto == UDP:
-                (self._postcards.error if packet.error else self._postcards.packet)(entry)
+                (self._datagrams.error if packet.error else self._datagrams.packet)(entry)
             return entry
         entry = PacketEntry(t, packet, found.strand)
         if packet.error:
@@ -170,7 +170,7 @@ class Weaver:
             if isinstance(event, Send | Recv | Sendto | Recvfrom) and event.n and not entry.packets:
                 wire = entry.strand.wire if entry.strand is not None else None
                 begin, end = captured
-                if wire is not None or self._postcards.knows(event):
+                if wire is not None or self._datagrams.knows(event):
                     meet = begin <= event.t + event.dur and event.t <= end
                     entry.trust = UNMATCHED if meet else entry.trust
         elif isinstance(entry, PacketEntry) and entry.packet.wire.proto == UDP and not entry.packet.error:
@@ -182,20 +182,20 @@ class Weaver:
 
     def _loose(self, entry: CallEntry, event: AnyEvent | Unknown) -> None:
         """What is about no connection."""
-        postcards = self._postcards
+        links = self._datagrams
         if isinstance(event, Sendto):
-            postcards.sent(entry, event)
+            links.sent(entry, event)
         elif isinstance(event, Recvfrom):
-            postcards.came(entry, event)
+            links.came(entry, event)
         elif isinstance(event, Bind):
-            postcards.at(event.sock, None if event.errno else event.address)
+            links.at(event.sock, None if event.errno else event.address)
         elif isinstance(event, Connect) and event.sock:
-            postcards.at(event.sock, event.local)
+            links.at(event.sock, event.local)
         elif isinstance(event, Listen):
             self._ties.serves(event)
             self._listeners[event.sock] = plain(event.address)
         elif isinstance(event, Close):
-            postcards.closed(event.sock or "")
+            links.closed(event.sock or "")
             if address := self._listeners.pop(event.sock or "", ""):
                 self._gone[address] = entry
                 if len(self._gone) > _GONE:
@@ -203,13 +203,13 @@ class Weaver:
 
     def _block(self, entry: CallEntry, event: Block, tie: Tie, client: bool) -> None:
         """A send that sleeps: its packets go out before it returns."""
-        way = tie.ways[client]
+        way = tie.directions[client]
         if event.awaits == "send" and event.size and way.sent >= 0:
             way.blocked = entry
             way.called(entry, way.sent, way.sent + event.size)
 
     def _send(self, entry: CallEntry, event: Send, tie: Tie, client: bool) -> None:
-        way = tie.ways[client]
+        way = tie.directions[client]
         blocked = way.blocked
         mine = blocked is not None and getattr(blocked.event, "thread", "") == event.thread
         if event.off is None:
@@ -229,7 +229,7 @@ class Weaver:
             way.called(entry, begin, way.sent)
 
     def _recv(self, entry: CallEntry, event: Recv, tie: Tie, client: bool) -> None:
-        way = tie.ways[not client]
+        way = tie.directions[not client]
         if event.off is None:
             _told_reset(entry, event, tie, client)
             return
@@ -243,22 +243,22 @@ class Weaver:
                 way.over(entry)
         else:
             stays = "MSG_PEEK" in event.flags
-            if tie.ways[client].shared and begin != way.taken:
+            if tie.directions[client].shared and begin != way.taken:
                 begin, end, way.trust = way.taken, way.taken + end - begin, INFERRED
             way.taken = way.taken if stays else end
             way.got(entry, begin, end, stays=stays)
 
     def _setsockopt(self, _entry: CallEntry, event: Setsockopt, tie: Tie, client: bool) -> None:
         if event.option == "SO_OOBINLINE" and not event.errno:
-            tie.ways[not client].inline = event.value not in ("0", "False")
+            tie.directions[not client].inline = event.value not in ("0", "False")
 
     def _shutdown(self, entry: CallEntry, event: Shutdown, tie: Tie, client: bool) -> None:
         if event.how != "SHUT_RD" and not event.errno:
-            way = tie.ways[client]
+            way = tie.directions[client]
             way.finish(entry, way.sent)
 
     def _close(self, entry: CallEntry, event: Close, tie: Tie, client: bool) -> None:
-        way = tie.ways[client]
+        way = tie.directions[client]
         if not way.shared:
             way.sent = max(way.sent, event.sent)
         if not event.unread:  # else it is a reset
@@ -269,7 +269,7 @@ class Weaver:
 
     def _segment(self, tie: Tie, entry: PacketEntry) -> None:
         packet = entry.packet
-        flags, way = packet.flags, tie.ways[packet.client]
+        flags, way = packet.flags, tie.directions[packet.client]
         if flags & SYN:
             if packet.client and not flags & ACK:
                 tie.asked(entry)

@@ -12,7 +12,7 @@ from evloop.events.schema import Accept, Close, Connect, Poll, Recv, Send
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
 from evloop_trace.correlate.reasons import data, ending, opening
 from evloop_trace.correlate.reasons.datagrams import Datagrams
-from evloop_trace.correlate.reasons.gaps import Hands, quiet
+from evloop_trace.correlate.reasons.gaps import Threads, quiet
 from evloop_trace.correlate.reasons.opening import Listeners
 from evloop_trace.correlate.reasons.past import Past
 from evloop_trace.correlate.reasons.waking import Waking
@@ -48,7 +48,7 @@ class Reasons:
         self._forgotten: set[int] = set()
         self._listeners = Listeners()
         self._datagrams = Datagrams()
-        self._hands = Hands()
+        self._threads = Threads()
         self._waking = Waking()
         self._t = 0
         self._names: dict[str, Strand] = {}  # by their ends' labelled names
@@ -56,7 +56,7 @@ class Reasons:
     def tell(self, entry: Entry) -> str:
         """The next entry, in order; why it was quiet on its connection before it, if it was."""
         if isinstance(entry, CallEntry):
-            self._hands.tell(entry)  # it may be the return from what was waited in
+            self._threads.tell(entry)  # it may be the return from what was waited in
         why = self.quiet(entry.strand or self._woken(entry), entry.t, entry)
         past = self._past(entry.strand)
         self._t = entry.t
@@ -79,7 +79,7 @@ class Reasons:
         past = self._pasts.get(strand.number) if strand is not None else None
         if past is None or t - past.t < QUIET or past.strand.proto != TCP:
             return ""
-        return quiet(past, self._hands, self._listeners, t, coming)
+        return quiet(past, self._threads, self._listeners, t, coming)
 
     def settle(self, entry: Entry) -> None:
         """Nothing more will be linked to an entry."""
@@ -93,7 +93,7 @@ class Reasons:
             if not entry.reasons:
                 _add(entry, ending.reset(past, entry, self._listeners))
             if not entry.reasons:
-                _add(entry, ending.vanished(past, entry, self._hands))
+                _add(entry, ending.vanished(past, entry, self._threads))
 
     def _woken(self, entry: Entry) -> Strand | None:
         """Which connection a poll() has to do with."""

@@ -16,7 +16,7 @@ from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
-    from evloop_trace.correlate.reasons.gaps import Hands
+    from evloop_trace.correlate.reasons.gaps import Threads
     from evloop_trace.correlate.reasons.opening import Listeners
     from evloop_trace.correlate.reasons.past import End, Past
 
@@ -150,14 +150,14 @@ def refused(past: Past, entry: PacketEntry) -> str:
     return ""
 
 
-def vanished(past: Past, entry: PacketEntry, hands: Hands) -> str:
+def vanished(past: Past, entry: PacketEntry, threads: Threads) -> str:
     """Of a FIN or RST that no call made, though its sender has a log, which ends there."""
     packet = entry.packet
     client = packet.client
     mine = past.ends[client]
     if not packet.flags & (FIN | RST) or entry.causes or mine.close or not mine.calls:
         return ""
-    if hands.seen(mine.calls[-1].log) > entry.t:
+    if threads.seen(mine.calls[-1].log) > entry.t:
         return ""
     waits = past.waiting(client=client)
     unread = f" with {size(waits)} unread" if waits and packet.flags & RST else ""

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from evloop_trace.correlate.reasons.opening import Listeners
     from evloop_trace.correlate.reasons.past import End, Past
 
-__all__ = ["Hands", "quiet"]
+__all__ = ["Threads", "quiet"]
 
 _THREADS = 1024
 
 _Thread: TypeAlias = tuple[int, str]  # the log, and its name
 
 
-class Hands:
+class Threads:
     """A fold: what every thread of every log did last, and in which call it slept last."""
 
     def __init__(self) -> None:
@@ -90,20 +90,20 @@ def _thread(entry: CallEntry) -> _Thread:
     return entry.log, getattr(entry.event, "thread", "")
 
 
-def quiet(past: Past, hands: Hands, listeners: Listeners, now: int, coming: Entry | None = None) -> str:
+def quiet(past: Past, threads: Threads, listeners: Listeners, now: int, coming: Entry | None = None) -> str:
     """Why nothing was said on a connection since `past.t`.
 
     Args:
         past: The connection so far.
-        hands: Who calls what.
+        threads: Who calls what.
         listeners: Who listens where.
         now: In ns.
         coming: What ends the silence, if that is known.
     """
     if past.is_over:
         return ""
-    why = _kernel(past, coming) or _ends(past) or _accepts(past, hands, listeners, now)
-    return why or _programs(past, hands, now)
+    why = _kernel(past, coming) or _ends(past) or _accepts(past, threads, listeners, now)
+    return why or _programs(past, threads, now)
 
 
 def _kernel(past: Past, coming: Entry | None) -> str:
@@ -145,42 +145,42 @@ def _ends(past: Past) -> str:
     return ""
 
 
-def _accepts(past: Past, hands: Hands, listeners: Listeners, now: int) -> str:
+def _accepts(past: Past, threads: Threads, listeners: Listeners, now: int) -> str:
     listener = listeners.at(past.strand.server)
     if past.accept is not None or past.handshake is None or listener is None or listener.closed is not None:
         return ""
     waits = past.ends[True].data
     more = f", and {size(waits)} wait with it" if waits else ""
-    asleep = hands.asleep(listener.made, "", past.t, now)
+    asleep = threads.asleep(listener.made, "", past.t, now)
     where = f": the server sleeps in {asleep}" if asleep and not asleep.startswith("accept") else ""
     return f"the handshake is over, but nobody has called accept(){more}{where}"
 
 
-def _programs(past: Past, hands: Hands, now: int) -> str:
+def _programs(past: Past, threads: Threads, now: int) -> str:
     """What the programs do meanwhile."""
     names = past.strand.names
     asleep = {
-        client: hands.asleep(end.calls[-1] if end.calls else None, names[not client], past.t, now)
+        client: threads.asleep(end.calls[-1] if end.calls else None, names[not client], past.t, now)
         for client, end in past.ends.items()
     }
     for client, end in past.ends.items():
         waits = past.waiting(client=client)
-        if waits and not hands.is_loop(end):
+        if waits and not threads.is_loop(end):
             if asleep[client] == "recv()":
                 return f"{size(waits)} have come for {end.word}, whose recv() has not returned yet"
-            does = _does(end, asleep[client], hands)
+            does = _does(end, asleep[client], threads)
             return f"{size(waits)} wait for {end.word}" + (f", which {does}" if does else "")
-    doing = {client: _does(end, asleep[client], hands) for client, end in past.ends.items()}
-    if doing[True] and hands.of(past.ends[True]) is hands.of(past.ends[False]):
+    doing = {client: _does(end, asleep[client], threads) for client, end in past.ends.items()}
+    if doing[True] and threads.of(past.ends[True]) is threads.of(past.ends[False]):
         return f"the thread that has both ends {min(doing.values(), key=len)}"
     if asleep[True] == asleep[False] == "recv()":
         return "both ends sleep in recv(): each waits for the other"
     return "; ".join([f"{past.ends[who].word} {doing[who]}" for who in (False, True) if doing[who]])
 
 
-def _does(end: End, asleep: str, hands: Hands) -> str:
+def _does(end: End, asleep: str, threads: Threads) -> str:
     if asleep:
         return f"sleeps in {asleep}"
-    if hands.of(end) is None:
+    if threads.of(end) is None:
         return ""
-    return "likely sleeps in poll()" if hands.is_loop(end) else "is in no call"
+    return "likely sleeps in poll()" if threads.is_loop(end) else "is in no call"

@@ -10,7 +10,7 @@ from evloop.events.schema import Bind, Close, Connect, Recvfrom, Sendto
 
 if TYPE_CHECKING:
     from conftest import Loom
-    from evloop_trace.correlate.postcards import Postcards
+    from evloop_trace.correlate.datagram_links import DatagramLinks
 
 HERE, THERE = "127.0.0.1:40000", "127.0.0.1:5353"
 LATER = 10_000_000
@@ -131,7 +131,7 @@ def test_refused(loom: Loom) -> None:
     assert sendto(loom, None, errno="ECONNREFUSED").packets == []
     for port in range(2000):
         loom.packet(True, wire=wire(loom, f"127.0.0.1:{port}"), error="port unreachable")
-    assert len(loom.weaver._postcards._errors) == 1024
+    assert len(loom.weaver._datagrams._errors) == 1024
 
 
 def test_very_many(loom: Loom) -> None:
@@ -140,6 +140,6 @@ def test_very_many(loom: Loom) -> None:
         sendto(loom, 5, peer=f"127.0.0.1:{port}")
     for _ in range(300):
         sendto(loom, 5, peer="127.0.0.1:1199")
-    cards: Postcards = loom.weaver._postcards
+    cards: DatagramLinks = loom.weaver._datagrams
     assert len(cards._sent._ports) == 1024
     assert len(cards._sent._ports["1199"]) == 256

@@ -6,15 +6,15 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from evloop_trace.correlate.datagrams import Datagram, port, same
+from evloop_trace.correlate.direction import SLACK, link_cause, link_effect
 from evloop_trace.correlate.entries import INFERRED
 from evloop_trace.correlate.pairs import plain
-from evloop_trace.correlate.way import SLACK, link_cause, link_effect
 
 if TYPE_CHECKING:
     from evloop.events.schema import Recv, Recvfrom, Send, Sendto
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
 
-__all__ = ["Postcards"]
+__all__ = ["DatagramLinks"]
 
 _AT_PORT = 256  # that wait at a port
 _PORTS = 1024  # at which some wait
@@ -45,7 +45,7 @@ class _Waiting(Generic[T]):
             del self._ports[at]
 
 
-class Postcards:
+class DatagramLinks:
     """What was sent and not seen yet, and what was seen and not sent or received yet."""
 
     def __init__(self) -> None:

@@ -90,7 +90,7 @@ def test_gaps_do_not_add_up(loom: Loom) -> None:
     assert loom.packet(False, 5996, 5998).trust == ""
     tie = loom.weaver._ties.between("127.0.0.1:40000", "127.0.0.1:8080")
     assert tie is not None
-    assert len(tie.ways[False]._apart) <= 257
+    assert len(tie.directions[False]._apart) <= 257
 
 
 def test_nobody_calls(loom: Loom) -> None:
@@ -100,7 +100,7 @@ def test_nobody_calls(loom: Loom) -> None:
         loom.packet(True, at, at + 1)
     tie = loom.weaver._ties.between("127.0.0.1:40000", "127.0.0.1:8080")
     assert tie is not None
-    way = tie.ways[True]
+    way = tie.directions[True]
     assert len(way._made.came) <= 1024
     assert len(way._came.went) <= 1024
     assert loom.entries[-1].trust == ""

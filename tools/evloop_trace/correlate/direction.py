@@ -23,7 +23,7 @@ from evloop_trace.packets.segments import FIN
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
 
-__all__ = ["SLACK", "Way", "link_cause", "link_effect", "relink"]
+__all__ = ["SLACK", "Direction", "link_cause", "link_effect", "relink"]
 
 SLACK = 1_000_000
 """Nanoseconds by which a packet may seem to be earlier than the call that made it."""
@@ -45,7 +45,7 @@ class _Early(NamedTuple):
     new: list[tuple[int, int]]
 
 
-class Way:
+class Direction:
     """A direction; its offsets are those of the calls, from which the capture's may differ by `shift`."""
 
     __slots__ = (

@@ -116,6 +116,13 @@ def cli() -> None:
     help="Ask the kernel every S seconds what TCP says of each connection: TCP_INFO, into the log.",
 )
 @click.option("--watch", type=UNIX, help="Offer the events on a Unix socket, for evloop-trace watch.")
+@click.option("--control", type=UNIX, help="Be told on a Unix socket what to hold back, and to go on.")
+@click.option(
+    "--hold",
+    type=click.Choice(["accept", "read", "close", "write"]),
+    multiple=True,
+    help="With --control: hold it back from the beginning.",
+)
 @click.option(
     "--backlog",
     type=click.IntRange(min=0, max=2**31 - 1),
@@ -176,6 +183,8 @@ def serve(
     packets: bool,
     kernel: str | None,
     watch: UnixPath | None,
+    control: UnixPath | None,
+    hold: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Serve TCP, UDP and Unix clients, until SIGINT or SIGTERM.
@@ -199,6 +208,13 @@ def serve(
     if capture is not None or kernel is not None:
         _check_capture(capture, kernel, tcp, udp, unix)
         keep = keep._replace(capture=capture, kernel=kernel)
+    if hold and control is None:
+        raise click.UsageError(
+            "--hold would hold it back for ever: say where it is released with --control PATH"
+        )
+    if "write" in hold and model != "loop":
+        raise click.UsageError(_why_only_loop("hold", model))
+    keep = keep._replace(control=control, hold=hold)
     chosen = {name: value for name, value in options.items() if value is not None}
     if "sample" in chosen and not keep.is_traced:
         raise click.UsageError("--sample has nowhere to write: add --log FILE, --trace or --watch PATH")

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.address import parse_inet
+from evloop.control.gates import Gates
+from evloop.control.looped import ControlPoint, GatedLoop, GatedServer
 from evloop.events.recorder import Recorder
 from evloop.events.sinks import FileSink, Sink, open_log
 from evloop.header import make_header
@@ -15,12 +17,14 @@ from evloop.loop.loop import Loop
 from evloop.net.watch import Watchers, WatchPoint
 from evloop.recording import Reporter
 from evloop.servers.loop import LoopServer, ServerOptions
+from evloop.trace import Trace
 from evloop.tracing import EventTrace, TracedKernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evloop.address import Inet, UnixPath
+    from evloop.events.schema import Header
     from evloop.recording import LogOptions
 
 __all__ = ["Addresses", "serve"]
@@ -47,18 +51,27 @@ def serve(
     """
     selector = selector or selector_names()[0]
     raise_descriptor_limit(selector)
-    report = Reporter()
+    report, gates = Reporter(), Gates() if keep.control else None
     with ExitStack() as stack:
         stack.callback(report.tell)
         begin: Callable[[], None] = lambda: None  # noqa: E731
+        make = _maker(selector, report, gates)
         if keep.is_traced:
-            loop, begin = _traced_loop(selector, options, keep, stack, report)
+            header = _header(selector, options, keep)
+            loop, begin = _traced_loop(make, header, keep, stack, report)
         else:
-            loop = Loop(Kernel(), selector, report=report)
+            loop = make(Kernel(), Trace())
             stack.callback(loop.close)
         after_server = stack.enter_context(ExitStack())  # what is put on it ends when the server has
-        server = LoopServer(loop, options, report)
+        if gates is None:
+            server = LoopServer(loop, options, report)
+        else:
+            server = GatedServer(loop, options, report, gates)
         stack.callback(server.close)
+        if gates is not None and keep.control:
+            after_server.callback(ControlPoint(loop, keep.control, gates).close)
+            for gate in keep.hold:
+                gates.set(gate, held=True)
         server.handle_signals()
         opened = _open(server, addresses)
         if keep.is_captured:
@@ -89,8 +102,28 @@ def _capture(
     return beside.close
 
 
+def _maker(selector: str, report: Reporter, gates: Gates | None) -> Callable[[Kernel, Trace], Loop]:
+    """Makes a loop; one with gates, if somebody is to control it."""
+
+    def make(kernel: Kernel, trace: Trace) -> Loop:
+        if gates is None:
+            return Loop(kernel, selector, trace, report)
+        return GatedLoop(kernel, selector, gates, trace, report)
+
+    return make
+
+
+def _header(selector: str, options: ServerOptions, keep: LogOptions) -> Header:
+    limits = {name: value for name, value in options._asdict().items() if name != "mode"}
+    return make_header(keep, limits, model="loop", mode=options.mode, selector=selector)
+
+
 def _traced_loop(
-    selector: str, options: ServerOptions, keep: LogOptions, stack: ExitStack, report: Reporter
+    make: Callable[[Kernel, Trace], Loop],
+    header: Header,
+    keep: LogOptions,
+    stack: ExitStack,
+    report: Reporter,
 ) -> tuple[Loop, Callable[[], None]]:
     """A loop on a traced kernel, and what attaches its sinks, to be called when the server has begun.
 
@@ -102,12 +135,10 @@ def _traced_loop(
     def on_broken_sink(sink: Sink, error: Exception) -> None:
         report(f"{type(sink).__name__} failed ({error}): serving goes on without it")
 
-    limits = {name: value for name, value in options._asdict().items() if name != "mode"}
-    header = make_header(keep, limits, model="loop", mode=options.mode, selector=selector)
     recorder = Recorder(header, on_broken_sink)
     log = FileSink(open_log(keep.log), keep.log, report) if keep.log else None
     kernel = TracedKernel(recorder, keep.payload_limit)
-    loop = Loop(kernel, selector, EventTrace(kernel), report)
+    loop = make(kernel, EventTrace(kernel))
     stack.callback(loop.close)
     watchers = Watchers(loop, recorder.header, kernel.snapshot)
     viewer = None

@@ -9,6 +9,9 @@ from evloop import kernel as calls
 from evloop import signals
 from evloop.address import Address, Inet, parse_inet
 from evloop.clients import conversation as client
+from evloop.control import blocked
+from evloop.control.blocked import ControlThread, GatedKernel
+from evloop.control.gates import BLOCKING, Gates
 from evloop.errors import EvloopError
 from evloop.header import make_header
 from evloop.kernel import Kernel, raise_descriptor_limit
@@ -54,7 +57,7 @@ MODELS = {
 }
 
 # They make calls on a program's behalf: a log shows the line of the server, or of the client, that wanted it.
-BESIDE = (calls.__file__, signals.__file__, blocking.__file__)
+BESIDE = (calls.__file__, signals.__file__, blocking.__file__, blocked.__file__)
 
 
 def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOptions) -> None:
@@ -63,7 +66,8 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
     Raises:
         EvloopError: the address or a file cannot be opened; the message says why.
     """
-    model, kernel, report = MODELS[options.model], Kernel(blocking=True), Reporter()
+    model, report, gates = MODELS[options.model], Reporter(), Gates(BLOCKING)
+    kernel = GatedKernel(gates) if keep.control else Kernel(blocking=True)
     raise_descriptor_limit("")
     with ExitStack() as stack:
         stack.callback(report.tell)
@@ -71,6 +75,9 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
         stack.callback(interrupts.close)
         if isinstance(address, Inet):
             address = _one(kernel.resolve(address, datagram=kind == "udp"))
+        if keep.control:
+            gates.over = lambda: interrupts.stopping
+            stack.callback(ControlThread(keep.control, gates).close)
         recording = None
         if keep.is_traced:
             limits = {"backlog": options.backlog, "recv_size": options.recv_size}
@@ -78,6 +85,9 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
             recording = Recording(keep, header, report, BESIDE)
             stack.callback(recording.close)
             interrupts.is_busy = recording.is_busy
+            gates.changed = recording.control
+        for gate in keep.hold:
+            gates.set(gate, held=True)
 
         def opened(sock: Socket) -> None:
             bound = kernel.address_of(sock) or str(address)

@@ -13,7 +13,7 @@ from evloop.address import is_loopback, parse_inet
 from evloop.errors import LogError
 from evloop.events.mapped import out_of_the_way
 from evloop.events.recorder import DirectRecorder
-from evloop.events.schema import Block, Located
+from evloop.events.schema import Block, Control, Located
 from evloop.events.sinks import FileSink, open_log
 from evloop.printable import printable
 
@@ -45,6 +45,11 @@ class LogOptions(NamedTuple):
     def is_traced(self) -> bool:
         """Whether anybody listens."""
         return bool(self.log or self.watch or self.trace)
+
+    control: UnixPath | None = None
+    """Where the server is told what to hold back."""
+    hold: tuple[str, ...] = ()
+    """What it holds back from the beginning."""
 
     packets: str | None = None
     """A file of packets that the picture shows; a temporary one, if they are not kept."""
@@ -161,6 +166,10 @@ class Recording:
                 return True
             frame = frame.f_back
         return False
+
+    def control(self, gate: str, held: bool) -> None:
+        """The server was told to hold something back, or to go on."""
+        self._recorder.record(Control(0, self._recorder.clock(), self._recorder.tick, gate, held))
 
     def close(self) -> None:
         """Record no more, write the last line, and let the last picture be drawn."""

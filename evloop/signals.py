@@ -74,6 +74,8 @@ class Interrupts:
     def __init__(self, signals: Iterable[signal.Signals]) -> None:
         self.is_busy: Callable[[FrameType | None], bool] = lambda _frame: False
         """Whether the main thread, in this frame, does what must not be broken off; asked again if so."""
+        self.stopping = False
+        """Whether one has come."""
         self._armed = False
         self._arrived: list[str] = []
         self._signals = tuple(signals)
@@ -92,6 +94,7 @@ class Interrupts:
             self._armed = False
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.stopping = True
         self._arrived.append(signal.Signals(number).name)
         self._raise(number, frame)
 

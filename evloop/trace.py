@@ -39,6 +39,9 @@ class Trace:
     def signal(self, name: str) -> None:
         """A signal arrived."""
 
+    def control(self, gate: str, *, held: bool) -> None:
+        """Somebody has held a gate, or released it: `evloop.control`."""
+
     def limit(self, what: str, *, active: bool, sock: Socket | None = None) -> None:
         """A limit was reached (`active`), or left again."""
 

@@ -52,9 +52,7 @@ class _Picture:
 class Viewer(_Picture):
     """It reads from one end of a socket pair, of which the server's watchers have the other."""
 
-    def __init__(
-        self, watchers: Watchers, report: Callable[[str], None], packets: str | None = None
-    ) -> None:
+    def __init__(self, watchers: Watchers, report: Callable[[str], None], packets: str | None = None) -> None:
         super().__init__(report, packets)
         self._watchers = watchers
 

@@ -30,6 +30,7 @@ __all__ = [
     "CloseReason",
     "Connect",
     "ConnectionState",
+    "Control",
     "End",
     "Error",
     "Event",
@@ -456,6 +457,13 @@ class Limit(Event, tag="limit"):
     sock: Sock | None = None
 
 
+class Control(Event, tag="control"):
+    """The server was told to hold something back, or to go on: serve --control."""
+
+    gate: Annotated[str, Meta(description="accept, read, close, or write")]
+    held: Annotated[bool, Meta(description="held from now on, rather than released")]
+
+
 class Refuse(Event, tag="refuse"):
     """A datagram is not answered, because the answer could be answered for ever."""
 
@@ -636,6 +644,7 @@ AnyEvent: TypeAlias = (
     | Timer
     | Signal
     | Limit
+    | Control
     | Refuse
     | Error
     | Unseen

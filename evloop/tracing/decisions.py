@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop.address import Sockaddr, format_sockaddr
-from evloop.events.schema import Error, Event, Interest, Limit, Prepare, Queue, Refuse, Signal, Slow, Timer
+from evloop.events.schema import (
+    Control,
+    Error,
+    Event,
+    Interest,
+    Limit,
+    Prepare,
+    Queue,
+    Refuse,
+    Signal,
+    Slow,
+    Timer,
+)
 from evloop.socket_state import accept_queue
 from evloop.trace import Trace
 from evloop.tracing.kernel import INTEREST, TracedKernel, TracedSocket
@@ -71,6 +83,10 @@ class EventTrace(Trace):
         """A signal arrived; the last one is why the log ends."""
         self._recorder.reason = name
         self._recorder.append(Signal(*self._begin(), name))
+
+    def control(self, gate: str, *, held: bool) -> None:
+        """Something is held back from now on, or goes on."""
+        self._recorder.append(Control(*self._begin(), gate, held))
 
     def limit(self, what: str, *, active: bool, sock: Socket | None = None) -> None:
         """A limit was reached or left."""

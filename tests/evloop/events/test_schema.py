@@ -41,6 +41,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "timer": {"why": "idle", "late": 3},
     "signal": {"signal": "SIGINT"},
     "limit": {"what": "connections", "active": True, "sock": "listen-1"},
+    "control": {"gate": "accept", "held": True},
     "refuse": {"sock": "udp-1", "peer": "p", "reason": "port 7"},
     "error": {"where": "upper", "message": "ValueError", "conn": "tcp-1"},
     "slow": {"dur": 200_000_000, "conn": "tcp-1"},

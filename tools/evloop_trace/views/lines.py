@@ -284,6 +284,10 @@ def _limit(event: schema.Limit) -> str:
     return _note(event, event.conn or event.sock, "limit", f"{event.what}: {state}")
 
 
+def _control(event: schema.Control) -> str:
+    return _note(event, None, "control", f"{event.gate}: {'held' if event.held else 'released'}")
+
+
 def _refuse(event: schema.Refuse) -> str:
     return _note(event, event.sock, "refuse", f"no answer to {event.peer}: {event.reason}")
 
@@ -348,6 +352,7 @@ _FORMATS: dict[type, Callable[[Any], str]] = {
     schema.Timer: _timer,
     schema.Signal: _signal,
     schema.Limit: _limit,
+    schema.Control: _control,
     schema.Refuse: _refuse,
     schema.Error: _error,
     schema.Slow: _slow,

@@ -11,6 +11,7 @@ from evloop.events.schema import (
     Block,
     Close,
     Connect,
+    Control,
     End,
     Error,
     Gap,
@@ -334,6 +335,10 @@ def _limit(event: Limit) -> Rung:
     return Rung(name, "trouble" if event.active else "quiet", call, escape_text(event.what))
 
 
+def _control(event: Control) -> Rung:
+    return Rung("", "life", f"{escape_text(event.gate)} is {'held' if event.held else 'released'}")
+
+
 def _slow(event: Slow) -> Rung:
     note = f"at work for {duration(event.dur)}, everybody waited"
     return Rung(escape_text(event.conn or ""), "trouble", "slow tick", note)
@@ -382,6 +387,7 @@ _WORDS: dict[type, Callable[[Any], Rung]] = {
     Shutdown: _shutdown,
     Interest: _interest,
     Limit: _limit,
+    Control: _control,
     Slow: _slow,
     Listen: _listen,
     Timer: _timer,

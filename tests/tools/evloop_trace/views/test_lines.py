@@ -75,6 +75,8 @@ EVENTS: list[tuple[Any, str]] = [
     (schema.Signal(1, 0, 0, "SIGINT"), "signal                      SIGINT"),
     (schema.Limit(1, 0, 0, "connections", active=True), "connections: reached"),
     (schema.Limit(1, 0, 0, "connections", active=False), "connections: left again"),
+    (schema.Control(1, 0, 0, "accept", held=True), "accept: held"),
+    (schema.Control(1, 0, 0, "read", held=False), "read: released"),
     (schema.Refuse(1, 0, 0, "udp-1", "p:7", "echo"), "no answer to p:7: echo"),
     (schema.Error(1, 0, 0, "upper", HOSTILE), f"in upper: {SHOWN}"),
     (schema.Slow(1, 0, 0, 200_000_000), "the loop worked for 200 ms without asking"),

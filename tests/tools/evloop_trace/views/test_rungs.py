@@ -133,6 +133,8 @@ EVENTS: list[tuple[AnyEvent, Rung]] = [
     (schema.Timer(*LOOP, "idle", 5_000_000), Rung("", "life", "timer", "idle, 5.0 ms late")),
     (schema.Signal(*LOOP, "SIGINT"), Rung("", "life", "signal", "SIGINT")),
     (schema.Limit(*LOOP, "connections", True), Rung("", "trouble", "limit reached", "connections")),
+    (schema.Control(*LOOP, "read", True), Rung("", "life", "read is held")),
+    (schema.Control(*LOOP, "read", False), Rung("", "life", "read is released")),
     (schema.Limit(*LOOP, "connections", False), Rung("", "quiet", "limit left", "connections")),
     (
         schema.Refuse(*LOOP, "udp-1", "127.0.0.1:7", "echo"),

@@ -17,7 +17,7 @@ EXPECTED = "S SA A 18 A 18 A F FA A"
 SLOW = "S SA A 18 A 18 A F A FA A"
 SIZE = 18  # bytes: of each 哈 UTF-8 makes three
 PATIENCE = 35_000_000
-"""Nanoseconds for which the kernel at least waits with the FIN's ACK, hoping for a packet to take it along."""
+"""Nanoseconds for which the kernel at least holds the FIN's ACK back, hoping for a packet to take it."""
 
 
 def outcome(run: Run) -> str:

@@ -1,0 +1,200 @@
+"""The loop with gates, and the Unix socket on which it is told what to hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop.control import gates as names
+from evloop.control.gates import LONGEST, Gates
+from evloop.kernel import READ, WRITE, Kernel, is_broken_listener
+from evloop.loop.interest import Interests
+from evloop.loop.loop import Loop
+from evloop.net.listener import Listener
+from evloop.net.stream import Stream
+from evloop.servers.loop import LoopServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.address import UnixPath
+    from evloop.kernel import Poller, Socket
+    from evloop.loop.interest import Watched
+    from evloop.servers.loop import ServerOptions
+    from evloop.trace import Trace
+
+__all__ = ["ControlPoint", "GatedLoop", "GatedServer"]
+
+
+class GatedInterests(Interests):
+    """What is watched, less what is held back."""
+
+    def __init__(self, poller: Poller, trace: Trace, gates: Gates) -> None:
+        super().__init__(poller, trace)
+        self._gates = gates
+        self._asleep: dict[
+            int, Watched
+        ] = {}  # by descriptor: what is watched for nothing as long as it is held
+
+    def update(self, item: Watched) -> None:
+        """Watch `item` for what it wants now and may have."""
+        self._asleep.pop(item.fd, None)
+        wanted, reason = item.wants()
+        mask = self._allowed(item, wanted)
+        if wanted and not mask:
+            self._asleep[item.fd] = item
+        self._set(item, mask, reason if mask == wanted else "as the gates are")
+
+    def drop(self, item: Watched, reason: str) -> None:
+        """Watch `item` no more."""
+        self._asleep.pop(item.fd, None)
+        super().drop(item, reason)
+
+    def changed(self) -> None:
+        """A gate was held, or released."""
+        for item in [*self.watched.values(), *self._asleep.values()]:
+            self.update(item)
+
+    def _allowed(self, item: Watched, mask: int) -> int:
+        held = self._gates.held
+        if isinstance(item, Listener):
+            return 0 if names.ACCEPT in held else mask
+        if isinstance(item, Stream):
+            if names.READ in held:
+                mask &= ~READ
+            if names.WRITE in held:
+                mask |= WRITE
+        return mask
+
+
+class GatedLoop(Loop):
+    """A loop that can be held back."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        selector: str,
+        gates: Gates,
+        trace: Trace | None = None,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__(kernel, selector, trace, report)
+        self._gates = gates
+        interests = self.interests = GatedInterests(self.poller, self.trace, gates)
+
+        def changed(gate: str, held: bool) -> None:
+            self.trace.control(gate, held=held)
+            interests.changed()
+
+        gates.changed = changed
+
+    def _close_deferred(self) -> None:
+        """close(2) can wait: a socket that is held open is watched no more, and the peer sees no FIN."""
+        if names.CLOSE not in self._gates.held:
+            super()._close_deferred()
+
+    def finish(self) -> None:
+        """The end is not held back."""
+        self._gates.open()
+        super().finish()
+
+
+class GatedServer(LoopServer):
+    """A server that can be held back, but not from ending."""
+
+    def __init__(
+        self, loop: Loop, options: ServerOptions, report: Callable[[str], None], gates: Gates
+    ) -> None:
+        super().__init__(loop, options, report)
+        self._gates = gates
+
+    def stop(self, reason: str) -> None:
+        """End well: who is to be answered and closed must be read and closed."""
+        self._gates.open()
+        super().stop(reason)
+
+
+class ControlPoint:
+    """Listens on a path; who connects is a `_Controller`."""
+
+    def __init__(self, loop: Loop, address: UnixPath, gates: Gates) -> None:
+        """Only this user may connect.
+
+        Raises:
+            AddressError: the path cannot be listened on.
+        """
+        self._loop, self._address, self._gates = loop, address, gates
+        self.kernel = Kernel()  # plain: this is none of what is to be seen
+        self.sock = self.kernel.listen(address, 4, private=True)
+        self._inode = self.kernel.inode_of(address)
+        self._controllers: set[_Controller] = set()
+        self.fd = self.sock.fileno()
+        self.watching = 0
+        loop.trace.own(self.fd, "control")
+        loop.interests.update(self)
+
+    def wants(self) -> tuple[int, str]:
+        """READ: somebody may come."""
+        return READ, "somebody may want to control"
+
+    def on_ready(self, _bits: int) -> None:
+        """Let one in."""
+        try:
+            sock, _ = self.kernel.accept(self.sock)
+        except OSError as error:
+            if is_broken_listener(error):
+                raise
+            return
+        self._controllers.add(_Controller(self._loop, sock, self._gates, self._leave))
+
+    def _leave(self, controller: _Controller) -> None:
+        self._controllers.discard(controller)
+        self._loop.interests.drop(controller, "it left")
+        self.kernel.close(controller.sock, "eof")
+
+    def fail(self, error: Exception) -> None:
+        """It cannot go on; the server can."""
+        self._loop.failed("control", error)
+        self._loop.interests.drop(self, "it is broken")
+
+    def close(self) -> None:
+        """Nobody controls any more; all gates are open."""
+        for controller in tuple(self._controllers):
+            self._leave(controller)
+        self._loop.interests.drop(self, "the loop ends")
+        self.kernel.remove_path(self._address, self._inode)
+        self.kernel.close(self.sock, "stop")
+
+
+class _Controller:
+    """One who says lines."""
+
+    def __init__(self, loop: Loop, sock: Socket, gates: Gates, leave: Callable[[_Controller], None]) -> None:
+        self.sock, self._gates, self._leave = sock, gates, leave
+        self._recv, self._send = Kernel().stream_calls(sock)
+        self._line = b""
+        self.fd = sock.fileno()
+        self.watching = 0
+        loop.trace.own(self.fd, "control")
+        loop.interests.update(self)
+
+    def wants(self) -> tuple[int, str]:
+        """READ, for lines."""
+        return READ, "control"
+
+    def on_ready(self, _bits: int) -> None:
+        """Obey whole lines; what is no line, or does not take its answer, is no controller."""
+        try:
+            data = self._recv(LONGEST)
+            *lines, self._line = (self._line + data).split(b"\n")
+            for line in lines:
+                self._send(self._gates.obey(line))
+        except BlockingIOError:
+            data = self._line = b""
+        except OSError:
+            data = b""
+        if not data or len(self._line) > LONGEST:
+            self._leave(self)
+
+    def fail(self, error: Exception) -> None:  # noqa: ARG002
+        """Whatever went wrong, it is this one's trouble."""
+        self._leave(self)

@@ -45,7 +45,7 @@ class Reasons:
 
     def __init__(self) -> None:
         self._pasts: dict[int, Past] = {}  # by the strand's number, the latest last
-        self._forgotten: set[int] = set()
+        self._forgotten = -1  # the highest number of those that are
         self._listeners = Listeners()
         self._datagrams = Datagrams()
         self._threads = Threads()
@@ -102,15 +102,22 @@ class Reasons:
         return next((self._names[sock] for sock, _ in entry.event.ready if sock in self._names), None)
 
     def _past(self, strand: Strand | None) -> Past | None:
-        """What is known of it; of too many connections, none of the one that was quiet for the longest."""
-        if strand is None or strand.number in self._forgotten:
+        """What is known of it; of too many connections, none of the one that was quiet for the longest.
+
+        Strands are numbered as they begin: what comes below the highest forgotten one was forgotten too.
+        """
+        if strand is None:
             return None
-        past = self._pasts.pop(strand.number, None) or Past(strand)
+        past = self._pasts.pop(strand.number, None)
+        if past is None:
+            if strand.number <= self._forgotten:
+                return None
+            past = Past(strand)
         self._pasts[strand.number] = past
         if len(self._pasts) > _STRANDS:
             oldest = next(iter(self._pasts))
             del self._pasts[oldest]
-            self._forgotten.add(oldest)
+            self._forgotten = max(self._forgotten, oldest)
         return past
 
     # -- calls -----------------------------------------------------------------------------------------

@@ -105,7 +105,8 @@ def segment(past: Past, entry: PacketEntry) -> str:
     mine, other = past.ends[packet.client], past.ends[not packet.client]
     if packet.begin == packet.end or not entry.causes:
         return ""
-    sends = sorted({(it.log, it.seq): it for it in entry.causes if it.ev in ("send", "block")}.items())
+    bytes_of = [it for it in entry.causes if it.ev in ("send", "block") and it.begin < it.end]
+    sends = sorted({(it.log, it.seq): it for it in bytes_of}.items())
     if not sends:
         return ""
     call = next((it for it in mine.calls if (it.log, it.event.seq) == sends[0][0]), None)

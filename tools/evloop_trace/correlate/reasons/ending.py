@@ -128,7 +128,7 @@ def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
             return f"SO_LINGER of 0 s: {mine.word}'s {call(mine.close)} resets, and leaves no TIME-WAIT"
         if close.reason == "aborted":
             return f"{mine.word} aborted it, with SO_LINGER of 0 s: no TIME-WAIT"
-    if not packet.client and past.accept is None and mine.syns:
+    if not packet.client and past.accept is None and mine.syns.count:
         listener = listeners.at(past.strand.server)
         if listener is not None and listener.closed is not None:
             return f"{call(listener.closed)} closed the listener, and nobody had accepted this connection"

@@ -109,7 +109,7 @@ def quiet(past: Past, threads: Threads, listeners: Listeners, now: int, coming: 
 def _kernel(past: Past, coming: Entry | None) -> str:
     """A timer of TCP's runs."""
     client, server = past.ends[True], past.ends[False]
-    if client.syns and past.handshake is None and not server.syns and server.rst is None:
+    if client.syns.count and past.handshake is None and not server.syns.count and server.rst is None:
         return "nobody has answered the SYN: the client's kernel waits, and then asks again"
     packet = coming.packet if isinstance(coming, PacketEntry) else None
     for sender, other, is_client in ((client, server, True), (server, client, False)):
@@ -118,7 +118,7 @@ def _kernel(past: Past, coming: Entry | None) -> str:
                 f"{other.word}'s window is closed: {size(sender.sent - sender.out)} of {sender.word} wait "
                 "in the kernel, which probes it now and then"
             )
-        if other.closed_at is not None and (sender.probes or sender.sent == 0):
+        if other.closed_at is not None and (sender.probes.count or sender.sent == 0):
             return f"{other.word}'s window is closed: {sender.word}'s kernel probes it now and then"
         waits = past.unacked(client=is_client)
         if waits and packet is not None:

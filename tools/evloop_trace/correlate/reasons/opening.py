@@ -115,10 +115,10 @@ def connected(past: Past, entry: CallEntry) -> str:
         return "the socket does not block: the kernel does the handshake meanwhile"
     if event.errno == "ECONNREFUSED" and server.rst is not None:
         return f"the RST of {packets([server.rst.packet.number])}"
-    tries = len(client.syns)
+    tries = client.syns.count
     if event.errno == "ETIMEDOUT" and tries:
-        return f"nobody answered: SYN was sent {often(tries)} in {duration(ended(entry) - client.syns[0].t)}"
-    if not event.errno and tries > 1 and server.syns:
+        return f"nobody answered: SYN was sent {often(tries)} in {duration(ended(entry) - client.syns.since)}"
+    if not event.errno and tries > 1 and server.syns.count:
         return f"SYN was sent {often(tries)} before it was answered"
     return ""
 
@@ -129,14 +129,13 @@ def opening(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
     mine, other = past.ends[packet.client], past.ends[not packet.client]
     if packet.flags & RST:
         if packet.before[packet.client is False] == machine.LISTEN or (
-            other.syns and not mine.syns and not other.acked
+            other.syns.count and not mine.syns.count and not other.acked
         ):
             return _refused(past, entry, listeners)
         return ""
-    if not packet.flags & SYN or not mine.syns:
+    if not packet.flags & SYN or not mine.syns.count:
         return ""
-    first, last = mine.syns[0].packet.number, mine.syns[-1].t
-    waited = duration(entry.t - last)
+    first, waited = mine.syns.number, duration(entry.t - mine.syns.last)
     if packet.flags & ACK:
         return f"no ACK of packet #{first} for {waited}: sent again"
     listener = listeners.at(past.strand.server)
@@ -146,7 +145,7 @@ def opening(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
             f"no answer for {waited}: {likely}the listener's queue is full, {listener.queued} in it "
             f"(backlog {listener.backlog})"
         )
-    return f"no answer to packet #{first} for {waited}: sent again, try {len(mine.syns) + 1}"
+    return f"no answer to packet #{first} for {waited}: sent again, try {mine.syns.count + 1}"
 
 
 def _refused(past: Past, entry: PacketEntry, listeners: Listeners) -> str:

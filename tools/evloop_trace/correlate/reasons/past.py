@@ -11,10 +11,38 @@ from evloop_trace.packets.segments import ACK, DUP_ACK, FIN, KEEP_ALIVE, PROBE, 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry, Strand
 
-__all__ = ["End", "Past", "ended", "is_pure_ack"]
+__all__ = ["End", "Past", "Tries", "ended", "is_pure_ack"]
 
 _RECENT = 64
 """Packets of a direction that can be told of; a send of 4 MB makes about as many on loopback."""
+
+
+class Tries:
+    """Packets that ask the same again and again: how many, and when; they may go on for hours."""
+
+    __slots__ = ("before", "count", "last", "number", "since")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.number = 0
+        """The first one's, in the capture."""
+        self.since = 0
+        """When it was sent, in ns."""
+        self.before = 0
+        """When the last but one was."""
+        self.last = 0
+        """When the last one was."""
+
+    def add(self, entry: PacketEntry) -> None:
+        """Another one."""
+        if not self.count:
+            self.number, self.since = entry.packet.number, entry.t
+        self.count += 1
+        self.before, self.last = self.last, entry.t
+
+    def clear(self) -> None:
+        """There was an answer."""
+        self.count = 0
 
 
 class End:
@@ -38,10 +66,10 @@ class End:
         """The packet that opened it again."""
         self.filled: PacketEntry | None = None
         """The last of its packets that the peer had just room for."""
-        self.probes: list[int] = []
-        """When it sent probes of the peer's closed window."""
-        self.alive: list[int] = []
-        """When it asked whether the peer is still there."""
+        self.probes = Tries()
+        """Of the peer's closed window."""
+        self.alive = Tries()
+        """It asked whether the peer is still there."""
         self.dup_acks = 0
         self.packets: dict[int, PacketEntry] = {}
         """By their numbers: the last that carried something."""
@@ -49,7 +77,7 @@ class End:
         """When it last sent data, or a FIN."""
         self.heard = 0
         """When its last packet was seen."""
-        self.syns: list[PacketEntry] = []
+        self.syns = Tries()
         self.fin: PacketEntry | None = None
         self.rst: PacketEntry | None = None
         self.calls: deque[CallEntry] = deque(maxlen=32)
@@ -80,7 +108,7 @@ class End:
             if len(self.packets) > _RECENT:
                 del self.packets[next(iter(self.packets))]
         if flags & SYN:
-            self.syns.append(entry)
+            self.syns.add(entry)
         elif packet.begin < packet.end and not found & PROBE:
             self.out = max(self.out, packet.end)
         if found & WINDOW_FULL:
@@ -112,7 +140,7 @@ class End:
     def _asks(self, entry: PacketEntry, peer: End) -> None:
         found = entry.packet.found
         if found & (PROBE | KEEP_ALIVE):
-            (self.alive if peer.closed_at is None else self.probes).append(entry.t)
+            (self.alive if peer.closed_at is None else self.probes).add(entry)
         elif entry.packet.begin < entry.packet.end:
             self.alive.clear()
 

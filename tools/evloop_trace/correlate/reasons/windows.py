@@ -71,15 +71,17 @@ def _opened(entry: PacketEntry, mine: End) -> str:
 def _probe(entry: PacketEntry, mine: End, other: End) -> str:
     if other.closed_at is not None:
         earlier = mine.probes
-        if not earlier:
+        if not earlier.count:
             waited = duration(entry.t - other.closed_at)
             return f"is there room again? The window is closed for {waited}, and an update could be lost"
-        since, before = entry.t - earlier[-1], earlier[-1] - [other.closed_at, *earlier][-2]
+        since = entry.t - earlier.last
+        before = earlier.last - (earlier.before if earlier.count > 1 else other.closed_at)
         return (
-            f"probe {len(earlier) + 1}, {duration(since)} after the last, which waited {duration(before)}: "
+            f"probe {earlier.count + 1}, {duration(since)} after the last, which waited {duration(before)}: "
             "the persist timer backs off"
         )
-    if mine.alive:
-        return f"keep-alive probe {len(mine.alive) + 1}: no answer for {duration(entry.t - mine.alive[-1])}"
+    if mine.alive.count:
+        unanswered = duration(entry.t - mine.alive.last)
+        return f"keep-alive probe {mine.alive.count + 1}: no answer for {unanswered}"
     quiet = duration(entry.t - max(mine.heard, other.heard))
     return f"keep-alive: nothing was said for {quiet}; is {other.word} still there?"

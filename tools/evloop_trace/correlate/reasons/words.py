@@ -22,8 +22,9 @@ def call(entry: CallEntry) -> str:
 
 
 def ref(it: CallRef) -> str:
-    """The same, of a link."""
-    return f"{'send' if it.ev == 'block' else it.ev}() #{it.seq}"
+    """The same, of a link; of what sleeps, a send is linked by its bytes, and a connect has none."""
+    asleep = "send" if it.begin < it.end else "connect"
+    return f"{asleep if it.ev == 'block' else it.ev}() #{it.seq}"
 
 
 def packets(them: Iterable[int]) -> str:

@@ -80,7 +80,9 @@ def test_words() -> None:
     assert numbers([1, 3, 5, 7]) == "#1, #3, #5, #7"
     assert numbers([1, 3, 5, 7, 9]) == "#1 … #9"
     assert [often(number) for number in (1, 2, 1000)] == ["once", "twice", "1,000 times"]
-    assert ref(CallRef(0, 3, "block")) == "send() #3"
+    assert ref(CallRef(0, 3, "block", 4, 9)) == "send() #3"
+    assert ref(CallRef(0, 3, "block")) == "connect() #3"
+    assert ref(CallRef(0, 3, "shutdown", 4, 5)) == "shutdown() #3"
     assert text("a\x1b[2J") == "a\x1b[2J"  # who draws it makes it safe
     assert text("x" * 70) == "x" * 64 + "…"
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
+import pytest
+from evloop_trace.correlate.entries import PacketEntry
 from evloop_trace.packets.segments import ACK, FIN, KEEP_ALIVE, PROBE, RST, SYN, WINDOW_FULL, ZERO_WINDOW
 
 from evloop.events.schema import Recv
@@ -108,6 +111,25 @@ def test_keep_alives(told: Any) -> None:
     assert told.packet(True, 4, found=KEEP_ALIVE, ack=0, t=3004).reasons == [
         "keep-alive: nothing was said for 1.0 s; is the server still there?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("opened", "flags", "found"), [(False, SYN, 0), (True, ACK, KEEP_ALIVE), (True, ACK, PROBE)]
+)
+def test_who_asks_for_hours_costs_no_memory(told: Any, opened: bool, flags: int, found: int) -> None:
+    """SYNs, probes and keep-alives are counted, not kept."""
+    if opened:
+        closed(told) if found == PROBE else told.opened()
+    end = 4097 if found == PROBE else None
+
+    def kept() -> int:
+        return sum(isinstance(it, PacketEntry) for it in gc.get_objects())
+
+    before = kept()
+    for _ in range(1000):
+        last = told.packet(True, 4096, end, flags=flags, found=found, ack=0)
+    assert ("try 1000" if flags & SYN else "probe 1000") in last.reasons[0]
+    assert kept() - before < 100
 
 
 def test_windows_of_other_packets_say_nothing(told: Any) -> None:

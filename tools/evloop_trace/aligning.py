@@ -72,6 +72,7 @@ class _Reading:
             files.enter_context(opened(wanted.capture, self.timeline.capture)) if wanted.capture else ()
         )
         self._links = dict.fromkeys((EXACT, INFERRED, UNMATCHED), 0)
+        self._is_read = False  # to the end
         for line in clocks(self._logs) if self._logs else ():
             tell(line)
 
@@ -96,6 +97,7 @@ class _Reading:
             if isinstance(entry, CallEntry) and entry.trust in self._links:
                 self._links[entry.trust] += 1
             yield entry
+        self._is_read = True
 
     def finish(self) -> int:
         """Say what is to be said; the exit code."""
@@ -104,7 +106,10 @@ class _Reading:
         if self._logs is not None:
             for line in clocks(self._logs, read=True):
                 self._tell(line)
-        for line in [*_strangers(timeline, wanted), *_steps(timeline)]:
+        if self._is_read:  # who read only a part cannot say that something is missing
+            for line in _strangers(timeline, wanted):
+                self._tell(line)
+        for line in [*_other_boot(timeline, wanted, self._kernel), *_steps(timeline)]:
             self._tell(line)
         if wanted.capture:
             for line in problems(timeline.capture, timeline.sightings.analysis):
@@ -243,6 +248,15 @@ def _unmet(timeline: Timeline, wanted: Wanted) -> Iterator[str]:
         f"none of the log's connections is in {wanted.capture}: the log's go to {server}, "
         f"the capture's to {there}; was it taken on another interface, or of another port?"
     )
+
+
+def _other_boot(timeline: Timeline, wanted: Wanted, kernel: TransitionLog | None) -> Iterator[str]:
+    """The kernel's monotonic clock is not the log's."""
+    if kernel is not None and timeline.clocks.is_strange(kernel.header.boot_id):
+        yield (
+            f"{wanted.kernel} and the log do not belong together: the machine was booted in between; "
+            "what the kernel said stands where the time of day puts it"
+        )
 
 
 def _told_twice(wanted: Wanted) -> str:

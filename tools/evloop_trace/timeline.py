@@ -146,7 +146,7 @@ class Timeline:
 
     def _packets(self, packets: Iterable[Packet]) -> Iterator[_Item]:
         for packet in packets:
-            seen = self.sightings.see(packet)
+            seen = self.sightings.see(packet, self.capture.packets)
             if seen is not None:
                 t = self.clocks.of_wall(seen.time)
                 self.seen = [self.seen[0] if self.seen else t, t]
@@ -155,7 +155,8 @@ class Timeline:
 
     def _kernel(self, kernel: TransitionLog | None) -> Iterator[_Item]:
         for event in _said(kernel.events) if kernel else ():
-            yield self.clocks.of_mono(event.t, _wall(kernel, event.t)), 2, event
+            assert kernel is not None
+            yield self.clocks.of_mono(event.t, _wall(kernel, event.t), kernel.header.boot_id), 2, event
 
 
 def _said(events: Sequence[Event]) -> list[Any]:

@@ -142,6 +142,22 @@ def test_a_part(both: Callable[..., Any], lay: Laid) -> None:
     assert "is 2 connections" in lay.said
 
 
+def test_who_reads_a_part_does_not_say_what_is_missing(both: Callable[..., Any], lay: Laid) -> None:
+    """Behind --to nothing was read: that a connection is not in the capture nobody can know."""
+    book, talk = both()
+    log = lay.file("a.jsonl", book.encode())
+    late = lay.file("late.pcap", talk.pcap())
+    frames = [(t + 3600 * SECOND, frame) for t, frame in talk.frames]
+    later = lay.file("later.pcap", sys.modules["timeline_tests_wire"].pcap(frames))
+    lay(log, "--packets", later)
+    assert "do not belong together" in lay.said
+    for capture in (late, later):
+        lay(log, "--packets", capture, "--to", "1ms")
+        assert "belong together" not in lay.said
+        assert "stays empty" not in lay.said
+        assert "is in " not in lay.said
+
+
 def _several(*talks: Any) -> bytes:
     frames = sorted(it for talk in talks for it in talk.frames)
     return sys.modules["timeline_tests_wire"].pcap(frames)
@@ -246,6 +262,27 @@ def test_the_kernel(both: Callable[..., Any], lay: Laid) -> None:
     lay(log, "--kernel", capture, code=2)
     lay(log, "--kernel", "not/there", code=2)
     assert "not/there cannot be read: No such file" in lay.said
+
+
+def test_the_kernel_of_another_boot(both: Callable[..., Any], lay: Laid) -> None:
+    """Its monotonic clock is another: the time of day places it, and that is told."""
+    book, talk = both(mono_ns=5_000_000_000, boot_id="one")
+    log, capture = lay.file("a.jsonl", book.encode()), lay.file("a.pcap", talk.pcap())
+    for boot_id, told in (("one", False), ("other", True), ("", False)):
+        header = {
+            "ev": "header", "schema": "evloop-kernel/1", "mono_ns": 1000, "wall_ns": book.events[0].wall_ns,
+            "bracket_ns": 0, "boot_id": boot_id, "kernel": "6", "ports": [], "events": [],
+        }  # fmt: skip
+        state = {
+            "ev": "state", "t": 1000 + MS, "local": HERE, "peer": THERE, "sock": 1, "old": "CLOSED",
+            "new": "SYN-SENT",
+        }  # fmt: skip
+        end = {"ev": "end", "t": 1000 + 3 * MS, "lost": 0, "events": 1}
+        data = b"".join(json.dumps(it).encode() + b"\n" for it in (header, state, end))
+        lines = lay(log, "--packets", capture, "--kernel", lay.file("k.jsonl", data))
+        (entry,) = [it for it in lines if it["lane"] == "kernel"]
+        assert entry["t"] == (MS if told else 1000 + MS - 5_000_000_000)
+        assert ("the machine was booted in between" in lay.said) is told
 
 
 def test_a_log_with_a_bad_line(both: Callable[..., Any], lay: Laid) -> None:

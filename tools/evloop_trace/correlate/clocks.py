@@ -25,9 +25,10 @@ class Clocks:
         self._shared = one_clock
         self._mono: int | None = None
         self._wall: int | None = None
+        self._boot = ""
         if headers:
             first = min(headers, key=lambda it: it.mono_ns if one_clock else it.wall_ns)
-            self._mono, self._wall = first.mono_ns, first.wall_ns
+            self._mono, self._wall, self._boot = first.mono_ns, first.wall_ns, first.boot_id
 
     def begin(self, times: Sequence[int]) -> None:
         """Without a log the clock begins with the earliest of these times of day."""
@@ -47,8 +48,12 @@ class Clocks:
         """Where a time of day stands (ns since 1970)."""
         return ns - (self._wall or 0)
 
-    def of_mono(self, ns: int, wall: int) -> int:
+    def is_strange(self, boot_id: str) -> bool:
+        """Whether the monotonic clock of that boot is known to be another than the logs'."""
+        return bool(boot_id and self._boot) and boot_id != self._boot
+
+    def of_mono(self, ns: int, wall: int, boot_id: str = "") -> int:
         """Where a time of the monotonic clock stands; `wall` is what the day's clock said then."""
-        if self._mono is None or not self._shared:
+        if self._mono is None or not self._shared or self.is_strange(boot_id):
             return self.of_wall(wall)
         return ns - self._mono

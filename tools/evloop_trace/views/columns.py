@@ -82,7 +82,7 @@ def known(entries: Sequence[Entry], labels: Sequence[str]) -> Known:
         client = is_left(call, servers)
         sides[client][call.log] = labels[call.log] if call.log < len(labels) else ""
         tick = max(tick, 0 if client else call.event.tick)
-    clock = max([6, *[len(milliseconds(it.t)) for it in entries[-1:]]])
+    clock = max([6, *[len(milliseconds(it.t)) for it in (*entries[:1], *entries[-1:])]])
     left, right = (tuple(sides[side].values()) for side in (True, False))
     names = _names(list(strands.values()))
     return Known(clock, names, _mixed(entries), (left, right), len(str(tick)) if tick else 0, servers)
@@ -135,6 +135,7 @@ def columns(known: Known, width: int, *, packets: bool) -> Columns:
 
 
 def milliseconds(t: int) -> str:
-    """Milliseconds, to the microsecond."""
-    micros = max(0, t) // 1000
-    return f"{micros // 1000}.{micros % 1000:03}"
+    """Milliseconds, to the microsecond; below 0 it was before the log began."""
+    micros = abs(t) // 1000
+    sign = "-" if t < 0 < micros else ""
+    return f"{sign}{micros // 1000}.{micros % 1000:03}"

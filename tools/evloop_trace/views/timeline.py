@@ -78,18 +78,21 @@ class TimelineView:
 
 
 class TimelinePanel(Panel):
-    """The last of a timeline, the newest at the bottom."""
+    """The last of a timeline, the newest at the bottom, as it is when it is first drawn."""
 
     def __init__(
-        self, labels: Sequence[str] = (), *, packets: bool = True, kernel: bool = False, most: int = 512
-    ) -> None:
+        self, labels: Sequence[str] = (), entries: Iterable[Entry] = (), *,
+        packets: bool = True, kernel: bool = False, most: int = 512,
+    ) -> None:  # fmt: skip
         """Of so many entries at `most`."""
         self.view = TimelineView(0, labels, packets=packets, kernel=kernel)
-        self.entries: deque[Entry] = deque(maxlen=most)
+        self.entries: deque[Entry] = deque(entries, maxlen=most)
+        self._known: Known | None = None
 
     def append(self, entry: Entry) -> None:
         """What comes next."""
         self.entries.append(entry)
+        self._known = None
 
     def lines(self, width: int, height: int) -> list[Line]:
         """At most `height` lines."""
@@ -97,7 +100,7 @@ class TimelinePanel(Panel):
             return []
         entries = list(self.entries)
         before, entries = entries[: -3 * height], entries[-3 * height :]
-        drawer = self._drawer(width, entries)
+        drawer = self._drawer(width)
         drawer.known_already(it.strand for it in before)
         if before:
             drawer.said_already(before[-1].t)
@@ -106,11 +109,14 @@ class TimelinePanel(Panel):
 
     def heading(self, width: int) -> Line:
         """A rule that says which side is whose."""
-        return exact(self._drawer(width, list(self.entries)).heading(), width)
+        return exact(self._drawer(width).heading(), width)
 
-    def _drawer(self, width: int, entries: list[Entry]) -> _Drawer:
+    def _drawer(self, width: int) -> _Drawer:
+        """Heading and lines have the same columns, those of all entries."""
         self.view.width = max(_LEAST, width)
-        return _Drawer(self.view, known(entries, self.view.labels))
+        if self._known is None:
+            self._known = known(list(self.entries), self.view.labels)
+        return _Drawer(self.view, self._known)
 
 
 class _Drawer:
@@ -183,7 +189,8 @@ class _Drawer:
         lines += self._main(row)
         for client, reason in row.reasons:
             lines += self._reason(escape_text(reason), client=client)
-        self._before, self._until = row, max(row.until, self._until)
+        self._until = row.until if self._before is None else max(row.until, self._until)
+        self._before = row
         yield from (exact(line, width) for line in lines)
 
     # -- the parts of a row ----------------------------------------------------------------------------
@@ -276,7 +283,8 @@ class _Drawer:
 
     def _quiet(self, row: Row) -> Iterator[Line]:
         before = " " * self._columns.before
-        why = escape_text(row.quiet) or "nobody calls anything"
+        unsaid = "nobody calls anything" if all(self._known.sides) else "nothing happens"
+        why = escape_text(row.quiet) or unsaid
         text = f"{duration(row.t - self._until)} · {why}"
         rows = wrap(text, self._view.width - len(before) - 8)
         for at, it in enumerate(rows):

@@ -9,9 +9,9 @@ from evloop.events.schema import SCHEMA, Clock, Header
 WALL = 1_700_000_000_000_000_000
 
 
-def header(mono: int, wall: int) -> Header:
+def header(mono: int, wall: int, boot_id: str = "") -> Header:
     """A log that began then."""
-    return Header(0, 0, 0, SCHEMA, mono, wall, 0, 1, [], {}, "", "", "none", 0)
+    return Header(0, 0, 0, SCHEMA, mono, wall, 0, 1, [], {}, "", "", "none", 0, boot_id=boot_id)
 
 
 def test_one_boot() -> None:
@@ -30,6 +30,15 @@ def test_two_boots() -> None:
     assert clocks.of_mono(9_100, WALL + 100) == 100
     clocks.heed(Clock(1, 0, 0, 9_000_000_000, WALL, 0))
     assert clocks.steps == []
+
+
+def test_another_boot_than_the_logs() -> None:
+    """Of a monotonic clock that began anew only the time of day can be used; who does not say is trusted."""
+    clocks = Clocks([header(100, WALL, "a")], one_clock=True)
+    assert clocks.of_mono(350, WALL + 7, "a") == clocks.of_mono(350, WALL + 7) == 250
+    assert clocks.of_mono(350, WALL + 7, "b") == 7
+    assert [clocks.is_strange(it) for it in ("", "a", "b")] == [False, False, True]
+    assert Clocks([header(100, WALL)], one_clock=True).is_strange("b") is False
 
 
 def test_without_a_log() -> None:

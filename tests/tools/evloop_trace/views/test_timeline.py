@@ -9,7 +9,7 @@ from evloop_trace.correlate.ends import Joined, Origin
 from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallRef, StateEntry
 from evloop_trace.packets.segments import ACK, RST, SYN
 from evloop_trace.views.cells import width_of
-from evloop_trace.views.columns import known
+from evloop_trace.views.columns import known, milliseconds
 from evloop_trace.views.timeline import TimelinePanel, TimelineView
 
 from evloop.events.schema import (
@@ -289,6 +289,40 @@ def test_reasons_and_quiet_times_are_never_cut(talk: Any) -> None:
         text = " ".join(" ".join(lines).replace("│", " ").replace("╰", " ").split())
         assert text.count(why) == 2
         assert quiet in text
+
+
+def test_who_knows_one_side_only_does_not_say_that_nobody_calls(talk: Any) -> None:
+    """Without the logs of both ends nothing happens, as far as can be seen."""
+    it = talk.strand(names=("", ""))
+    packets = [talk.data(at, it, at, 0, b"x") for at in (1, 50_000)]
+    assert any("50.0 ms · nothing happens" in line for line in talk.drawn(packets))
+    server = talk.call(60_000, 1, Close(1, 60 * MS, 0, US, 3, "close", "tcp-1"), it)
+    assert not any("nobody calls" in line for line in talk.drawn([*packets, server]))
+
+
+def test_what_was_before_the_log_began_has_times_below_0(talk: Any) -> None:
+    """And the silence behind it is as long as it was."""
+    it = talk.strand()
+    packets = [talk.data(at, it, n, n, b"x") for n, at in ((1, -2_030_500), (2, -2_000_000), (3, 20_000))]
+    lines = [line.split("│")[0].strip() for line in talk.drawn(packets)]
+    assert lines[1] == "-2030.500"
+    assert any("┄┄┄ 30.5 ms · " in line for line in lines)
+    assert any("┄┄┄ 2.02 s · " in line for line in lines)
+    assert milliseconds(-999) == "0.000"
+
+
+def test_the_heading_of_a_panel_fits_its_lines(talk: Any) -> None:
+    """Also where what stands above them has other names, and takes turns with others."""
+    strands = [talk.strand(n, 5000 + n, (name, name)) for n, name in enumerate(("a-long-name-1", "tcp-2"))]
+    entries = [entry for it in strands * 2 for entry in talk.conversation(it)]
+    entries += [entry for _ in range(9) for entry in talk.conversation(strands[1])]
+    panel = TimelinePanel(["client", "server"], entries)
+    heading = "".join(it.text for it in panel.heading(100))
+    row = next(text for line in panel.lines(100, 20) if "SYN ═" in (text := "".join(it.text for it in line)))
+    wire = row.index("│"), row.rindex("│")
+    assert heading[: wire[0]].endswith("─")
+    assert heading[wire[1] + 6 :].startswith("─ server") or heading.index("server") > wire[1]
+    assert abs(heading.index("wire") - sum(wire) // 2) <= 3
 
 
 def test_a_state_that_has_no_room_beside_the_call_stands_below(talk: Any) -> None:

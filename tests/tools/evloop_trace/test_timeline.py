@@ -160,7 +160,8 @@ def test_who_reads_a_part_does_not_say_what_is_missing(both: Callable[..., Any],
 
 def _several(*talks: Any) -> bytes:
     frames = sorted(it for talk in talks for it in talk.frames)
-    return sys.modules["timeline_tests_wire"].pcap(frames)
+    made: bytes = sys.modules["timeline_tests_wire"].pcap(frames)
+    return made
 
 
 def test_out_of_order(both: Callable[..., Any], lay: Laid) -> None:

@@ -441,6 +441,23 @@ def test_a_full_disk_ends_it(net: Net, tmp_path: Path) -> None:
     )
 
 
+def test_a_full_disk_beside_packets(net: Net, tmp_path: Path) -> None:
+    """It is told when it happens; the packets go on, and the exit code tells in the end."""
+    full = 'mount -t tmpfs -o size=16k none full; exec "$@"'
+    (tmp_path / "full").mkdir()
+    options = ("-w", "a.pcapng", "--kernel", "full/k.jsonl", "--port", str(PORT))
+    capture = net.begin("unshare", "-m", "sh", "-c", full, "sh", *CAPTURE, *options)
+    capture.expect("^capturing on ")
+    knock = f"from socket import *\nfor _ in range(100): socket().connect_ex(('127.0.0.1', {PORT}))"
+    net.python(knock)
+    told = "full/k.jsonl cannot be written: No space left on device; it has "
+    capture.expect(told)
+    net.python(knock)
+    assert capture.stop() == 1
+    assert sum(told in line for line in capture.said) == 1
+    assert capture.said[-1] == "evloop-trace: a.pcapng: 400 packets, 25,600 bytes, none dropped"
+
+
 # -- rights, and servers ------------------------------------------------------------------------
 
 NOBODY = (

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from evloop_trace.capture.ring import Counts, Packet
 
-__all__ = ["interface", "packets", "section", "statistics"]
+__all__ = ["count", "interface", "packets", "section", "statistics"]
 
 _SECTION, _INTERFACE, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 5, 6
 _COMMENT = 1
@@ -23,6 +23,7 @@ _ENDS = struct.pack("<HH", 0, 0)  # opt_endofopt
 
 _PACKET_HEAD = struct.Struct("<7I")  # type, length, interface, time (high, low), bytes kept, bytes there were
 _PACKET_ROUND = 32  # bytes of a packet's block besides the packet
+_LENGTH = struct.Struct("<4xI")  # of a block
 
 Option = tuple[int, str | bytes]
 
@@ -86,6 +87,18 @@ def statistics(now: int, began: int, counts: Counts, delivered: int, comment: st
         (8, number(delivered)),
     ]
     return _block(_STATISTICS, struct.pack("<I", 0) + _time(now), options)
+
+
+def count(blocks: bytes, written: int) -> tuple[int, int]:
+    """How long those blocks are that are among the first so many bytes, and how many are not."""
+    at = whole = missing = 0
+    while at < len(blocks):
+        at += _LENGTH.unpack_from(blocks, at)[0]
+        if at <= written:
+            whole = at
+        else:
+            missing += 1
+    return whole, missing
 
 
 def _time(ns: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import select
 import sys
 import time
@@ -11,14 +10,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from evloop_trace.capture.bar import Bar
-from evloop_trace.capture.file import UnwrittenError
 from evloop_trace.capture.filters import assemble
 from evloop_trace.capture.interface import find, is_up
 from evloop_trace.capture.order import Order
 from evloop_trace.capture.ring import BLOCK_AGE, Ring
 from evloop_trace.capture.sinks import FileSink, LineSink
-from evloop_trace.capture.stop import Stop
+from evloop_trace.capture.stop import Stop, Turns
 from evloop_trace.tracepoints.recorder import Recorder
+from evloop_trace.whole_file import UnwrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +26,10 @@ if TYPE_CHECKING:
     from evloop_trace.capture.sinks import Sink
     from evloop_trace.capture.wanted import Wanted
 
-__all__ = ["FAILED", "GRACE", "INPUT", "capture", "say_ready"]
+__all__ = ["FAILED", "capture", "say_ready"]
 
 _DONE, FAILED = 0, 1
-INPUT = 0  # the descriptor of standard input
 _BLOCKS_A_ROUND = 32  # then what was read is written: at saturation there is always one more
-GRACE = 0.1  # seconds from a signal to the end: what was under way then is wanted, too
 _DRAINING = 1.0  # seconds at most for blocks that the kernel has to become ours; they need BLOCK_AGE
 _LOOK = 0.5  # seconds between two looks whether an interface is up again
 
@@ -55,13 +52,13 @@ def capture(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], 
         stop = stack.enter_context(Stop())
         recorder = None
         if wanted.kernel is not None:
-            recorder = stack.enter_context(closing(Recorder(wanted.kernel, wanted.ports)))
+            recorder = stack.enter_context(closing(Recorder(wanted.kernel, wanted.ports, tell)))
         ring = stack.enter_context(closing(Ring(where, program)))
         sink: Sink = LineSink(write, where) if wanted.output is None else FileSink(wanted, where)
         stack.enter_context(closing(sink))
         say_ready(where.name)
-        code = _Session(wanted, ring, stop, sink, tell, recorder=recorder).run()
-        return code if recorder is None else max(code, recorder.finish(tell))
+        code = _Session(wanted, ring, Turns(wanted, stop), sink, tell, recorder=recorder).run()
+        return code if recorder is None else max(code, recorder.finish())
 
 
 def say_ready(name: str) -> None:
@@ -75,27 +72,21 @@ class _Session:
     """The program's loop."""
 
     def __init__(
-        self, wanted: Wanted, ring: Ring, stop: Stop, sink: Sink, tell: Callable[[str], None],
+        self, wanted: Wanted, ring: Ring, turns: Turns, sink: Sink, tell: Callable[[str], None],
         *, recorder: Recorder | None,
     ) -> None:  # fmt: skip
-        self._wanted, self._ring, self._stop, self._sink, self._tell = wanted, ring, stop, sink, tell
+        self._wanted, self._ring, self._turns, self._sink, self._tell = wanted, ring, turns, sink, tell
         self._recorder = recorder
         self._order = Order()
         self._taken = 0  # out of the ring
         self._packets = self._size = 0  # in the sink
         self._is_down = False
         self._gone = False
-        self._stopping = False
-        self._poll = select.poll()
-        self._poll.register(ring, select.POLLIN)
-        self._poll.register(stop, select.POLLIN)
-        for pipe in recorder.pipes if recorder else ():
-            self._poll.register(pipe, select.POLLIN)
-        if wanted.attached:
-            self._poll.register(INPUT, select.POLLIN)
+        for fd in (ring.fileno(), *(recorder.pipes if recorder else ())):
+            turns.add(fd)
         if wanted.output in {None, "-"} and sys.stdout is not None:
             with suppress(OSError, ValueError):  # a test's, which is no file
-                self._poll.register(sys.stdout, 0)  # POLLERR: who reads it has gone
+                turns.add(sys.stdout.fileno(), 0)  # POLLERR: who reads it has gone
 
     def run(self) -> int:
         """Capture; the exit code."""
@@ -113,26 +104,15 @@ class _Session:
         return self._gone or (self._wanted.packets is not None and self._packets >= self._wanted.packets)
 
     def _until_enough(self) -> None:
-        end = None if self._wanted.duration is None else time.monotonic() + self._wanted.duration
-        while not self._is_enough():
-            left = None if end is None else end - time.monotonic()
-            if left is not None and left <= 0:
-                break
-            self._round(left)
-            if self._stop.asked and not self._stopping:
-                self._stopping, end = True, time.monotonic() + GRACE
+        while not (self._is_enough() or self._turns.over):
+            self._turn()
 
-    def _round(self, left: float | None) -> None:
+    def _turn(self) -> None:
         """Wait until there is something to do, and do it."""
-        for fd, mask in self._poll.poll(self._patience(left)):
-            if fd == self._stop.fileno():
-                self._stop.clear()
-            elif fd == self._ring.fileno():
+        for fd, mask in self._turns.wait(self._patience()):
+            if fd == self._ring.fileno():
                 if mask & select.POLLERR:
                     self._heed_error()
-            elif fd == INPUT:
-                self._stop.asked = True
-                self._poll.unregister(INPUT)
             elif mask & (select.POLLERR | select.POLLHUP):
                 raise BrokenPipeError
         if self._is_down and (up := is_up(self._wanted.interface)) is not False:
@@ -143,14 +123,13 @@ class _Session:
         if self._recorder:
             self._recorder.take()
 
-    def _patience(self, left: float | None) -> float | None:
-        """Milliseconds."""
-        waits = [left, self._bar.every, _LOOK if self._is_down else None]
+    def _patience(self) -> float | None:
+        """Seconds."""
+        waits = [self._bar.every, _LOOK if self._is_down else None]
         waits.append(self._recorder.patience if self._recorder else None)
         if self._order.waiting:
             waits.append(2 * BLOCK_AGE / 1000)
-        times = [wait for wait in waits if wait is not None]
-        return None if not times else max(0, math.ceil(min(times) * 1000))
+        return min([wait for wait in waits if wait is not None], default=None)
 
     def _take(self) -> None:
         """What is in the ring, into the sink."""
@@ -198,7 +177,7 @@ class _Session:
             counts = self._ring.count()
             if self._taken >= counts.seen - counts.dropped:
                 break
-            self._poll.poll(BLOCK_AGE)
+            select.select([self._ring], [], [], BLOCK_AGE / 1000)
             self._take()
         self._put(self._order.rest())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 from evloop import __version__
 from evloop.errors import EvloopError
 from evloop_trace.capture import pcapng
-from evloop_trace.capture.file import CaptureFile, UnwrittenError
 from evloop_trace.capture.filters import in_words
 from evloop_trace.capture.interface import name_of
 from evloop_trace.capture.lines import Lines
+from evloop_trace.whole_file import UnwrittenError, WholeFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,11 @@ class FileSink:
             EvloopError: it cannot be written.
         """
         assert wanted.output is not None
-        self._file = CaptureFile(wanted.output)
+        if wanted.output == "-" and sys.stdout is not None and sys.stdout.isatty():
+            raise EvloopError(
+                "a capture is nothing for a terminal: redirect it, or leave out -w to see packets"
+            )
+        self._file = WholeFile(wanted.output, pcapng.count)
         self._began = time.time_ns()
         self._packets = 0
         self._dropped = 0

@@ -1,17 +1,25 @@
-"""When to stop: a signal, which wakes whoever polls."""
+"""When to stop: a signal, the end of standard input, a time; each wakes who waits for something to do."""
 
 from __future__ import annotations
 
 import contextlib
+import math
+import select
 import signal
 import socket
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Self
 
-__all__ = ["Stop"]
+    from evloop_trace.capture.wanted import Wanted
+
+__all__ = ["Stop", "Turns"]
+
+INPUT = 0  # the descriptor of standard input
+GRACE = 0.1  # seconds from being told to stop to the end: what was under way then is wanted, too
 
 
 class Stop:
@@ -57,3 +65,38 @@ class Stop:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+
+
+class Turns:
+    """One wait after the other for what there is to do, until it is time to end."""
+
+    def __init__(self, wanted: Wanted, stop: Stop) -> None:
+        self._stop = stop
+        self._stopping = False
+        self._end = math.inf if wanted.duration is None else time.monotonic() + wanted.duration
+        self._poll = select.poll()
+        self.add(stop.fileno())
+        if wanted.attached:
+            self.add(INPUT)
+
+    def add(self, fd: int, mask: int = select.POLLIN) -> None:
+        """Wait for this one, too."""
+        self._poll.register(fd, mask)
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to end."""
+        return time.monotonic() >= self._end
+
+    def wait(self, patience: float | None = None) -> list[tuple[int, int]]:
+        """Wait until there is something to do, for so many seconds at most: which descriptors, and how."""
+        left = min(self._end - time.monotonic(), math.inf if patience is None else patience)
+        ready = dict(self._poll.poll(None if left == math.inf else max(0, math.ceil(left * 1000))))
+        if ready.pop(self._stop.fileno(), 0):
+            self._stop.clear()
+        if ready.pop(INPUT, 0):
+            self._stop.asked = True
+            self._poll.unregister(INPUT)
+        if self._stop.asked and not self._stopping:
+            self._stopping, self._end = True, time.monotonic() + GRACE
+        return list(ready.items())

@@ -11,12 +11,12 @@ import msgspec
 
 from evloop.errors import EvloopError
 from evloop.events.recorder import read_clocks
-from evloop_trace.capture.file import CaptureFile, UnwrittenError
 from evloop_trace.correlate.transitions import SCHEMA, End, Header, Lost
 from evloop_trace.tracepoints.formats import Page
 from evloop_trace.tracepoints.instance import Instance
 from evloop_trace.tracepoints.pages import missed, records
 from evloop_trace.tracepoints.translation import NEEDED, TRACEPOINTS, Translation, kernel_filter
+from evloop_trace.whole_file import UnwrittenError, WholeFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,23 +34,29 @@ _LONGEST_FILTER = 4000  # the kernel takes what fits into a page
 class Recorder:
     """It records from its making until `finish`, and holds its trace buffer until `close`."""
 
-    def __init__(self, path: str, ports: tuple[int, ...]) -> None:
+    def __init__(self, path: str, ports: tuple[int, ...], tell: Callable[[str], None]) -> None:
         """Begin: the next event will be in the file.
+
+        Args:
+            path: Its name.
+            ports: An event must have one of these; none is all.
+            tell: Takes a sentence for people.
 
         Raises:
             EvloopError: it could not begin; the message says why.
         """
         self._path = path
-        self.failed = ""
-        """Why the file takes no more."""
+        self._tell = tell
+        self.failed = False
+        """Whether the file takes no more, which was told then."""
         self._events = 0
         self._waiting: list[Event] = []
         self._encoder = msgspec.json.Encoder()
-        self._file: CaptureFile | None = None
+        self._file: WholeFile | None = None
         self.pipes: list[int] = []
         self._instance = Instance()
         try:
-            self._file = _Lines(path)
+            self._file = WholeFile(path, _count)
             self._start(ports)
         except BaseException:
             self.close()
@@ -83,27 +89,22 @@ class Recorder:
         """What is there, into the file, as long as that takes it."""
         until = time.monotonic_ns() - _LATE
         self._read()
+        if self.failed:  # the kernel had some more
+            self._waiting.clear()
         ready = 0
         while ready < len(self._waiting) and self._waiting[ready].t <= until:
             ready += 1
         self._put(ready)
 
-    def finish(self, tell: Callable[[str], None]) -> int:
-        """No more is recorded; write all that was, and tell what became of it; the exit code."""
-        self._instance.write("tracing_on", "0")
-        while self._read():
-            pass
-        self._put(len(self._waiting))
-        lost = self._instance.lost()
-        self._put_end(End(time.monotonic_ns(), lost, self._events))
-        what = f"{self._events:,} event{'s' * (self._events != 1)} of the kernel's"
-        if self.failed:
-            tell(f"{self._path} cannot be written: {self.failed}; it has {what}")
-        elif lost:
-            tell(f"{self._path}: {what}; there was no room for {lost:,} that are not among them")
-        else:
-            tell(f"{self._path}: {what}, none lost")
-        return bool(self.failed)
+    def finish(self) -> int:
+        """No more is recorded; write all that was, and tell how much it is; the exit code."""
+        if not self.failed:
+            self._instance.write("tracing_on", "0")
+            while self._read():
+                pass
+            self._put(len(self._waiting))
+            self._put_end()
+        return int(self.failed)
 
     def close(self) -> None:
         """Nothing remains in the kernel."""
@@ -146,34 +147,44 @@ class Recorder:
     def _put(self, ready: int) -> None:
         """The first so many of what waits."""
         events, self._waiting = self._waiting[:ready], self._waiting[ready:]
-        if not events or self.failed:
+        if not events:
             return
+        self._events += ready
         try:
             self._write(events)
         except UnwrittenError as error:
-            self.failed = str(error)
-            ready -= error.missing
-        self._events += ready
+            self._events -= error.missing
+            self._fail(error)
 
-    def _put_end(self, end: End) -> None:
-        if not self.failed:
-            try:
-                self._write([end])
-            except UnwrittenError as error:
-                self.failed = str(error)
+    def _put_end(self) -> None:
+        lost = self._instance.lost()
+        try:
+            if not self.failed:
+                self._write([End(time.monotonic_ns(), lost, self._events)])
+                rest = f"; there was no room for {lost:,} that are not among them" if lost else ", none lost"
+                self._tell(f"{self._path}: {self._content()}{rest}")
+        except UnwrittenError as error:
+            self._fail(error)
+
+    def _fail(self, error: UnwrittenError) -> None:
+        """What comes now is not wanted any more: the kernel need not record it."""
+        self.failed = True
+        self._waiting = []
+        self._tell(f"{self._path} cannot be written: {error}; it has {self._content()}")
+        self._instance.write("tracing_on", "0")
+
+    def _content(self) -> str:
+        return f"{self._events:,} event{'s' * (self._events != 1)} of the kernel's"
 
     def _write(self, lines: list[Event] | list[Header] | list[End]) -> None:
         assert self._file is not None
         self._file.write(self._encoder.encode_lines(lines))
 
 
-class _Lines(CaptureFile):
-    """A file that ends in a whole line."""
-
-    @staticmethod
-    def count(lines: bytes, written: int) -> tuple[int, int]:
-        whole = lines.rfind(b"\n", 0, written) + 1
-        return whole, lines.count(b"\n", whole)
+def _count(lines: bytes, written: int) -> tuple[int, int]:
+    """How long those lines are that are among the first so many bytes, and how many are not."""
+    whole = lines.rfind(b"\n", 0, written) + 1
+    return whole, lines.count(b"\n", whole)
 
 
 def _header(ports: tuple[int, ...], events: list[str]) -> Header:

@@ -131,7 +131,7 @@ def test_a_clock_that_there_is_not(mounted, monkeypatch):
 def test_a_kernel_without_the_tracepoint(mounted, tmp_path):
     """It is too old."""
     with pytest.raises(EvloopError, match=r"needs Linux 4\.16 or later: this kernel has no tracepoint sock/"):
-        Recorder(str(tmp_path / "k.jsonl"), ())
+        Recorder(str(tmp_path / "k.jsonl"), (), print)
 
 
 # -- options --------------------------------------------------------------------------------

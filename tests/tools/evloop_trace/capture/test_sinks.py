@@ -11,11 +11,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from evloop_trace.capture.file import CaptureFile, UnwrittenError
 from evloop_trace.capture.interface import Interface, find
 from evloop_trace.capture.ring import Counts
 from evloop_trace.capture.sinks import FileSink
 from evloop_trace.capture.wanted import Wanted
+from evloop_trace.whole_file import UnwrittenError
 
 from evloop.errors import EvloopError
 
@@ -169,51 +169,11 @@ def test_no_room_for_its_beginning(tmp_path: Path) -> None:
     assert (tmp_path / "a.pcapng").read_bytes() == b""
 
 
-@pytest.mark.parametrize(
-    ("path", "reason"),
-    [
-        ("", "'' cannot be written: No such file"),
-        ("/nowhere/a", "/nowhere/a cannot be written: No such file"),
-        ("/", "Is a directory"),
-        ("a\0b", "embedded null"),
-    ],
-)
-def test_a_file_that_cannot_be(path: str, reason: str) -> None:
-    """One sentence."""
-    with pytest.raises(EvloopError, match=reason):
-        CaptureFile(path)
-
-
-def test_a_pipe_that_nobody_reads(tmp_path: Path) -> None:
-    """That is no full disk: who read it has seen enough."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    read = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    file = CaptureFile(str(path))
-    file.write(b"")
-    os.close(read)
-    with pytest.raises(BrokenPipeError):
-        file.write(struct.pack("<II", 6, 12) + bytes(4))
-    file.close()
-
-
-def test_a_device_that_is_full() -> None:
-    """Nothing can be cut off there, and nothing is."""
-    file = CaptureFile("/dev/full")
-    with pytest.raises(UnwrittenError, match="No space left on device") as error:
-        file.write((struct.pack("<II", 6, 12) + bytes(4)) * 3)
-    assert error.value.missing == 3
-    file.close()
-
-
-def test_standard_output_that_is_no_place_for_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A terminal would obey what is in it; one that is closed takes nothing."""
-    monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(EvloopError, match="- cannot be written: standard output is closed"):
-        CaptureFile("-")
+def test_standard_output_that_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would obey what is in a file."""
     ours, theirs = os.openpty()
     with os.fdopen(theirs, "w") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
         with pytest.raises(EvloopError, match="a capture is nothing for a terminal"):
-            CaptureFile("-")
+            FileSink(Wanted(output="-"), LO)
     os.close(ours)

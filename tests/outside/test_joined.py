@@ -69,6 +69,23 @@ def test_every_recv_of_a_thousand_connections(
     assert_causes_come_first(rows)
 
 
+def test_one_log_of_a_server_that_forks(run: Callable[..., Any], tmp_path: Path) -> None:
+    """Its child's log is lost: what the child sent is from nothing there, and no clock is at fault."""
+    program = Path(__file__).parent / "programs" / "hands_to_a_child.py"
+    tool = (sys.executable, "-P", "-m", "evloop_trace")
+    assert run(*tool, "run", "--log", "log.jsonl", str(program)).returncode == 0
+    (child,) = tmp_path.glob("log.jsonl.*")
+    done = run(*tool, "replay", "log.jsonl", child.name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [" from log-2 send " in it for it in done.stdout.splitlines() if " recv(100) = " in it] == [
+        True, False,
+    ]  # fmt: skip
+    child.unlink()
+    done = run(*tool, "timeline", "log.jsonl")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [it for it in done.stdout.splitlines() if "recv() = " in it and "not in the logs" not in it] == []
+
+
 def assert_causes_come_first(rows: list[Row]) -> None:
     """Whatever got something stands behind what it was from."""
     seen: set[tuple[str, int]] = set()

@@ -6,7 +6,9 @@ import msgspec
 
 from evloop_trace.correlate.offsets import Stream
 
-__all__ = ["End", "Joined", "Origin"]
+__all__ = ["End", "Joined", "Origin", "Pipe"]
+
+_ENDINGS = 8  # calls that may have ended a stream
 
 
 class Origin(msgspec.Struct, gc=False):
@@ -58,12 +60,51 @@ def _start(origin: Origin) -> int:
     return origin.start
 
 
+class Pipe(Stream[Origin, Joined]):
+    """One direction of a connection: its bytes, and its end, which is no byte but a place behind the last."""
+
+    __slots__ = ("_told", "endings")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.endings: list[Origin] = []
+        """Calls of its sender that said that nothing follows."""
+        self._told: tuple[int, Joined] | None = (
+            None  # a recv that found the end, of which nobody has told yet
+        )
+
+    @property
+    def waiting(self) -> list[Joined]:
+        """What has received of it, or its end, more than its sender has told of."""
+        return [*(joined for _, _, joined in self.came), *([self._told[1]] if self._told else ())]
+
+    def finish(self, origin: Origin) -> Joined | None:
+        """Nothing follows behind `origin.start`: the recv that has found that out already."""
+        if self._told is None or self._told[0] != origin.start:
+            self.endings = [*self.endings[: _ENDINGS - 1], origin]
+            return None
+        (_, joined), self._told = self._told, None
+        return joined
+
+    def over(self, at: int, joined: Joined, *, shared: bool) -> Origin | None:
+        """Its receiver has found the end there: the call that it was from.
+
+        Of several it is the first; of several processes', which all have to close it, the last.
+        """
+        fits = [it for it in self.endings if it.start == at]
+        if fits:
+            return fits[-1 if shared else 0]
+        if not joined.peeked:
+            self._told = at, joined
+        return None
+
+
 class End:
     """One end of a connection: what its log tells, and the other end once that is known."""
 
     __slots__ = (
-        "accepted", "blocked", "eof", "exact", "farewell", "finished", "greeted", "greeting", "held", "into",
-        "log", "lone", "name", "other", "out", "parting", "place", "sent", "t",
+        "accepted", "blocked", "eof", "exact", "farewell", "greeted", "greeting", "held", "into", "log",
+        "lone", "name", "other", "out", "place", "sent", "shared", "sleeper", "t", "taken",
     )  # fmt: skip
 
     def __init__(self, log: int, name: str, t: int, *, accepted: bool) -> None:
@@ -74,15 +115,17 @@ class End:
         self.other: End | None = None
         self.exact = True
         self.lone = False  # there will be no other end
-        self.out: Stream[Origin, Joined] = Stream()  # what it sends
-        self.into: Stream[Origin, Joined] = Stream()  # what it receives: the other end's `out`
-        self.sent = 0  # bytes so far; -1 is unknown
+        self.out = Pipe()  # what it sends
+        self.into = Pipe()  # what it receives: the other end's `out`
+        self.sent = self.taken = 0  # bytes so far; -1 is unknown
         self.blocked: Origin | None = None  # a send that sleeps
+        self.sleeper = (0, "")  # the log and the thread in which it does
         self.held = 1  # processes that have it
-        self.finished = False  # it sends no more
+        self.shared = (
+            False  # several have or had it: each counts only its own bytes, and those before it began
+        )
         self.eof = False  # it has read the end of the stream
         self.farewell: Origin | None = None  # its close
-        self.parting: Origin | None = None  # the same, if the other end may still have to read of it
         self.greeting: Origin | None = None  # its connect
         self.greeted: Joined | None = None  # or its accept
         self.place = ("", "")  # its address, and its peer's
@@ -91,7 +134,7 @@ class End:
         """This end, which is new, and the other are one connection; or it is one with itself."""
         self.other, other.other = other, self
         self.exact = other.exact = exact
-        for _, _, joined in other.into.came:
+        for joined in other.into.waiting:
             joined.exact = exact
         # What the other has received, or sent, already waits in its streams.
         self.into = other.out
@@ -101,8 +144,8 @@ class End:
     def forget(self) -> None:
         """There is no other end: nothing is missing, and nothing waits for it."""
         self.lone = True
-        for _, _, joined in self.into.came:
+        for joined in self.into.waiting:
             joined.missing = 0  # as far as the logs go
         if self.greeted is not None:
             self.greeted.missing = 0
-        self.out, self.into = Stream(), Stream()
+        self.out, self.into = Pipe(), Pipe()

@@ -125,7 +125,8 @@ class Joiner:
         self._pairs.lose()
         for end in self._ends.values():
             if end.log == log:
-                end.sent, end.blocked = -1, None
+                end.sent = end.taken = -1
+                end.blocked = None
 
     # -- streams ---------------------------------------------------------------------------------------
 
@@ -133,17 +134,22 @@ class Joiner:
         end = self.end = self._ends.get(event.conn)
         if end is None or end.lone:
             return
-        off = event.off
+        off, blocked = event.off, end.blocked
+        if blocked is not None and end.sleeper != (log, event.thread):
+            blocked = None
         if off is None:
-            if event.errno not in _NOT_NOW:
+            if blocked is not None and event.errno not in _NOT_NOW:
                 end.blocked = None  # how much of it was sent nobody knows
             return
-        if end.blocked is not None:
-            self._returned(end, end.blocked, event, off)
-            return
         start, stop = off
+        if end.shared and start != end.sent >= 0:  # another process has sent meanwhile
+            start, stop = end.sent, end.sent + stop - start
+            _doubt(end)
         end.sent = stop
-        if start == stop or event.flags == "MSG_OOB":
+        if blocked is not None:
+            self._returned(end, blocked, event, stop)
+            return
+        if start == stop or "MSG_OOB" in event.flags:
             return
         origin = Origin("send", self._labels[log], event.seq, event.t, start, stop)
         out = end.out
@@ -164,14 +170,15 @@ class Joiner:
         if end is None or end.lone or end.sent < 0 or event.awaits != "send" or not event.size:
             return
         end.blocked = Origin("block", self._labels[log], event.seq, event.t, end.sent, end.sent + event.size)
+        end.sleeper = log, event.thread
         self._put(end, end.blocked)
 
-    def _returned(self, end: End, blocked: Origin, event: Send, off: tuple[int, int]) -> None:
+    @staticmethod
+    def _returned(end: End, blocked: Origin, event: Send, stop: int) -> None:
         """The send that slept: what came of it came of this event."""
         end.blocked = None
-        end.sent = off[1]
-        end.out.cut(off[1])
-        blocked.ev, blocked.seq, blocked.t, blocked.end = "send", event.seq, event.t, off[1]
+        end.out.cut(stop)
+        blocked.ev, blocked.seq, blocked.t, blocked.end = "send", event.seq, event.t, stop
 
     def _recv(self, _log: int, event: Recv) -> Joined | None:
         end = self.end = self._ends.get(event.conn)
@@ -182,30 +189,41 @@ class Joiner:
         if off is None:
             return self._reset(end, event)
         start, stop = off
+        stays = bool(event.flags) and "MSG_PEEK" in event.flags
+        if event.flags and ("MSG_OOB" in event.flags or "MSG_ERRQUEUE" in event.flags):
+            return None
+        if end.shared and start != end.taken >= 0:  # another process has received meanwhile
+            start, stop = end.taken, end.taken + stop - start
+            _doubt(end)
         if start == stop:
-            if end.eof or not event.size:
-                return None
-            end.eof = not event.flags
-            if end.other is not None and end.other.parting is not None:
-                self._finish(end.other, end.other.parting)
-                end.other.parting = None
-            stop += 1  # a FIN has a sequence number of its own: RFC 9293, 3.4
-        joined = Joined(event.t + event.dur, stop - start, [], end.exact)
-        if not event.flags:
+            return self._over(end, event, start, peeked=stays)
+        joined = Joined(event.t + event.dur, stop - start, [], end.exact, stays)
+        if stays:
+            parts = end.into.peek(start, stop)
+        else:
+            end.taken = stop
             parts = end.into.take(start, stop, joined)
             if len(parts) == 1 and parts[0][0] == start and parts[0][1] == stop:  # of one send, as mostly
                 joined.origins.append(parts[0][2])
                 joined.missing = 0
                 self._compare(end.other, joined, parts[0][2])
                 return joined
-        elif event.flags == "MSG_PEEK":
-            joined.peeked = True
-            parts = end.into.peek(start, stop)
-        else:
-            return None
         for low, high, origin in parts:
             joined.came(origin, high - low)
             self._compare(end.other, joined, origin)
+        return joined
+
+    def _over(self, end: End, event: Recv, at: int, *, peeked: bool) -> Joined | None:
+        """The end of the stream: only the first recv() that finds it says something new."""
+        if end.eof or not event.size:
+            return None
+        end.eof = not peeked
+        joined = Joined(event.t + event.dur, 1, [], end.exact, peeked)
+        sender = end.other
+        origin = end.into.over(at, joined, shared=sender is not None and sender.shared)
+        if origin is not None:
+            joined.came(origin, 1)
+            self._compare(sender, joined, origin)
         return joined
 
     def _reset(self, end: End, event: Recv) -> Joined | None:
@@ -215,18 +233,22 @@ class Joiner:
         return Joined(event.t + event.dur, 0, [end.other.farewell], end.exact)
 
     def _compare(self, sender: End | None, joined: Joined, origin: Origin) -> None:
-        """Nothing is received before it is sent, unless two clocks do not agree."""
+        """Nothing is received before it is sent, unless two clocks do not agree; a log has only one."""
         if origin.ev == "block":  # its call began before it slept: as yet nobody knows when
             origin.t = min(origin.t, joined.due)
-        if origin.t > joined.due and sender is not None and sender.other is not None:
+        if origin.t <= joined.due or not joined.exact or sender is None or sender.other is None:
+            return
+        if sender.log != sender.other.log:
             pair = self._labels[sender.log], self._labels[sender.other.log]
             self.disagree[pair] = max(self.disagree.get(pair, 0), origin.t - joined.due)
 
     def _finish(self, end: End, origin: Origin) -> None:
-        """The end of what is sent: it comes as a byte would."""
-        if not end.finished and not end.lone and origin.start >= 0:
-            end.finished = True
-            self._put(end, origin)
+        """A call said that nothing follows what was sent so far."""
+        joined = None if end.lone or origin.start < 0 else end.out.finish(origin)
+        if joined is not None:
+            joined.came(origin, 1)
+            self.early.append(joined)
+            self._compare(end, joined, origin)
 
     def _shutdown(self, log: int, event: Shutdown) -> None:
         end = self.end = self._ends.get(event.conn)
@@ -244,16 +266,12 @@ class Joiner:
         end.held -= 1
         if end.held:
             return  # nothing is said to the other end as long as another process has it
-        at = max(end.sent, event.sent)
+        at = end.sent if end.shared else max(end.sent, event.sent)
         end.farewell = Origin("close", self._labels[log], event.seq, event.t, at, at + 1)
         if log not in self._parents and self._places.get(end.place) is end:
             del self._places[end.place]
-        if event.unread and not _is_unix(end.name):
-            return  # a reset
-        if end.out.came:
+        if not event.unread or _is_unix(end.name):  # else it is a reset
             self._finish(end, end.farewell)
-        else:  # a child that has it may not have said so yet: whoever reads the end of the stream will know
-            end.parting = end.farewell
 
     # -- connections -----------------------------------------------------------------------------------
 
@@ -327,7 +345,8 @@ class Joiner:
         end = self._places.get((plain(event.address), plain(event.peer))) if event.peer else None
         if end is not None:
             end.held += 1
-            end.parting = None
+            end.shared = True
+            end.out.endings = [it for it in end.out.endings if it.ev == "shutdown"]  # no close was its last
             self._ends[event.name] = end
             if end.accepted:
                 self.servers.add(log)
@@ -354,11 +373,18 @@ class Joiner:
         self.end = None
         if event.n is None:
             return None
-        joined = Joined(event.t + event.dur, max(event.n, 1), peeked=event.flags == "MSG_PEEK")
+        joined = Joined(event.t + event.dur, max(event.n, 1), peeked="MSG_PEEK" in event.flags)
         hopes = self._datagrams.came(
             event.sock, event.peer or "", event.n, event.data, joined, cut=event.truncated
         )
         return joined if hopes or joined.origins else None
+
+
+def _doubt(end: End) -> None:
+    """Which of several processes' bytes came first is known by their order only."""
+    end.exact = False
+    if end.other is not None:
+        end.other.exact = False
 
 
 def _is_unix(name: str) -> bool:

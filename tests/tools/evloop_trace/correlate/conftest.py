@@ -141,8 +141,9 @@ class Loom:
         self.number += 1
         when = self.at(t)
         it = Sighting(
-            self.number, when, wire or self.wire, client, flags, begin, begin if end is None else end, **more
-        )
+            self.number, when, wire or self.wire, client,
+            flags=flags, begin=begin, end=begin if end is None else end, **more,
+        )  # fmt: skip
         return self._keep(self.weaver.packet(when, it))
 
     def call(

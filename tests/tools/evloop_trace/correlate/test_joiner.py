@@ -118,6 +118,69 @@ def test_a_close_with_unread_bytes_is_a_reset(stage: Stage) -> None:
     assert (said(joined), joined.missing) == ([("close", 2)], 0)
 
 
+def test_a_close_is_no_byte(new_stage: type[Stage]) -> None:
+    """A parent's close says nothing of what its child, whose log is not read, goes on to send: one log."""
+    stage = new_stage(("",))
+    stage.connect("tcp-1", log=0)
+    stage.accept("tcp-2", log=0)
+    received = stage.recv(0, "tcp-1", 5)
+    ended = stage.recv(0, "tcp-1", 0)
+    stage.close(0, "tcp-2")
+    assert (said(received), received.missing, stage.joiner.early) == ([], 5, [])
+    assert (said(ended), ended.missing, stage.joiner.disagree) == ([], 1, {})
+
+
+def test_one_log_has_one_clock(new_stage: type[Stage]) -> None:
+    """What seems to come before it is sent is not the clock's fault there."""
+    stage = new_stage(("",))
+    stage.connect("tcp-1", log=0)
+    stage.accept("tcp-2", log=0)
+    joined = stage.recv(0, "tcp-1", 5)
+    stage.send(0, "tcp-2", 5)
+    assert (said(joined), stage.joiner.disagree) == ([("send", 4)], {})
+    assert joined.way < 0
+
+
+def test_an_end_that_is_peeked_at(stage: Stage) -> None:
+    """It waits for nobody, and the next recv() finds it too."""
+    stage.meet()
+    peeked = stage.recv(SERVER, "tcp-1", 0, flags="MSG_PEEK")
+    stage.feed(CLIENT, Shutdown, conn="tcp-1", how="SHUT_WR")
+    assert (peeked.missing, peeked.peeked, stage.joiner.early) == (1, True, [])
+    assert said(stage.recv(SERVER, "tcp-1", 0, flags="MSG_PEEK|MSG_DONTWAIT")) == [("shutdown", 2)]
+    assert said(stage.recv(SERVER, "tcp-1", 0)) == [("shutdown", 2)]
+
+
+def test_an_end_that_was_read_before_the_ends_were_known(stage: Stage) -> None:
+    """It is completed, or given up, with the bytes before it."""
+    for name, local in (("tcp-1", HERE), ("tcp-2", "127.0.0.1:40001")):
+        connect = stage.event(CLIENT, Connect, conn=name, local=local, peer=THERE)
+        accepted = stage.accept(name, local)
+        ended = stage.recv(SERVER, name, 0)
+        if name == "tcp-1":
+            stage.joiner.feed(CLIENT, connect)
+            stage.close(CLIENT, name)
+            assert said(ended) == [("close", 2)]
+        else:
+            stage.joiner.give_up(accepted)
+            assert (ended.missing, said(ended)) == (0, [])
+
+
+@pytest.mark.parametrize("flags", ["MSG_WAITALL", "MSG_DONTWAIT|MSG_WAITALL", "MSG_TRUNC"])
+def test_flags_that_take_as_any_recv(stage: Stage, flags: str) -> None:
+    """Only MSG_PEEK leaves what it reads."""
+    stage.meet()
+    stage.send(CLIENT, "tcp-1", 9, flags="MSG_MORE|MSG_NOSIGNAL")
+    for more in (f"{flags}|MSG_PEEK", flags):
+        joined = stage.feed(SERVER, Recv, conn="tcp-1", size=4, n=4, off=(0, 4), flags=more)
+        assert (said(joined), joined.missing, joined.peeked) == ([("send", 2)], 0, "PEEK" in more)
+    assert said(stage.feed(SERVER, Recv, conn="tcp-1", size=5, n=5, off=(4, 9))) == [("send", 2)]
+    for more in ("MSG_OOB|MSG_DONTWAIT", "MSG_ERRQUEUE|MSG_DONTWAIT"):
+        assert stage.feed(SERVER, Recv, conn="tcp-1", size=5, n=1, off=(9, 10), flags=more) is None
+    stage.feed(CLIENT, Send, conn="tcp-1", size=1, n=1, off=(9, 10), flags="MSG_OOB|MSG_DONTWAIT")
+    assert stage.recv(SERVER, "tcp-1", 1).missing == 1
+
+
 # -- sends that sleep --------------------------------------------------------------------------------------
 
 
@@ -154,6 +217,17 @@ def test_a_send_began_before_it_slept(stage: Stage) -> None:
     event.t = joined.due + 50
     stage.joiner.feed(CLIENT, event)
     assert (said(joined), joined.way, stage.joiner.disagree) == ([("block", 2)], 0, {})
+
+
+def test_who_else_sends_does_not_end_a_sleep(stage: Stage) -> None:
+    """Another thread: a send belongs to the sleep of its own."""
+    stage.meet()
+    stage.feed(CLIENT, Block, awaits="send", conn="tcp-1", size=10, thread="a")
+    joined = stage.recv(SERVER, "tcp-1", 4)
+    stage.feed(CLIENT, Send, conn="tcp-1", size=3, errno="EPIPE", thread="b")
+    assert said(joined) == [("block", 2)]
+    stage.feed(CLIENT, Send, conn="tcp-1", size=10, n=10, off=(0, 10), thread="a")
+    assert said(joined) == [("send", 4)]
 
 
 def test_other_sleeps(stage: Stage) -> None:
@@ -247,6 +321,52 @@ def test_a_process_inherits_a_connection(new_stage: type[Stage]) -> None:
     stage.send(2, "tcp-7", 4)
     joined = stage.recv(CLIENT, "tcp-1", 4)
     assert [(it.log, it.ev) for it in joined.origins] == [("4711", "send")]
+    stage.close(2, "tcp-7")
+    assert [(it.log, it.ev) for it in stage.recv(CLIENT, "tcp-1", 0).origins] == [("4711", "close")]
+
+
+def test_two_processes_send_and_receive(new_stage: type[Stage]) -> None:
+    """Each counts what was before it began and its own: the stream goes on where it is."""
+    stage = new_stage(("client", "server", "4711"), parents=(None, None, 101))
+    stage.meet()
+    stage.send(SERVER, "tcp-1", 4)
+    stage.feed(2, Inherit, name="tcp-7", proto="tcp", address=THERE, peer=HERE, sent=4)
+    stage.feed(2, Send, conn="tcp-7", size=3, n=3, off=(4, 7))
+    stage.send(SERVER, "tcp-1", 2)  # [4,6) of its own, [7,9) of the stream
+    joined = stage.recv(CLIENT, "tcp-1", 9)
+    assert [(it.log, it.start, it.end) for it in joined.origins] == [
+        ("server", 0, 4), ("4711", 4, 7), ("server", 7, 9),
+    ]  # fmt: skip
+    assert (joined.missing, joined.exact) == (0, False)
+    stage.send(CLIENT, "tcp-1", 5)
+    stage.send(CLIENT, "tcp-1", 6)
+    assert said(stage.recv(SERVER, "tcp-1", 5)) == [("send", 3)]
+    assert said(stage.feed(2, Recv, conn="tcp-7", size=9, n=6, off=(0, 6))) == [("send", 4)]
+    stage.close(SERVER, "tcp-1")
+    stage.close(2, "tcp-7", sent=7)
+    assert [(it.log, it.ev) for it in stage.recv(CLIENT, "tcp-1", 0).origins] == [("4711", "close")]
+    assert stage.joiner.disagree == {}
+
+
+def test_a_process_sends_before_its_peer_is_known(new_stage: type[Stage]) -> None:
+    """Nobody's end but its own is inferred then."""
+    stage = new_stage(("server", "4711"), parents=(None, 100))
+    accepted = stage.accept("tcp-1", log=0)
+    stage.feed(1, Inherit, name="tcp-7", proto="tcp", address=THERE, peer=HERE)
+    stage.send(0, "tcp-1", 4)
+    stage.send(1, "tcp-7", 4)
+    assert accepted.missing == 1
+    assert stage.joiner.end is not None
+    assert (stage.joiner.end.sent, stage.joiner.end.exact) == (8, False)
+
+
+def test_the_last_of_several_processes_ends_a_stream(new_stage: type[Stage]) -> None:
+    """Both said so at the same place: SHUT_WR is for all of them."""
+    stage = new_stage(("client", "server", "4711"), parents=(None, None, 101))
+    stage.meet()
+    stage.feed(2, Inherit, name="tcp-7", proto="tcp", address=THERE, peer=HERE)
+    stage.feed(SERVER, Shutdown, conn="tcp-1", how="SHUT_WR")
+    stage.close(SERVER, "tcp-1")
     stage.close(2, "tcp-7")
     assert [(it.log, it.ev) for it in stage.recv(CLIENT, "tcp-1", 0).origins] == [("4711", "close")]
 

@@ -44,7 +44,8 @@ class Told:
         self.number += 1
         when = self.at(t)
         it = Sighting(
-            self.number, when, self.wire, client, flags, begin, begin if end is None else end,
+            self.number, when, self.wire, client,
+            flags=flags, begin=begin, end=begin if end is None else end,
             **{"ack": None, "window": 65536, **fields},
         )  # fmt: skip
         entry = PacketEntry(when, it, self.strand, trust=trust, original=original)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,8 @@ def main(arguments: tuple[str, ...]) -> int:
         ClickException: it is used wrongly.
         EvloopError: it cannot go on.
     """
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: nothing is left behind
+        signal.signal(number, signal.default_int_handler)
     code: int = lesson.main(list(arguments), prog_name="evloop lesson", standalone_mode=False)
     return code
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-__all__ = ["CAPTURE", "PLAN", "SAMPLES", "STEPS", "Plan", "read_plan", "read_run"]
+__all__ = ["CAPTURE", "PLAN", "SAMPLES", "STEPS", "TEMPORARY", "Plan", "read_plan", "read_run"]
+
+TEMPORARY = "evloop-lesson-"
+"""What the name of a folder begins with that nobody keeps."""
 
 PLAN, CAPTURE, STEPS, SAMPLES = "run.json", "run.pcapng", "steps.jsonl", "sockets.jsonl"
 
@@ -90,6 +93,9 @@ def read_run(folder: Path, plan: Plan, *, whole: bool = True) -> Run:
             run.remarks += [f"{CAPTURE} {it}" for it in timeline.capture.problems]
         clock = timeline.clocks.of_mono
     run.steps = [Step(clock(*it["t"]), it["step"]) for it in _objects(folder / STEPS)]
+    if run.steps and not run.steps[-1].name:  # from here on it is only tidied up
+        curtain = run.steps.pop().t
+        run.entries = [it for it in run.entries if it.t < curtain]
     run.samples = [
         Sample(clock(*it["t"]), tuple([Socket(*row) for row in it["sockets"]]), it["counters"])
         for it in _objects(folder / SAMPLES)

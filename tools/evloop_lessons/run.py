@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
 from evloop_trace.model.filters import due, kind_of
-from evloop_trace.packets.segments import ACK, FIN, RST, SYN
+from evloop_trace.packets.segments import ACK, AGAIN, FIN, RST, SYN
 
 from evloop_lessons.lesson import Missing
 
@@ -138,6 +138,17 @@ class Run(msgspec.Struct):
                 return step
         raise Missing(f"the step {name}")
 
+    def sample(self, t: int) -> Sample:
+        """The kernel's table of sockets as it was at that time.
+
+        Raises:
+            Missing: nobody had looked yet.
+        """
+        before = [it for it in self.samples if it.t <= t]
+        if not before:
+            raise Missing("the kernel's table of sockets")
+        return before[-1]
+
     def between(self, begin: int, end: int, entries: Iterable[Entry] | None = None) -> list[Entry]:
         """Entries, or those of these, with begin ≤ t < end."""
         return [it for it in (self.entries if entries is None else entries) if begin <= it.t < end]
@@ -158,7 +169,7 @@ def notation(packets: Iterable[PacketEntry]) -> str:
 
 def spelled(entry: PacketEntry) -> str:
     """One of them."""
-    return _letters(entry.packet) + ("*" if entry.original else "")
+    return _letters(entry.packet) + ("*" if entry.packet.found & AGAIN else "")
 
 
 def _letters(packet: Sighting) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from evloop_lessons.leading.lead import verdicts
 from evloop_lessons.leading.performance import Performance
 from evloop_lessons.lesson import LessonError
+from evloop_lessons.reading import TEMPORARY
 
 if TYPE_CHECKING:
     from evloop_lessons.judging import Verdict
@@ -57,7 +58,7 @@ class Outcome(msgspec.Struct):
 def check(entry: LessonFolder, values: dict[str, Value], language: str) -> Outcome:
     """Play a lesson, and judge it."""
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="evloop-lesson-") as name:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as name:
         folder = Path(name)
         try:
             with Performance(entry, values, folder) as performance:

@@ -16,7 +16,7 @@ from evloop_lessons.judging import happened, judge, numbers
 from evloop_lessons.leading.ladder import Live, whole
 from evloop_lessons.leading.performance import Performance
 from evloop_lessons.lesson import LessonError
-from evloop_lessons.reading import PLAN, read_plan, read_run
+from evloop_lessons.reading import PLAN, TEMPORARY, read_plan, read_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,7 +179,7 @@ class Leader:
 def _folder(save: Path | None) -> Iterator[Path]:
     """Where the run is recorded."""
     if save is None:
-        path = Path(tempfile.mkdtemp(prefix="evloop-lesson-"))
+        path = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         try:
             yield path
         finally:
@@ -235,7 +235,8 @@ def founded(verdict: Verdict, words: Words) -> list[str]:
         return [words("void", why=verdict.lacks)]
     if verdict.missing:
         return [words("not-there", what=verdict.missing)]
-    lines = []
+    lines: list[str] = []
+    alike: dict[str, list[str]] = {}  # the logs of programs that did the same
     for where in dict.fromkeys(it.where for it in verdict.evidence):
         cited = [it for it in verdict.evidence if it.where == where]
         if where == "packets":
@@ -245,10 +246,11 @@ def founded(verdict: Verdict, words: Words) -> list[str]:
             lines += [f"{words('kernel', time=f'{it.t:.1f} ms')}: {it.what}" for it in cited[:MOST_CITED]]
         elif where:
             some = ", ".join(f"#{it.number} {it.what}" for it in cited[:MOST_CITED])
-            lines.append(f"{where}: {some}{' …' if len(cited) > MOST_CITED else ''}")
+            some += " …" * (len(cited) > MOST_CITED)
+            alike.setdefault(some, []).append(where)
         else:
             lines += [it.what for it in cited]
-    return lines
+    return [f"{', '.join(whose)}: {some}" for some, whose in alike.items()] + lines
 
 
 def _row(cited: list[Evidence]) -> str:

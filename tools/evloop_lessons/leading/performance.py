@@ -55,7 +55,16 @@ class Performance:
     def __enter__(self) -> Self:
         (self._folder / PLAN).write_bytes(msgspec.json.encode(self.plan))
         source, folder = os.path.abspath(self._entry.folder), os.path.abspath(self._folder)
-        command = [sys.executable, "-P", "-m", "evloop_lessons.stage", source, folder, self.pace]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "evloop_lessons.stage",
+            source,
+            folder,
+            self.pace,
+            str(os.getpid()),
+        ]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )

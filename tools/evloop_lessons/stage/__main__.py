@@ -1,4 +1,4 @@
-"""`python -m evloop_lessons.stage LESSON FOLDER`: the process that plays a scenario.
+"""`python -m evloop_lessons.stage LESSON FOLDER PACE PARENT`: the process that plays a scenario.
 
 It is told on its standard input, and says on its standard output, a JSON object a line:
 
@@ -11,6 +11,8 @@ It is told on its standard input, and says on its standard output, a JSON object
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
 import time
@@ -22,7 +24,7 @@ import msgspec
 from evloop import lab
 from evloop.errors import EvloopError
 from evloop_lessons.library import LessonFolder
-from evloop_lessons.reading import PLAN, read_plan
+from evloop_lessons.reading import PLAN, TEMPORARY, read_plan
 from evloop_lessons.stage.leash import end_with_parent
 from evloop_lessons.stage.stage import THINK, Stage
 
@@ -33,12 +35,15 @@ def main() -> int:
     """Play it; the exit code."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who leads: that one ends us
-    source, folder, pace = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    source, folder, pace, parent = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
     try:
         _play(LessonFolder(source), folder, pace)
     except EvloopError as error:
         _say("error", str(error))
         return 1
+    finally:
+        if os.getppid() != parent and folder.name.startswith(TEMPORARY):
+            shutil.rmtree(folder, ignore_errors=True)  # who leads was killed, and cannot do it
     _say("done")
     return 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -82,17 +83,30 @@ class Actor:
         )
         return self._have(kind, fields)[count - 1]
 
+    def those(self, kind: str, **fields: Any) -> list[Any]:
+        """These events, as far as its log has them by now."""
+        self._read()
+        return self._those(kind, fields)
+
+    def has(self, kind: str, count: int = 1, **fields: Any) -> bool:
+        """Whether its log has so many of these events by now."""
+        self._read()
+        return len(self._those(kind, fields)) >= count
+
     def _have(self, kind: str, fields: dict[str, Any]) -> list[Any]:
         over = self.process.poll() is not None
         self._read()
-        have = [
+        have = self._those(kind, fields)
+        if over and not have:
+            raise StageError(f"{self.name} has ended without {kind}: {self.said()}")
+        return have
+
+    def _those(self, kind: str, fields: dict[str, Any]) -> list[Any]:
+        return [
             it
             for it in self.events
             if kind_of(it) == kind and all(getattr(it, name, None) == value for name, value in fields.items())
         ]
-        if over and not have:
-            raise StageError(f"{self.name} has ended without {kind}: {self.said()}")
-        return have
 
     def _read(self) -> None:
         try:
@@ -129,12 +143,15 @@ class Actor:
         self._until(lambda: self.process.poll() is not None, f"the end of {self.name}")
         return self.process.returncode
 
-    def end(self) -> None:
-        """Have it end, in good order."""
+    def tell_to_end(self) -> None:
+        """That it is over."""
         self.hang_up()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(signal.SIGINT)
+
+    def end(self) -> None:
+        """Wait until it has ended, in good order or not."""
         try:
             self.process.wait(ENDING)
         except subprocess.TimeoutExpired:
@@ -157,6 +174,31 @@ class Server(Actor):
 
     address = ""
     """HOST:PORT."""
+    control = ""
+    """Where it is told what to hold back: an abstract Unix socket of its network."""
+
+    def hold(self, gate: str) -> None:
+        """From now on it does not `accept`, `read` or `close`; or, a loop, it always watches for `write`.
+
+        A server that blocks and sleeps in the call already is not called back.
+        """
+        self._command(f"hold {gate}")
+
+    def release(self, gate: str) -> None:
+        """It may again."""
+        self._command(f"release {gate}")
+
+    def _command(self, line: str) -> None:
+        try:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(ENDING)
+                sock.connect(f"\0{self.control[1:]}")
+                sock.sendall(f"{line}\n".encode())
+                answer = sock.recv(1024).decode().strip()
+        except OSError as error:
+            raise StageError(f"{self.name} cannot be told to {line}: {error.strerror or error}") from None
+        if answer != "ok":
+            raise StageError(f"{self.name} cannot be told to {line}: {answer.removeprefix('error ')}")
 
     def listening(self) -> None:
         """Wait until it listens."""

@@ -49,10 +49,11 @@ class Camera:
         if self._runs:
             return
         assert self._process.stderr
-        line = self._process.stderr.readline().decode(errors="replace").strip()
-        said = line.removeprefix("evloop-trace: ")
-        if not said.startswith("capturing on "):
-            raise StageError(said or "the capture could not begin")
+        line = self._process.stderr.readline()
+        if not line.startswith(b"capturing on "):
+            lines = (line + self._process.stderr.read()).decode(errors="replace").splitlines()
+            said = lines[-1].removeprefix("evloop-trace: ") if lines else "it has not said why"
+            raise StageError(f"the capture could not begin: {said}")
         self._runs = True
 
     def more(self) -> list[Sighting]:

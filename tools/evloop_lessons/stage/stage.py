@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -63,9 +64,17 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for actor in reversed(self.actors):
-            actor.end() if kind is None else actor.kill()
-        self._look()
+        self._write_step("")  # what is done from here on is no part of the lesson
+        clients = [it for it in self.actors if not isinstance(it, Server)]
+        servers = [it for it in self.actors if isinstance(it, Server)]
+        for group in (clients, servers):
+            for actor in group:
+                if kind is None:
+                    actor.tell_to_end()
+                else:
+                    actor.kill()
+            for actor in group:
+                actor.end()
         if self._camera:
             self._camera.close()
         for actor in self.actors:
@@ -79,10 +88,16 @@ class Stage:
 
     # -- programs --------------------------------------------------------------------------------------
 
-    def serve(self, *options: str, name: str = "server", address: str = "") -> Server:
+    def serve(
+        self, *options: str, hold: Sequence[str] = (), name: str = "server", address: str = ""
+    ) -> Server:
         """`evloop serve`, on port 8080 in a network of its own; it listens when this returns."""
         where = address or f"--tcp=127.0.0.1:{8080 if self._plan.network else 0}"
-        server = Server(name, self._evloop("serve", name, where, *options), self._folder, self.until)
+        control = f"@evloop-lesson-{os.getpid()}-{name}"
+        gates = [f"--control={control}", *(f"--hold={it}" for it in hold)]
+        command = self._evloop("serve", name, where, *gates, *options)
+        server = Server(name, command, self._folder, self.until)
+        server.control = control
         self._start(server)
         server.listening()
         return server
@@ -119,6 +134,9 @@ class Stage:
         if name not in self._lesson.steps:
             raise StageError(f"{name!r} is none of the lesson's steps: {', '.join(self._lesson.steps)}")
         self._told("step", name)
+        self._write_step(name)
+
+    def _write_step(self, name: str) -> None:
         self._steps.write(msgspec.json.encode({"t": _now(), "step": name}) + b"\n")
 
     def still(self, seconds: float) -> None:

@@ -11,11 +11,6 @@ from evloop_trace.proc_net import every_socket
 
 __all__ = ["look"]
 
-_WORDS = {  # as in RFC 9293
-    "SYN_SENT": "SYN-SENT", "SYN_RECV": "SYN-RECEIVED", "FIN_WAIT1": "FIN-WAIT-1", "FIN_WAIT2": "FIN-WAIT-2",
-    "TIME_WAIT": "TIME-WAIT", "CLOSE": "CLOSED", "CLOSE_WAIT": "CLOSE-WAIT", "LAST_ACK": "LAST-ACK",
-    "NEW_SYN_RECV": "SYN-RECEIVED",
-}  # fmt: skip
 _COUNTERS = (
     "ListenOverflows", "ListenDrops", "TCPReqQFullDoCookies", "TCPReqQFullDrop", "SyncookiesSent",
     "TCPAbortOnData", "TCPAbortOnClose", "TCPTimeouts", "TCPZeroWindowDrop", "TCPFromZeroWindowAdv",
@@ -26,8 +21,7 @@ _COUNTERS = (
 def look() -> tuple[list[list[Any]], dict[str, int]]:
     """[local, peer, state, unread, unsent] of each socket, without a peer if it listens; and the counters."""
     sockets = [
-        [local, peer, _WORDS.get(seen.state, seen.state), seen.unread, seen.unsent]
-        for (local, peer), seen in every_socket("self")
+        [local, peer, seen.state, seen.unread, seen.unsent] for (local, peer), seen in every_socket("self")
     ]
     return sorted(sockets), _counters()
 

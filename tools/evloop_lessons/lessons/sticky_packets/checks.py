@@ -1,0 +1,79 @@
+"""What must be seen of three sends that are read late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop_lessons.lesson import PACKETS, claim, found
+
+if TYPE_CHECKING:
+    from evloop_lessons.lesson import Found
+    from evloop_lessons.run import Run
+    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+
+SIZES = [3, 3, 5]  # bytes: one, two, three
+WORDS = ["one", "two", "three"]
+
+
+def _data(run: Run, way: str) -> list[PacketEntry]:
+    """The packets with which a caller's data went."""
+    return [it for it in run.packets(run.strand(way), client=True) if it.packet.end > it.packet.begin]
+
+
+def _received(run: Run, way: str) -> list[CallEntry]:
+    """The calls with which the server got them."""
+    number = run.strand(way).number
+    return [
+        it
+        for it in run.calls("server", "recv")
+        if it.strand and it.strand.number == number and it.event.n  # type: ignore[union-attr]
+    ]
+
+
+def outcome(run: Run) -> str:
+    """a: a recv for each send; b: one for all, either way; c: one with Nagle's algorithm, three without."""
+    calls = len(_received(run, "plain")), len(_received(run, "nodelay"))
+    return {(3, 3): "a", (1, 1): "b", (1, 3): "c"}.get(calls, "")
+
+
+@claim("packets", PACKETS, "plain")
+def packets(run: Run) -> Found:
+    """A packet for each send, although Nagle's algorithm is on."""
+    data = _data(run, "plain")
+    sizes = [it.packet.end - it.packet.begin for it in data]
+    return found(sizes == SIZES, *run.calls("plain", "send"), *data, sizes=", ".join(map(str, sizes)))
+
+
+@claim("once", "server", "plain")
+def once(run: Run) -> Found:
+    """All three with one recv."""
+    calls = _received(run, "plain")
+    return found([it.event.n for it in calls] == [sum(SIZES)], *calls)  # type: ignore[union-attr]
+
+
+@claim("acknowledged", PACKETS, "server", "plain")
+def acknowledged(run: Run) -> Found:
+    """The kernel has taken and acknowledged everything before the program asks for it."""
+    first = _received(run, "plain")[0]
+    acks = [it for it in run.packets(run.strand("plain"), client=False) if it.packet.ack == sum(SIZES)]
+    return found(acks[0].t < first.t, acks[0], first)
+
+
+@claim("nodelay", PACKETS, "server", "nodelay")
+def nodelay(run: Run) -> Found:
+    """Without Nagle's algorithm nothing is different."""
+    option = next(it for it in run.calls("nodelay", "setsockopt") if it.event.option == "TCP_NODELAY")  # type: ignore[union-attr]
+    data, calls = _data(run, "nodelay"), _received(run, "nodelay")
+    sizes = [it.packet.end - it.packet.begin for it in data]
+    alike = sizes == SIZES and [it.event.n for it in calls] == [sum(SIZES)]  # type: ignore[union-attr]
+    return found(alike, option, *data, *calls)
+
+
+@claim("framed", "server", "framed")
+def framed(run: Run) -> Found:
+    """One recv again; but now what it gives can be taken apart."""
+    calls = _received(run, "framed")
+    data = b"".join(it.event.data for it in calls)  # type: ignore[union-attr]
+    return found(
+        len(calls) == 1 and data.decode().split("\n") == [*WORDS, ""], *calls, data=repr(data.decode())
+    )

@@ -456,7 +456,7 @@ with socket.create_server(('127.0.0.1', 0)) as phone:
 
 
 def test_a_connection_that_is_never_closed(program: Callable[..., Program], call: Callable[..., Any]) -> None:
-    """The peer has finished and we know it: CLOSE_WAIT, until we close."""
+    """The peer has finished and we know it: CLOSE-WAIT, until we close."""
     kinds = []
     for then in ("conn.recv(10)", "conn.recv(10); conn.close()"):
         server = program(CLOSES % then)

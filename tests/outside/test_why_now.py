@@ -165,7 +165,7 @@ def test_a_server_that_waits_for_callers(
             b"hello",
             True,
             "unattended",
-            "But the kernel, now: 5 B to read, CLOSE_WAIT (the peer has closed).",
+            "But the kernel, now: 5 B to read, CLOSE-WAIT (the peer has closed).",
         ),
         (
             "e = select.epoll(); e.register(conn, 1 | select.EPOLLET); e.poll(); conn.recv(2); e.poll()",

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from evloop_trace.dissection import dissect
 from evloop_trace.packeting import opened
-from evloop_trace.packets.analysis import Analysis
 from evloop_trace.packets.dissected import Frame
-from evloop_trace.packets.witness import Witness
+from evloop_trace.packets.sightings import Sightings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,25 +38,24 @@ def frames(path: str, wanted: Sequence[range], capture: Capture) -> Iterator[Fra
     Raises:
         CaptureError: it cannot be opened, or is no capture.
     """
-    witness = Witness()
-    analysis = Analysis(observer=witness)
+    sightings = Sightings()
+    left_out = sightings.analysis.left_out
     last = max(it[-1] for it in wanted)
     first = before = None
     with opened(path, capture) as packets:
         for packet in packets:
             number, time = capture.packets, packet[0]
             first = time if first is None else first
-            left_out = analysis.left_out.copy()
-            witness.role = None
-            analysis.other(packet)
+            left_out_before = left_out.copy()
+            role = sightings.see(packet, number)
             if any(number in it for it in wanted):
-                reasons = [why.value for why in analysis.left_out - left_out]
+                reasons = [why.value for why in left_out - left_out_before]
                 _, buffer, at, kept, wire, link = packet
                 data = bytes(buffer[at : at + kept])
                 notes = tuple([text for about, text in capture.comments if about == number])
                 yield Frame(
                     number, time, first, before, data, wire, link.number, _interface(capture), notes,
-                    dissect(link.number, data), witness.role, *reasons or [""],
+                    dissect(link.number, data), role, "".join(reasons),
                 )  # fmt: skip
             if number >= last:
                 return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import struct
 from collections import Counter
 from contextlib import suppress
@@ -11,19 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis import Seen
+from evloop_trace.packets import machine
+from evloop_trace.packets.addresses import address_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["every_socket", "sockets_of"]
 
-_STATES = (  # include/net/tcp_states.h
-    "", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
-    "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV",
-)  # fmt: skip
 # A SYN and a FIN take a sequence number each, so they stand in a queue as if they were a byte.
-_SYN_OR_FIN_UNSENT = {"SYN_SENT", "FIN_WAIT1", "LAST_ACK", "CLOSING"}
-_FIN_UNREAD = {"CLOSE_WAIT", "LAST_ACK", "CLOSING"}
+_SYN_OR_FIN_UNSENT = {machine.SYN_SENT, machine.FIN_WAIT_1, machine.LAST_ACK, machine.CLOSING}
+_FIN_UNREAD = {machine.CLOSE_WAIT, machine.LAST_ACK, machine.CLOSING}
 
 
 def sockets_of(pid: int) -> dict[tuple[str, str], Seen]:
@@ -72,7 +69,7 @@ def _table(path: str) -> Iterator[tuple[tuple[str, str], str, Seen]]:
         return
     for line in lines:
         _, local, peer, number, queues, _, _, _, _, inode, *_ = line.split()
-        state = _STATES[int(number, 16)] if int(number, 16) < len(_STATES) else number
+        state = machine.LINUX_STATES.get(int(number, 16), number)
         sent, received = (int(size, 16) for size in queues.split(":"))
         unsent = sent - (state in _SYN_OR_FIN_UNSENT)
         unread = received - (state in _FIN_UNREAD)
@@ -84,6 +81,4 @@ def _address(text: str) -> str:
     """`0100007F:1F90` as `127.0.0.1:8080`: the host is in words of this machine's byte order."""
     host, _, port = text.partition(":")
     raw = b"".join(struct.pack("=I", int(host[at : at + 8], 16)) for at in range(0, len(host), 8))
-    if len(raw) == 4:
-        return f"{socket.inet_ntop(socket.AF_INET, raw)}:{int(port, 16)}"
-    return f"[{socket.inet_ntop(socket.AF_INET6, raw)}]:{int(port, 16)}"
+    return address_text(raw, int(port, 16))

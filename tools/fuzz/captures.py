@@ -28,8 +28,8 @@ with atheris.instrument_imports(include=["evloop_trace"]):
     from evloop_trace.dissection import dissect
     from evloop_trace.packets.analysis import Analysis
     from evloop_trace.packets.capture_file import Capture, CaptureError
+    from evloop_trace.packets.sightings import Sightings
     from evloop_trace.packets.summary import summarize
-    from evloop_trace.packets.witness import Witness
     from evloop_trace.views.packets import heading, render, story
 
 if TYPE_CHECKING:
@@ -59,10 +59,11 @@ def look(data: bytes) -> None:
     render(heading(capture, len(analysis), "a", 80))
     packeting.problems(capture, analysis)
     plain = list(packeting.json_lines(analysis))
-    careful = Analysis(_STORIES, Witness())
-    careful.feed(iter(taken))
-    assert plain == list(packeting.json_lines(careful)), "plain packets come to something else"
-    assert analysis.left_out == careful.left_out
+    careful = Sightings(_STORIES)
+    for packet in taken:
+        careful.see(packet)
+    assert plain == list(packeting.json_lines(careful.analysis)), "plain packets come to something else"
+    assert analysis.left_out == careful.analysis.left_out
     _one_by_one(taken)
 
 

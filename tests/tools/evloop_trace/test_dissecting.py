@@ -67,11 +67,11 @@ def test_packets_of_a_connection(take, wire):
     assert [it.before is None for it in found] == [True] + 6 * [False]
     assert {it.first for it in found} == {found[0].time}
     roles = [it.role for it in found]
-    assert [(it.from_client, it.number, it.begin, it.end, it.ack) for it in roles] == [
+    assert [(it.client, it.place, it.begin, it.end, it.ack) for it in roles] == [
         (True, 1, 0, 0, None), (False, 1, 0, 0, 0), (True, 2, 0, 0, 0), (True, 3, 0, 5, 0),
         (False, 2, 0, 0, 5), (True, 4, 0, 5, 0), (False, 3, 0, 0, 5),
     ]  # fmt: skip
-    assert roles[0].states == (("CLOSED", "LISTEN"), ("SYN-SENT", "LISTEN"))
+    assert (roles[0].before, roles[0].states) == (("CLOSED", "LISTEN"), ("SYN-SENT", "LISTEN"))
     assert roles[5].found & segments.SPURIOUS
     assert found[3].layers[-1].name == "payload"
 
@@ -97,12 +97,9 @@ def test_datagrams_and_errors(take, wire):
     found, _ = take(
         wire.pcap([(at, wire.ethernet(it)) for at, it in enumerate([udp, udp, icmp, orphan])]), "1-4"
     )
-    assert [(it.role.begin, it.role.end) for it in found[:2]] == [(0, 3), (3, 6)]
-    assert (found[2].role.error, found[2].role.from_client, found[2].role.number) == (
-        "port unreachable",
-        True,
-        0,
-    )
+    assert [(it.role.begin, it.role.end) for it in found[:2]] == [(0, 3), (0, 3)]
+    assert [it.role.place for it in found[:3]] == [1, 2, 0]
+    assert (found[2].role.error, found[2].role.client) == ("port unreachable", True)
     assert (found[3].role, found[3].reason) == (None, "")
 
 
@@ -111,7 +108,7 @@ def test_what_a_tunnel_carries(take, wire):
     inside = wire.ethernet(wire.ipv4("10.1.0.1", "10.1.0.2", 6, wire.tcp(40000, 80, 7, 0, SYN)))
     vxlan = wire.udp(5000, 4789, b"\x08" + bytes(7) + inside)
     found, _ = take(wire.pcap([(1, wire.ethernet(wire.ipv4("10.0.0.1", "10.0.0.2", 17, vxlan)))]), "1")
-    assert found[0].role.client == ("10.1.0.1", 40000)
+    assert found[0].role.wire.client == "10.1.0.1:40000"
     assert [it.name for it in found[0].layers][2:5] == ["UDP", "VXLAN", "Ethernet"]
 
 
@@ -142,7 +139,7 @@ def test_numbers_are_those_of_wireshark(take, wire):
     nowhere = wire.enhanced(2, frame, 9)
     good = wire.enhanced(3, frame)
     found, capture = take(wire.section() + wire.interface() + good + nowhere + good, "2-3")
-    assert [it.number for it in found] == [3]
+    assert [it.number for it in found] == [3] == [it.role.number for it in found]
     assert capture.problems == ["packet 2 is of interface 9, which is not described: it is left out"]
 
 
@@ -170,8 +167,9 @@ def test_any_file(take, wire, data):
 
 
 def test_long_streams_and_what_was_before(take, wire):
-    """Offsets go on beyond 2**31; a keep-alive stands one before what is expected."""
-    talk = wire.Talk().opened()
-    talk.c(ACK, b"x", seq=1001 + 2**31).c(ACK, b"", seq=1000)
-    found, _ = take(talk.pcap(), "4-5")
-    assert [it.role.begin for it in found] == [2**31, -1]
+    """Offsets go on beyond 2**32; a keep-alive stands one before what is expected."""
+    talk = wire.Talk().opened().c(ACK, b"", seq=1000)
+    for step in range(1, 6):
+        talk.c(ACK, b"x", seq=(1001 + step * 2**30) & 0xFFFFFFFF)
+    found, _ = take(talk.pcap(), "4-9")
+    assert [it.role.begin for it in found] == [-1, *[step * 2**30 for step in range(1, 6)]]

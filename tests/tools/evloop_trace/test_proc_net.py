@@ -74,13 +74,13 @@ def test_bytes_on_both_sides_and_the_end() -> None:
             caller.sendall(b"hello")
             assert becomes(conn, lambda it: it.unread > 0) == Seen("ESTABLISHED", 5, 0)
             caller.shutdown(socket.SHUT_WR)
-            assert becomes(conn, lambda it: it.state != "ESTABLISHED") == Seen("CLOSE_WAIT", 5, 0)
-            assert becomes(caller, lambda it: it.state == "FIN_WAIT2") == Seen("FIN_WAIT2", 0, 0)
+            assert becomes(conn, lambda it: it.state != "ESTABLISHED") == Seen("CLOSE-WAIT", 5, 0)
+            assert becomes(caller, lambda it: it.state == "FIN-WAIT-2") == Seen("FIN-WAIT-2", 0, 0)
             assert conn.recv(3) == b"hel"
-            assert seen(conn) == Seen("CLOSE_WAIT", 2, 0)
+            assert seen(conn) == Seen("CLOSE-WAIT", 2, 0)
             assert conn.recv(3) == b"lo"
             assert conn.recv(3) == b""
-            assert seen(conn) == Seen("CLOSE_WAIT", 0, 0)
+            assert seen(conn) == Seen("CLOSE-WAIT", 0, 0)
             conn.setblocking(False)
             sent = 0
             with contextlib.suppress(BlockingIOError):
@@ -90,7 +90,7 @@ def test_bytes_on_both_sides_and_the_end() -> None:
             becomes(caller, all_is_there)
             conn.shutdown(socket.SHUT_WR)
             becomes(caller, all_is_there)
-            assert (seen(conn).state, seen(conn).unread) == ("LAST_ACK", 0)
+            assert (seen(conn).state, seen(conn).unread) == ("LAST-ACK", 0)
 
 
 def test_two_listeners_at_one_address() -> None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evloop_trace.correlate.transitions import Lost, ReceiveReset, SendReset, State, Transition
+from evloop_trace.correlate.transitions import Lost, ReceiveReset, SendReset, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from evloop_trace.correlate.transitions import Event
+    from evloop_trace.packets.machine import State
 
 __all__ = ["Lifeline", "lifelines"]
 
@@ -35,15 +36,6 @@ class Lifeline(msgspec.Struct):
     """When it came into a state, and which. TIME-WAIT and what follows it are inferred, see above."""
     events: list[Event] = []
     """All that was said of it, as it was said."""
-
-    def state(self, t: int) -> State | None:
-        """In which state it is at a time, in nanoseconds of the monotonic clock."""
-        found = self.begin
-        for when, state in self.states:
-            if when > t:
-                break
-            found = state
-        return found
 
 
 def lifelines(events: Iterable[Event]) -> list[Lifeline]:

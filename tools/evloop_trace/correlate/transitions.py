@@ -9,27 +9,25 @@ Addresses are written as in event logs, those of IPv4 on an IPv6 socket as IPv4.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from evloop.errors import LogError
+from evloop_trace.packets.machine import State  # noqa: TC001 - msgspec reads it
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "SCHEMA", "End", "Header", "Lost", "ReceiveReset", "Retransmit", "RetransmitSynAck", "SendReset", "State",
-    "Transition", "TransitionLog", "read_transitions",
+    "MAX_LINE", "SCHEMA", "End", "Header", "Lost", "ReceiveReset", "Retransmit", "RetransmitSynAck",
+    "SendReset", "Transition", "TransitionLog", "read_transitions",
 ]  # fmt: skip
 
 SCHEMA = "evloop-kernel/1"
 
-State: TypeAlias = Literal[
-    "CLOSED", "LISTEN", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT",
-    "CLOSING", "LAST-ACK", "TIME-WAIT",
-]  # fmt: skip
-"""RFC 9293's words, 3.3.2."""
+MAX_LINE = 1 << 20
+"""Bytes; only the ports of a header are without a bound of their own, and there are 65,535."""
 
 
 class _Line(msgspec.Struct, tag_field="ev", omit_defaults=True, gc=False):
@@ -142,7 +140,7 @@ class TransitionLog(msgspec.Struct):
     end: End | None
     """None: the recording was cut off."""
     problems: list[str]
-    """What is wrong with it, a sentence each."""
+    """What of it could not be read, a sentence each."""
 
 
 _decoder = msgspec.json.Decoder(Event | Header | End)
@@ -153,7 +151,7 @@ def read_transitions(lines: Iterable[bytes], name: str) -> TransitionLog:
     """The events of a file, of which a bad line costs only itself.
 
     Args:
-        lines: Its lines, each with its newline: a binary file gives them.
+        lines: Its lines, each with its newline, or the first `MAX_LINE` bytes of a longer one.
         name: What to call it in a message.
 
     Raises:
@@ -163,11 +161,12 @@ def read_transitions(lines: Iterable[bytes], name: str) -> TransitionLog:
     header = _header(next(numbered, (1, b""))[1], name)
     log = TransitionLog(header, [], None, [])
     for number, line in numbered:
+        if len(line) >= MAX_LINE:
+            _complain(log, f"line {number} is longer than {MAX_LINE:,} bytes: nothing is read from there on")
+            break
         _read(log, number, line)
     if log.end is None:
         _complain(log, "has no end: the recording was cut off, what came later is not there")
-    elif log.end.lost:
-        _complain(log, f"lacks {log.end.lost:,} events, for which the kernel had no room")
     log.events.sort(key=_time)
     _fill_in_ports(log.events)
     return log

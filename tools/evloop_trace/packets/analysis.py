@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from evloop_trace.packets import endpoints, handshake, icmp, stories
 from evloop_trace.packets.decode import Datagram, Reason, Segment, decode, inner, network, ports, tcp_header
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from evloop_trace.packets.capture_file import Packet
     from evloop_trace.packets.links import Link
 
-__all__ = ["Analysis", "Observer"]
+__all__ = ["Analysis", "Bounds", "Observer"]
+
+Bounds: TypeAlias = tuple[int, int]
 
 _TIMED = 256  # segments of a flow that wait for their ACK at most
 _RTTS = 512  # round trips of a flow that are kept at most
@@ -56,12 +58,18 @@ _AWAKE = 16384  # connections that are kept as they are; more are packed
 
 
 class Observer(Protocol):
-    """Is told of packets one by one, when they have been looked at."""
+    """Is told of packets one by one, when they have been looked at.
 
-    def segment(self, flow: Flow, segment: Segment, found: int, states: tuple[str, str]) -> None:
+    Of a packet in a tunnel over UDP it is told more than once: of the datagram around it first.
+    A payload is [begin, end) of the packet's buffer, as far as it was captured.
+    """
+
+    def segment(
+        self, flow: Flow, segment: Segment, found: int, states: tuple[str, str], payload: Bounds
+    ) -> None:
         """A TCP segment: what it is, by `segments`, and the client's and the server's state before it."""
 
-    def datagram(self, flow: Flow, time: int, size: int) -> None:
+    def datagram(self, flow: Flow, time: int, size: int, payload: Bounds) -> None:
         """A UDP datagram with so many bytes."""
 
     def error(self, flow: Flow, error: Error) -> None:
@@ -185,7 +193,7 @@ class Analysis:
                     elif (ack - end) & MASK < HALF:
                         round_trips(peer, ack, time)
 
-    def segment(self, segment: Segment) -> None:  # noqa: C901, PLR0912 - what need not be called is not
+    def segment(self, segment: Segment, payload: Bounds = (0, 0)) -> None:  # noqa: C901, PLR0912 - what need not be called is not
         """A TCP segment of any kind."""
         time, key, _, ack, size, flags, _, header, options = segment
         flow = self._flows[TCP].get(key)
@@ -225,7 +233,7 @@ class Analysis:
                 flow.acked = True
         _settle(conn)
         if self._observer is not None:
-            self._observer.segment(flow, segment, found, states)
+            self._observer.segment(flow, segment, found, states, payload)
 
     @staticmethod
     def _judge(flow: Flow, segment: Segment) -> int:
@@ -358,7 +366,7 @@ class Analysis:
         if segment is None:
             self.left_out[Reason.CUT if found.size >= 16 else Reason.DAMAGED] += 1
         else:
-            self.segment(segment)
+            self.segment(segment, (found.at + segment.header, found.end))
 
     def _udp(self, time: int, buffer: bytes, found: Datagram, depth: int) -> None:
         if found.end - found.at < 4:
@@ -375,7 +383,7 @@ class Analysis:
         flow.bytes += size
         flow.last = time
         if self._observer is not None:
-            self._observer.datagram(flow, time, size)
+            self._observer.datagram(flow, time, size, (found.at + 8, found.end))
         carried = OVER_UDP.get(key[-2:]) or OVER_UDP.get(key[-4:-2])
         if carried and depth < _DEPTH:
             begin, kind = carried(buffer, found.at + 8, found.end)

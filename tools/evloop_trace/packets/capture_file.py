@@ -98,6 +98,8 @@ def _what_else(start: bytes) -> str:
         if start.startswith(magic):
             return f"is packed by {program}: unpack it first"
     if start.startswith(b'{"ev":'):
+        if b'"schema":"evloop-kernel/' in start.partition(b"\n")[0]:
+            return "is a recording of the kernel's states: give it to evloop-trace timeline --kernel"
         return "is an event log: evloop-trace replay shows it"
     begin = start[:4].hex(" ")
     return (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-__all__ = ["Frame", "Layer", "Role"]
+if TYPE_CHECKING:
+    from evloop_trace.packets.sightings import Sighting
+
+__all__ = ["Frame", "Layer"]
 
 
 class Layer(NamedTuple):
@@ -16,28 +19,6 @@ class Layer(NamedTuple):
     end: int
     fields: tuple[tuple[str, str], ...]
     """Name and value of each, as text; it may be anything that a peer sent."""
-
-
-class Role(NamedTuple):
-    """What a packet is in its connection."""
-
-    proto: str
-    client: tuple[str, int]
-    server: tuple[str, int]
-    from_client: bool
-    number: int
-    """Of the packets in its direction, from 1; 0 for an ICMP error."""
-    begin: int = 0
-    """Stream offsets of its payload, [begin, end)."""
-    end: int = 0
-    ack: int | None = None
-    """So much of the other direction is acknowledged; None: nothing is."""
-    found: int = 0
-    """What it is, by `segments`."""
-    states: tuple[tuple[str, str], tuple[str, str]] | None = None
-    """The client's and the server's, before it and after it."""
-    error: str = ""
-    """What an ICMP error says about an earlier packet of `from_client`."""
 
 
 class Frame(NamedTuple):
@@ -60,6 +41,7 @@ class Frame(NamedTuple):
     interface: str
     comments: tuple[str, ...]
     layers: tuple[Layer, ...]
-    role: Role | None
+    role: Sighting | None
+    """Its place in its connection."""
     reason: str
     """Why it has no role."""

@@ -132,6 +132,8 @@ class Connection:
     def open_at(self, *, handshake: bool) -> None:
         """Where both ends' states begin."""
         self.a.state, self.b.state = (START, LISTEN) if handshake else (UNKNOWN, UNKNOWN)
+        if handshake and self.self_connect:
+            self.b.state = START
 
     def part(self) -> None:
         """Let go of the flows, so that all three are freed at once and not by a search for cycles."""

@@ -1,4 +1,8 @@
-"""Segments as events of the machine: which end was told what by a segment that the capture has."""
+"""Segments as events of the machine: which end was told what by a segment that the capture has.
+
+A socket that is connected to itself has one state, and opens and closes at once with itself: the client's
+state is the one after it has sent a segment, the server's the one after it has received it.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,12 @@ if TYPE_CHECKING:
 __all__ = ["step"]
 
 
-def step(flow: Flow, segment: Segment) -> None:
+def step(flow: Flow, segment: Segment) -> None:  # noqa: C901 - an event each
     """Move the states of both ends."""
     _, _, seq, ack, size, flags, _, _, _ = segment
     peer = flow.peer
+    if flow.conn.self_connect:
+        flow.state = peer.state
     if not flags & (SYN | FIN | RST) and flow.state in QUIET and peer.state in QUIET:
         return
     if flags & RST:
@@ -45,6 +51,8 @@ def _tell(flow: Flow, event: str) -> None:
 
 def _both(flow: Flow, sent: str, received: str) -> None:
     _tell(flow, sent)
+    if flow.conn.self_connect:
+        flow.peer.state = flow.state
     _tell(flow.peer, received)
 
 
@@ -77,3 +85,5 @@ def _closes(flow: Flow, ack: int, end: int) -> None:
     else:
         _both(flow, machine.SND_FIN, machine.RCV_FIN)
     flow.fin = end
+    if conn.self_connect:
+        peer.fin = end

@@ -6,15 +6,31 @@ the one an end is in if nothing was lost between it and the capture.
 
 from __future__ import annotations
 
+from typing import Final, Literal, TypeAlias
+
 __all__ = [
-    "ASSUMED", "CLOSED", "CLOSE_WAIT", "ESTABLISHED", "LISTEN", "QUIET", "RCV_ACK_OF_FIN", "RCV_ACK_OF_SYN",
-    "RCV_FIN", "RCV_RST", "RCV_SYN", "RCV_SYN_ACK", "SND_FIN", "SND_RST", "SND_SYN", "SND_SYN_ACK", "START",
-    "SYN_RECEIVED", "SYN_SENT", "TALKS", "TIME_WAIT", "TRANSITIONS", "UNKNOWN", "after",
+    "ASSUMED", "CLOSED", "CLOSE_WAIT", "CLOSING", "ESTABLISHED", "FIN_WAIT_1", "LAST_ACK", "LINUX_STATES",
+    "LISTEN", "QUIET", "RCV_ACK_OF_FIN", "RCV_ACK_OF_SYN", "RCV_FIN", "RCV_RST", "RCV_SYN", "RCV_SYN_ACK",
+    "SND_FIN", "SND_RST", "SND_SYN", "SND_SYN_ACK", "START", "SYN_RECEIVED", "SYN_SENT", "TALKS",
+    "TIME_WAIT", "TRANSITIONS", "UNKNOWN", "State", "after",
 ]  # fmt: skip
 
-CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED = "CLOSED", "LISTEN", "SYN-SENT", "SYN-RECEIVED"
-ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2 = "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"
-CLOSE_WAIT, CLOSING, LAST_ACK, TIME_WAIT = "CLOSE-WAIT", "CLOSING", "LAST-ACK", "TIME-WAIT"
+State: TypeAlias = Literal[
+    "CLOSED", "LISTEN", "SYN-SENT", "SYN-RECEIVED", "ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2", "CLOSE-WAIT",
+    "CLOSING", "LAST-ACK", "TIME-WAIT",
+]  # fmt: skip
+
+CLOSED: Final = "CLOSED"
+LISTEN: Final = "LISTEN"
+SYN_SENT: Final = "SYN-SENT"
+SYN_RECEIVED: Final = "SYN-RECEIVED"
+ESTABLISHED: Final = "ESTABLISHED"
+FIN_WAIT_1: Final = "FIN-WAIT-1"
+FIN_WAIT_2: Final = "FIN-WAIT-2"
+CLOSE_WAIT: Final = "CLOSE-WAIT"
+CLOSING: Final = "CLOSING"
+LAST_ACK: Final = "LAST-ACK"
+TIME_WAIT: Final = "TIME-WAIT"
 UNKNOWN = "?"
 """The capture began in the middle."""
 
@@ -63,6 +79,12 @@ LISTEN is left when the SYN is answered, not when it comes: of a SYN that was dr
 ASSUMED = frozenset({(UNKNOWN, TALKS), (UNKNOWN, SND_SYN_ACK), (UNKNOWN, RCV_SYN_ACK), (UNKNOWN, SND_RST),
                      (UNKNOWN, RCV_RST), (LISTEN, SND_RST)})  # fmt: skip
 """Transitions that are not of the RFC, but of somebody who only listens."""
+
+LINUX_STATES: dict[int, State] = dict(enumerate((
+    ESTABLISHED, SYN_SENT, SYN_RECEIVED, FIN_WAIT_1, FIN_WAIT_2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK,
+    LISTEN, CLOSING, SYN_RECEIVED,
+), 1))  # fmt: skip
+"""Linux's numbers (include/net/tcp_states.h); the last is the small socket of a handshake."""
 
 QUIET = frozenset({ESTABLISHED, CLOSE_WAIT, FIN_WAIT_2, TIME_WAIT, CLOSED})
 """States that no segment without SYN, FIN or RST can end."""

@@ -1,7 +1,8 @@
 """A capture packet by packet: each with its connection, its place in the stream, and what it is.
 
-`analysis` counts; here every packet is kept apart, for who lays them beside calls. It costs several times as
-much.
+`analysis` counts; here every packet is kept apart, for who lays them beside calls, or looks at one of them.
+It costs several times as much. What a tunnel carries counts, not the datagram around it, unless what it
+carries belongs to no connection.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from evloop_trace.packets.addresses import address_text
 from evloop_trace.packets.analysis import Analysis
-from evloop_trace.packets.decode import Datagram, decode, ports
+from evloop_trace.packets.decode import ports
 from evloop_trace.packets.flow import TCP
 from evloop_trace.packets.segments import ACK, HALF, MASK, SYN
 
 if TYPE_CHECKING:
+    from evloop_trace.packets.analysis import Bounds
     from evloop_trace.packets.capture_file import Packet
     from evloop_trace.packets.decode import Segment
     from evloop_trace.packets.flow import Error, Flow
@@ -74,29 +77,39 @@ class Sighting(msgspec.Struct):
     """What an ICMP error says."""
     sender: str = ""
     """And who sent it."""
+    place: int = 0
+    """Which packet of its direction it is, from 1; 0 for an ICMP error."""
 
 
 class Sightings:
     """A fold: `see` each packet of a capture."""
 
-    def __init__(self) -> None:
-        self.analysis = Analysis(observer=self)
+    def __init__(self, stories: int = 0) -> None:
+        """Of the first `stories` connections the analysis remembers what it is told."""
+        self.analysis = Analysis(stories, observer=self)
         self._number = 0
-        self._packet: Packet | None = None
+        self._buffer = b""
         self._seen: Sighting | None = None
         self._wires: dict[int, Wire] = {}
         self._highs: dict[tuple[int, bool], int] = {}  # the highest offset of a direction so far
 
-    def see(self, packet: Packet) -> Sighting | None:
-        """The next packet; None if it belongs to no connection."""
-        self._number += 1
-        self._packet, self._seen = packet, None
+    def see(self, packet: Packet, number: int = 0) -> Sighting | None:
+        """The next packet; None if it belongs to no connection.
+
+        Args:
+            packet: As it was read.
+            number: In the file; 0 is the one behind the last.
+        """
+        self._number = number or self._number + 1
+        self._buffer, self._seen = packet[1], None
         self.analysis.other(packet)
         return self._seen
 
     # -- what the analysis tells of it -----------------------------------------------------------------
 
-    def segment(self, flow: Flow, segment: Segment, found: int, states: tuple[str, str]) -> None:
+    def segment(
+        self, flow: Flow, segment: Segment, found: int, states: tuple[str, str], payload: Bounds
+    ) -> None:
         """A TCP segment."""
         wire, conn = self._wire(flow), flow.conn
         size, flags = max(0, segment.size), segment.flags
@@ -107,14 +120,15 @@ class Sightings:
         window = segment.window * (1 if flags & SYN else flow.scale or 1)
         self._seen = Sighting(
             self._number, segment.time, wire, flow.orig, flags, begin, begin + size, ack, window,
-            found, states, (conn.a.state, conn.b.state), self._payload(size),
+            found, states, (conn.a.state, conn.b.state), self._payload(size, payload), place=flow.packets,
         )  # fmt: skip
 
-    def datagram(self, flow: Flow, time: int, size: int) -> None:
+    def datagram(self, flow: Flow, time: int, size: int, payload: Bounds) -> None:
         """A UDP datagram."""
         self._seen = Sighting(
-            self._number, time, self._wire(flow), flow.orig, end=size, data=self._payload(size)
-        )
+            self._number, time, self._wire(flow), flow.orig, end=size,
+            data=self._payload(size, payload), place=flow.packets,
+        )  # fmt: skip
 
     def error(self, flow: Flow, error: Error) -> None:
         """An ICMP error."""
@@ -132,8 +146,8 @@ class Sightings:
             wire = self._wires[conn.number] = Wire(
                 conn.number,
                 conn.proto,
-                _address(conn.key[:half], client),
-                _address(conn.key[half : 2 * half], server),
+                address_text(conn.key[:half], client),
+                address_text(conn.key[half : 2 * half], server),
                 conn.begun,
                 conn.proto == TCP and bool(conn.first_bits & 1),
             )
@@ -152,19 +166,7 @@ class Sightings:
         high = self._highs.get((flow.conn.number, flow.orig), 0)
         return high + (((seq - high) + HALF) & MASK) - HALF
 
-    def _payload(self, size: int) -> bytes:
-        """The beginning of the last packet's payload."""
-        if not size or self._packet is None:
-            return b""
-        _, buffer, at, kept, wire, link = self._packet
-        found = decode(link, buffer, at, kept, wire)
-        assert isinstance(found, Datagram)  # the analysis has found one there
-        header = 8 if found.protocol == 17 else buffer[found.at + 12] >> 4 << 2
-        begin = found.at + header
-        return buffer[begin : min(begin + min(size, _KEPT), found.end)]
-
-
-def _address(host: bytes, port: int) -> str:
-    """As event logs write it."""
-    ip = ip_address(host)
-    return f"[{ip}]:{port}" if ip.version == 6 else f"{ip}:{port}"
+    def _payload(self, size: int, payload: Bounds) -> bytes:
+        """The beginning of it; a frame may be longer than what its headers say."""
+        begin, end = payload
+        return self._buffer[begin : min(begin + min(size, _KEPT), end)]

@@ -150,19 +150,24 @@ def _troubles(conn: Connection) -> Iterator[str]:
 def _opening(conn: Connection) -> Iterator[str]:
     if conn.reused:
         yield "port reuse: a new connection between the ports of an earlier one"
-    if conn.a.syns > 1:
-        yield f"SYN retries: the client sent SYN {_often(conn.a.syns)}"
+    if (syns := _syns(conn.a)) > 1:
+        yield f"SYN retries: the client sent SYN {_often(syns)}"
     if conn.b.syns > 1:
         yield f"SYN ACK retries: the server sent SYN {_often(conn.b.syns)}"
     if "S" in conn.history and "s" in conn.history:
         yield "simultaneous open: both ends sent SYN before either had the other's"
 
 
+def _syns(flow: Flow) -> int:
+    """How often it sent its SYN; that of a self-connect is answered by the same end."""
+    return flow.syns - (flow.conn.self_connect and flow.syns > 1)
+
+
 def _flow_notes(flow: Flow) -> Iterator[str]:
     """What one end did, or had to do."""
     who, other = _end(flow.orig), _end(not flow.orig)
     counts = Counter(flow.counts or {})
-    counts[segments.RETRANSMISSION] -= max(0, flow.syns - 1)  # told as SYN retries
+    counts[segments.RETRANSMISSION] -= max(0, _syns(flow) - 1)  # told as SYN retries
     yield from _again(counts, who, other)
     late, missing = counts[segments.OUT_OF_ORDER], counts[segments.LOST]
     if late:

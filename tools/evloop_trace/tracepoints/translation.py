@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 import struct
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evloop_trace.correlate.transitions import (
@@ -16,13 +15,16 @@ from evloop_trace.correlate.transitions import (
     Retransmit,
     RetransmitSynAck,
     SendReset,
-    State,
     Transition,
 )
+from evloop_trace.packets.addresses import MAPPED, address_text
+from evloop_trace.packets.machine import LINUX_STATES
 from evloop_trace.tracepoints.formats import Format, symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from evloop_trace.packets.machine import State
 
 __all__ = ["NEEDED", "TRACEPOINTS", "Translation", "kernel_filter"]
 
@@ -37,13 +39,6 @@ _ADDRESSES = ("sport", "dport", "saddr_v6", "daddr_v6")
 _FIELDS = frozenset(
     {"skaddr", "oldstate", "newstate", "state", "protocol", "reason", "saddr", "daddr", *_ADDRESSES}
 )
-_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291, 2.5.5.2
-
-# include/net/tcp_states.h
-_STATES: tuple[State | None, ...] = (
-    None, "ESTABLISHED", "SYN-SENT", "SYN-RECEIVED", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT", "CLOSED",
-    "CLOSE-WAIT", "LAST-ACK", "LISTEN", "CLOSING", "SYN-RECEIVED",
-)  # fmt: skip
 _SMALLER = {6, 12}  # what takes a socket's place in TIME-WAIT, and in a handshake until its last ACK
 
 
@@ -126,7 +121,7 @@ class Translation:
 
 
 def _state(number: int) -> State | None:
-    return _STATES[number] if 0 <= number < len(_STATES) else None
+    return LINUX_STATES.get(number)
 
 
 def _ends(fields: dict[str, Any]) -> _Ends:
@@ -141,15 +136,12 @@ def _unpack(sockaddr: bytes) -> tuple[bytes, int]:
     (port,) = struct.unpack_from(">H", sockaddr, 2)
     if struct.unpack_from("=H", sockaddr)[0] == socket.AF_INET6:
         return sockaddr[8:24], port
-    return _MAPPED + sockaddr[4:8], port
+    return MAPPED + sockaddr[4:8], port
 
 
-@lru_cache(maxsize=4096)
 def _address(host: bytes, port: int) -> str:
-    """As event logs have it."""
-    if host.startswith(_MAPPED):
-        return f"{socket.inet_ntop(socket.AF_INET, host[12:])}:{port}"
-    return f"[{socket.inet_ntop(socket.AF_INET6, host)}]:{port}"
+    """As event logs have it; what is mapped is IPv4."""
+    return address_text(host[12:] if host.startswith(MAPPED) else host, port)
 
 
 def kernel_filter(text: str, ports: Iterable[int]) -> str:

@@ -12,9 +12,9 @@ from evloop.printable import printable
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.numbers import count, duration
 from evloop_trace.packets import segments
+from evloop_trace.packets.flow import TCP
 from evloop_trace.packets.spelling import found_words
 from evloop_trace.views.cells import Line, cut, fit, wrapped
-from evloop_trace.views.packets import address
 from evloop_trace.views.palette import BOLD, DIM, KINDS, LAYERS, PLAIN, TROUBLE
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from rich.style import Style
 
-    from evloop_trace.packets.dissected import Frame, Layer, Role
+    from evloop_trace.packets.dissected import Frame, Layer
+    from evloop_trace.packets.sightings import Sighting
 
 __all__ = ["dissection"]
 
@@ -89,23 +90,22 @@ def _since(earlier: int, later: int) -> str:
     return f"{duration(abs(later - earlier))} {'before' if later < earlier else 'after'}"
 
 
-def _role(role: Role) -> Iterator[tuple[str, str, Style]]:
-    yield "connection", f"{role.proto} {address(role.client)} → {address(role.server)}", PLAIN
-    who = "client" if role.from_client else "server"
+def _role(role: Sighting) -> Iterator[tuple[str, str, Style]]:
+    yield "connection", f"{role.wire.proto} {role.wire.client} → {role.wire.server}", PLAIN
+    who = "client" if role.client else "server"
     if role.error:
         yield "", f"ICMP {role.error}: about what the {who} sent", TROUBLE
         return
-    text = f"packet {count(role.number)} from the {who}: {count(role.end - role.begin)} B"
-    if role.end > role.begin:
+    text = f"packet {count(role.place)} from the {who}: {count(role.end - role.begin)} B"
+    if role.end > role.begin and role.wire.proto == TCP:
         text += f" [{role.begin},{role.end})"
     if role.ack is not None:
         text += f", ack {role.ack}"
-    yield "", text, KINDS["in" if role.from_client else "out"]
+    yield "", text, KINDS["in" if role.client else "out"]
     if words := found_words(role.found):
         yield "", ", ".join(words), TROUBLE if role.found & segments.AGAIN else BOLD
-    if role.states:
-        before, after = role.states
-        ends = zip(("client", "server"), before, after, strict=True)
+    if role.wire.proto == TCP:
+        ends = zip(("client", "server"), role.before, role.states, strict=True)
         yield "states", ", ".join([_change(*it) for it in ends]), KINDS["life"]
 
 

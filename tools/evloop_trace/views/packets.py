@@ -43,11 +43,11 @@ _SERIOUS = (
 
 
 def render(lines: list[Line], *, colour: bool = False) -> str:
-    """Lines as text."""
+    """Lines as text, without the blanks with which lanes are filled up to the edge."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=colour, no_color=not colour, width=500)
     console.print(Segments([part for it in lines for part in (*it, Segment.line())]), end="")
-    return out.getvalue()
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
 def heading(capture: Capture, connections: int, name: str, width: int) -> list[Line]:
@@ -109,6 +109,7 @@ def _row(mark: Mark, before: Mark | None, begun: int, width: int) -> Line:
     """The time, the client's state, an arrow, the server's state; a state is shown where it changes."""
     old = before.states if before else ("", "")
     states = [state if state != was else "" for state, was in zip(mark.states, old, strict=True)]
+    room = max(_STATE, len(states[0]) + 1)
     style = (
         TROUBLE
         if mark.found & _SERIOUS or mark.flags & segments.RST
@@ -116,8 +117,8 @@ def _row(mark: Mark, before: Mark | None, begun: int, width: int) -> Line:
     )
     return [
         Segment(f"{(mark.time - begun) / 10**6:{_TIME}.3f}  ", DIM),
-        Segment(fit(states[0], _STATE), KINDS["life"]),
-        Segment(_arrow(_what(mark), _wire(width), to_server=mark.client), style),
+        Segment(fit(states[0], room), KINDS["life"]),
+        Segment(_arrow(_what(mark), _wire(width) + _STATE - room, to_server=mark.client), style),
         Segment(f"  {states[1]}".rstrip(), KINDS["life"]),
     ]
 

@@ -11,6 +11,7 @@ from evloop_trace.packets.analysis import Analysis
 from evloop_trace.packets.capture_file import Capture, read_packets
 from evloop_trace.packets.decode import Reason
 from evloop_trace.packets.summary import round_trips, summarize
+from evloop_trace.packets.words import notes
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 WINDOW_SCALE = b"\x03\x03\x07"
@@ -129,6 +130,16 @@ def test_a_connection_with_itself(wire, look):
     only = look(talk.pcap()).only
     assert only.retransmissions == (0, 0)
     assert only.verdict.startswith("self-connect")
+    talk.c(FIN | ACK, seq=103, ack=103).c(FIN | ACK, seq=103, ack=103).c(ACK, seq=104, ack=104)
+    (conn,) = look(talk.pcap(), stories=1).analysis.connections()
+    assert [mark.states for mark in conn.marks if mark.changed] == [
+        ("SYN-SENT", "SYN-RECEIVED"), ("SYN-RECEIVED", "ESTABLISHED"), ("ESTABLISHED", "ESTABLISHED"),
+        ("FIN-WAIT-1", "CLOSING"), ("CLOSING", "CLOSING"), ("CLOSING", "TIME-WAIT"),
+    ]  # fmt: skip
+    told = " ".join(notes(conn))
+    assert "retransmission: the client sent 1 segment again" in told
+    assert "retries" not in told
+    assert "half-close" not in told
     assert only.client == only.server == ("10.0.0.1", 9000)
 
 

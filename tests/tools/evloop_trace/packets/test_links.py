@@ -10,8 +10,8 @@ from evloop_trace.packets.analysis import Analysis
 from evloop_trace.packets.capture_file import Capture, read_packets
 from evloop_trace.packets.decode import Datagram, Reason, decode, ports
 from evloop_trace.packets.links import link_of
+from evloop_trace.packets.sightings import Sightings
 from evloop_trace.packets.summary import summarize
-from evloop_trace.packets.witness import Witness
 
 ACK, SYN = 16, 2
 V4, V6 = ("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "2001:db8::2")
@@ -202,11 +202,12 @@ def test_options_end_with_the_datagram(wire, v6):
         at = 18 if v6 else 16  # the length in the IP header
         short[at : at + 2] = (int.from_bytes(short[at : at + 2], "big") - cut).to_bytes(2, "big")
         frames[0] = time, bytes(short)
-        found = []
-        for observer in (None, Witness()):
-            analysis = Analysis(0, observer)
-            analysis.feed(read_packets(io.BytesIO(wire.pcap(frames)).read, Capture()))
-            found.append([summarize(conn) for conn in analysis.connections()])
+        packets = list(read_packets(io.BytesIO(wire.pcap(frames)).read, Capture()))
+        plain, careful = Analysis(), Sightings()
+        plain.feed(packets)
+        for packet in packets:
+            careful.see(packet)
+        found = [[summarize(conn) for conn in it.connections()] for it in (plain, careful.analysis)]
         assert found[0] == found[1], cut
 
 

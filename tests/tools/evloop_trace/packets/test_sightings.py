@@ -11,6 +11,7 @@ from evloop_trace.packets.segments import ACK, AGAIN, FIN, KEEP_ALIVE
 from evloop_trace.packets.sightings import Sighting, Sightings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
 MS = 1_000_000
@@ -125,6 +126,49 @@ def test_datagrams_and_errors(wire: ModuleType) -> None:
     assert (error.client, error.error, error.sender) == (True, "port unreachable", wire.SERVER)
     assert (error.wire, other) == (asked.wire, None)
     assert asked.wire.whole is False
+
+
+def tunnel(wire: ModuleType, packet: bytes) -> bytes:
+    """An Ethernet frame of VXLAN with a packet in it."""
+    vxlan = wire.udp(50000, 4789, b"\x08" + bytes(7) + wire.ethernet(packet))
+    return wire.ethernet(wire.ipv4("192.0.2.1", "192.0.2.2", 17, vxlan))
+
+
+def gre(wire: ModuleType, packet: bytes) -> bytes:
+    """An Ethernet frame of GRE with a packet in it."""
+    return wire.ethernet(wire.ipv4("192.0.2.1", "192.0.2.2", 47, b"\0\0\x08\0" + packet))
+
+
+@pytest.mark.parametrize("wrap", [tunnel, gre])
+def test_what_a_tunnel_carries(wire: ModuleType, wrap: Callable[[ModuleType, bytes], bytes]) -> None:
+    """A packet is what is innermost, with its own payload; the datagram around it only counts."""
+    inner = wire.CLIENT, wire.SERVER
+    segment = wire.tcp(40000, 80, 7, 9, ACK, payload=b"inside", options=b"\1\1\1\1")
+    frames = [
+        wrap(wire, wire.ipv4(*inner, 6, segment)),
+        wrap(wire, wire.ipv4(*inner, 17, wire.udp(40000, 53, b"question"))),
+    ]
+    sightings = Sightings()
+    packets = read_packets(io.BytesIO(wire.pcap(list(enumerate(frames)))).read, Capture())
+    first, second = [sightings.see(it) for it in packets]
+    assert (first.wire.proto, first.wire.server, first.data) == ("tcp", "10.0.0.2:80", b"inside")
+    assert (second.wire.proto, second.wire.server, second.data) == ("udp", "10.0.0.2:53", b"question")
+    assert [first.place, second.place] == [1, 1]
+    assert len(sightings.analysis) == 2 + (wrap is tunnel)
+
+
+def test_what_a_tunnel_carries_and_nobody_knows(wire: ModuleType) -> None:
+    """Then the packet is the datagram around it, with all that is in it."""
+    (seen,) = sight(wire, [(1, tunnel(wire, wire.ipv4(wire.CLIENT, wire.SERVER, 99, b"?")))])
+    assert (seen.wire.server, seen.end, len(seen.data)) == ("192.0.2.2:4789", 8 + 14 + 20 + 1, 43)
+
+
+def test_numbers_of_the_file(wire: ModuleType) -> None:
+    """Who knows of packets that could not be read says which one it is."""
+    sightings = Sightings()
+    packets = read_packets(io.BytesIO(wire.pcap(wire.Talk().opened().frames)).read, Capture())
+    seen = [sightings.see(packet, number) for packet, number in zip(packets, (3, 0, 9), strict=True)]
+    assert [(it.number, it.place, it.client) for it in seen] == [(3, 1, True), (4, 1, False), (9, 2, True)]
 
 
 def test_little_is_kept(wire: ModuleType) -> None:

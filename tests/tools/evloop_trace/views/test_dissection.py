@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from evloop_trace.packets import segments
-from evloop_trace.packets.dissected import Frame, Layer, Role
+from evloop_trace.packets.dissected import Frame, Layer
+from evloop_trace.packets.sightings import Sighting, Wire
 from evloop_trace.views.cells import width_of
 from evloop_trace.views.dissection import dissection
 from evloop_trace.views.packets import render
@@ -15,7 +17,8 @@ LAYERS = (
     Layer("Ethernet", 0, 14, (("dst", "00:01:02:03:04:05"), ("src", "06:07:08:09:0a:0b"), ("type", "IPv4"))),
     Layer("payload", 14, 26, ()),
 )
-ROLE = Role("tcp", ("10.0.0.1", 5), ("fd00::2", 80), True, 3, 0, 12, 7, 0, (("A", "B"), ("A", "C")))
+WIRE = Wire(0, "tcp", "10.0.0.1:5", "[fd00::2]:80", START, whole=True)
+ROLE = Sighting(4, START, WIRE, True, place=3, end=12, ack=7, before=("A", "B"), states=("A", "C"))
 FRAME = Frame(4, START + 2_000_000, START, START + 500, DATA, 26, 1, "lo", ("a note",), LAYERS, ROLE, "")
 
 
@@ -56,12 +59,18 @@ def test_other_words():
     assert "1 ns before the first packet\n" in text
     assert "99 B on the wire, the first 26 kept" in text
     assert "interface" not in text
-    assert "  fast retransmission\n" in drawn(FRAME._replace(role=ROLE._replace(found=segments.FAST)))
-    assert "  window update\n" in drawn(FRAME._replace(role=ROLE._replace(found=segments.UPDATE)))
-    error = ROLE._replace(error="port unreachable", from_client=False)
+    assert "  fast retransmission\n" in drawn(
+        FRAME._replace(role=msgspec.structs.replace(ROLE, found=segments.FAST))
+    )
+    assert "  window update\n" in drawn(
+        FRAME._replace(role=msgspec.structs.replace(ROLE, found=segments.UPDATE))
+    )
+    error = msgspec.structs.replace(ROLE, error="port unreachable", client=False)
     assert "  ICMP port unreachable: about what the server sent\n" in drawn(FRAME._replace(role=error))
-    quiet = Role("udp", ("1.1.1.1", 5), ("2.2.2.2", 80), False, 1)
-    assert "  packet 1 from the server: 0 B\n" in drawn(FRAME._replace(role=quiet))
+    quiet = Sighting(
+        1, START, Wire(0, "udp", "1.1.1.1:5", "2.2.2.2:80", START, whole=False), False, place=1, end=9
+    )
+    assert "  packet 1 from the server: 9 B\n" in drawn(FRAME._replace(role=quiet))
     assert "analysis    left out, as packets neither IPv4 nor IPv6 are" in drawn(
         FRAME._replace(role=None, reason="neither IPv4 nor IPv6")
     )

@@ -54,7 +54,7 @@ def seen_of(sock: Listener | Stream) -> Seen | None:
 def has_news(stream: Stream) -> bool:
     """The peer has sent something, or its end, that the program has not read."""
     seen = seen_of(stream)
-    return seen is not None and (seen.unread > 0 or (seen.state == "CLOSE_WAIT" and not stream.ends.count))
+    return seen is not None and (seen.unread > 0 or (seen.state == "CLOSE-WAIT" and not stream.ends.count))
 
 
 def kernel_says(stream: Stream) -> str:
@@ -65,6 +65,6 @@ def kernel_says(stream: Stream) -> str:
     unread = f"{size(seen.unread)} to read" if seen.unread else "nothing to read"
     full = seen.unsent or stream.rest is not None
     unsent = f", {size(seen.unsent)} of ours not acknowledged" if full else ""
-    closed = " (the peer has closed)" if seen.state == "CLOSE_WAIT" else ""
+    closed = " (the peer has closed)" if seen.state == "CLOSE-WAIT" else ""
     but = "But the kernel, now" if has_news(stream) else "The kernel, now"
     return f"{but}: {unread}{unsent}, {seen.state}{closed}."

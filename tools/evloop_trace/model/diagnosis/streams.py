@@ -88,13 +88,13 @@ def _unsent(scene: Scene, stream: Stream) -> Cause | None:
 
 
 def _close_wait(_scene: Scene, stream: Stream) -> Cause | None:
-    """recv() = 0 is the peer's FIN: the connection stays in CLOSE_WAIT until we close it, if ever."""
+    """recv() = 0 is the peer's FIN: the connection stays in CLOSE-WAIT until we close it, if ever."""
     end = stream.ends.first
     if end is None:
         return None
     text = (
         f"{peer_of(stream)} has finished: {call(end)} on {stream.name} returned 0 {when(end)}. We have not "
-        "closed it since, so it stays in CLOSE_WAIT."
+        "closed it since, so it stays in CLOSE-WAIT."
     )
     return Cause("close-wait", text, [stream.opened, end], since=due(end))
 

@@ -886,10 +886,10 @@ def test_bytes_that_the_program_does_not_read() -> None:
     log = Log()
     log.accept()
     log.send("tcp-2", 5)
-    (found,) = now(log, accepted=Seen("CLOSE_WAIT", 7, 3)).findings
+    (found,) = now(log, accepted=Seen("CLOSE-WAIT", 7, 3)).findings
     assert found.kind == "own-code"
     assert (
-        "But the kernel, now: 7 B to read, 3 B of ours not acknowledged, CLOSE_WAIT (the peer has closed)."
+        "But the kernel, now: 7 B to read, 3 B of ours not acknowledged, CLOSE-WAIT (the peer has closed)."
         in found.sentence
     )
 
@@ -899,7 +899,7 @@ def test_bytes_that_the_program_does_not_read() -> None:
     [
         (OPEN, False, "The kernel, now: nothing to read, ESTABLISHED."),
         (Seen("ESTABLISHED", 1, 0), True, "But the kernel, now: 1 B to read"),
-        (Seen("CLOSE_WAIT", 0, 0), True, "But the kernel, now: nothing to read, CLOSE_WAIT"),
+        (Seen("CLOSE-WAIT", 0, 0), True, "But the kernel, now: nothing to read, CLOSE-WAIT"),
     ],
 )
 def test_a_connection_that_nobody_attends_to(seen: Seen, stuck: bool, words: str) -> None:
@@ -915,14 +915,14 @@ def test_a_connection_that_nobody_attends_to(seen: Seen, stuck: bool, words: str
 
 
 def test_an_end_that_was_read_is_no_news() -> None:
-    """CLOSE_WAIT is what the rule says itself."""
+    """CLOSE-WAIT is what the rule says itself."""
     log = Log()
     log.accept()
     log.recv("tcp-2", 0)
     log.block("wait")
-    found = now(log, accepted=Seen("CLOSE_WAIT", 0, 0)).findings[-1]
+    found = now(log, accepted=Seen("CLOSE-WAIT", 0, 0)).findings[-1]
     assert found.kind == "close-wait"
-    assert "The kernel, now: nothing to read, CLOSE_WAIT (the peer has closed)." in found.sentence
+    assert "The kernel, now: nothing to read, CLOSE-WAIT (the peer has closed)." in found.sentence
     assert "But" not in found.sentence
 
 

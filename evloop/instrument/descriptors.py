@@ -1,4 +1,4 @@
-"""os.read, os.write, os.sendfile and os.close: the same system calls, of programs that hold only the number.
+"""os.read, os.write, os.sendfile, os.close and their kin: the same system calls, by the descriptor's number.
 
 Of other descriptors than sockets they are passed on at once.
 """
@@ -31,7 +31,7 @@ _is_blocking = os.get_blocking
 
 def patch(instrument: Instrument) -> None:
     """Replace the functions of `os`."""
-    for name, make in (("read", _read), ("write", _write), ("sendfile", _sendfile), ("close", _close)):
+    for name, make in _MAKERS.items():
         if hasattr(os, name):
             instrument.patch(os, name, _named(make(instrument, getattr(os, name)), getattr(os, name)))
     instrument.patch(socket, "close", _named(_close(instrument, _socket.close), _socket.close))
@@ -58,7 +58,7 @@ class _Made(NamedTuple):
     @property
     def awaits(self) -> str:
         """The `ev` of its event."""
-        stream, datagram = ("recv", "recvfrom") if self.name == "os.read" else ("send", "sendto")
+        stream, datagram = ("recv", "recvfrom") if "read" in self.name else ("send", "sendto")
         return stream if self.known.is_stream else datagram
 
 
@@ -71,23 +71,48 @@ def _read(instrument: Instrument, real: Callable[[int, int], bytes]) -> Callable
             return real(fd, length)
         made = _Made("os.read", known, length, frame_at(1), now())
         try:
-            if not known.readable(0) and _is_blocking(fd):
-                instrument.block(made.awaits, known, made.frame, None, length)
+            _may_sleep(instrument, made, known.readable)
             data = asleep(real, fd, length)
         except BaseException as error:
-            _record_read(instrument, made, None, outcome(error))
+            _record_read(instrument, made, None, errno=outcome(error))
             raise
-        _record_read(instrument, made, data, None)
+        _record_read(instrument, made, len(data), data[: instrument.payload_limit])
         return data
 
     return read
 
 
-def _record_read(instrument: Instrument, made: _Made, data: bytes | None, errno: str | None) -> None:
+def _readv(instrument: Instrument, real: Callable[[int, Any], int]) -> Callable[[int, Any], int]:
+    sockets = instrument.sockets
+
+    def readv(fd: int, buffers: Any, /) -> int:
+        known = sockets.get(fd)
+        views = _views(buffers) if known is not None else None
+        if known is None or views is None:
+            return real(fd, buffers)
+        made = _Made("os.readv", known, sum(map(len, views)), frame_at(1), now())
+        try:
+            _may_sleep(instrument, made, known.readable)
+            n = asleep(real, fd, buffers)
+        except BaseException as error:
+            _record_read(instrument, made, None, errno=outcome(error))
+            raise
+        _record_read(instrument, made, n, _first(views, min(n, instrument.payload_limit)))
+        return n
+
+    return readv
+
+
+def _may_sleep(instrument: Instrument, made: _Made, ready: Callable[[int], list[tuple[int, int]]]) -> None:
+    if not ready(0) and _is_blocking(made.known.fd):
+        instrument.block(made.awaits, made.known, made.frame, None, made.size)
+
+
+def _record_read(
+    instrument: Instrument, made: _Made, n: int | None, kept: bytes = b"", errno: str | None = None
+) -> None:
     recorder, known, place = instrument.recorder, made.known, instrument.place(made.frame)
     begin = 0, made.t - recorder.origin, recorder.tick, now() - made.t, known.name, known.fd
-    n = None if data is None else len(data)
-    kept = (data or b"")[: instrument.payload_limit]
     event: Recv | Recvfrom
     if known.is_stream:
         known.is_connection = True
@@ -113,6 +138,38 @@ def _write(instrument: Instrument, real: Callable[[int, Any], int]) -> Callable[
     return write
 
 
+def _writev(instrument: Instrument, real: Callable[[int, Any], int]) -> Callable[[int, Any], int]:
+    sockets, limit = instrument.sockets, instrument.payload_limit
+
+    def writev(fd: int, buffers: Any, /) -> int:
+        known = sockets.get(fd)
+        views = _views(buffers) if known is not None else None
+        if known is None or views is None:
+            return real(fd, buffers)
+        made = _Made("os.writev", known, sum(map(len, views)), frame_at(1), now())
+        return _send(instrument, made, partial(real, fd, buffers), lambda n: _first(views, min(n, limit)))
+
+    return writev
+
+
+def _views(buffers: Any) -> list[memoryview] | None:
+    """What lies in several buffers; None if they are such as `os` refuses."""
+    if not hasattr(type(buffers), "__getitem__") or isinstance(buffers, dict):
+        return None
+    try:
+        return [memoryview(it).cast("B") for it in buffers]
+    except TypeError:
+        return None
+
+
+def _first(views: list[memoryview], n: int) -> bytes:
+    """The first `n` bytes that lie in them, one behind the other."""
+    kept = b""
+    for view in views:
+        kept += view[: n - len(kept)]
+    return kept
+
+
 def _sendfile(instrument: Instrument, real: Callable[..., int]) -> Callable[..., int]:
     sockets = instrument.sockets
 
@@ -133,8 +190,7 @@ def _send(instrument: Instrument, made: _Made, real: Callable[[], int], kept: Ca
     recorder, known = instrument.recorder, made.known
     n = errno = None
     try:
-        if not known.writable(0) and _is_blocking(known.fd):
-            instrument.block(made.awaits, known, made.frame, None, made.size)
+        _may_sleep(instrument, made, known.writable)
         n = asleep(real)
     except BaseException as error:
         errno = outcome(error)
@@ -165,3 +221,13 @@ def _close(instrument: Instrument, real: Callable[[int], None]) -> Callable[[int
             record_close(instrument, known, "close", lambda: real(fd), frame_at(1))
 
     return close
+
+
+_MAKERS: dict[str, Callable[[Instrument, Any], Any]] = {
+    "read": _read,
+    "readv": _readv,
+    "write": _write,
+    "writev": _writev,
+    "sendfile": _sendfile,
+    "close": _close,
+}

@@ -1,4 +1,4 @@
-"""os.read, os.write, os.sendfile and os.close on the number of a socket, and on others."""
+"""os.read, os.write, os.sendfile, os.close and their kin on the number of a socket, and on others."""
 
 from __future__ import annotations
 
@@ -29,6 +29,41 @@ def test_a_stream(recorded, pair, tmp_path):
     )  # fmt: skip
     assert (sendfile.call, sendfile.size, sendfile.off, sendfile.data) == ("os.sendfile", 10, (10, 14), b"")
     assert server.recv(10) == b"file"
+
+
+def test_several_buffers(recorded, pair):
+    """As one that holds them all; what the real calls refuse they refuse, and that is no event."""
+    client, server = pair
+    buffers = [bytearray(3), bytearray(0), bytearray(9)]
+    assert os.writev(client.fileno(), [b"0123", memoryview(b"456789")]) == 10
+    assert os.readv(server.fileno(), buffers) == 10
+    assert b"".join(buffers) == b"0123456789\0\0"
+    write, read = recorded.new()
+    assert (type(write), write.call, write.size, write.off, write.data) == (
+        Send, "os.writev", 10, (0, 10), b"01234567",
+    )  # fmt: skip
+    assert (type(read), read.call, read.size, read.n, read.off, read.data) == (
+        Recv, "os.readv", 12, 10, (0, 10), b"01234567",
+    )  # fmt: skip
+    server.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        os.readv(server.fileno(), buffers)
+    (failed,) = recorded.new()
+    assert (failed.call, failed.n, failed.off, failed.errno) == ("os.readv", None, None, "EAGAIN")
+    for wrong in (1, {0: b"x"}, [1], iter([b"x"])):
+        with pytest.raises(TypeError):
+            os.writev(client.fileno(), wrong)
+    assert recorded.new() == []
+
+
+def test_several_buffers_of_datagrams(recorded, datagrams):
+    """The same for a socket that keeps messages apart."""
+    asking, bound = datagrams
+    os.writev(asking.fileno(), (b"x", b"y"))
+    os.readv(bound.fileno(), [bytearray(10)])
+    sent, received = recorded.new()
+    assert (type(sent), sent.call, sent.n, sent.data) == (Sendto, "os.writev", 2, b"xy")
+    assert (type(received), received.call, received.n, received.data) == (Recvfrom, "os.readv", 2, b"xy")
 
 
 def test_datagrams(recorded, datagrams):

@@ -42,10 +42,14 @@ def cut(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """`text` in rows of at most `width` cells, broken at spaces, and where there are none anywhere."""
+    """`text` in rows of at most `width` cells, broken at spaces; a longer word is broken anywhere.
+
+    A number keeps its unit.
+    """
+    width = max(2, width)  # a character may take two
     rows: list[str] = []
     row = ""
-    for word in text.split(" "):
+    for word in _BREAK.split(text):
         longer = f"{row} {word}" if row else word
         if row and cell_len(longer) > width:
             rows.append(row)
@@ -78,22 +82,6 @@ def spread(left: Line, right: Line, width: int) -> Line:
     if space < 1:
         return exact(left, width)
     return [*left, Segment(" " * space), *right]
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """`text` in rows of at most `width` cells, broken at spaces; a longer word is broken anywhere.
-
-    A number keeps its unit.
-    """
-    rows, row = [], ""
-    for word in _BREAK.split(text):
-        longer = f"{row} {word}" if row else word
-        if cell_len(longer) > width:
-            rows += [row] if row else []
-            *whole, longer = chop_cells(word, max(2, width)) or [""]
-            rows += whole
-        row = longer
-    return [*rows, row]
 
 
 def bar(share: float, width: int, style: Style = PLAIN) -> Line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop_trace.correlate.ruler import KEPT
+from evloop_trace.correlate.ruler import APART, KEPT
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import count, plural
 
@@ -32,8 +32,11 @@ def notes(ruler: Ruler, *, client: bool) -> Iterator[str]:
     yield from _ends(way)
     yield from _characters(way)
     for name, row in way.rows.items():
+        what = {"wire": "segments", "again": "segments that were sent again"}.get(name, f"{name}s")
+        if row.spans.hidden and name not in {"again", "peek"}:
+            hidden = _bytes(row.spans.hidden)
+            yield f"the {what} leave more than {count(APART - 1)} gaps: the first, {hidden}, are not told"
         if row.left_out:
-            what = {"wire": "segments", "again": "segments that were sent again"}.get(name, f"{name}s")
             kept = f"the first {KEPT} and the last {KEPT} are known one by one"
             yield f"of {count(row.count)} {what} {kept}; of the others, where they begin"
 

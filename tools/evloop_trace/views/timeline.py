@@ -17,7 +17,7 @@ from evloop_trace.correlate.meeting import Crossing, Seen
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import duration
 from evloop_trace.views.calls import Words, fitting
-from evloop_trace.views.cells import Line, Panel, cut, exact, fit, width_of, wrap
+from evloop_trace.views.cells import Line, Panel, cut, exact, fit, width_of, wrapped
 from evloop_trace.views.columns import columns, ends, known, milliseconds, name_of
 from evloop_trace.views.lanes import call_arrow, tail
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
@@ -278,7 +278,7 @@ class _Drawer:
         """Those that are due by then."""
         while self._captions and self._captions[0][0] <= t:
             _, text = self._captions.popleft()
-            for at, it in enumerate(wrap(escape_text(text), self._view.width - 3)):
+            for at, it in enumerate(wrapped(escape_text(text), self._view.width - 3)):
                 yield [Segment(f"{'  ' if at else '▸ '}{it}", BOLD)]
 
     def _quiet(self, row: Row) -> Iterator[Line]:
@@ -286,7 +286,7 @@ class _Drawer:
         unsaid = "nobody calls anything" if all(self._known.sides) else "nothing happens"
         why = escape_text(row.quiet) or unsaid
         text = f"{duration(row.t - self._until)} · {why}"
-        rows = wrap(text, self._view.width - len(before) - 8)
+        rows = wrapped(text, self._view.width - len(before) - 8)
         for at, it in enumerate(rows):
             ends = " ┄┄┄" if at == len(rows) - 1 else ""
             yield [Segment(f"{before}{'    ' if at else '┄┄┄ '}{it}{ends}", DIM)]
@@ -299,11 +299,11 @@ class _Drawer:
         """In its lane, and over the wire if there is too little room."""
         columns = self._columns
         lane = columns.left if client else columns.right
-        over = len(wrap(text, max(2, lane - 2))) > _REASON
+        over = len(wrapped(text, max(2, lane - 2))) > _REASON
         room = lane + columns.wire + 1 if over else lane
         before = Segment(" " * columns.before)
         tick = columns.tick + 1 if columns.tick else 0
-        for at, it in enumerate(wrap(text, room - 2)):
+        for at, it in enumerate(wrapped(text, room - 2)):
             said = Segment(fit(f"{'  ' if at else '╰ '}{it}", room), DIM)
             if client:
                 wire = " │ " if over else f" │{' ' * columns.wire}│ "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from evloop_trace.views.cells import Line, Panel, bar, cut, exact, fit, spread, width_of
+from evloop_trace.views.cells import Line, Panel, bar, cut, exact, fit, spread, width_of, wrapped
 from rich.console import Console
 from rich.segment import Segment
 
@@ -51,6 +51,24 @@ def test_two_ends_of_a_line() -> None:
     left, right = [Segment("left")], [Segment("right")]
     assert text(spread(left, right, 12)) == "left   right"
     assert text(spread(left, right, 9)) == "left     "
+
+
+@pytest.mark.parametrize(
+    ("given", "width", "expected"),
+    [
+        ("one two three", 7, ["one two", "three"]),
+        ("one two three", 4, ["one", "two", "thre", "e"]),
+        ("it waited 40.0 ms for 5 KiB", 14, ["it waited", "40.0 ms for", "5 KiB"]),
+        ("at 5 Bytes", 4, ["at 5", "Byte", "s"]),
+        ("a  b", 9, ["a  b"]),
+        ("哈哈哈", 4, ["哈哈", "哈"]),
+        ("哈", 1, ["哈"]),
+        ("", 0, [""]),
+    ],
+)
+def test_rows_of_a_text(given: str, width: int, expected: list[str]) -> None:
+    """Broken at spaces, but for one between a number and its unit."""
+    assert wrapped(given, width) == expected
 
 
 @pytest.mark.parametrize(

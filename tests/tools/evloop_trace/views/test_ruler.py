@@ -7,6 +7,7 @@ import re
 from itertools import pairwise
 
 import pytest
+from evloop_trace.correlate.ruler import APART
 from evloop_trace.views.cells import width_of
 from evloop_trace.views.ruler import lines
 
@@ -176,6 +177,14 @@ def test_many_gaps(crossing):
         it.segment(at, at + 5)
     it.recv(0, 95)
     assert "[5,10), [15,20), [25,30) and 6 more ranges: 45 B, not in the capture" in " ".join(drawn(it))
+
+
+def test_more_gaps_than_are_kept(crossing):
+    """The first ones are drawn as if they were not, and that is said."""
+    it = crossing()
+    for at in range(0, 10 * (APART + 3), 10):
+        it.segment(at, at + 6)
+    assert "the segments leave more than 1,023 gaps: the first, 12 B, are not told" in " ".join(drawn(it))
 
 
 @pytest.mark.parametrize(

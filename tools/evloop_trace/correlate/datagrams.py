@@ -25,7 +25,7 @@ _ANYWHERE = ("0.0.0.0", "[::]", "")  # noqa: S104 - what a socket that is bound 
 class Datagram(NamedTuple):
     """A datagram as one end tells of it."""
 
-    source: str  # empty if that end does not know
+    source: str  # empty if that end does not know: recv() of a socket that is not connected tells no sender
     to: str
     n: int
     data: bytes  # its beginning, if the log has it
@@ -89,8 +89,9 @@ class Datagrams:
         return not joined.peeked
 
     def _meet(self, sock: str, datagram: Datagram, joined: Joined, origin: Origin) -> None:
-        """Who received it knows where it came from, even where its sender does not know that of itself."""
-        self._addresses.setdefault(sock, datagram.source)
+        """Who received it may know where it came from, even where its sender does not know that of itself."""
+        if datagram.source:
+            self._addresses.setdefault(sock, datagram.source)
         joined.exact = False
         joined.came(origin, joined.missing)
 
@@ -108,7 +109,7 @@ def same(sent: Datagram, came: Datagram) -> bool:
         (came.n <= sent.n if came.cut else came.n == sent.n)
         and sent.data[:size] == came.data[:size]
         and _fits(sent.to, came.to)
-        and (not sent.source or _fits(sent.source, came.source))
+        and (not sent.source or not came.source or _fits(sent.source, came.source))
     )
 
 

@@ -103,8 +103,8 @@ class End:
     """One end of a connection: what its log tells, and the other end once that is known."""
 
     __slots__ = (
-        "accepted", "blocked", "eof", "exact", "farewell", "greeted", "greeting", "held", "into", "log",
-        "lone", "name", "other", "out", "place", "sent", "shared", "sleeper", "t", "taken",
+        "accepted", "blocked", "deaf", "eof", "exact", "farewell", "greeted", "greeting", "held", "into",
+        "log", "lone", "name", "other", "out", "place", "sent", "shared", "sleeper", "t", "taken",
     )  # fmt: skip
 
     def __init__(self, log: int, name: str, t: int, *, accepted: bool) -> None:
@@ -124,6 +124,7 @@ class End:
         self.shared = (
             False  # several have or had it: each counts only its own bytes, and those before it began
         )
+        self.deaf = False  # it said that it reads no more: recv() = 0 is no news of the other end
         self.eof = False  # it has read the end of the stream
         self.farewell: Origin | None = None  # its close
         self.greeting: Origin | None = None  # its connect

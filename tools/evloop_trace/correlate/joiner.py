@@ -215,7 +215,7 @@ class Joiner:
 
     def _over(self, end: End, event: Recv, at: int, *, peeked: bool) -> Joined | None:
         """The end of the stream: only the first recv() that finds it says something new."""
-        if end.eof or not event.size:
+        if end.eof or end.deaf or not event.size:
             return None
         end.eof = not peeked
         joined = Joined(event.t + event.dur, 1, [], end.exact, peeked)
@@ -252,7 +252,10 @@ class Joiner:
 
     def _shutdown(self, log: int, event: Shutdown) -> None:
         end = self.end = self._ends.get(event.conn)
-        if end is not None and event.how != "SHUT_RD" and not event.errno:
+        if end is None or event.errno:
+            return
+        end.deaf = end.deaf or event.how != "SHUT_WR"
+        if event.how != "SHUT_RD":
             label, at = self._labels[log], end.sent
             self._finish(end, Origin("shutdown", label, event.seq, event.t, at, at + 1))
 

@@ -40,6 +40,18 @@ def test_the_first_that_is_the_same() -> None:
     assert [wire.recv(data) for data in (b"a", b"b", b"b", b"b")] == [[1], [3], [4], []]
 
 
+def test_recv_does_not_tell_who_sent() -> None:
+    """Nor does the sender know its own address then; the next time it is told."""
+    wire = Wire()
+    wire.send(b"a")
+    wire.send(b"b")
+    wire.datagrams.at("bound", "127.0.0.1:9")
+    wire.send(b"c", sock="bound")
+    assert [wire.recv(data, source="") for data in (b"x", b"a")] == [[], [1]]
+    assert wire.recv(b"b") == [2]
+    assert [wire.recv(b"c"), wire.recv(b"c", source="")] == [[], [3]]
+
+
 def test_only_a_beginning_is_known() -> None:
     """Of one log, or of neither; a receiver that took too few bytes got the first of them."""
     wire = Wire()

@@ -130,6 +130,18 @@ def test_a_close_is_no_byte(new_stage: type[Stage]) -> None:
     assert (said(ended), ended.missing, stage.joiner.disagree) == ([], 1, {})
 
 
+@pytest.mark.parametrize("how", ["SHUT_RD", "SHUT_RDWR"])
+def test_who_reads_no_more(stage: Stage, how: str) -> None:
+    """After one's own SHUT_RD recv() = 0 is no news of the other end; a shutdown that failed is none."""
+    stage.meet()
+    stage.feed(SERVER, Shutdown, conn="tcp-1", how=how)
+    assert stage.recv(SERVER, "tcp-1", 0) is None
+    stage.feed(CLIENT, Shutdown, conn="tcp-1", how=how, errno="ENOTCONN")
+    stage.close(CLIENT, "tcp-1")
+    assert stage.joiner.disagree == {}
+    assert stage.recv(SERVER, "tcp-1", 0) is None
+
+
 def test_one_log_has_one_clock(new_stage: type[Stage]) -> None:
     """What seems to come before it is sent is not the clock's fault there."""
     stage = new_stage(("",))

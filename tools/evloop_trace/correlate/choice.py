@@ -25,12 +25,13 @@ def choose(strands: Sequence[Strand], wanted: str) -> Strand:
 
     Args:
         strands: All there are.
-        wanted: A name of one of its ends, with its log's label or without; an end's address; or its number.
+        wanted: A name of one of its ends, with its log's label or without, in any process that has it; an
+            end's address; or its number.
 
     Raises:
         NotOneError: None is called so, or more than one.
     """
-    for names in (_numbered, _labelled, _bare, _addressed):
+    for names in (_numbered, _labelled, _inherited, _bare, _bare_inherited, _addressed):
         found = [strand for strand in strands if wanted in names(strand)]
         if len(found) == 1:
             return found[0]
@@ -48,8 +49,16 @@ def _labelled(strand: Strand) -> list[str]:
     return [name for name in strand.names if name]
 
 
+def _inherited(strand: Strand) -> list[str]:
+    return [*strand.others]
+
+
 def _bare(strand: Strand) -> list[str]:
     return [name.rpartition(":")[2] for name in strand.names if name]
+
+
+def _bare_inherited(strand: Strand) -> list[str]:
+    return [name.rpartition(":")[2] for name in strand.others]
 
 
 def _addressed(strand: Strand) -> list[str]:
@@ -72,4 +81,4 @@ def is_of(strand: Strand, entry: Entry) -> bool:
         return entry.strand.number == strand.number
     if not isinstance(entry, CallEntry) or not isinstance(entry.event, Poll):
         return False
-    return any(name in strand.names for name, _ in entry.event.ready)
+    return any(name in strand.names or name in strand.others for name, _ in entry.event.ready)

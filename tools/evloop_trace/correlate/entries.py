@@ -62,6 +62,8 @@ class Strand(msgspec.Struct):
     """As the capture knows it, if it does."""
     trust: str = NONE
     """How log and capture are known to tell of the same one: EXACT, INFERRED, or NONE if only one does."""
+    others: tuple[str, ...] = ()
+    """What further processes call it that have it too: of the first 64."""
 
 
 class CallEntry(msgspec.Struct):

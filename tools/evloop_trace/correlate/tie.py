@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from evloop.events.schema import Block
 from evloop_trace.correlate.direction import SLACK, Direction, link_cause, link_effect, relink
 from evloop_trace.correlate.entries import EXACT, INFERRED
+from evloop_trace.model.filters import due
 from evloop_trace.packets.segments import FIN, RST, SYN
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = ["Tie"]
 
 _UNREACHED = ("EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "ENOPROTOOPT", "EPROTO")
 _SYNS = 16  # that are remembered
+_OTHERS = 64  # names
 
 
 class Tie:
@@ -71,6 +73,9 @@ class Tie:
             self.strand.names = (name, names[1]) if client else (names[0], name)
         else:
             self.directions[client].shared = True
+            strand = self.strand
+            if name not in names and name not in strand.others and len(strand.others) < _OTHERS:
+                strand.others = (*strand.others, name)
         self.held.add(name)
         self.directions[client].recorded = self.directions[not client].heard = True
         self._trust()
@@ -87,6 +92,14 @@ class Tie:
         wire = self.strand.wire
         if wire is not None and any(self.strand.names) and not self.strand.trust:
             self.strand.trust = EXACT if wire.whole else INFERRED
+
+    def again(self, strand: Strand) -> Tie:
+        """The same, of which no packet was seen yet; its ends still have to enter."""
+        tie = Tie(strand, self.t)
+        tie.accept = self.accept
+        for client, way in self.directions.items():
+            tie.directions[client].sent, tie.directions[client].taken = way.sent, way.taken
+        return tie
 
     def clear(self) -> None:
         """It is over: of who took part only the strand is left."""
@@ -188,7 +201,7 @@ class Tie:
         event = close.event
         if getattr(event, "unread", None):
             link_cause(packet, close, 0, 0, EXACT)
-        elif packet.t <= event.t + getattr(event, "dur", 0) + SLACK:
+        elif packet.t <= due(event) + SLACK:
             link_cause(packet, close, 0, 0, INFERRED)
 
 

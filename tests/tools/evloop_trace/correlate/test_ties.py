@@ -146,6 +146,7 @@ class TestProcesses:
         assert [it.seq for it in packet.causes] == [send.event.seq]
         assert [it.seq for it in fin.causes] == [end.event.seq]
         assert (close.packets, packet.strand.names) == ([], ("c", "s"))
+        assert packet.strand.others == ("2:s", "2:c")
 
     def test_parent_closes_first(self, loom: Loom) -> None:
         """Nobody can know by then that there is a child; the FIN shows whose it was."""
@@ -155,6 +156,13 @@ class TestProcesses:
         second = loom.close("2:s")
         fin = loom.fin(False)
         assert ([it.seq for it in fin.causes], first.packets) == ([second.event.seq], [])
+
+    def test_very_many(self, loom: Loom) -> None:
+        """The first of them are named, each once."""
+        loom.open()
+        for number in (*range(100), *range(50)):
+            child = self.inherit(loom, f"{number}:s")
+        assert child.strand.others == tuple(f"{number}:s" for number in range(64))
 
     def test_both_send(self, loom: Loom) -> None:
         """Each counts for itself: together they are in the order of time."""

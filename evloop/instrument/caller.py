@@ -42,6 +42,9 @@ _LIBRARIES = (
     "<frozen ",
 )
 
+# Our own servers and clients are programs too, and may be installed where libraries are.
+_OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
+
 # Not threading.current_thread(): for a thread that threading does not know it would make one up.
 _threads = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
 
@@ -101,14 +104,14 @@ _MOST_CODES = 10_000
 class Callers:
     """FILE:LINE of the nearest frame that is the program's own, or of the caller if none is.
 
-    The standard library and installed packages are not the program; a callback that
-    asyncio runs has nobody but asyncio behind it.
+    The standard library and installed packages are not the program, except evloop's own; a
+    callback that asyncio runs has nobody but asyncio behind it.
     """
 
     def __init__(self, beside: tuple[str, ...] = ()) -> None:
         """`beside`: files that are no more the program than the standard library is."""
         self._folder = os.path.join(os.getcwd(), "")
-        self._libraries = _LIBRARIES + beside
+        self._beside = beside
         # By the code's id, since a code object is hashed anew each time, by all that is in it; the code
         # itself is kept, so that its id stays its own. Its places are known by instruction: to find the
         # line of one, the interpreter walks through a table.
@@ -151,5 +154,10 @@ class Callers:
         """(code, the texts of its places), or (code, None) if it is a library's."""
         if len(self._codes) > _MOST_CODES:  # a program that makes new code all the time
             self._codes.clear()
-        known = self._codes[id(code)] = (code, None if code.co_filename.startswith(self._libraries) else {})
+        known = self._codes[id(code)] = (code, {} if self._is_program(code.co_filename) else None)
         return known
+
+    def _is_program(self, path: str) -> bool:
+        if path.startswith(_OURS):
+            return not path.startswith(self._beside)
+        return not path.startswith(_LIBRARIES + self._beside)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,10 +13,10 @@ from evloop_trace.correlate.choice import choose, is_of
 from evloop_trace.correlate.encode import entry_line, strand_line
 from evloop_trace.correlate.entries import EXACT, INFERRED, UNMATCHED, CallEntry
 from evloop_trace.correlate.ruler import Ruler
-from evloop_trace.correlate.transitions import read_transitions
+from evloop_trace.correlate.transitions import MAX_LINE, read_transitions
 from evloop_trace.escape import escape_text
 from evloop_trace.logs import open_logs
-from evloop_trace.numbers import duration
+from evloop_trace.numbers import duration, plural
 from evloop_trace.packeting import opened, problems
 from evloop_trace.replay import Problems, clocks
 from evloop_trace.timeline import Timeline
@@ -114,7 +115,7 @@ class _Reading:
         if wanted.capture:
             for line in problems(timeline.capture, timeline.sightings.analysis):
                 self._tell(f"{wanted.capture}: {line}")
-        for line in self._kernel.problems if self._kernel else ():
+        for line in _lacks(self._kernel):
             self._tell(f"{wanted.kernel}: {line}")
         if wanted.capture and wanted.logs:
             exact, inferred, unmatched = self._links.values()
@@ -128,7 +129,8 @@ class _Reading:
                 f"calls joined with packets: {exact:,} exactly, {inferred:,} by inference; "
                 f"{unmatched:,} not matched{why}"
             )
-        return _FAILED if self._problems.count or timeline.capture.problems else _DONE
+        torn = self._kernel is not None and self._kernel.problems
+        return _FAILED if self._problems.count or timeline.capture.problems or torn else _DONE
 
 
 def as_json(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], None]) -> int:
@@ -208,9 +210,17 @@ def _read_kernel(path: str | None) -> TransitionLog | None:
         return None
     try:
         with open(path, "rb") as file:
-            return read_transitions(file, path)
+            return read_transitions(iter(partial(file.readline, MAX_LINE), b""), path)
     except (OSError, ValueError) as error:
         raise EvloopError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _lacks(kernel: TransitionLog | None) -> Iterator[str]:
+    """What is not there of the kernel's words."""
+    if kernel is not None:
+        yield from kernel.problems
+        if kernel.end is not None and kernel.end.lost:
+            yield f"lacks {plural(kernel.end.lost, 'event')}, for which the kernel had no room"
 
 
 def _strangers(timeline: Timeline, wanted: Wanted) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import gzip
 import os
@@ -64,8 +63,6 @@ def opened(path: str, capture: Capture, bar: str = "") -> Iterator[Iterator[Pack
                 yield read_packets(_reader(source, capture, look), capture)
         except CaptureError as error:
             raise CaptureError(f"{name} {error}") from None
-        except OSError as error:
-            raise CaptureError(f"{name} cannot be read: {error.strerror or error}") from None
 
 
 @contextmanager
@@ -82,21 +79,17 @@ def _no_search() -> Iterator[None]:
 
 @contextmanager
 def _opened(path: str, name: str) -> Iterator[IO[bytes]]:
+    if path == "-":
+        if sys.stdin is None:
+            raise CaptureError(f"{name} cannot be opened: it is closed")
+        yield sys.stdin.buffer
+        return
     try:
-        if path == "-":
-            yield _standard_input()
-            return
         file = open(path, "rb")  # noqa: SIM115 - closed below
     except (OSError, ValueError) as error:
         raise CaptureError(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}") from None
     with file:
         yield file
-
-
-def _standard_input() -> IO[bytes]:
-    if sys.stdin is None:
-        raise OSError(errno.EBADF, "it is closed")
-    return sys.stdin.buffer
 
 
 def _reader(source: _Source, capture: Capture, look: Callable[[], None]) -> Callable[[int], bytes]:
@@ -106,14 +99,20 @@ def _reader(source: _Source, capture: Capture, look: Callable[[], None]) -> Call
     else:
         unpack = gzip.GzipFile(fileobj=source).read1  # type: ignore[call-overload]  # it only reads
 
+    damaged = False
+
     def read(size: int) -> bytes:
+        nonlocal damaged
         look()
+        if damaged:
+            return b""
         try:
             return unpack(size)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             if not capture.kind:  # not even the beginning is there
                 raise CaptureError(f"cannot be unpacked: {error}") from None
             capture.problem(f"the file is damaged or cut off and cannot be unpacked further: {error}")
+            damaged = True
             return b""
 
     return read
@@ -124,7 +123,7 @@ class _Source:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._start = file.read(2)
+        self._start = self._read(2)
         self.is_packed = self._start == b"\x1f\x8b"
         self.size, self.done = _size(file), 0
 
@@ -133,9 +132,15 @@ class _Source:
         if self._start:
             data, self._start = self._start, b""
         else:
-            data = self._file.read(size)
+            data = self._read(size)
         self.done += len(data)
         return data
+
+    def _read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            raise CaptureError(f"cannot be read: {error.strerror or error}") from None
 
 
 def _size(file: IO[bytes]) -> int:

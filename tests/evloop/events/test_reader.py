@@ -149,8 +149,9 @@ def test_an_endless_first_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """A first line without an end is not read for ever."""
     monkeypatch.setattr(reader, "MAX_LINE", 100)
     monkeypatch.setattr(reader, "BLOCK_SIZE", 64)
-    with pytest.raises(LogError, match="not an event log"):
-        read_blocks(io.BytesIO(b"x" * 1000), "x")
+    for endless in (b"x", b"\0"):
+        with pytest.raises(LogError, match="not an event log"):
+            read_blocks(io.BytesIO(endless * 1000), "x")
 
 
 def test_a_header_is_decoded_alone() -> None:

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from evloop.instrument import caller
-from evloop.instrument.caller import thread_name
+from evloop.instrument.caller import Callers, thread_name
 
 
 @pytest.fixture(autouse=True)
@@ -78,3 +78,26 @@ def test_a_thread_that_python_does_not_know():
     _thread.start_new_thread(lambda: (seen.append(thread_name()), done.set()), ())
     assert done.wait(10)
     assert seen[0].startswith("thread ")
+
+
+def test_our_own_servers_are_programs_where_they_are_installed(monkeypatch):
+    """Among the installed packages ours is not a library, but for the files that call on behalf of others."""
+    monkeypatch.setattr(caller, "_LIBRARIES", ("/site-packages/",))
+    monkeypatch.setattr(caller, "_OURS", "/site-packages/evloop/")
+
+    def made(path, call="frame_at(0)"):
+        names = {"frame_at": caller.frame_at}
+        exec(compile(f"def call(next=None):\n    return next() if next else {call}", path, "exec"), names)
+        return names["call"]
+
+    script = made("/bin/evloop")
+    server = made("/site-packages/evloop/servers/conversation.py")
+    for inner, where in (
+        ("/site-packages/evloop/kernel.py", "evloop/servers/conversation.py:2"),
+        ("/site-packages/other/kernel.py", "evloop/servers/conversation.py:2"),
+        ("/site-packages/evloop/clients/conversation.py", "evloop/clients/conversation.py:2"),
+    ):
+        frame = script(lambda inner=inner: server(made(inner)))
+        assert Callers(("/site-packages/evloop/kernel.py",)).where(frame) == where
+    alone = script(made("/site-packages/other/kernel.py"))
+    assert Callers().where(alone) == "/bin/evloop:2"

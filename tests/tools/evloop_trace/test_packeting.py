@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import struct
@@ -11,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from evloop_trace import packeting
-from evloop_trace.packets.capture_file import CaptureError
+from evloop_trace.packets.capture_file import Capture, CaptureError
 
 EMPTY = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 
@@ -98,3 +99,33 @@ def test_packed_and_damaged(tmp_path):
     capture, _ = packeting.analyse(str(path))
     assert capture.kind == "pcap"
     assert "cannot be unpacked further" in capture.problems[0]
+
+
+def test_packed_and_cut_off(tmp_path):
+    """That is said once, however often the reader asks for more."""
+    path = tmp_path / "it.gz"
+    packet = struct.pack("<IIII", 1, 1, 60, 60) + bytes(range(60))
+    path.write_bytes(gzip.compress(EMPTY + packet * 3)[:-12])
+    capture = Capture()
+    with packeting.opened(str(path), capture) as packets:
+        assert len(list(packets)) <= 3
+        assert not list(packets)
+    assert sum("unpacked further" in it for it in capture.problems) == 1
+
+
+@pytest.mark.parametrize("path", ["it.pcap", "-"])
+def test_what_the_reader_of_the_packets_cannot_do(tmp_path, monkeypatch, path):
+    """An error of who uses the packets is not the capture's."""
+    (tmp_path / "it.pcap").write_bytes(EMPTY)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(EMPTY)))
+    with pytest.raises(OSError, match="No space left"), packeting.opened(path, Capture()):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_recording_of_the_kernel(tmp_path):
+    """It is told apart from an event log."""
+    path = tmp_path / "run.kernel"
+    path.write_bytes(b'{"ev":"header","schema":"evloop-kernel/1","mono_ns":1}\n')
+    with pytest.raises(CaptureError, match="is a recording of the kernel's states: give it to"):
+        packeting.analyse(str(path))

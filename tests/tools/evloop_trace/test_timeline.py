@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from evloop_trace import cli, timeline
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
+from evloop_trace.correlate.transitions import MAX_LINE
 from evloop_trace.logs import open_logs
 from evloop_trace.packets.capture_file import Capture, read_packets
 from evloop_trace.timeline import Timeline
@@ -259,7 +260,15 @@ def test_the_kernel(both: Callable[..., Any], lay: Laid) -> None:
         lines = lay(*logs, "--packets", capture, "--kernel", kernel)
         (state,) = [it for it in lines if it["lane"] == "kernel"]
         assert (state["conn"], state["end"], state["new"]) == (0, "client", "SYN-SENT")
-        assert "lacks 3 events" in lay.said
+        assert "lacks 3 events, for which the kernel had no room" in lay.said
+    torn = lay.file("torn.jsonl", b"".join(json.dumps(it).encode() + b"\n" for it in said[:2]))
+    lay(log, "--kernel", torn, code=1)
+    assert "torn.jsonl: has no end: the recording was cut off" in lay.said
+    endless = lay.file("endless.jsonl", json.dumps(header).encode() + b"\n" + bytes(3 * MAX_LINE))
+    lay(log, "--kernel", endless, code=1)
+    assert lay.said.count("endless.jsonl: ") == 2
+    lay(log, "--kernel", "/dev/zero", code=2)
+    assert "/dev/zero is no recording of the kernel's" in lay.said
     lay(log, "--kernel", capture, code=2)
     lay(log, "--kernel", "not/there", code=2)
     assert "not/there cannot be read: No such file" in lay.said

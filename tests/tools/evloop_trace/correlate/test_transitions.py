@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from evloop_trace.correlate.transitions import (
+    MAX_LINE,
     SCHEMA,
     End,
     Header,
@@ -52,9 +53,26 @@ def test_a_port_is_filled_in():
 
 
 def test_events_that_were_lost_are_told():
-    """The end knows how many."""
+    """The end knows how many; that the kernel had no room is nothing that cannot be read."""
     log = read_transitions(lines(HEADER, End(40, 1234, 0)), "k")
-    assert log.problems == ["lacks 1,234 events, for which the kernel had no room"]
+    assert log.end == End(40, 1234, 0)
+    assert log.problems == []
+
+
+def test_a_line_without_an_end():
+    """Its first bytes are looked at, and nothing behind them: there may be no end of that."""
+    good = Lost(30, 7)
+    file = iter([*lines(HEADER, good), b"\0" * MAX_LINE])
+
+    def endless():
+        yield from file
+        raise AssertionError("read on")
+
+    log = read_transitions(endless(), "k")
+    assert log.events == [good]
+    assert log.problems[0] == "line 3 is longer than 1,048,576 bytes: nothing is read from there on"
+    with pytest.raises(LogError, match="is no recording of the kernel's"):
+        read_transitions([b"\0" * MAX_LINE], "k")
 
 
 def test_bad_lines_cost_only_themselves():

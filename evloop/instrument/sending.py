@@ -58,19 +58,18 @@ class _Call(NamedTuple):
     """Arguments that it must have."""
 
 
-class _Made(NamedTuple):
-    """A call that was made."""
+class _Made:
+    """A call that was made; what becomes of it is filled in meanwhile."""
 
-    call: _Call
-    known: Known
-    t: int  # when, in monotonic ns
-    args: Arguments
-    frame: FrameType
-    """Of who made it."""
-    taken: list[int]
-    """Bytes that the kernel took before the call failed, if it did: one number."""
-    blocked: list[bool]
-    """[True] when it had to wait."""
+    __slots__ = ("args", "blocked", "call", "frame", "known", "t", "taken")
+
+    def __init__(self, call: _Call, known: Known, t: int, args: Arguments, frame: FrameType) -> None:
+        """`t` is when, in monotonic ns; `frame` is of who made it."""
+        self.call, self.known, self.t, self.args, self.frame = call, known, t, args, frame
+        self.taken = 0
+        """Bytes that the kernel took before the call failed, if it did."""
+        self.blocked = False
+        """It had to wait."""
 
     @property
     def said(self) -> _Said:
@@ -110,9 +109,9 @@ def _send(instrument: Instrument) -> Callable[..., int]:
                 if timeout is not None:
                     raise
             if blocked := n < size and timeout is None:
-                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), frame_at(1), [n], []), self, n)
+                n = _send_rest(instrument, _Made(_SEND, known, t, (data,), frame_at(1)), self, n)
         except BaseException as error:
-            made = _Made(_SEND, known, t, (data,), frame_at(1), [], [])
+            made = _Made(_SEND, known, t, (data,), frame_at(1))
             _record(instrument, made, n or None, outcome(error))
             raise
         dur = now() - t
@@ -152,7 +151,7 @@ def _send_it(instrument: Instrument, call: _Call, sock: Any, args: Arguments, fr
         return call.real(sock, *args)
     if call.name == "sendmsg" and isinstance(args[0], Iterator):  # which can be asked only once
         args = [*args[0]], *args[1:]
-    made = _Made(call, known, now(), args, frame, [], [])
+    made = _Made(call, known, now(), args, frame)
     try:
         if _gettimeout(sock) == 0 and call is not _SENDALL:
             n = call.real(sock, *args)
@@ -161,7 +160,7 @@ def _send_it(instrument: Instrument, call: _Call, sock: Any, args: Arguments, fr
     except (TypeError, ValueError):  # the arguments were wrong: no call was made
         raise
     except BaseException as error:
-        _record(instrument, made, made.taken[0] if made.taken else None, outcome(error))
+        _record(instrument, made, made.taken or None, outcome(error))
         raise
     _record(instrument, made, n, None)
     return None if call is _SENDALL else n
@@ -191,7 +190,7 @@ def _send_rest(instrument: Instrument, made: _Made, sock: Any, n: int) -> int:
     said = made.said
     whole = memoryview(said.data).cast("B")
     _block(instrument, made, _gettimeout(sock), len(whole))
-    made.taken[:] = [n] * bool(n)
+    made.taken = n
     try:
         return n + asleep(_real.send, sock, whole[n:], said.flags)
     except OSError:
@@ -225,12 +224,12 @@ def _attempt_sendall(instrument: Instrument, made: _Made, sock: Any) -> int:
             n += asleep(_real.send, sock, whole[n:], said.flags)
         if n == len(whole):
             return n
-        made.taken[:] = [n]
+        made.taken = n
 
 
 def _block(instrument: Instrument, made: _Made, timeout: float | None, size: int) -> None:
     awaits = "send" if made.known.is_stream else "sendto"
-    made.blocked[:] = [True]
+    made.blocked = True
     instrument.tcp_info(made.known, "send")  # before: of a send that never returns, `block` is the last word
     instrument.block(awaits, made.known, made.frame, timeout, size)
 
@@ -295,7 +294,7 @@ _CALLS = (
 
 def _record(instrument: Instrument, made: _Made, n: int | None, errno: str | None) -> None:
     recorder = instrument.recorder
-    call, known, t, _, frame, _, _ = made
+    call, known, t, frame = made.call, made.known, made.t, made.frame
     dur = now() - t
     said = made.said
     data = memoryview(said.data).cast("B")

@@ -24,6 +24,7 @@ from evloop_trace.tracepoints.formats import Format, symbols
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from evloop_trace.correlate.transitions import Event
     from evloop_trace.packets.machine import State
 
 __all__ = ["NEEDED", "TRACEPOINTS", "Translation", "kernel_filter"]
@@ -59,7 +60,7 @@ class Translation:
         self._numbers: dict[int, int] = {}
         self._last = 0
         self._reasons: dict[int, str] = {}
-        self._kinds: dict[int, tuple[Format, Callable[[int, _Ends, dict[str, Any]], Any]]] = {}
+        self._kinds: dict[int, tuple[Format, Callable[[int, _Ends, dict[str, Any]], Event | None]]] = {}
         makers = {
             "inet_sock_set_state": self._transition,
             "tcp_retransmit_skb": self._retransmit,
@@ -73,7 +74,7 @@ class Translation:
             if form.has("reason"):
                 self._reasons = symbols(text, "reason")
 
-    def event(self, t: int, data: bytes, at: int, end: int) -> Any | None:
+    def event(self, t: int, data: bytes, at: int, end: int) -> Event | None:
         """The event that lies there, or None if it is none that is wanted."""
         kind = self._kinds.get(struct.unpack_from("=H", data, at)[0])
         if kind is None or end - at < kind[0].size:

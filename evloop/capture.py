@@ -1,86 +1,55 @@
-"""The capture beside a server: a process of `evloop-trace capture` for exactly the server's ports.
+"""The captures beside a server, of exactly its ports: packets, and what the kernel says of TCP's states.
 
-Packets, and what the kernel says of TCP's states, are looked at over there, so that they cost the server next
-to nothing, and whatever becomes of the capture, the server goes on.
+Each is a process, and none is the server's trouble.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import time
 from typing import TYPE_CHECKING
 
-from evloop.errors import LogError
+from evloop.capture_process import CaptureProcess, lack
 from evloop.kernel import READ
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from evloop.loop.loop import Loop
 
-__all__ = ["Capture"]
+__all__ = ["Capture", "PictureCapture", "captures"]
 
-ENDING = 5.0  # seconds to write what it has
-_READY = "capturing on "
+DRAWN = 256  # bytes of a packet: all headers, and as much of a payload as fits into a line
 
 
 class Capture:
-    """It captures from its making until `close`, or until we are no more: then its standard input ends."""
+    """One whose file is kept: it goes on from its making until `close`."""
+
+    _prefix = ""  # of what it says
 
     def __init__(
-        self,
-        packets: str | None,
-        kernel: str | None,
-        ports: Iterable[int],
-        report: Callable[[str], None],
-        drawn: str | None = None,
-    ) -> None:
+        self, options: Sequence[str], path: str, what: str, report: Callable[[str], None],
+        output: int = subprocess.DEVNULL,
+    ) -> None:  # fmt: skip
         """Start it, and wait until the next packet will be seen.
 
         Args:
-            packets: A file for them, if they are wanted.
-            kernel: A file for what the kernel says, if that is wanted.
-            ports: The server's.
+            options: As `evloop-trace capture` has them.
+            path: Its file.
+            what: Is in that.
             report: Takes a sentence for the person who runs the server.
-            drawn: The file from which a picture takes packets: that of `packets`, or one that nobody keeps.
+            output: The descriptor of its standard output.
 
         Raises:
             LogError: it could not begin; the message is its own.
         """
         self._report = report
-        self._passing = drawn if packets is None else None
-        packets = packets or drawn
-        self._files: dict[str, str] = {}  # what is in each
-        options = []
-        if packets is not None:
-            self._files[packets] = "packets"
-            options.append(f"-w{packets}")
-        if kernel is not None:
-            self._files[kernel] = "kernel's events"
-            options.append(f"--kernel={kernel}")
-        options += [f"--port={port}" for port in sorted({*ports})]
-        # -P: a file in the current folder must not stand in for one of our modules.
-        command = [sys.executable, "-P", "-m", "evloop_trace", "capture", "--attached", *options]
-        pipe = subprocess.PIPE
-        # In a session of its own: Ctrl-C is for the server, whose last packets are wanted, too.
-        self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, start_new_session=True
-        )
-        assert self._process.stderr
-        self.fd = self._process.stderr.fileno()
+        self._path, self._what = path, what
+        self._process = CaptureProcess(options, output)
+        self.fd = self._process.fd
         self.watching = 0
         self._loop: Loop | None = None
-        self._line = b""  # as much of one as has come
-        self._over = self._complained = False
-        lines: list[str] = []
-        while not lines and not self._over:
-            lines = self._read()
-        if not (lines and lines[0].startswith(_READY)):
-            self._wait()
-            self._process.stderr.close()
-            raise LogError(" ".join(lines) or f"the capture could not begin: {self._how()}")
+        self._complained = False
 
     # -- what the loop asks ------------------------------------------------------------
 
@@ -101,28 +70,21 @@ class Capture:
 
     def wants(self) -> tuple[int, str]:
         """To be read, as long as it lives."""
-        return (0, "the capture has ended") if self._over else (READ, "the capture may say something")
+        over = self._process.over
+        return (0, "the capture has ended") if over else (READ, "the capture may say something")
 
     def on_ready(self, _bits: int) -> None:
         """Pass on what it says; if it has ended, the server goes on without it."""
-        for line in self._read():
-            self._report(line)
-        if self._over and self._loop:
+        for line in self._process.read():
+            self._report(self._prefix + line)
+        if self._process.over and self._loop:
             self._loop.interests.update(self)
-            self._wait()
+            self._process.end()
             self._complain()
 
     def fail(self, error: Exception) -> None:
         """Nothing of it is the server's trouble."""
         self._report(f"the capture cannot be heard any more: {error}")
-
-    def _read(self) -> list[str]:
-        """Lines that it has said, without its name; at the end of what it says, none."""
-        data = os.read(self.fd, 65536)
-        self._over = not data
-        *lines, self._line = (self._line + data).split(b"\n")
-        said = [line.decode(errors="replace").removeprefix("evloop-trace: ") for line in lines]
-        return [line.replace(f"{self._passing}: ", "on the wire: ") for line in said]
 
     # -- ending ------------------------------------------------------------------------
 
@@ -130,45 +92,80 @@ class Capture:
         """Let it write what it has, and pass on how much that is; the server has closed everything."""
         if self._loop and self.watching:
             self._loop.interests.drop(self, "the loop ends")
-        died = self._process.poll() is not None
-        self._wait()
-        while not self._over:
-            for line in self._read():
-                self._report(line)
-        assert self._process.stderr
-        self._process.stderr.close()
+        died = self._process.died
+        for line in self._process.end():
+            self._report(self._prefix + line)
+        self._process.close()
         if died:
             self._complain()
 
-    def _wait(self) -> None:
-        """Its standard input ends, and so does it."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        try:
-            self._process.wait(ENDING)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
     def _complain(self) -> None:
-        """Say once that it ended before its time, and since when something is missing."""
-        if self._complained:
-            return
+        """Say once that it ended before its time."""
+        if not self._complained and (lacks := self._lacks()):
+            self._report(self._process.complaint("server", lacks))
         self._complained = True
-        lacks = [f"{path} lacks the {what} from {_since(path)} on" for path, what in self._files.items()]
-        self._report(
-            f"the capture ended before the server ({self._how()}): "
-            f"{', '.join(lacks)}; the server was not affected"
-        )
 
-    def _how(self) -> str:
-        code = self._process.returncode
-        return f"signal {-code}" if code < 0 else f"code {code}"
+    def _lacks(self) -> str:
+        """What is missing, now that it has ended before its time, and since when."""
+        return lack(self._path, self._what)
 
 
-def _since(path: str) -> str:
-    """When something was written to a file last."""
-    try:
-        return time.strftime("%H:%M:%S", time.localtime(os.stat(path).st_mtime))
-    except OSError:  # it is not even there any more
-        return "its beginning"
+class PictureCapture(Capture):
+    """One that nobody keeps: a picture takes the packets out of a pipe, which holds no more than a moment's.
+
+    If it does not keep up, the capture waits, and the kernel counts what it drops; if it has gone, there is
+    no capture any more.
+    """
+
+    _prefix = "on the wire: "
+
+    def __init__(self, ports: Sequence[str], report: Callable[[str], None]) -> None:
+        """Start it.
+
+        Raises:
+            LogError: it could not begin; the message is its own.
+        """
+        self.packets, theirs = os.pipe()
+        """The end of the pipe that is the picture's."""
+        try:
+            options = ["-w-", f"--snap={DRAWN}", *ports]
+            super().__init__(options, "", "", report, theirs)
+        except BaseException:
+            os.close(self.packets)
+            raise
+        finally:
+            os.close(theirs)
+
+    def _lacks(self) -> str:
+        # With code 0 it ended since nobody reads the pipe any more: the picture's end is told by itself.
+        return "the picture shows no more packets" if self._process.code else ""
+
+
+def captures(
+    packets: str | None, kernel: str | None, picture: bool, opened: Sequence[tuple[str, int]],
+    report: Callable[[str], None],
+) -> Iterator[Capture]:  # fmt: skip
+    """Begin what is wanted, one after the other; each is to be closed, also if the next cannot begin.
+
+    Args:
+        packets: A file for them, if they are to be kept.
+        kernel: A file for what the kernel says, if that is wanted.
+        picture: Whether a picture is to have packets.
+        opened: Kind, tcp or udp, and port of what the server has opened.
+        report: Takes a sentence for the person who runs the server.
+
+    Raises:
+        LogError: one could not begin; the message is its own.
+    """
+    ports = _options(port for _, port in opened)
+    if kernel is not None:
+        of_tcp = _options(port for kind, port in opened if kind == "tcp")
+        yield Capture([f"--kernel={kernel}", *of_tcp], kernel, "kernel's events", report)
+    if packets is not None:
+        yield Capture([f"-w{packets}", *ports], packets, "packets", report)
+    if picture:
+        yield PictureCapture(ports, report)
+
+
+def _options(ports: Iterable[int]) -> list[str]:
+    return [f"--port={port}" for port in sorted({*ports})]

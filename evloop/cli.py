@@ -218,28 +218,16 @@ def serve(
     chosen = {name: value for name, value in options.items() if value is not None}
     if "sample" in chosen and not keep.is_traced:
         raise click.UsageError("--sample has nowhere to write: add --log FILE, --trace or --watch PATH")
-    with contextlib.ExitStack() as files:
-        if packets:
-            keep = files.enter_context(_packets_to_draw(keep, unix, tcp or udp))
-        if model == "loop":
-            _serve_with_loop(tcp, udp, unix, chosen, keep)
-        else:
-            for name in LOOP_ONLY:
-                if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                    raise click.UsageError(_why_only_loop(name, model))
-            _serve_one(model, _one_address(model, tcp, udp, unix), chosen, keep)
-
-
-def _packets_to_draw(
-    keep: LogOptions, unix: tuple[UnixPath, ...], others: tuple[Inet, ...]
-) -> contextlib.AbstractContextManager[LogOptions]:
-    from evloop.recording import packets_to_draw
-
-    if not keep.trace:
-        raise click.UsageError("--packets draws beside --trace: add that, or keep them with --capture FILE")
-    if unix and not others:
-        raise click.UsageError("--packets has nothing to see: a Unix socket sends no packets")
-    return packets_to_draw(keep)
+    if packets:
+        _check_packets(trace, tcp, udp, unix)
+        keep = keep._replace(packets=True)
+    if model == "loop":
+        _serve_with_loop(tcp, udp, unix, chosen, keep)
+    else:
+        for name in LOOP_ONLY:
+            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(_why_only_loop(name, model))
+        _serve_one(model, _one_address(model, tcp, udp, unix), chosen, keep)
 
 
 def _serve_one(
@@ -249,6 +237,16 @@ def _serve_one(
 
     wanted = {name: options[name] for name in ("mode", "backlog", "recv_size") if name in options}
     programs.serve(*address, programs.BlockingOptions(model, **wanted), keep)
+
+
+def _check_packets(
+    trace: bool, tcp: tuple[Inet, ...], udp: tuple[Inet, ...], unix: tuple[UnixPath, ...]
+) -> None:
+    """Whether there is a picture for packets, and packets for a picture."""
+    if not trace:
+        raise click.UsageError("--packets draws beside --trace: add that, or keep them with --capture FILE")
+    if unix and not (tcp or udp):
+        raise click.UsageError("--packets has nothing to see: a Unix socket sends no packets")
 
 
 def _check_capture(

@@ -6,7 +6,6 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.address import parse_inet
 from evloop.control.gates import Gates
 from evloop.control.looped import ControlPoint, GatedLoop, GatedServer
 from evloop.events.recorder import Recorder
@@ -15,7 +14,7 @@ from evloop.header import make_header
 from evloop.kernel import Kernel, raise_descriptor_limit, selector_names
 from evloop.loop.loop import Loop
 from evloop.net.watch import Watchers, WatchPoint
-from evloop.recording import Reporter
+from evloop.recording import Reporter, begin_captures
 from evloop.servers.loop import LoopServer, ServerOptions
 from evloop.trace import Trace
 from evloop.tracing import EventTrace, TracedKernel
@@ -54,7 +53,7 @@ def serve(
     report, gates = Reporter(), Gates() if keep.control else None
     with ExitStack() as stack:
         stack.callback(report.tell)
-        begin: Callable[[], None] = lambda: None  # noqa: E731
+        begin: Callable[[str | int | None], None] = lambda _packets: None  # noqa: E731
         make = _maker(selector, report, gates)
         if keep.is_traced:
             header = _header(selector, options, keep)
@@ -74,11 +73,10 @@ def serve(
                 gates.set(gate, held=True)
         server.handle_signals()
         opened = _open(server, addresses)
-        if keep.is_captured:
-            after_server.callback(_capture(keep, opened, loop, report))
+        packets = begin_captures(keep, opened, report, after_server, loop) if keep.is_captured else None
         for kind, bound in opened:
             report.listening(kind, bound)
-        begin()
+        begin(packets)
         server.run()
 
 
@@ -88,18 +86,6 @@ def _open(server: LoopServer, addresses: Addresses) -> list[tuple[str, str]]:
     opened += [("udp", bound) for address in addresses.udp for bound in server.bind_udp(address)]
     opened += [("unix", bound) for address in addresses.unix for bound in server.listen_unix(address)]
     return opened
-
-
-def _capture(
-    keep: LogOptions, opened: Sequence[tuple[str, str]], loop: Loop, report: Reporter
-) -> Callable[[], None]:
-    """Capture the packets of what was opened; what ends it, when the server has closed all."""
-    from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess, which costs time to import
-
-    ports = [parse_inet(bound).port for kind, bound in opened if kind != "unix"]
-    beside = Capture(keep.capture, keep.kernel, ports, report, drawn=keep.packets)
-    beside.watch(loop)
-    return beside.close
 
 
 def _maker(selector: str, report: Reporter, gates: Gates | None) -> Callable[[Kernel, Trace], Loop]:
@@ -124,7 +110,7 @@ def _traced_loop(
     keep: LogOptions,
     stack: ExitStack,
     report: Reporter,
-) -> tuple[Loop, Callable[[], None]]:
+) -> tuple[Loop, Callable[[str | int | None], None]]:
     """A loop on a traced kernel, and what attaches its sinks, to be called when the server has begun.
 
     The stack ends them after the server, which is put on it last: nobody new may watch; the log gets
@@ -145,19 +131,19 @@ def _traced_loop(
     if keep.trace:
         from evloop.viewer import Viewer  # noqa: PLC0415 - needs subprocess, which costs time to import
 
-        viewer = Viewer(watchers, report, keep.packets)
+        viewer = Viewer(watchers, report)
         stack.callback(viewer.wait)
     stack.callback(lambda: recorder.close(kernel.clock()))
     if keep.watch:
         stack.callback(WatchPoint(loop, keep.watch, watchers).close)
 
-    def begin() -> None:
+    def begin(packets: str | int | None) -> None:
         if log:
             log.begin()
             recorder.sinks.append(log)
         recorder.sinks.append(watchers)
         if viewer:
-            viewer.start()
+            viewer.start(packets)
             report.later = sys.stdout.isatty()
 
     return loop, begin

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from evloop import kernel as calls
 from evloop import signals
-from evloop.address import Address, Inet, parse_inet
+from evloop.address import Address, Inet
 from evloop.clients import conversation as client
 from evloop.control import blocked
 from evloop.control.blocked import ControlThread, GatedKernel
@@ -16,7 +16,7 @@ from evloop.errors import EvloopError
 from evloop.header import make_header
 from evloop.kernel import Kernel, raise_descriptor_limit
 from evloop.protocols import PROTOCOLS
-from evloop.recording import Recording, Reporter
+from evloop.recording import Recording, Reporter, begin_captures
 from evloop.servers import blocking, conversation, once, sequential, threaded
 from evloop.servers.blocking import Line
 from evloop.signals import Stopped
@@ -91,15 +91,10 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
 
         def opened(sock: Socket) -> None:
             bound = kernel.address_of(sock) or str(address)
-            if keep.is_captured:
-                from evloop.capture import Capture  # noqa: PLC0415 - needs subprocess
-
-                ports = [parse_inet(bound).port]
-                beside = Capture(keep.capture, keep.kernel, ports, report, drawn=keep.packets)
-                stack.callback(beside.close)
+            packets = begin_captures(keep, [(kind, bound)], report, stack) if keep.is_captured else None
             report.listening(kind, bound)
             if recording:
-                recording.begin()
+                recording.begin(packets)
 
         line = Line(
             kernel, address, options.backlog, options.recv_size, PROTOCOLS[options.mode], opened, report,

@@ -18,14 +18,15 @@ from evloop.events.sinks import FileSink, open_log
 from evloop.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import FrameType
 
     from evloop.address import UnixPath
     from evloop.events.schema import Event, Header
+    from evloop.loop.loop import Loop
     from evloop.viewer import LogViewer
 
-__all__ = ["LogOptions", "Recording", "Reporter", "packets_to_draw"]
+__all__ = ["LogOptions", "Recording", "Reporter", "begin_captures"]
 
 
 class LogOptions(NamedTuple):
@@ -40,19 +41,17 @@ class LogOptions(NamedTuple):
     """A file for the packets."""
     kernel: str | None = None
     """A file for what the kernel says of TCP's states."""
-
-    @property
-    def is_traced(self) -> bool:
-        """Whether anybody listens."""
-        return bool(self.log or self.watch or self.trace)
-
+    packets: bool = False
+    """Whether the picture shows packets, too."""
     control: UnixPath | None = None
     """Where the server is told what to hold back."""
     hold: tuple[str, ...] = ()
     """What it holds back from the beginning."""
 
-    packets: str | None = None
-    """A file of packets that the picture shows; a temporary one, if they are not kept."""
+    @property
+    def is_traced(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self.log or self.watch or self.trace)
 
     @property
     def is_captured(self) -> bool:
@@ -143,7 +142,7 @@ class Recording:
             self._log = _HeldFile(out_of_the_way(open_log(path)), path, report)
             self._recorder = DirectRecorder(header, self._log)
             if keep.trace:
-                self._viewer = _viewer(path, report, keep.packets)
+                self._viewer = _viewer(path, report)
                 stack.callback(self._viewer.wait)
             stack.callback(lambda: self._recorder.close(self.reason))
             instrument = install(self._recorder, keep.payload_limit, beside)
@@ -151,11 +150,14 @@ class Recording:
             stack.callback(close_all, instrument)
             self._stack = stack.pop_all()
 
-    def begin(self) -> None:
-        """There is something to tell: write what was recorded so far, and draw it if that was asked for."""
+    def begin(self, packets: str | int | None = None) -> None:
+        """There is something to tell: write what was recorded so far, and draw it if that was asked for.
+
+        `packets` is where the picture finds them, from `begin_captures`.
+        """
         self._log.begin()
         if self._viewer:
-            self._viewer.start()
+            self._viewer.start(packets)
             self._report.later = sys.stdout.isatty()
 
     def is_busy(self, frame: FrameType | None) -> bool:
@@ -181,28 +183,50 @@ _HERE = os.path.dirname(__file__)
 _WRITERS, _CALLERS = (os.path.join(_HERE, name, "") for name in ("events", "instrument"))
 
 
-def _viewer(path: str, report: Reporter, packets: str | None) -> LogViewer:
+def _viewer(path: str, report: Reporter) -> LogViewer:
     from evloop.viewer import LogViewer  # noqa: PLC0415 - needs subprocess, which costs time to import
 
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise LogError(f"--trace draws what is in the log, and {path!r} is no file: leave out one of the two")
-    return LogViewer(path, report, packets)
+    return LogViewer(path, report)
+
+
+def begin_captures(
+    keep: LogOptions,
+    opened: Iterable[tuple[str, str]],
+    report: Reporter,
+    stack: ExitStack,
+    loop: Loop | None = None,
+) -> str | int | None:
+    """Capture what was opened until the stack ends; where the picture finds packets: a file, or a pipe.
+
+    Args:
+        keep: What is wanted.
+        opened: Kind and address of each.
+        report: Takes a sentence for the person who runs the server.
+        stack: Lets the captures end.
+        loop: Is told what they say; without one, that is heard at their ends.
+
+    Raises:
+        EvloopError: one could not begin; the message is its own.
+    """
+    from evloop.capture import PictureCapture, captures  # noqa: PLC0415 - needs subprocess, as above
+
+    ports = [(kind, parse_inet(bound).port) for kind, bound in opened if kind != "unix"]
+    packets: str | int | None = keep.capture if keep.packets else None
+    for capture in captures(keep.capture, keep.kernel, keep.packets and not keep.capture, ports, report):
+        stack.callback(capture.close)
+        if loop is not None:
+            capture.watch(loop)
+        if isinstance(capture, PictureCapture):
+            packets = capture.packets
+    return packets
 
 
 @contextmanager
-def packets_to_draw(keep: LogOptions) -> Iterator[LogOptions]:
-    """The options with a file for packets that the picture shows: that of --capture, or a temporary one."""
-    if keep.capture:
-        yield keep._replace(packets=keep.capture)
-        return
-    with _temporary_file(".pcapng") as path:
-        yield keep._replace(packets=path)
-
-
-@contextmanager
-def _temporary_file(suffix: str = ".jsonl") -> Iterator[str]:
+def _temporary_file() -> Iterator[str]:
     """A file for what is drawn and not kept."""
-    fd, path = tempfile.mkstemp(prefix="evloop-", suffix=suffix)
+    fd, path = tempfile.mkstemp(prefix="evloop-", suffix=".jsonl")
     os.close(fd)
     try:
         yield path

@@ -5,6 +5,7 @@ Drawing happens over there, so that a slow terminal slows nothing here.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -22,19 +23,25 @@ LAST_PICTURE = 5.0  # seconds to draw it
 class _Picture:
     """A process of `evloop-trace watch`, and how it ends."""
 
-    def __init__(self, report: Callable[[str], None], packets: str | None) -> None:
-        """`packets` is a capture file that grows, to be drawn as well."""
+    def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
-        self._packets = packets
         self._process: subprocess.Popen[bytes] | None = None
 
-    def _draw(self, *arguments: str, pass_fds: Sequence[int] = ()) -> None:
+    def _draw(self, packets: str | int | None, *arguments: str, pass_fds: Sequence[int] = ()) -> None:
+        """Start it; `packets` are in a file that grows, or come out of a pipe, which is its alone then."""
         # -P: a file in the current folder must not stand in for one of our modules.
         command = [sys.executable, "-P", "-m", "evloop_trace", "watch"]
-        if self._packets is not None:
-            command.append(f"--packets={self._packets}")
+        if isinstance(packets, str):
+            command.append(f"--packets={packets}")
+        elif packets is not None:
+            command.append(f"--packets-fd={packets}")
+            pass_fds = [*pass_fds, packets]
         command += arguments
-        self._process = subprocess.Popen(command, pass_fds=pass_fds)
+        try:
+            self._process = subprocess.Popen(command, pass_fds=pass_fds)
+        finally:
+            if isinstance(packets, int):
+                os.close(packets)
 
     def wait(self) -> None:
         """Let it draw the last picture; it has been given the last event."""
@@ -52,16 +59,16 @@ class _Picture:
 class Viewer(_Picture):
     """It reads from one end of a socket pair, of which the server's watchers have the other."""
 
-    def __init__(self, watchers: Watchers, report: Callable[[str], None], packets: str | None = None) -> None:
-        super().__init__(report, packets)
+    def __init__(self, watchers: Watchers, report: Callable[[str], None]) -> None:
+        super().__init__(report)
         self._watchers = watchers
 
-    def start(self) -> None:
-        """From now on it draws."""
+    def start(self, packets: str | int | None = None) -> None:
+        """From now on it draws; packets too, of a file that grows, or of a pipe, which becomes its own."""
         watchers = self._watchers
         ours, theirs = watchers.kernel.socket_pair()
         fd = theirs.fileno()
-        self._draw("--fd", str(fd), pass_fds=[fd])
+        self._draw(packets, "--fd", str(fd), pass_fds=[fd])
         watchers.kernel.close(theirs, "stop")
         watchers.join(ours)
 
@@ -69,10 +76,10 @@ class Viewer(_Picture):
 class LogViewer(_Picture):
     """It follows the log of a program that blocks, and so has no time to send anything to anybody."""
 
-    def __init__(self, path: str, report: Callable[[str], None], packets: str | None = None) -> None:
-        super().__init__(report, packets)
+    def __init__(self, path: str, report: Callable[[str], None]) -> None:
+        super().__init__(report)
         self._path = path
 
-    def start(self) -> None:
-        """From now on it draws; the log has its first lines."""
-        self._draw("--child", "--", self._path)
+    def start(self, packets: str | int | None = None) -> None:
+        """From now on it draws, as that of the loop; the log has its first lines."""
+        self._draw(packets, "--child", "--", self._path)

@@ -1,107 +1,106 @@
-"""The process beside the server, when it does not do what it should."""
+"""The captures beside a server, when they do not do what they should."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
-from evloop import capture
-from evloop.capture import Capture
-from evloop.errors import LogError
+from evloop.capture import Capture, PictureCapture, captures
+from evloop.errors import EvloopError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+READY = "echo capturing on lo >&2;"
 
 
 @pytest.fixture
-def start(tmp_path, monkeypatch):
-    """Start a shell script instead of a capture; and what it said to the server's user."""
-    said = []
+def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Have a shell script instead of every capture."""
 
-    def run(script, path="a.pcapng", kernel=None):
+    def play(script: str) -> None:
         file = tmp_path / "python"
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setattr(capture.sys, "executable", str(file))
-        return Capture(path, kernel, [2, 1, 2], said.append), said
+        monkeypatch.setattr(sys, "executable", str(file))
 
-    return run
+    return play
 
 
-def test_it_is_asked_for_each_port_once(start, tmp_path):
-    """And for the file, whose name may begin as an option does."""
-    args, path = tmp_path / "args", "-x.pcapng"
-    beside, said = start(f'echo "$@" > {args}; echo capturing on lo >&2; read x', path)
-    beside.close()
-    assert args.read_text().split() == [
-        "-P", "-m", "evloop_trace", "capture", "--attached", "-w-x.pcapng", "--port=1", "--port=2",
+def test_what_they_are_asked_for(play: Callable[[str], None], tmp_path: Path) -> None:
+    """One after the other: the kernel's events of TCP's ports, packets of all, and less of each to draw."""
+    args, said = tmp_path / "args", []
+    play(f'echo "$@" >> {args}; {READY} read x')
+    opened = [("tcp", 2), ("udp", 1), ("tcp", 2)]
+    begun = list(captures("-x.pcapng", "k", True, opened, said.append))
+    for capture in begun:
+        capture.close()
+    assert isinstance(begun[-1], PictureCapture)
+    os.close(begun[-1].packets)
+    assert [line.partition(" --attached ")[2] for line in args.read_text().splitlines()] == [
+        "--kernel=k --port=2", "-w-x.pcapng --port=1 --port=2", "-w- --snap=256 --port=1 --port=2",
     ]  # fmt: skip
     assert said == []
 
 
-def test_it_is_asked_for_what_is_wanted(start, tmp_path):
-    """Only what the kernel says, or the packets too; one that dies lacks both."""
-    args = tmp_path / "args"
-    script = f'echo "$@" > {args}; echo "capturing on the kernel" >&2; exit 4'
-    for packets, options, lacks in (
-        (None, "--kernel=k", "k lacks the kernel's events from its beginning on"),
-        (
-            "p",
-            "-wp --kernel=k",
-            "p lacks the packets from its beginning on, k lacks the kernel's events from its beginning on",
-        ),
+def test_one_that_dies(play: Callable[[str], None]) -> None:
+    """It is said once what is missing; a message that has None in it is passed on as it is."""
+    said: list[str] = []
+    play(f"{READY} echo evloop-trace: None: it is full >&2; exit 4")
+    for packets, kernel, lacks in (
+        ("p", None, "p lacks the packets from its beginning on"),
+        (None, "k", "k lacks the kernel's events from its beginning on"),
     ):
-        beside, said = start(script, packets, "k")
-        beside._process.wait()
-        beside.close()
-        assert f"--attached {options} --port=1" in args.read_text()
-        assert said.pop().endswith(f"(code 4): {lacks}; the server was not affected")
-        assert not said
+        (capture,) = captures(packets, kernel, False, [("tcp", 1)], said.append)
+        capture._process._process.wait()
+        capture.close()
+        assert said == [
+            "None: it is full",
+            f"the capture ended before the server (code 4): {lacks}; the server was not affected",
+        ]
+        said.clear()
 
 
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        ("echo evloop-trace: no rights >&2; exit 2", "no rights"),
-        ("exit 3", r"the capture could not begin: code 3"),
-        ("kill -9 $$", r"the capture could not begin: signal 9"),
-    ],
+DARK = (
+    "the capture ended before the server (code 4): the picture shows no more packets; "
+    "the server was not affected"
 )
-def test_it_cannot_begin(start, script, message):
-    """The sentence is its own, or else how it ended."""
-    with pytest.raises(LogError, match=message):
-        start(script)
 
 
-def test_what_it_says_at_the_end_is_passed_on(start):
-    """However it is cut into pieces."""
-    beside, said = start("echo capturing on lo >&2; read x; printf 'evloop-trace: one\\nt' >&2; echo wo >&2")
-    beside.close()
-    assert said == ["one", "two"]
+@pytest.mark.parametrize(("code", "said"), [(0, ["on the wire: all"]), (4, ["on the wire: all", DARK])])
+def test_one_for_the_picture(play: Callable[[str], None], code: int, said: list[str]) -> None:
+    """Its packets come out of a pipe; that it has ended with its reader is nothing to be told."""
+    heard: list[str] = []
+    play(f"{READY} printf abc; echo evloop-trace: all >&2; exit {code}")
+    (capture,) = captures(None, None, True, [("tcp", 1)], heard.append)
+    assert isinstance(capture, PictureCapture)
+    capture._process._process.wait()
+    assert os.read(capture.packets, 9) == b"abc"
+    assert os.read(capture.packets, 9) == b""  # nobody else has the other end
+    os.close(capture.packets)
+    capture.close()
+    assert heard == said
 
 
-def test_one_that_does_not_end_is_ended(start, monkeypatch):
-    """The server does not wait for ever."""
-    monkeypatch.setattr(capture, "ENDING", 0.1)
-    beside, said = start("echo capturing on lo >&2; exec sleep 60")
-    beside.close()
-    assert beside._process.returncode == -9
-    assert said == []
+def test_one_for_the_picture_cannot_begin(play: Callable[[str], None]) -> None:
+    """Nothing of the pipe is left."""
+    play("echo evloop-trace: no rights >&2; exit 2")
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(EvloopError, match="no rights"):
+        list(captures(None, None, True, [("tcp", 1)], print))
+    assert os.listdir("/proc/self/fd") == before
 
 
-def test_one_whose_file_is_gone(start, tmp_path):
-    """Then all packets are missing."""
-    beside, said = start("echo capturing on lo >&2; exit 4", str(tmp_path / "gone"))
-    beside._process.wait()
-    beside.close()
-    (sentence,) = said
-    assert "before the server (code 4): " in sentence
-    assert f"{tmp_path / 'gone'} lacks the packets from its beginning on" in sentence
-
-
-def test_one_that_cannot_be_heard(start):
+def test_one_that_cannot_be_heard(play: Callable[[str], None]) -> None:
     """A failure of its handler is told, and is nobody else's."""
-    beside, said = start("echo capturing on lo >&2; read x")
-    beside.fail(OSError("no"))
-    beside.close()
+    said: list[str] = []
+    play(f"{READY} read x")
+    capture = Capture(["-wa.pcapng"], "a.pcapng", "packets", said.append)
+    capture.fail(OSError("no"))
+    capture.close()
     assert said == ["the capture cannot be heard any more: no"]
-    assert not os.path.exists("a.pcapng")

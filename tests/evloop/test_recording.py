@@ -111,10 +111,10 @@ def test_a_log_that_is_drawn_and_not_kept(record, monkeypatch, tmp_path):
     class Picture:
         """A picture that looks for the file."""
 
-        def __init__(self, path, _report, _packets):
+        def __init__(self, path, _report):
             self.path = path
 
-        def start(self):
+        def start(self, _packets):
             """It begins."""
             with open(self.path) as file:
                 seen.append(json.loads(file.readline())["ev"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
@@ -46,9 +47,14 @@ def test_how_it_ends(header, monkeypatch, script, killed, said):
     watchers = Watchers(loop, header(), lambda _lost: None)
     picture = Viewer(watchers, sentences.append)
     picture.wait()  # it was not started: there is nothing to wait for
-    picture.start()
+    packets, theirs = os.pipe()
+    picture.start(packets)
     process = picture._process
-    assert process.command[-1] == str(process.pass_fds[0])
+    assert process.command[-3:] == [f"--packets-fd={packets}", "--fd", str(process.pass_fds[0])]
+    assert process.pass_fds[1:] == [packets]
+    with pytest.raises(BrokenPipeError):  # that end is the picture's alone
+        os.write(theirs, b"x")
+    os.close(theirs)
     assert len(loop.interests.watched) == 1
     picture.wait()
     assert (process.killed, len(sentences), process.left) == (killed, said, [])
@@ -62,8 +68,8 @@ def test_the_picture_of_a_log(monkeypatch):
     monkeypatch.setattr(viewer.subprocess, "Popen", Process)
     sentences = []
     picture = LogViewer("--log.jsonl", sentences.append)
-    picture.start()
+    picture.start("a.pcapng")
     process = picture._process
-    assert process.command[-4:] == ["watch", "--child", "--", "--log.jsonl"]
+    assert process.command[-5:] == ["watch", "--packets=a.pcapng", "--child", "--", "--log.jsonl"]
     picture.wait()
     assert (process.left, sentences) == ([], [])

@@ -291,6 +291,20 @@ def child_of(process: Process) -> int:
 
 
 @pytest.mark.parametrize("model", ["loop", "sequential"])
+def test_packets_for_a_picture_that_shows_none(lab: Lab, tmp_path: Path, model: str) -> None:
+    """Where there is no terminal there are lines of calls: the capture ends in peace, and left no file."""
+    (tmp_path / "temporary").mkdir()
+    options = ["--model", model, "--tcp", "127.0.0.1:8080", "--trace", "--packets"]
+    server = lab.begin(*EVLOOP, "serve", *options, env={**os.environ, "TMPDIR": str(tmp_path / "temporary")})
+    server.expect("^listening ")
+    lab.python("a = create_connection(('127.0.0.1', 8080)); a.send(b'hello'); assert a.recv(9) == b'HELLO'")
+    assert not list((tmp_path / "temporary").glob("*.pcapng"))
+    assert server.stop() == 0
+    assert [line for line in server.said if "capture" in line or "picture" in line] == []
+    assert b"HELLO" in server.popen.stdout.read()
+
+
+@pytest.mark.parametrize("model", ["loop", "sequential"])
 def test_a_server_with_its_capture(lab: Lab, tshark: Callable[..., list[list[str]]], model: str) -> None:
     """From the first SYN to what ends the last connection, of its port and no other; and how much it was."""
     server = lab.serve("--model", model, "--tcp", "127.0.0.1:8080", "--capture", "a.pcapng")

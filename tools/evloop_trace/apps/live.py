@@ -44,12 +44,13 @@ NICE = 15  # a thirtieth of the program's weight, if the two must share a core
 WHOLE = 2.0  # seconds after which a frame is drawn whole: others write on a terminal too
 
 
-def watch(path: str, packets: str | None = None, *, child: bool = False) -> int:
+def watch(path: str, packets: str | int | None = None, *, child: bool = False) -> int:
     """Draw what grows in the log `path`, or what a server offers on the socket of that name, until it ends.
 
     Args:
         path: A log, which need not be there yet, or a socket.
-        packets: A capture file that grows meanwhile, if packets are to be drawn as well.
+        packets: A capture file that grows meanwhile, or the inherited descriptor of a pipe from a capture, if
+            packets are to be drawn as well.
         child: The program itself started us, to draw its log: we wait for it, and Ctrl-C is its business.
 
     Raises:
@@ -71,7 +72,7 @@ def _is_socket(path: str) -> bool:
     return not stat.S_ISREG(mode)
 
 
-def watch_socket(path: str | None, fd: int | None = None, packets: str | None = None) -> int:
+def watch_socket(path: str | None, fd: int | None = None, packets: str | int | None = None) -> int:
     """Draw what a server offers on `path`, or sends on the inherited socket `fd`; and packets, as `watch`.
 
     Raises:
@@ -83,7 +84,7 @@ def watch_socket(path: str | None, fd: int | None = None, packets: str | None = 
     return _watch(feed, expect, packets, child=fd is not None)
 
 
-def watch_log(path: str, writer: int | None = None, packets: str | None = None) -> int:
+def watch_log(path: str, writer: int | None = None, packets: str | int | None = None) -> int:
     """Draw what stands in a log, and what is added to it until its program ends.
 
     Args:
@@ -98,7 +99,7 @@ def watch_log(path: str, writer: int | None = None, packets: str | None = None) 
     return _watch(feed, lambda: feed.expect(writer), packets, child=writer is not None)
 
 
-def _watch(feed: Feed, expect: Callable[[], None], packets: str | None, *, child: bool) -> int:
+def _watch(feed: Feed, expect: Callable[[], None], packets: str | int | None, *, child: bool) -> int:
     with suppress(OSError):
         os.nice(NICE)
     console = Console()
@@ -108,6 +109,8 @@ def _watch(feed: Feed, expect: Callable[[], None], packets: str | None, *, child
             if console.is_terminal and not console.is_dumb_terminal:
                 draw_live(feed, Terminal(), packets=packets)
             else:
+                if isinstance(packets, int):  # lines are of calls: let the capture know that nobody reads it
+                    os.close(packets)
                 write_lines(feed, sys.stdout.write, sys.stdout.flush)
     except KeyboardInterrupt:
         return 0
@@ -157,7 +160,7 @@ def draw_live(
     terminal: Terminal,
     clock: Clock = time.monotonic,
     monotonic_ns: Callable[[], int] = time.monotonic_ns,
-    packets: str | None = None,
+    packets: str | int | None = None,
 ) -> Picture:
     """Draw until there is no more; then the last picture stays on the normal screen.
 
@@ -166,7 +169,7 @@ def draw_live(
         terminal: Where.
         clock: Seconds.
         monotonic_ns: The clock of the events.
-        packets: A capture file that grows, if packets are to be drawn as well.
+        packets: As for `watch`.
     """
     live = _Live(Present(feed, clock, monotonic_ns, packets), terminal, clock)
     with closing(live.present), terminal, _suspended_well(terminal):
@@ -197,7 +200,7 @@ class Present:
     """The picture of a feed as of now, and what it costs to keep it."""
 
     def __init__(
-        self, feed: Feed, clock: Clock, monotonic_ns: Callable[[], int], packets: str | None = None
+        self, feed: Feed, clock: Clock, monotonic_ns: Callable[[], int], packets: str | int | None = None
     ) -> None:
         self.picture = Picture()
         self.feed = feed

@@ -5,10 +5,12 @@ Packets are in the file 20 to 40 ms after they went over the wire, so everything
 
 from __future__ import annotations
 
+import fcntl
 import heapq
 import os
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from evloop.events.schema import Clock, Header, Snapshot, Unknown
@@ -35,6 +37,9 @@ LAG = 100_000_000
 MOST = 1000
 """Entries that are kept."""
 
+ROOM = 1 << 20
+"""Bytes that a pipe holds: what comes from one frame to the next."""
+
 SETTLED = 500_000_000
 """Nanoseconds after which nothing more is linked to an entry."""
 
@@ -48,12 +53,13 @@ CROWD = 5000
 class Woven:
     """Entries, the newest last, some of which may still be completed."""
 
-    def __init__(self, path: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: str | int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take packets from the capture file of this name, or from a pipe with this descriptor."""
         self.panel = TimelinePanel(most=MOST)
         """Draws them."""
         self.skipped = 0
         """Calls and packets that were passed over: there were too many to look at each."""
-        self._fd = -1
+        self._fd = _made_ready(path) if isinstance(path, int) else -1
         self._path = path
         self._clock = clock
         self._capture = Capture()
@@ -139,8 +145,19 @@ class Woven:
 
     def _read(self, size: int) -> bytes:
         if self._fd < 0:
+            assert isinstance(self._path, str)  # a pipe is open from the beginning
             try:
                 self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:  # it is not there yet
                 return b""
-        return os.read(self._fd, size)
+        with suppress(BlockingIOError):  # a pipe has no more by now
+            return os.read(self._fd, size)
+        return b""
+
+
+def _made_ready(pipe: int) -> int:
+    """It does not let us wait, and has room for what comes from one frame to the next."""
+    os.set_blocking(pipe, False)
+    with suppress(OSError):  # the system has a limit that is lower
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, ROOM)
+    return pipe

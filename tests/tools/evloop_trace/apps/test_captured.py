@@ -11,10 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evloop_trace.apps import captured
 from evloop_trace.apps.captured import Captured
 
-from evloop.errors import EvloopError
 from evloop.events.run import VARIABLE, Run
 
 if TYPE_CHECKING:
@@ -64,46 +62,6 @@ def test_what_it_is_asked_for(
         assert args.read_text().split() == [*first, *options]
 
 
-@pytest.mark.parametrize(
-    ("script", "message"),
-    [
-        ("echo evloop-trace: no rights >&2; exit 2", "^no rights$"),
-        ("printf 'evloop-trace: a\\nb\\n' >&2; exit 2", "^a b$"),
-        ("exit 3", "^the capture could not begin: code 3$"),
-        ("kill -9 $$", "^the capture could not begin: signal 9$"),
-    ],
-)
-def test_it_cannot_begin(start: Callable[..., Captured], script: str, message: str) -> None:
-    """The sentence is its own, or else how it ended."""
-    with pytest.raises(EvloopError, match=message):
-        start(script)
-
-
-def test_it_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who replaces its Python while it runs finds out."""
-    monkeypatch.setattr("sys.executable", "/nowhere/python")
-    with pytest.raises(EvloopError, match="cannot be started: /nowhere/python: No such file or directory"):
-        Captured("a.pcapng")
-
-
-def test_what_it_says_at_the_end_is_passed_on(
-    start: Callable[..., Captured], environment: dict[str, str]
-) -> None:
-    """However it is cut into pieces."""
-    beside = start(f"{READY} read x; printf 'evloop-trace: one\\nt' >&2; echo wo >&2")
-    assert finish(beside, environment) == ["one", "two"]
-
-
-def test_one_that_does_not_end_is_ended(
-    start: Callable[..., Captured], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for ever."""
-    monkeypatch.setattr(captured, "_ENDING", 0.1)
-    beside = start(f"{READY} exec sleep 60")
-    assert finish(beside, environment) == []
-    assert beside._process.returncode == -9
-
-
 @pytest.mark.parametrize(("there", "since"), [(True, r"\d\d:\d\d:\d\d"), (False, "its beginning")])
 def test_one_that_ends_too_early(
     start: Callable[..., Captured], tmp_path: Path, environment: dict[str, str], there: bool, since: str
@@ -113,7 +71,7 @@ def test_one_that_ends_too_early(
     if there:
         path.write_bytes(b"x")
     beside = start(f"{READY} echo evloop-trace: the disk is full >&2; exit 1", str(path))
-    beside._process.wait()
+    beside._process._process.wait()
     first, second = finish(beside, environment)
     assert first == "the disk is full"
     assert re.search(
@@ -138,14 +96,15 @@ def test_it_goes_on_as_long_as_somebody_of_the_run(
         assert sentence == (
             "a.pcapng: the capture goes on as long as what the program has started: pid " + str(first.pid)
         )
-        handle = os.pidfd_open(beside._process.pid)
-        beside._process.stdin.close()  # as when we are no more
+        capture = beside._process._process
+        handle = os.pidfd_open(capture.pid)
+        capture.stdin.close()  # as when we are no more
         assert not select.select([handle], [], [], 0.3)[0]
         first.communicate(b"\n")
         assert select.select([handle], [], [], 30)[0]
         os.close(handle)
-        beside._process.wait()
+        capture.wait()
         second.communicate(b"\n")
     assert ended.exists()
-    beside._process.stderr.close()
+    beside._process.close()
     os.wait()  # who looked after it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -97,6 +99,25 @@ def test_a_block_that_is_half_there_is_waited_for(file: File, book: Book) -> Non
     woven.look(None)
     woven.close()
     assert sum("SYN" in it for it in drawn(woven)) == 2
+
+
+def test_packets_out_of_a_pipe(book: Book) -> None:
+    """Those that have come by now; nobody waits for more, and it holds more than a pipe does else."""
+    ours, theirs = os.pipe()
+    woven = Woven(ours)
+    assert fcntl.fcntl(theirs, fcntl.F_GETPIPE_SZ) > 65536
+    woven.tell(book.events)
+    woven.look(None)
+    begin = pcapng.section("", "", "") + pcapng.interface("lo", 1, 0, "", "")
+    os.write(theirs, begin + HANDSHAKE[:50])
+    woven.look(None)
+    os.write(theirs, HANDSHAKE[50:])
+    woven.look(None)
+    assert sum("SYN" in it for it in drawn(woven)) == 2
+    woven.close()
+    with pytest.raises(BrokenPipeError):
+        os.write(theirs, b"x")
+    os.close(theirs)
 
 
 def test_a_file_that_is_not_there_yet(tmp_path: Path, book: Book) -> None:

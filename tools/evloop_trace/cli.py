@@ -5,10 +5,8 @@ What a command needs is imported when it runs: `--help` waits for none of it.
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +14,18 @@ import click
 
 from evloop import __version__
 from evloop.errors import EvloopError
+from evloop_trace import cli_packets, options
+from evloop_trace.console import (
+    FOUND,
+    INTERRUPTED,
+    OK,
+    USAGE,
+    OutputClosed,
+    drop_output,
+    standard_output,
+    tell,
+    write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,13 +35,9 @@ if TYPE_CHECKING:
     from evloop_trace.diagnosing import Answer
     from evloop_trace.model.filters import Filter
     from evloop_trace.model.report import Report
-    from evloop_trace.packets.analysis import Analysis
-    from evloop_trace.packets.capture_file import Capture
     from evloop_trace.replay import Problems, Sought
 
 __all__ = ["cli", "main"]
-
-OK, FOUND, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,10 +61,10 @@ def run(command: Callable[[], Any]) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
-        _drop_output()
+        drop_output()
         return INTERRUPTED
-    except (_OutputClosed, BrokenPipeError):  # head(1), a pager
-        _drop_output()
+    except (OutputClosed, BrokenPipeError):  # head(1), a pager
+        drop_output()
         return OK
     except click.ClickException as error:
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -70,18 +76,10 @@ def run(command: Callable[[], Any]) -> int:
         tell(str(error))
         return USAGE
     except OSError as error:  # standard output is full, or closed
-        _drop_output()
+        drop_output()
         tell(f"cannot go on: {error.strerror or error}")
         return FOUND
     return code if isinstance(code, int) else OK
-
-
-def _drop_output() -> None:
-    """Nothing more goes to standard output, not even what the interpreter flushes when it ends."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (OSError, ValueError, AttributeError):  # it is closed, or no file
-        return
 
 
 def _sentence(error: click.ClickException) -> str:
@@ -91,77 +89,11 @@ def _sentence(error: click.ClickException) -> str:
     return message if ":" in message else f"{message}: see {name} --help"
 
 
-def tell(sentence: str) -> None:
-    """One line on standard error, whatever is in it, if there is standard error."""
-    from evloop.printable import printable
-
-    with suppress(OSError):
-        click.echo(f"evloop-trace: {printable(sentence)}", err=True)
-
-
-def write(text: str) -> None:
-    """Lines on standard output, whatever its encoding, now."""
-    out = _output()
-    try:
-        out.buffer.write(text.encode(out.encoding or "utf-8", "backslashreplace"))
-        out.buffer.flush()
-    except BrokenPipeError:
-        raise _OutputClosed from None
-
-
-def _output() -> Any:
-    """Standard output.
-
-    Raises:
-        OSError: it is closed.
-    """
-    if sys.stdout is None:
-        raise OSError(errno.EBADF, "standard output is closed")
-    return sys.stdout
-
-
-class _OutputClosed(Exception):  # noqa: N818 - it is no error
-    """Who reads our output has seen enough. Click would make an exit code 1 of a BrokenPipeError."""
-
-
-def _speed(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
-    """A factor; infinity for `max`."""
-    if value is None or value == "max":
-        return None if value is None else float("inf")
-    try:
-        speed = float(value)
-    except ValueError:
-        speed = 0.0
-    if not 0.001 <= speed <= 1e6:
-        raise click.BadParameter(f"{value!r} is not a speed: write a factor such as 0.5 or 10, or max")
-    return speed
-
-
-def _time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    """A time from the log's start, in nanoseconds."""
-    from evloop_trace.model.filters import parse_time
-
-    try:
-        return None if value is None else parse_time(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-def _kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    """Names of events that there are."""
-    from evloop.events.schema import EVENT_TYPES
-
-    for value in values:
-        if value not in EVENT_TYPES:
-            raise click.BadParameter(f"{value!r} is no event; there are {', '.join(EVENT_TYPES)}")
-    return values
-
-
 @cli.command()
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option(
     "--speed",
-    callback=_speed,
+    callback=options.speed,
     metavar="X|max",
     help="So many times as fast as it was.  [default: 1 on a terminal, else max]",
 )
@@ -178,18 +110,18 @@ def _kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
     "kinds",
     multiple=True,
     metavar="NAME",
-    callback=_kinds,
+    callback=options.kinds,
     help="Only events of this name; repeatable.",
 )
 @click.option(
     "--from",
     "start",
-    callback=_time,
+    callback=options.time,
     metavar="T",
     default="0",
     help="From T on: seconds from the start, or 250ms.",
 )
-@click.option("--to", "end", callback=_time, metavar="T", help="Up to T.")
+@click.option("--to", "end", callback=options.time, metavar="T", help="Up to T.")
 def replay(
     logs: tuple[str, ...],
     speed: float | None,
@@ -208,7 +140,7 @@ def replay(
     keep = Filter(frozenset(names), frozenset(kinds), start, end)
     if end is not None and end < start:
         raise click.UsageError("--to is before --from: nothing lies between them")
-    if _output().isatty():
+    if standard_output().isatty():
         return _replay_on_terminal(logs, speed or 1.0, step, keep)
     if step:
         raise click.UsageError("--step needs a terminal to draw on: do not redirect the output")
@@ -355,30 +287,27 @@ def watch(path: str | None, fd: int | None, child: bool, packets: str | None, pa
 
     if (path is None) == (fd is None):
         raise click.UsageError("no PATH: name a log, or the path that evloop serve --watch was given")
-    _output()
+    standard_output()
     try:
         source = packets if packets_fd is None else packets_fd
         return watch_socket(None, fd, source) if path is None else watch(path, source, child=child)
     except BrokenPipeError:
-        raise _OutputClosed from None
-
-
-def _dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, int]:
-    """Columns and lines."""
-    columns, _, lines = value.partition("x")
-    if not (
-        columns.isdecimal() and lines.isdecimal() and 10 <= int(columns) <= 500 and 5 <= int(lines) <= 300
-    ):
-        raise click.BadParameter(f"{value!r} is not a size: write columns and lines, such as 100x30")
-    return int(columns), int(lines)
+        raise OutputClosed from None
 
 
 @cli.command()
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option("-o", "--output", metavar="FILE", default="-", help="The SVG file; - is standard output.")
-@click.option("--at", callback=_time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]")
 @click.option(
-    "--size", callback=_dimensions, metavar="WxH", default="100x30", show_default=True, help="In cells."
+    "--at", callback=options.time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]"
+)
+@click.option(
+    "--size",
+    callback=options.dimensions,
+    metavar="WxH",
+    default="100x30",
+    show_default=True,
+    help="In cells.",
 )
 def picture(logs: tuple[str, ...], output: str, at: int | None, size: tuple[int, int]) -> int:
     """Draw a moment of a log as an SVG file: the picture that watch and replay show."""
@@ -450,7 +379,7 @@ def _page(report: Report, name: str) -> str:
 
     from evloop_trace.views.statistics import PLAIN_WIDTH, render
 
-    if not _output().isatty():
+    if not standard_output().isatty():
         return render(report, name)
     width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns
     return render(report, name, width, colour=not os.environ.get("NO_COLOR"))
@@ -476,7 +405,7 @@ def compare(a: str, b: str, as_json: bool) -> int:
     problems = Problems(tell)
     comparison = comparing.compare((a, b), problems)
     problems.finish()
-    terminal = _output().isatty()
+    terminal = standard_output().isatty()
     if as_json:
         write(comparing.as_json(comparison) + "\n")
     else:
@@ -487,7 +416,9 @@ def compare(a: str, b: str, as_json: bool) -> int:
 
 @cli.command()
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
-@click.option("--at", callback=_time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]")
+@click.option(
+    "--at", callback=options.time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]"
+)
 @click.option("--json", "json", is_flag=True, help="A JSON array of findings; times in nanoseconds.")
 def why(logs: tuple[str, ...], at: int | None, json: bool) -> int:
     """Say why a program hangs: who waits for what, since when and where, and why it does not come.
@@ -510,243 +441,10 @@ def _verdict_page(answer: Answer) -> str:
 
     from evloop_trace.views.why import PLAIN_WIDTH, render
 
-    if not _output().isatty():
+    if not standard_output().isatty():
         return render(answer.verdict, answer.names)
     width = min(shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns, 100)
     return render(answer.verdict, answer.names, width, colour=not os.environ.get("NO_COLOR"))
-
-
-@cli.command()
-@click.option("-i", "--interface", metavar="NAME", default="lo", show_default=True, help="Where.")
-@click.option(
-    "--port",
-    "ports",
-    type=click.IntRange(1, 65535),
-    multiple=True,
-    metavar="P",
-    help="Only what comes from this port or goes to it; repeatable.",
-)
-@click.option("-w", "--output", metavar="FILE", help="Write a pcapng file; - is standard output.")
-@click.option(
-    "--snap",
-    type=click.IntRange(64, 131_072),
-    default=131_072,
-    metavar="N",
-    help="Keep N bytes of each packet: 128 are all headers.  [default: 131072, all of it]",
-)
-@click.option("--duration", callback=_time, metavar="T", help="Stop after T: seconds, or 250ms.")
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="Stop after N packets.")
-@click.option(
-    "--kernel",
-    metavar="FILE",
-    help="Write what the kernel says of TCP's states: for root. Without -w no packets are captured.",
-)
-@click.option("--attached", is_flag=True, hidden=True, help="End with standard input: for evloop serve.")
-@click.pass_context
-def capture(
-    ctx: click.Context,
-    /,
-    interface: str,
-    ports: tuple[int, ...],
-    output: str | None,
-    snap: int,
-    duration: int | None,
-    count: int | None,
-    kernel: str | None,
-    attached: bool,
-) -> int:
-    """Capture TCP, UDP, and the ICMP errors that answer them, each packet once.
-
-    A line a packet, or with -w a file. It says `capturing` when the next packet will be seen, and stops
-    with SIGINT or SIGTERM; then it says how many packets the kernel had to drop.
-    """
-    from evloop_trace.capture.filters import MOST_PORTS
-    from evloop_trace.capture.session import capture
-    from evloop_trace.capture.wanted import Wanted
-
-    if len(ports) > MOST_PORTS:
-        raise click.UsageError(f"--port is given {len(ports)} times: the kernel's filter holds {MOST_PORTS}")
-    if duration == 0:
-        raise click.UsageError("--duration 0 leaves no time for a packet: give it more, or leave it out")
-    seconds = None if duration is None else duration / 1e9
-    wanted = Wanted(interface, ports, output, snap, seconds, count, attached, kernel)
-    if kernel is not None:
-        _check_kernel(ctx, kernel, output)
-    try:
-        if kernel is not None and output is None:
-            from evloop_trace.capture.without_packets import record
-
-            return record(wanted, tell)
-        return capture(wanted, write, tell)
-    except BrokenPipeError:
-        raise _OutputClosed from None
-
-
-def _check_kernel(ctx: click.Context, kernel: str, output: str | None) -> None:
-    """Options that contradict --kernel."""
-    if kernel in {"", "-"}:
-        raise click.UsageError(f"--kernel {kernel!r} is no file: name one")
-    if kernel == output:
-        raise click.UsageError("-w and --kernel would write the same file: name two")
-    about_packets = {"interface": "-i", "snap": "--snap", "count": "--count"}
-    for name, option in about_packets.items():
-        if output is None and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"{option} is about packets, and --kernel alone captures none: add -w")
-
-
-def _ranges(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[range]:
-    """Numbers of packets."""
-    from evloop_trace.dissecting import parse_range
-
-    try:
-        return [parse_range(value) for value in values]
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-@cli.command()
-@click.argument("file", metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a connection, one a line.")
-@click.option(
-    "--packet",
-    "numbers",
-    multiple=True,
-    callback=_ranges,
-    metavar="N|N-M",
-    help="Show this packet in full, the first is 1; repeatable.",
-)
-def packets(file: str, as_json: bool, numbers: list[range]) -> int:
-    """Analyse the TCP and UDP connections of a capture: FILE is pcap or pcapng, gzip or not.
-
-    Each connection with its handshake, its data and its end, and in words what is notable about it. The exit
-    code is 1 if a part of the file could not be read, or if it has no such packet.
-    """
-    from evloop_trace import packeting
-
-    if numbers and as_json:
-        raise click.UsageError("--json is about connections, --packet about packets: leave one out")
-    if numbers:
-        return _dissect(file, numbers)
-    capture, analysis = packeting.analyse(file, 0 if as_json else packeting.STORIES)
-    if as_json:
-        for lines in packeting.json_lines(analysis):
-            write(lines)
-    else:
-        _stories(capture, analysis, file)
-    for sentence in packeting.problems(capture, analysis):
-        tell(f"{file}: {sentence}")
-    return FOUND if capture.problems else OK
-
-
-def _dissect(file: str, numbers: list[range]) -> int:
-    """Packets one by one; the exit code."""
-    from evloop_trace.dissecting import frames
-    from evloop_trace.packets.capture_file import Capture
-    from evloop_trace.views.dissection import dissection
-    from evloop_trace.views.packets import render
-
-    capture = Capture()
-    width, colour = _paper()
-    for frame in frames(file, numbers, capture):
-        write(render(dissection(frame, file, width), colour=colour))
-    for sentence in capture.problems:
-        tell(f"{file}: {sentence}")
-    last = max(it[-1] for it in numbers)
-    if capture.packets < last:
-        tell(f"{file}: there is no packet {last:,}: the last is {capture.packets:,}")
-    return FOUND if capture.problems or capture.packets < last else OK
-
-
-def _paper() -> tuple[int, bool]:
-    """The width of the output, and whether it is coloured, as the terminal has it, if there is one."""
-    import shutil
-
-    from evloop_trace.views.packets import PLAIN_WIDTH
-
-    if not _output().isatty():
-        return PLAIN_WIDTH, False
-    return shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns, not os.environ.get("NO_COLOR")
-
-
-def _stories(capture: Capture, analysis: Analysis, name: str) -> None:
-    """The connections as wide as the terminal and coloured, if there is one."""
-    from evloop_trace.packets.summary import summarize
-    from evloop_trace.views import packets as view
-
-    width, colour = _paper()
-    write(view.render(view.heading(capture, len(analysis), name, width), colour=colour))
-    for conn in analysis.connections():
-        summary = summarize(conn)
-        lines = [view.line(summary, width)] if conn.marks is None else view.story(conn, summary, width)
-        write(view.render(lines, colour=colour))
-
-
-@cli.command()
-@click.argument("logs", metavar="[LOG...]", nargs=-1)
-@click.option("--packets", "capture", metavar="FILE", help="A capture of the same time, pcap or pcapng.")
-@click.option("--kernel", metavar="FILE", help="What the kernel said, from evloop-trace capture --kernel.")
-@click.option(
-    "--conn",
-    metavar="ID",
-    help="Only this connection: its name in a log, its client's address, or its number in the ladder.",
-)
-@click.option("--bytes", "ruler", metavar="ID", help="Of this connection only its bytes: a ruler.")
-@click.option(
-    "--width",
-    type=click.IntRange(60, 500),
-    metavar="N",
-    help="Columns.  [default: the terminal's, else 120]",
-)
-@click.option("--json", "as_json", is_flag=True, help="A JSON object for each call, packet and state.")
-@click.option(
-    "--from", "start", callback=_time, metavar="T", default="0", help="From T on: seconds, or 250ms."
-)
-@click.option("--to", "end", callback=_time, metavar="T", help="Up to T.")
-def timeline(
-    logs: tuple[str, ...],
-    capture: str | None,
-    kernel: str | None,
-    conn: str | None,
-    ruler: str | None,
-    width: int | None,
-    as_json: bool,
-    start: int,
-    end: int | None,
-) -> int:
-    """Lay the calls of programs, the packets between them, and the kernel's TCP side by side, on one clock.
-
-    The client's calls stand left, the server's right, the wire between. Each call is joined to the packets
-    that it caused, and to those that it got, by the bytes of the stream.
-    """
-    from evloop_trace import aligning
-    from evloop_trace.correlate.choice import NotOneError
-
-    if not (logs or capture):
-        raise click.UsageError("nothing to lay side by side: name a LOG, or --packets FILE, or both")
-    if end is not None and end < start:
-        raise click.UsageError("--to is before --from: nothing lies between them")
-    if ruler is not None and (as_json or conn or start or end is not None):
-        raise click.UsageError(
-            "--bytes draws the whole of one connection: leave out --json, --conn, --from and --to"
-        )
-    wanted = aligning.Wanted(logs, capture, kernel, conn or ruler, start, end)
-    terminal = _output().isatty()
-    style = aligning.Style(_columns(width, terminal), terminal and not os.environ.get("NO_COLOR"))
-    try:
-        if as_json:
-            return aligning.as_json(wanted, write, tell)
-        return (aligning.measure if ruler else aligning.draw)(wanted, style, write, tell)
-    except NotOneError as error:
-        tell(str(error))
-        return FOUND
-
-
-def _columns(width: int | None, terminal: bool) -> int:
-    import shutil
-
-    if width is not None:
-        return width
-    return max(60, shutil.get_terminal_size((120, 0)).columns) if terminal else 120
 
 
 @cli.command()
@@ -757,3 +455,7 @@ def schema() -> None:
     from evloop.events.schema import json_schema
 
     write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
+
+
+for command in (cli_packets.capture, cli_packets.packets, cli_packets.timeline):
+    cli.add_command(command)

@@ -1,0 +1,60 @@
+"""What the values of options mean, and a sentence for each that means nothing: callbacks of click."""
+
+from __future__ import annotations
+
+import click
+
+__all__ = ["dimensions", "kinds", "ranges", "speed", "time"]
+
+
+def speed(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    """A factor; infinity for `max`."""
+    if value is None or value == "max":
+        return None if value is None else float("inf")
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not 0.001 <= speed <= 1e6:
+        raise click.BadParameter(f"{value!r} is not a speed: write a factor such as 0.5 or 10, or max")
+    return speed
+
+
+def time(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """A time from the log's start, in nanoseconds."""
+    from evloop_trace.model.filters import parse_time
+
+    try:
+        return None if value is None else parse_time(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of events that there are."""
+    from evloop.events.schema import EVENT_TYPES
+
+    for value in values:
+        if value not in EVENT_TYPES:
+            raise click.BadParameter(f"{value!r} is no event; there are {', '.join(EVENT_TYPES)}")
+    return values
+
+
+def dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, int]:
+    """Columns and lines."""
+    columns, _, lines = value.partition("x")
+    if not (
+        columns.isdecimal() and lines.isdecimal() and 10 <= int(columns) <= 500 and 5 <= int(lines) <= 300
+    ):
+        raise click.BadParameter(f"{value!r} is not a size: write columns and lines, such as 100x30")
+    return int(columns), int(lines)
+
+
+def ranges(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[range]:
+    """Numbers of packets."""
+    from evloop_trace.dissecting import parse_range
+
+    try:
+        return [parse_range(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None

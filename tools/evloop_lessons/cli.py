@@ -32,8 +32,10 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--slow", is_flag=True, help="Take time before every step.")
 @click.option("--save", type=_FOLDER, metavar="DIR", help="Keep all that was recorded, and a report.")
 @click.option("--replay", type=_FOLDER, metavar="DIR", help="Show what was saved there, without running.")
-@click.option("--check", "only_check", is_flag=True, help="With all: run every lesson, and judge it.")
-@click.option("--json", "as_json", is_flag=True, help="With all or check: a JSON object a lesson.")
+@click.option(
+    "--check", "only_check", is_flag=True, help="Only run it, and judge it: with all, every lesson."
+)
+@click.option("--json", "as_json", is_flag=True, help="With --check or check: a JSON object a lesson.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="The language.  [default: the locale's]")
 @click.option(
     "--dir", "folders", multiple=True, type=_FOLDER, metavar="PATH", help="Find lessons there, too."
@@ -89,8 +91,8 @@ def _lesson(
         raise click.UsageError("--pace waits for Enter, --slow for a while: choose one")
     if saved is not None and what != "check":
         raise click.UsageError(f"{saved} is one word too many: evloop lesson N, or evloop lesson check DIR")
-    if as_json and what not in {"all", "check"}:
-        raise click.UsageError("--json is for evloop lesson all --check, and evloop lesson check DIR")
+    if as_json and not (only_check or what == "check"):
+        raise click.UsageError("--json is for --check, and for evloop lesson check DIR")
     lessons = library(list(folders))
     if what is None:
         return _list(lessons, words)
@@ -99,12 +101,15 @@ def _lesson(
     if what == "all":
         if not only_check:
             raise click.UsageError("name a lesson, or add --check")
-        return _all(lessons, words, as_json=as_json)
-    return _lead(find(lessons, what), words, settings, no_ask, "pace" * pace or "slow" * slow, save, replay)
+        return _all(lessons, {}, words, as_json=as_json)
+    entry, given = find(lessons, what), dict(_setting(it) for it in settings)
+    if only_check:
+        return _all([entry], given, words, as_json=as_json)
+    return _lead(entry, words, given, not no_ask, "pace" * pace or "slow" * slow, save, replay)
 
 
 def _lead(
-    entry: LessonFolder, words: Words, settings: tuple[str, ...], no_ask: bool, pace: str, save: Path | None,
+    entry: LessonFolder, words: Words, given: dict[str, str], ask: bool, pace: str, save: Path | None,
     replay: Path | None,
 ) -> int:  # fmt: skip
     from evloop_lessons.leading.lead import Leader, Manner
@@ -116,15 +121,15 @@ def _lead(
         raise click.UsageError(
             "--pace waits for Enter, and nobody can press it here: leave it out, or use --slow"
         )
-    leader = Leader(entry, Manner(not no_ask, pace, save), paper, words)
+    leader = Leader(entry, Manner(ask, pace, save), paper, words)
     if replay is not None:
-        if settings or save:
+        if given or save:
             raise click.UsageError("--replay shows what was: it goes with neither --set nor --save")
         number = read_plan(replay).lesson
         if number != entry.lesson.number:
             raise LessonError(f"{replay} is of lesson {number}: evloop lesson {number} --replay {replay}")
         return OK if leader.replay(replay) else FAILED
-    values = entry.lesson.values(dict(_setting(it) for it in settings))
+    values = entry.lesson.values(given)
     return OK if leader.lead(values) else FAILED
 
 
@@ -185,7 +190,7 @@ def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_
     return OK if passed else FAILED
 
 
-def _all(lessons: list[LessonFolder], words: Words, *, as_json: bool) -> int:
+def _all(lessons: list[LessonFolder], given: dict[str, str], words: Words, *, as_json: bool) -> int:
     from evloop_lessons.leading.all import Outcome, check
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.leading.performance import why_no_network
@@ -198,13 +203,13 @@ def _all(lessons: list[LessonFolder], words: Words, *, as_json: bool) -> int:
         if forbidden and _needs_lab(entry):
             outcome = Outcome(entry.lesson.number, False, forbidden, 0, [])
         else:
-            outcome = check(entry, entry.lesson.values({}), words.language)
+            outcome = check(entry, entry.lesson.values(given), words.language)
         outcomes.append(outcome)
         if as_json:
             print(outcome.line().decode(), flush=True)
         else:
             _result(entry, outcome, paper, words)
-    if not as_json:
+    if not as_json and len(lessons) > 1:
         seconds = f"{sum(it.seconds for it in outcomes):.1f}"
         passed = sum(it.passed for it in outcomes)
         paper.say(words("of-all", passed=passed, number=len(outcomes), seconds=seconds))

@@ -134,6 +134,7 @@ class Stage:
         if name not in self._lesson.steps:
             raise StageError(f"{name!r} is none of the lesson's steps: {', '.join(self._lesson.steps)}")
         self._told("step", name)
+        self._look()
         self._write_step(name)
 
     def _write_step(self, name: str) -> None:

@@ -1,0 +1,188 @@
+"""`evloop lesson` from outside: what must be seen is seen, and what is not so is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from evloop_lessons.library import find, library
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+
+    from conftest import Process
+
+    Run = Callable[..., subprocess.CompletedProcess[str]]
+
+pytestmark = pytest.mark.needs("namespaces")
+
+LESSON = (sys.executable, "-P", "-m", "evloop", "lesson")
+NUMBERS = [str(it.lesson.number) for it in library([])]
+# A lesson, and what makes some of its claims false: those that must fail then.
+FALSE = [
+    ("1", "messages=3", {"ten", "calls"}),
+    ("7", "backlog=20", {"syns", "retry"}),
+    ("11", "reads=at-once", {"once", "acknowledged", "nodelay", "framed"}),
+]
+
+
+def lesson(run: Run, *options: str, **how: Any) -> Any:
+    """A command about lessons."""
+    return run(*LESSON, *options, **how)
+
+
+def claims(folder: Path, run: Run) -> dict[str, bool | None]:
+    """What `lesson check` says of a saved run, by the beginnings of the sentences."""
+    done = lesson(run, "check", str(folder), "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == (0 if found["passed"] else 1)
+    return {it["claim"]: it["passed"] for it in found["checks"]}
+
+
+def left_over() -> set[Path]:
+    """What nobody may leave behind."""
+    return set(Path(tempfile.gettempdir()).glob("evloop-lesson-*"))
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Temporary files of this test, and of nobody else."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.usefixtures("own_folder")
+@pytest.mark.parametrize("number", NUMBERS)
+def test_all_that_must_be_seen_is_seen(run: Run, number: str) -> None:
+    """The lesson passes, with evidence."""
+    done = lesson(run, number, "--check", "--json", "--lang", "en")
+    found = json.loads(done.stdout)
+    assert found["passed"], found
+    assert (str(found["lesson"]), found["skipped"]) == (number, None)
+    assert found["seconds"] > 0
+    assert any(it["evidence"] for it in found["checks"])
+    assert done.returncode == 0
+    assert not left_over()
+
+
+@pytest.mark.parametrize(("number", "setting", "false"), FALSE)
+def test_what_is_not_so_is_seen_not_to_be_so(
+    run: Run, tmp_path: Path, number: str, setting: str, false: set[str]
+) -> None:
+    """A claim that cannot fail claims nothing."""
+    folder = tmp_path / "saved"
+    done = lesson(run, number, "--no-ask", "--set", setting, "--save", str(folder), "--lang", "en")
+    assert done.returncode == 1, done.stderr
+    found = json.loads(lesson(run, "check", str(folder), "--json").stdout)
+    keys = [it.key for it in find(library([]), number).claims]
+    failed = {key for key, it in zip(keys, found["checks"], strict=True) if not it["passed"]}
+    assert failed == false
+
+
+def test_a_run_is_kept_shown_again_and_judged(run: Run, tmp_path: Path) -> None:
+    """With the logs, the capture, the kernel's table and a report; without a file less is judged."""
+    folder = tmp_path / "saved"
+    done = lesson(run, "1", "--no-ask", "--save", str(folder), "--lang", "zh")
+    assert done.returncode == 0, done.stderr
+    assert "一通电话" in done.stdout
+    assert {it.name for it in folder.iterdir()} == {
+        "run.json", "run.pcapng", "server.jsonl", "client.jsonl", "steps.jsonl", "sockets.jsonl", "report.md",
+    }  # fmt: skip
+    assert "✓" in (folder / "report.md").read_text(encoding="utf-8")
+    again = lesson(run, "1", "--replay", str(folder), "--lang", "en")
+    assert again.returncode == 0
+    assert "The phone call" in again.stdout
+    assert set(claims(folder, run).values()) == {True}
+
+    (folder / "run.pcapng").unlink()
+    assert list(claims(folder, run).values()) == [None, True, None, None]
+    log = (folder / "server.jsonl").read_text(encoding="utf-8")
+    (folder / "server.jsonl").write_text(log.replace('"n":18', '"n":17'), encoding="utf-8")
+    assert list(claims(folder, run).values()) == [None, False, None, None]
+    (folder / "client.jsonl").rename(folder / "server.jsonl")
+    assert list(claims(folder, run).values()) == [None, None, None, None]
+    said = lesson(run, "check", str(folder), "--lang", "en").stdout
+    assert "server.jsonl is of another run" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_lesson_that_is_broken_off(
+    begin: Callable[..., Process], own_folder: Path, number: int
+) -> None:
+    """No process, and no file; whatever the signal."""
+    process = begin(*LESSON, "1", "--no-ask", "--set", "wait=60")
+    deadline = time.monotonic() + 20
+    while not _has(own_folder, '"step":"silence"'):
+        assert time.monotonic() < deadline, "it does not begin"
+        assert process.popen.poll() is None
+    process.send(number)
+    process.popen.wait(20)
+    while left_over() or _processes(own_folder):
+        assert time.monotonic() < deadline, (left_over(), _processes(own_folder))
+
+
+def _has(folder: Path, text: str) -> bool:
+    return any(text in it.read_text(encoding="utf-8") for it in folder.glob("*/steps.jsonl"))
+
+
+def _processes(folder: Path) -> list[str]:
+    """The command lines of living processes that name a folder."""
+    found = []
+    for it in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line, cwd = it.read_bytes().replace(b"\0", b" ").decode(), os.readlink(it.parent / "cwd")
+        except OSError:
+            continue
+        if str(folder) in line or cwd.startswith(str(folder)):
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["99"], "there is no lesson 99: there are 1, "),
+        (["1", "--set", "wait"], "--set wait: write NAME=VALUE"),
+        (["1", "--set", "wait=long"], "--set wait=long: wait is a number, 0 … 60"),
+        (["1", "--set", "door=1"], "lesson 1 has no such parameter: it has wait, messages"),
+        (["1", "--pace", "--slow"], "--pace waits for Enter, --slow for a while: choose one"),
+        (["1", "--pace"], "--pace waits for Enter, and nobody can press it here"),
+        (["1", "here"], "here is one word too many"),
+        (["1", "--json"], "--json is for --check"),
+        (["1", "--save", "/dev/null/x"], "--save /dev/null/x: Not a directory"),
+        (["1", "--replay", "."], "is no saved lesson: it has no run.json"),
+        (["1", "--replay", ".", "--set", "wait=1"], "--replay shows what was"),
+        (["check"], "name the folder of a run that was saved"),
+        (["check", "nowhere"], "nowhere is no folder"),
+        (["all"], "name a lesson, or add --check"),
+        (["--dir", "nowhere"], "nowhere is no folder"),
+        (["--door"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_a_sentence(run: Run, options: list[str], said: str) -> None:
+    """It ends with 2, and says what to do."""
+    done = lesson(run, *options)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not done.stdout
+
+
+def test_the_list_says_what_there_is(run: Run) -> None:
+    """Number, title and question; in the language of the locale."""
+    environment = {**os.environ, "LC_ALL": "zh_CN.UTF-8"}
+    assert "第七个来电" in lesson(run, env=environment).stdout
+    english = lesson(run, "--lang", "en").stdout
+    assert "The seventh caller" in english
+    assert "✗" not in english

@@ -1,0 +1,85 @@
+"""Which lessons there are, and that ours are whole in every language."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from evloop_lessons.lesson import LessonError
+from evloop_lessons.library import OURS, LessonFolder, find, library
+from evloop_lessons.texts import LANGUAGES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ENTRIES = library([])
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda it: it.folder.name)
+def test_ours_say_everything_in_every_language(entry: LessonFolder) -> None:
+    """Every step, claim and parameter has its words; choices are the same; the source is there."""
+    root = OURS.parent.parent.parent
+    texts = [entry.texts(language) for language in LANGUAGES]
+    assert len({tuple(it.choices) for it in texts}) == 1
+    assert len({tuple(it.source) for it in texts}) == 1
+    assert all((root / path).exists() for path in texts[0].source)
+    assert callable(entry.play)
+    assert callable(entry.outcome)
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """A folder of lessons with one that is the first of ours."""
+    shutil.copytree(OURS / "phone_call", tmp_path / "lessons" / "mine")
+    return tmp_path / "lessons"
+
+
+def test_a_lesson_elsewhere_comes_before_ours(copied: Path) -> None:
+    """It is found by its number, and by its folder's name; two of them do not mix."""
+    entries = library([copied])
+    assert find(entries, "1").folder == copied / "mine"
+    assert find(entries, "mine") is find(entries, "1")
+    assert find(entries, "1").play is not find(ENTRIES, "1").play
+    with pytest.raises(LessonError, match="there is no lesson 99: there are 1, "):
+        find(entries, "99")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("en.md", "- `silence`: The connection", "- `quiet`: The connection", "says nothing of `silence`"),
+        (
+            "en.md",
+            "## Parameters\n",
+            "## Parameters\n\n- `more`: x\n",
+            "`more` is none of the lesson's param",
+        ),
+        ("scenario.py", "LESSON = Lesson(", "LESSON = dict(", "LESSON is no Lesson"),
+        ("scenario.py", "def play", "def show", "scenario.py has no play: see"),
+        ("scenario.py", "LESSON = ", "LESSON == ", "cannot be loaded: NameError"),
+    ],
+)
+def test_what_is_not_whole_is_a_sentence(copied: Path, file: str, old: str, new: str, said: str) -> None:
+    """It names the file."""
+    path = copied / "mine" / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    entry = LessonFolder(copied / "mine")
+    with pytest.raises(LessonError) as error:
+        entry.texts("en"), entry.play
+    assert said in str(error.value)
+    assert str(copied / "mine") in str(error.value)
+
+
+def test_folders_without_lessons(tmp_path: Path, copied: Path) -> None:
+    """None there, none in it, and one with a file missing."""
+    with pytest.raises(LessonError, match="is no folder"):
+        library([tmp_path / "nowhere"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LessonError, match="has no lessons in it"):
+        library([tmp_path / "empty"])
+    (copied / "mine" / "zh.md").unlink()
+    with pytest.raises(LessonError, match=r"is no lesson: zh\.md is missing"):
+        library([copied])

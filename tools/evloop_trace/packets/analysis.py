@@ -202,9 +202,12 @@ class Analysis:
         conn, peer = flow.conn, flow.peer
         if flow.base < 0 or peer.base < 0:
             _base(flow, segment)
-        endpoints.step(flow, segment)
         expected, before = flow.nextseq, flow.last_ack
-        found = self._judge(flow, segment)
+        if _expected(flow, segment):
+            found = 0
+        else:
+            endpoints.step(flow, segment)
+            found = self._judge(flow, segment)
         flow.packets += 1
         if size > 0:
             flow.bytes += size
@@ -433,6 +436,47 @@ def _first(flow: Flow, *, data: bool) -> None:
         flow.talking = True
     else:
         flow.acked = True
+
+
+def _expected(flow: Flow, segment: Segment) -> bool:
+    """An ACK or FIN that is expected next; whether it was, and is done.
+
+    Nothing else need be asked of it than what stands here: `endpoints` and `segments` come to the same.
+    """
+    time, _, seq, ack, size, flags, window, header, _ = segment
+    peer = flow.peer
+    if (
+        size
+        or flags & (SYN | RST | ACK) != ACK
+        or seq != flow.nextseq
+        or not seq
+        or not window
+        or header < 20
+        or flow.last_seq not in {None, seq}
+        or (peer.maxseq - ack) & MASK >= HALF
+        or flow.conn.multipath is not None
+    ):
+        return False
+    if flags & FIN:
+        if flow.end_state != endpoints.ESTABLISHED or peer.end_state == endpoints.RESET:
+            return False
+        endpoints.finish(flow, seq)
+        end = (seq + 1) & MASK
+        if seq == flow.maxseq or not flow.maxseq:
+            flow.maxseq = end
+        flow.nextseq = flow.last_seq = end
+        flow.next_time = time
+        if ack != flow.last_ack:
+            flow.dup_acks = 0
+    else:
+        if ack == flow.last_ack or flow.end_state not in {endpoints.ESTABLISHED, endpoints.CLOSED}:
+            return False
+        endpoints.note(flow, data=False)
+        if not flow.maxseq:
+            flow.maxseq = seq
+        flow.dup_acks = 0
+    flow.window, flow.last_ack, flow.last, flow.last_flags = window, ack, time, 0
+    return True
 
 
 def _base(flow: Flow, segment: Segment) -> None:

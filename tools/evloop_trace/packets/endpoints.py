@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evloop_trace.packets.decode import Segment
     from evloop_trace.packets.flow import Connection, Flow
 
-__all__ = ["INACTIVE", "SERVER_PORTS", "add", "conn_state", "flips", "gap", "note", "step"]
+__all__ = ["CLOSED", "ESTABLISHED", "INACTIVE", "RESET", "SERVER_PORTS", "add", "conn_state", "finish", "flips", "gap", "note", "step"]
 
 INACTIVE, PARTIAL, SYN_SENT, SYN_ACK_SENT, ESTABLISHED, CLOSED, RESET = range(7)
 
@@ -71,6 +71,15 @@ def _power_of_ten(number: int) -> bool:
 def note(flow: Flow, *, data: bool) -> None:
     """A segment with neither SYN, FIN nor RST."""
     _first(flow, _DATA_SEEN if data else _ACK_SEEN, "D" if data else "A")
+
+
+def finish(flow: Flow, seq: int) -> None:
+    """The FIN of an end that is ESTABLISHED, where it is expected next."""
+    place = (seq - flow.start) & MASK
+    if not _first(flow, _FIN_SEEN, "F") and place != flow.last_fin:
+        add(flow, "F")
+    flow.last_fin = place
+    _enter(flow, CLOSED)
 
 
 def gap(flow: Flow) -> None:

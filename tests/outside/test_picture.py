@@ -71,7 +71,7 @@ def test_picture(terminal, serve):
 
 @pytest.mark.needs("tmux", "namespaces", "nsenter", "ip")
 def test_a_picture_with_packets(terminal, lab):
-    """`--trace --packets`: the wire stands between the calls, live, and how much it was is told at the end."""
+    """`--trace --packets`: the wire stands between the calls, live; how much it was is told at the end."""
     serving = ("serve", "--tcp", "127.0.0.1:8080", "--trace", "--packets")
     terminal.start(*lab.inside, sys.executable, "-P", "-m", "evloop", *serving)
     terminal.await_text("listen()")

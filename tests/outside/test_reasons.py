@@ -42,7 +42,7 @@ REASONS = [
     (r"^data came \(packet #\d+\); the client had closed \d", "dead", ""),
     (r"^the RST of packet #\d+ had ended the connection", "dead", ""),
     (r"^shutdown\(\) #\d+ had ended what we send", "half", ""),
-    (r"the client's shutdown\(\) #\d+: it sends no more, but still reads", "half", ""),
+    (r"the client's shutdown\(\) #\d+: it sends no more, but can still read", "half", ""),
     (r"delayed ACK: the server sent nothing for [3-9]\d.* could have acknowledged the FIN", "half", ...),
     (r"^the end of the stream stays", "half", ""),
     (r"^likely Nagle: send\(\) #\d+ was [3-9]\d[\d.]* ms before.* the ACK of the last, #", "nagle", ""),
@@ -69,7 +69,7 @@ REASONS = [
     (r"^nobody is bound to .*; run:udp-\d+ is not connected, so it is never told", "nobody", ""),
     (r"^nobody is bound to .*: the next call on run:udp-\d+ gets ECONNREFUSED", "nobody_connected", ""),
     (r"^of an earlier datagram: ICMP, packet #", "nobody_connected", ""),
-    (r"the client's close\(\) #\d+ was [\d.]+ \ws ago: likely another process held", "held", ""),
+    (r"the client's close\(\) #\d+ was [\d.]+ \ws ago: likely a copy of it was open", "held", ""),
     (r"^no close\(\) is in the client's log: likely its process was killed with 5 B unread", "killed", ""),
     (r"^the client closed first, and so waits in TIME-WAIT", "plain half held", ...),
     (r"it also acknowledges the client's FIN .* three segments, not four", "", ...),
@@ -83,9 +83,9 @@ SILENCES = [
     (r"the server's kernel delays the ACK of 10 B: an answer could carry it", "nagle"),
     (r"the server's window is closed: .* wait in the kernel, which probes it now and then", "window"),
     (r"nobody has answered the SYN: the client's kernel waits", "full_queue"),
-    (r"the client has closed, but no FIN went out: likely another process", "held"),
+    (r"the client has closed, but no FIN went out: likely a copy", "held"),
     (r"5 B wait for the client, which is in no call", "killed"),
-    (r"it is reset: the server learns of it in its next call", "dead"),
+    (r"it is reset: the server learns of it when it sends", "dead"),
 ]
 
 

@@ -6,15 +6,16 @@ stop. The rules are in modules by subject; they look at what happened before (`p
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from evloop.events.schema import Accept, Close, Connect, Poll, Recv, Send
-from evloop_trace.correlate.entries import CallEntry, PacketEntry
+from evloop.events.schema import Accept, Close, Connect, Located, Poll, Recv, Send, Setsockopt
+from evloop_trace.correlate.entries import INFERRED, CallEntry, PacketEntry
 from evloop_trace.correlate.reasons import data, ending, opening
 from evloop_trace.correlate.reasons.datagrams import Datagrams
-from evloop_trace.correlate.reasons.gaps import Threads, quiet
+from evloop_trace.correlate.reasons.gaps import Program, Silence, Threads, key_of, programs, quiet
 from evloop_trace.correlate.reasons.opening import Listeners
-from evloop_trace.correlate.reasons.past import Past
+from evloop_trace.correlate.reasons.past import NO_TIME, Past
 from evloop_trace.correlate.reasons.waking import Waking
 from evloop_trace.correlate.reasons.windows import made_room, window
 from evloop_trace.packets import machine
@@ -32,6 +33,8 @@ QUIET = 5_000_000
 _CONTROL = SYN | FIN | RST
 
 _STRANDS = 1024
+_SILENCES = 256  # that wait for who slept in them
+_SOCKETS = 1024
 
 _MOST = 2
 """Reasons of an entry."""
@@ -50,16 +53,25 @@ class Reasons:
         self._datagrams = Datagrams()
         self._threads = Threads()
         self._waking = Waking()
-        self._t = 0
+        self._t = self._shown = 0
+        self._silences: deque[Silence] = deque(maxlen=_SILENCES)
+        self._lingers: dict[str, CallEntry] = {}  # by the names of sockets that are not connected yet
         self._names: dict[str, Strand] = {}  # by their ends' labelled names
 
     def tell(self, entry: Entry) -> str:
         """The next entry, in order; why it was quiet on its connection before it, if it was."""
         if isinstance(entry, CallEntry):
             self._threads.tell(entry)  # it may be the return from what was waited in
-        why = self.quiet(entry.strand or self._woken(entry), entry.t, entry)
+            for silence in self._silences if isinstance(entry.event, Located) else ():
+                silence.tell(key_of(entry), self._threads)
+        strand = entry.strand or self._woken(entry)
+        why = self.quiet(strand, entry.t, entry) or self._quiet_everywhere(entry)
         past = self._past(entry.strand)
+        if past is not None:
+            self._doubt(entry, past)
         self._t = entry.t
+        if not isinstance(entry, CallEntry) or _is_shown(entry):
+            self._shown = entry.t
         if isinstance(entry, CallEntry):
             self._call(entry, past)
         elif isinstance(entry, PacketEntry):
@@ -79,13 +91,44 @@ class Reasons:
         past = self._pasts.get(strand.number) if strand is not None else None
         if past is None or t - past.t < QUIET or past.strand.proto != TCP:
             return ""
-        return quiet(past, self._threads, self._listeners, t, coming)
+        if past.is_over:
+            return ""
+        why = quiet(past, self._threads, self._listeners, t, coming)
+        return why or self._said(programs(past, self._threads, t), coming)
+
+    def _quiet_everywhere(self, entry: Entry) -> str:
+        """Why nothing at all happens before what is of no connection, or of a new one."""
+        if not self._shown or entry.t - self._shown < QUIET:
+            return ""
+        alive = [it for it in self._pasts.values() if it.strand.proto == TCP and not it.is_quiet]
+        if len(alive) == 1 and entry.strand is None:
+            why = self.quiet(alive[0].strand, entry.t, entry)
+            if why:
+                return why
+        them = []
+        for key in self._threads.keys(self._shown):
+            last = self._threads.last(key)
+            assert last is not None
+            them.append(Program("the client" if last.client else "the server", key, ""))
+        return self._said(Silence(self._shown, entry.t, them, is_whole=True), entry)
+
+    def _said(self, silence: Silence, coming: Entry | None) -> str:
+        """What it says now; it may know more before what ended it is settled."""
+        if coming is not None:
+            silence.entry = coming
+            if isinstance(coming, CallEntry) and isinstance(coming.event, Located):
+                silence.open.discard(key_of(coming))
+            self._silences.append(silence)
+        return silence.text(self._threads)
 
     def settle(self, entry: Entry) -> None:
         """Nothing more will be linked to an entry."""
+        while self._silences and (self._silences[0].entry is entry or not self._silences[0].open):
+            self._silences.popleft()
         past = self._past(entry.strand)
         if past is None:
             return
+        self._doubt(entry, past)
         if isinstance(entry, CallEntry):
             _add(entry, data.went(past, entry, self._t), ending.closed(past, entry))
         elif isinstance(entry, PacketEntry):
@@ -94,6 +137,11 @@ class Reasons:
                 _add(entry, ending.reset(past, entry, self._listeners))
             if not entry.reasons:
                 _add(entry, ending.vanished(past, entry, self._threads))
+
+    def _doubt(self, entry: Entry, past: Past) -> None:
+        """Bytes that were joined by inference: who has which is not known any more."""
+        if isinstance(entry, CallEntry) and isinstance(entry.event, Send | Recv) and entry.trust == INFERRED:
+            past.is_unsure = True
 
     def _woken(self, entry: Entry) -> Strand | None:
         """Which connection a poll() has to do with."""
@@ -132,6 +180,8 @@ class Reasons:
         if isinstance(event, Poll):
             _add(entry, self._waking.poll(entry, event))
         if past is None:
+            if isinstance(event, Setsockopt):
+                self._will_linger(entry, event)
             return
         end = past.ends[entry.client]
         if isinstance(event, Accept):
@@ -139,6 +189,7 @@ class Reasons:
             past.accept = entry
         elif isinstance(event, Connect):
             _add(entry, opening.connected(past, entry))
+            end.linger = end.linger or self._lingers.pop(event.conn or "", None)
         elif isinstance(event, Send):
             _add(entry, ending.told(past, entry), data.sent(past, entry))
         elif isinstance(event, Recv):
@@ -146,6 +197,13 @@ class Reasons:
             made_room(past, entry)
         end.call(entry)
         self._name(event, past.strand)
+
+    def _will_linger(self, entry: CallEntry, event: Setsockopt) -> None:
+        """SO_LINGER is set before the socket is connected."""
+        if event.option == "SO_LINGER" and not event.errno and event.sock:
+            self._lingers.pop(event.sock, None)
+            if event.value in NO_TIME and len(self._lingers) < _SOCKETS:
+                self._lingers[event.sock] = entry
 
     def _name(self, event: Any, strand: Strand) -> None:
         """A name belongs to a connection, from its first call to its last."""
@@ -168,8 +226,7 @@ class Reasons:
             _add(
                 entry,
                 opening.opening(past, entry, self._listeners),
-                ending.reset(past, entry, self._listeners),
-                ending.refused(past, entry),
+                ending.reset(past, entry, self._listeners) or ending.refused(past, entry),
                 data.repeated(past, entry),
                 window(past, entry),
                 ending.farewell(past, entry),
@@ -183,6 +240,12 @@ class Reasons:
             if past.accept is None:
                 self._listeners.finished(past.strand.server)
         self._waking.packet(entry)
+
+
+def _is_shown(entry: CallEntry) -> bool:
+    """It is a call, and none in vain."""
+    event = entry.event
+    return isinstance(event, Located) and not (isinstance(event, Poll) and not event.ready)
 
 
 def _add(entry: Entry, *why: str) -> None:

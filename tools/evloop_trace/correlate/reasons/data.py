@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Recv, Send
-from evloop_trace.correlate.entries import AGAIN
+from evloop_trace.correlate.entries import AGAIN, INFERRED
 from evloop_trace.correlate.reasons.past import is_pure_ack
 from evloop_trace.correlate.reasons.words import numbers, packets, ref, size
 from evloop_trace.numbers import duration
@@ -62,21 +62,35 @@ def went(past: Past, entry: CallEntry, now: int) -> str:
     event = entry.event
     if not isinstance(event, Send) or not event.n or event.off is None:
         return ""
-    mine, other = past.ends[entry.client], past.ends[not entry.client]
-    if other.fin is not None and other.fin.t < event.t and other.rst is not None and other.rst.t > event.t:
-        return (
-            f"it succeeds, as it only fills a buffer; {other.word} had closed (packet "
-            f"#{other.fin.packet.number}), and resets (packet #{other.rst.packet.number})"
-        )
+    mine = past.ends[entry.client]
+    if why := _in_vain(past, entry):
+        return why
     them = sorted({it.number for it in entry.packets})
-    if len(them) > 1:
+    if len(them) > 1 and entry.trust != INFERRED:
+        if max(it.end for it in entry.packets) < event.off[1]:
+            return ""  # more of it goes out later
         known = [mine.packets[number].packet for number in them if number in mine.packets]
-        largest = max((it.end - it.begin for it in known), default=0)
+        largest = max((it.end - it.begin for it in known), default=0) if len(known) == len(them) else 0
         most = f" of at most {size(largest)}" if largest else ""
         return f"one send(), {len(them)} segments{most} ({numbers(them)})"
     if past.whole and them and mine.data < event.off[1] and now - entry.t > _UNHEARD:
         return f"it returned after {duration(event.dur)}, and nobody has acknowledged its last byte yet"
     return ""
+
+
+def _in_vain(past: Past, entry: CallEntry) -> str:
+    """Of a send to who has closed: a FIN alone does not tell, as shutdown() makes it too."""
+    event = entry.event
+    other = past.ends[not entry.client]
+    if other.fin is None or other.fin.t >= event.t or other.rst is None or other.rst.t <= event.t:
+        return ""
+    if past.is_recorded(client=not entry.client) and (other.close is None or other.close.t >= event.t):
+        return ""
+    likely = "" if other.close is not None else "likely "
+    return (
+        f"it succeeds, as it only fills a buffer; {likely}{other.word} had closed (packet "
+        f"#{other.fin.packet.number}), and resets (packet #{other.rst.packet.number})"
+    )
 
 
 def received(past: Past, entry: CallEntry) -> str:
@@ -85,13 +99,27 @@ def received(past: Past, entry: CallEntry) -> str:
     assert isinstance(event, Recv)
     if not event.n or event.flags:
         return ""
-    other = past.ends[not entry.client]
+    mine, other = past.ends[entry.client], past.ends[not entry.client]
     them = sorted({it.number for it in entry.packets})
     last = other.packets.get(them[-1]) if them else None
+    was_left = mine.was_left
+    mine.was_left = was_left and event.n == event.size  # until it has read all that there is
     if event.n == event.size and past.whole and event.off and last and last.packet.end > event.off[1]:
-        left = size(last.packet.end - event.off[1])
-        return f"it asked for {size(event.size)} at most: {left} of packet #{them[-1]} are left for the next"
-    sends = {(it.log, it.seq) for number in them if (it_ := other.packets.get(number)) for it in it_.causes}
+        mine.was_left = True
+        left = f"{size(last.packet.end - event.off[1])} of packet #{them[-1]} are left for the next"
+        return "" if was_left else f"it asked for {size(event.size)} at most: {left}"  # the first of a row
+    return _borders(entry, other, them) if entry.trust != INFERRED else ""
+
+
+def _borders(entry: CallEntry, other: End, them: list[int]) -> str:
+    """Of a recv that took from more than one."""
+    sends = {
+        (cause.log, cause.seq)
+        for it in entry.packets
+        if (packet := other.packets.get(it.number)) is not None and packet.trust != INFERRED
+        for cause in packet.causes
+        if cause.begin < it.end and it.begin < cause.end
+    }
     if len(sends) > 1:
         return f"{len(sends)} sends in one recv(): a stream keeps no borders ({packets(them)})"
     if len(them) > 1 and not sends:
@@ -103,7 +131,7 @@ def segment(past: Past, entry: PacketEntry) -> str:
     """Why data was sent when it was."""
     packet = entry.packet
     mine, other = past.ends[packet.client], past.ends[not packet.client]
-    if packet.begin == packet.end or not entry.causes:
+    if packet.begin == packet.end or not entry.causes or entry.trust == INFERRED:
         return ""
     bytes_of = [it for it in entry.causes if it.ev in ("send", "block") and it.begin < it.end]
     sends = sorted({(it.log, it.seq): it for it in bytes_of}.items())

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.events.schema import Close, Recv, Send
+from evloop.events.schema import Close, Recv, Send, Shutdown
 from evloop_trace.correlate.reasons.past import ended
-from evloop_trace.correlate.reasons.words import call, ref, size
+from evloop_trace.correlate.reasons.words import call, ref, size, text
 from evloop_trace.numbers import duration
 from evloop_trace.packets import machine
 from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_trace.correlate.entries import CallEntry, CallRef, PacketEntry
     from evloop_trace.correlate.reasons.gaps import Threads
     from evloop_trace.correlate.reasons.opening import Listeners
     from evloop_trace.correlate.reasons.past import End, Past
@@ -70,7 +70,7 @@ def farewell(past: Past, entry: PacketEntry) -> str:
         return ""
     cause = next((it for it in entry.causes if it.ev in ("close", "shutdown")), None)
     if cause is not None and cause.ev == "shutdown":
-        return f"{mine.word}'s {ref(cause)}: it sends no more, but still reads"
+        return f"{mine.word}'s {ref(cause)}: it sends no more{_reads(mine, cause)}"
     why = ""
     if mine.close is not None and isinstance(mine.close.event, Close):
         why = _BY_ITSELF.get(mine.close.event.reason, "")
@@ -81,7 +81,7 @@ def farewell(past: Past, entry: PacketEntry) -> str:
         return why
     why = f"{mine.word}'s {ref(cause)} was {duration(entry.t - mine.close.t)} ago"
     if mine.heard_data < mine.close.t:
-        return f"{why}: likely another process held the connection until now"
+        return f"{why}: likely a copy of it was open until now, such as another process's"
     return f"{why}: what was sent before had to go first"
 
 
@@ -102,16 +102,18 @@ def closed(past: Past, entry: CallEntry) -> str:
     event = entry.event
     if not isinstance(event, Close) or event.conn is None:
         return ""
-    mine = past.ends[entry.client]
+    mine, other = past.ends[entry.client], past.ends[not entry.client]
     if event.unread:
-        return "" if mine.rst is not None else f"{size(event.unread)} were unread: a RST, not a FIN"
-    if not past.whole or mine.fin is not None or mine.rst is not None or past.ends[not entry.client].rst:
+        if past.strand.wire is not None or mine.holders:
+            return ""  # its RST has a reason of its own; if there was one before, this makes none
+        return f"{size(event.unread)} were unread: it would send a RST, not a FIN"
+    if not past.whole or any(it is not None for it in (mine.fin, mine.rst, other.rst)):
         return ""
-    if mine.holders:
-        return "no FIN: another process still holds the connection"
-    if mine.sent > mine.data:
-        return f"no FIN yet: {size(mine.sent - mine.data)} before it are not acknowledged"
-    return ""
+    name, log = next(iter(mine.holders.items()), ("", -1))
+    if name:
+        by = f"it is still open here, as {text(name)}" if log == entry.log else "another process still has it"
+        return f"no FIN: {by}"
+    return "no FIN yet: what is not acknowledged goes first" if mine.sent > mine.data else ""
 
 
 def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
@@ -121,7 +123,7 @@ def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
     if not packet.flags & RST or mine.rst not in (None, entry):
         return ""
     close = mine.close.event if mine.close is not None else None
-    if isinstance(close, Close) and mine.close is not None:
+    if isinstance(close, Close) and mine.close is not None and _is_of(mine.close, entry, mine.fin):
         if close.unread:
             return f"{size(close.unread)} were unread at {mine.word}'s {call(mine.close)}: RFC 2525, 2.17"
         if mine.linger is not None:
@@ -135,6 +137,12 @@ def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
     return ""
 
 
+def _is_of(close: CallEntry, reset: PacketEntry, fin: PacketEntry | None) -> bool:
+    """A close made this RST: one that sent a FIN did not, and what comes later is from something else."""
+    began = close.event.t
+    return abs(reset.t - began) < ended(close) - began + _AT_ONCE and (fin is None or fin.t < began)
+
+
 def refused(past: Past, entry: PacketEntry) -> str:
     """Of a RST that answers data."""
     packet, last = entry.packet, past.last
@@ -142,8 +150,8 @@ def refused(past: Past, entry: PacketEntry) -> str:
     if not packet.flags & RST or mine.rst is not None:
         return ""
     if last is not None and last.packet.client != packet.client and last.packet.begin < last.packet.end:
-        closer = mine.close or mine.fin
-        if closer is not None:
+        closer = mine.close if past.is_recorded(client=packet.client) else mine.fin
+        if closer is not None and closer.t <= last.t:
             likely = "" if mine.close is not None else "likely "
             before = duration(entry.t - closer.t)
             return f"data came (packet #{last.packet.number}); {likely}{mine.word} had closed {before} before"
@@ -162,3 +170,11 @@ def vanished(past: Past, entry: PacketEntry, threads: Threads) -> str:
     waits = past.waiting(client=client)
     unread = f" with {size(waits)} unread" if waits and packet.flags & RST else ""
     return f"no close() is in {mine.word}'s log: likely its process was killed{unread}"
+
+
+def _reads(mine: End, cause: CallRef) -> str:
+    """Whether it may read on after a shutdown."""
+    event = mine.shutdown.event if mine.shutdown is not None else None
+    if not isinstance(event, Shutdown) or event.seq != cause.seq:
+        return ""
+    return ", but can still read" if event.how == "SHUT_WR" else ", and wants to read no more"

@@ -2,33 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections import Counter, deque
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from evloop.events.schema import Block, Header, Poll
+from evloop.events.schema import Block, Call, End, Header, Located, Poll
 from evloop_trace.correlate.entries import PacketEntry
+from evloop_trace.correlate.reasons.past import ended
 from evloop_trace.correlate.reasons.words import size, text
 from evloop_trace.packets.segments import AGAIN
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, Entry
     from evloop_trace.correlate.reasons.opening import Listeners
-    from evloop_trace.correlate.reasons.past import End, Past
+    from evloop_trace.correlate.reasons.past import End as OneEnd
+    from evloop_trace.correlate.reasons.past import Past
 
-__all__ = ["Threads", "quiet"]
+__all__ = ["Program", "Silence", "Threads", "programs", "quiet"]
 
 _THREADS = 1024
+_SLEEPS = 64  # of a thread: a silence in which it wakes more often is judged by its end
+_FEW = 3
 
-_Thread: TypeAlias = tuple[int, str]  # the log, and its name
+_Key: TypeAlias = tuple[int, str]  # of a thread: the log, and its name
+
+
+class _Thread:
+    def __init__(self, entry: CallEntry) -> None:
+        self.last = entry
+        self.since = entry.event.t
+        self.sleeps: deque[tuple[int, int, CallEntry]] = deque(maxlen=_SLEEPS)
+        """From when to when, and in which call."""
+        self.polls = False
+        """It tells of its sleep only when that is over."""
 
 
 class Threads:
-    """A fold: what every thread of every log did last, and in which call it slept last."""
+    """A fold: what every thread of every log did last, and in which calls it slept."""
 
     def __init__(self) -> None:
-        self._last: dict[_Thread, CallEntry] = {}
-        self._slept: dict[_Thread, tuple[CallEntry, int]] = {}  # until when
+        self._threads: dict[_Key, _Thread] = {}
         self._loops: set[int] = set()
         self._seen: dict[int, int] = {}
+        self._over: set[int] = set()
 
     def tell(self, entry: CallEntry) -> None:
         """A call."""
@@ -38,60 +53,162 @@ class Threads:
                 self._loops.add(entry.log)
             return
         self._seen[entry.log] = entry.t
-        thread = _thread(entry)
-        before = self._last.pop(thread, None)
-        if before is not None and isinstance(before.event, Block):
-            self._slept[thread] = before, entry.t
-        elif isinstance(event, Poll):
-            self._slept[thread] = entry, entry.t
-        self._last[thread] = entry
-        if len(self._last) > _THREADS:
-            oldest = next(iter(self._last))
-            del self._last[oldest]
-            self._slept.pop(oldest, None)
+        if isinstance(event, End):
+            self._over.add(entry.log)
+        if not isinstance(event, Located):
+            return  # a sample, or what the log says of itself: no thread called it
+        thread = self._threads.pop(key_of(entry), None) or _Thread(entry)
+        self._threads[key_of(entry)] = thread
+        self._slept(thread, entry)
+        if len(self._threads) > _THREADS:
+            del self._threads[next(iter(self._threads))]
+
+    def _slept(self, thread: _Thread, entry: CallEntry) -> None:
+        before, event = thread.last, entry.event
+        if isinstance(event, Block) and before is not entry and event.t <= ended(before):
+            # A short call stands where it began, which is before its block: it has returned.
+            thread.sleeps.append((event.t, ended(before), entry))
+            return
+        if isinstance(before.event, Block):
+            thread.sleeps.append((before.event.t, ended(entry), before))
+        elif isinstance(event, Call):
+            thread.sleeps.append((event.t, ended(entry), entry))
+        thread.polls = thread.polls or isinstance(event, Poll)
+        thread.last = entry
 
     def seen(self, log: int) -> int:
         """When the last event of a log was told."""
         return self._seen.get(log, -1)
 
-    def of(self, end: End) -> CallEntry | None:
-        """What the thread that last dealt with this end did last."""
-        return self._last.get(_thread(end.calls[-1])) if end.calls else None
+    def keys(self, before: int) -> list[_Key]:
+        """The threads of programs that run, which were there at a time."""
+        return [key for key, it in self._threads.items() if it.since <= before and key[0] not in self._over]
 
-    def asleep(self, call: CallEntry | None, name: str, since: int, until: int) -> str:
+    def of(self, end: OneEnd) -> _Key | None:
+        """The thread that last dealt with an end; None if it is not known, or its program has ended."""
+        key = key_of(end.calls[-1]) if end.calls else None
+        return key if key is not None and key[0] not in self._over else None
+
+    def last(self, key: _Key | None) -> CallEntry | None:
+        """What a thread did last, if it is known."""
+        thread = self._threads.get(key) if key is not None else None
+        return thread.last if thread is not None else None
+
+    def asleep(self, key: _Key | None, name: str, since: int, until: int) -> str:
         """The call in which a thread slept for the most of this time; empty if it was in none.
 
         Args:
-            call: One that this thread made.
+            key: The thread.
             name: The socket of which nobody needs to be told.
             since: In ns.
             until: In ns.
         """
-        last = self._last.get(_thread(call)) if call is not None else None
-        if last is None or call is None:
+        last = self.last(key)
+        if key is None or last is None:
             return ""
-        sleep, over = (
-            (last, until) if isinstance(last.event, Block) else self._slept.get(_thread(call), (last, 0))
-        )
-        if 2 * (min(over, until) - max(sleep.event.t, since)) < until - since:
+        sleeps = [*self._threads[key].sleeps]
+        if len(sleeps) == _SLEEPS:
+            since = max(since, sleeps[0][0])
+        if isinstance(last.event, Block) and key[0] not in self._over:
+            sleeps.append((last.event.t, until, last))
+        most = Counter[str]()
+        for begin, end, entry in sleeps:
+            most[_label(entry, name)] += max(0, min(end, until) - max(begin, since))
+        if 2 * most.total() < until - since or not most.total():
             return ""
-        if not isinstance(sleep.event, Block):
-            return "poll()"
-        about = sleep.event.conn or sleep.event.sock
-        elsewhere = f" on {text(about)}" if about and about != name else ""
-        return f"{text(sleep.event.awaits)}(){elsewhere}"
+        (label, longest), *others = most.most_common(2)
+        return label if 2 * longest >= until - since else f"{label} and {others[0][0]}"
 
-    def is_loop(self, end: End) -> bool:
-        """It is one of many in a loop, whose poll() is told of when it returns."""
-        return bool(end.calls) and end.calls[-1].log in self._loops
+    def polls(self, key: _Key | None) -> bool:
+        """What it sleeps in is told of when it returns."""
+        return key is not None and (key[0] in self._loops or self._threads[key].polls)
 
 
-def _thread(entry: CallEntry) -> _Thread:
+def key_of(entry: CallEntry) -> _Key:
+    """The thread that called."""
     return entry.log, getattr(entry.event, "thread", "")
 
 
+def _label(entry: CallEntry, name: str) -> str:
+    event = entry.event
+    word = event.awaits if isinstance(event, Block) else type(event).__name__.lower()
+    about = getattr(event, "conn", None) or getattr(event, "sock", None)
+    return f"{text(word)}(){f' on {text(about)}' if about and about != name else ''}"
+
+
+class Program(NamedTuple):
+    """Somebody who may be asleep."""
+
+    word: str
+    key: _Key | None
+    name: str
+    """Its end's."""
+    waits: int = 0
+    """Bytes that it could read."""
+
+
+class Silence:
+    """What programs did in a silence; a poll that lasts over its end is told of later."""
+
+    def __init__(self, since: int, until: int, them: list[Program], *, is_whole: bool = False) -> None:
+        self.entry: Entry | None = None
+        self.said = ""
+        self._since, self._until, self._them, self._is_whole = since, until, them, is_whole
+        self.open = {it.key for it in them}
+        """Threads that have not called anything since."""
+
+    def tell(self, key: _Key, threads: Threads) -> None:
+        """A thread has called something since, or returned from what it slept in."""
+        if self.entry is None or key not in self.open:
+            return
+        self.open.discard(key)
+        if self.entry.quiet == self.said:
+            self.entry.quiet = self.text(threads)
+
+    def text(self, threads: Threads) -> str:
+        """As far as it is known."""
+        self.said = self._text(threads)
+        return self.said
+
+    def _text(self, threads: Threads) -> str:
+        asleep = [threads.asleep(it.key, it.name, self._since, self._until) for it in self._them]
+        does = [self._does(it, at, threads) for it, at in zip(self._them, asleep, strict=True)]
+        if self._is_whole:
+            return self._of_all(does)
+        for it, at, doing in zip(self._them, asleep, does, strict=True):
+            if it.waits and at == "recv()":
+                return f"{size(it.waits)} have come for {it.word}, whose recv() has not returned yet"
+            if it.waits and not doing.startswith("likely"):
+                return f"{size(it.waits)} wait for {it.word}" + (f", which {doing}" if doing else "")
+        if does[0] and self._them[0].key == self._them[1].key:
+            return f"the thread that has both ends {min(does, key=len)}"
+        if asleep[0] == asleep[1] == "recv()":
+            return "both ends sleep in recv(): each waits for the other"
+        both = zip(reversed(self._them), reversed(does), strict=True)
+        return "; ".join([f"{it.word} {doing}" for it, doing in both if doing])
+
+    def _of_all(self, does: list[str]) -> str:
+        """Of every thread: those that sleep, and all if there are few."""
+        words = Counter([it.word for it in self._them])
+        said = [
+            f"{it.word if words[it.word] == 1 else f'a thread of {it.word}'} {doing}"
+            for it, doing in zip(self._them, does, strict=True)
+            if "sleeps" in doing or (doing and len(does) <= _FEW)
+        ]
+        unique = list(dict.fromkeys(said))
+        return "; ".join(unique) if len(unique) <= _FEW else f"{len(said)} threads sleep"
+
+    def _does(self, it: Program, asleep: str, threads: Threads) -> str:
+        if asleep:
+            return f"sleeps in {asleep}"
+        if threads.last(it.key) is None:
+            return ""
+        polls = it.key in self.open and threads.polls(it.key)
+        return "likely sleeps in poll()" if polls else "is in no call"
+
+
 def quiet(past: Past, threads: Threads, listeners: Listeners, now: int, coming: Entry | None = None) -> str:
-    """Why nothing was said on a connection since `past.t`.
+    """Why nothing was said on a connection since `past.t`, if it is not the programs: see `programs`.
 
     Args:
         past: The connection so far.
@@ -100,10 +217,20 @@ def quiet(past: Past, threads: Threads, listeners: Listeners, now: int, coming: 
         now: In ns.
         coming: What ends the silence, if that is known.
     """
-    if past.is_over:
-        return ""
-    why = _kernel(past, coming) or _ends(past) or _accepts(past, threads, listeners, now)
-    return why or _programs(past, threads, now)
+    return _kernel(past, coming) or _ends(past) or _accepts(past, threads, listeners, now)
+
+
+def programs(past: Past, threads: Threads, now: int) -> Silence:
+    """What the programs of both ends do meanwhile."""
+    names = past.strand.names
+    return Silence(
+        past.t,
+        now,
+        [
+            Program(end.word, threads.of(end), names[not client], past.waiting(client=client))
+            for client, end in past.ends.items()
+        ],
+    )
 
 
 def _kernel(past: Past, coming: Entry | None) -> str:
@@ -134,15 +261,26 @@ def _ends(past: Past) -> str:
     client, server = past.ends[True], past.ends[False]
     for resetting, other in ((client, server), (server, client)):
         if resetting.rst is not None:
-            return f"it is reset: {other.word} learns of it in its next call"
+            return _is_reset(past, resetting, other)
     if client.fin is not None and server.fin is not None:
         return "both ends have closed: the first to do so is in TIME-WAIT"
     for closer, other in ((client, server), (server, client)):
         if closer.fin is not None:
             return f"{closer.word} sends no more, and {other.word} has not closed yet: CLOSE-WAIT"
         if closer.close is not None and past.whole:
-            return f"{closer.word} has closed, but no FIN went out: likely another process holds it"
+            return f"{closer.word} has closed, but no FIN went out: likely a copy of it is still open"
     return ""
+
+
+def _is_reset(past: Past, resetting: OneEnd, other: OneEnd) -> str:
+    """How the other end is told: tcp_recvmsg() gives out what waits, and the 0 of a FIN, before an error."""
+    if other.is_told:
+        return f"it is reset, and {other.word} has been told"
+    if resetting.fin is not None:
+        return f"it is reset: {other.word} learns of it when it sends; its recv() is 0, as of any FIN"
+    waits = past.waiting(client=other is past.ends[True])
+    behind = f", behind {size(waits)} that it can still read" if waits else ""
+    return f"it is reset: {other.word} learns of it in its next call{behind}"
 
 
 def _accepts(past: Past, threads: Threads, listeners: Listeners, now: int) -> str:
@@ -151,36 +289,8 @@ def _accepts(past: Past, threads: Threads, listeners: Listeners, now: int) -> st
         return ""
     waits = past.ends[True].data
     more = f", and {size(waits)} wait with it" if waits else ""
-    asleep = threads.asleep(listener.made, "", past.t, now)
-    where = f": the server sleeps in {asleep}" if asleep and not asleep.startswith("accept") else ""
+    asleep = threads.asleep(key_of(listener.made), "", past.t, now)
+    if asleep.startswith("accept"):
+        return ""  # it has, and is about to return
+    where = f": the server sleeps in {asleep}" if asleep else ""
     return f"the handshake is over, but nobody has called accept(){more}{where}"
-
-
-def _programs(past: Past, threads: Threads, now: int) -> str:
-    """What the programs do meanwhile."""
-    names = past.strand.names
-    asleep = {
-        client: threads.asleep(end.calls[-1] if end.calls else None, names[not client], past.t, now)
-        for client, end in past.ends.items()
-    }
-    for client, end in past.ends.items():
-        waits = past.waiting(client=client)
-        if waits and not threads.is_loop(end):
-            if asleep[client] == "recv()":
-                return f"{size(waits)} have come for {end.word}, whose recv() has not returned yet"
-            does = _does(end, asleep[client], threads)
-            return f"{size(waits)} wait for {end.word}" + (f", which {does}" if does else "")
-    doing = {client: _does(end, asleep[client], threads) for client, end in past.ends.items()}
-    if doing[True] and threads.of(past.ends[True]) is threads.of(past.ends[False]):
-        return f"the thread that has both ends {min(doing.values(), key=len)}"
-    if asleep[True] == asleep[False] == "recv()":
-        return "both ends sleep in recv(): each waits for the other"
-    return "; ".join([f"{past.ends[who].word} {doing[who]}" for who in (False, True) if doing[who]])
-
-
-def _does(end: End, asleep: str, threads: Threads) -> str:
-    if asleep:
-        return f"sleeps in {asleep}"
-    if threads.of(end) is None:
-        return ""
-    return "likely sleeps in poll()" if threads.is_loop(end) else "is in no call"

@@ -6,12 +6,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from evloop.events.schema import Accept, Close, Inherit, Recv, Send, Setsockopt, Shutdown
+from evloop_trace.model.filters import due
 from evloop_trace.packets.segments import ACK, DUP_ACK, FIN, KEEP_ALIVE, PROBE, RST, SYN, WINDOW_FULL
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.entries import CallEntry, PacketEntry, Strand
 
-__all__ = ["End", "Past", "Tries", "ended", "is_pure_ack"]
+__all__ = ["NO_TIME", "End", "Past", "Tries", "ended", "is_pure_ack"]
 
 _RECENT = 64
 """Packets of a direction that can be told of; a send of 4 MB makes about as many on loopback."""
@@ -88,9 +89,13 @@ class End:
         self.shutdown: CallEntry | None = None
         self.close: CallEntry | None = None
         self.linger: CallEntry | None = None
-        """SO_LINGER 0 was set."""
-        self.holders: set[int] = set()
-        """The logs of the processes that have it."""
+        """SO_LINGER 0 was set, and nothing else since."""
+        self.holders: dict[str, int] = {}
+        """What it is called where it was inherited or accepted, and in which log."""
+        self.was_left = False
+        """The last recv() took as much as it asked for, and more had come."""
+        self.is_told = False
+        """A call has failed since the connection is reset."""
 
     @property
     def data(self) -> int:
@@ -102,6 +107,7 @@ class End:
         packet = entry.packet
         flags, found = packet.flags, packet.found
         self.heard = entry.t
+        peer.alive.clear()
         if packet.begin < packet.end or flags & (SYN | FIN):
             self.heard_data = entry.t
             self.packets[packet.number] = entry
@@ -148,6 +154,7 @@ class End:
         """It did this."""
         event = entry.event
         self.calls.append(entry)
+        self.is_told = self.is_told or getattr(event, "errno", None) in _RESET
         if isinstance(event, Send):
             self.sent = max(self.sent, event.off[1] if event.off else 0)
         elif isinstance(event, Recv):
@@ -156,13 +163,19 @@ class End:
             if event.how != "SHUT_RD" and not event.errno:
                 self.shutdown = entry
         elif isinstance(event, Close):
-            self.holders.discard(entry.log)
+            self.holders.pop(event.conn or "", None)
             self.close = entry
         elif isinstance(event, Setsockopt):
-            if event.option == "SO_LINGER" and event.value in _NO_TIME:
-                self.linger = entry
-        elif isinstance(event, Inherit | Accept):
-            self.holders.add(entry.log)
+            self.lingers(entry, event)
+        elif isinstance(event, Inherit):
+            self.holders[event.name] = entry.log
+        elif isinstance(event, Accept):
+            self.holders[event.conn or ""] = entry.log
+
+    def lingers(self, entry: CallEntry, event: Setsockopt) -> None:
+        """SO_LINGER: the last value counts."""
+        if event.option == "SO_LINGER" and not event.errno:
+            self.linger = entry if event.value in NO_TIME else None
 
     def _received(self, entry: CallEntry, event: Recv) -> None:
         if event.n and event.off and not event.flags:
@@ -183,16 +196,23 @@ class Past:
         self.t = 0
         """When something was last told."""
         self.last: PacketEntry | None = None
+        self.is_unsure = False
+        """Bytes of calls and packets were joined by inference: who has what nobody knows."""
 
     @property
     def whole(self) -> bool:
         """The offsets of calls and packets are the same."""
-        return self.strand.wire is not None and self.strand.wire.whole
+        return self.strand.wire is not None and self.strand.wire.whole and not self.is_unsure
 
     @property
     def is_over(self) -> bool:
         """It was reset, and the other end has closed what was left of it."""
         return any(end.rst is not None and self.ends[not at].close for at, end in self.ends.items())
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing more is to come: it is over, or both ends have sent their FIN."""
+        return self.is_over or all(end.fin is not None for end in self.ends.values())
 
     def is_recorded(self, *, client: bool) -> bool:
         """An end's calls are in a log."""
@@ -216,7 +236,7 @@ class Past:
 
 def ended(entry: CallEntry) -> int:
     """When a call returned."""
-    return entry.event.t + getattr(entry.event, "dur", 0)
+    return due(entry.event)
 
 
 def is_pure_ack(entry: PacketEntry) -> bool:
@@ -225,5 +245,7 @@ def is_pure_ack(entry: PacketEntry) -> bool:
     return packet.flags & (SYN | FIN | RST | ACK) == ACK and packet.begin == packet.end
 
 
-_NO_TIME = {repr(onoff.to_bytes(4, order) + bytes(4)) for onoff in (1,) for order in ("little", "big")}
+_RESET = frozenset({"ECONNRESET", "EPIPE"})
+
+NO_TIME = {repr(onoff.to_bytes(4, order) + bytes(4)) for onoff in (1,) for order in ("little", "big")}
 """SO_LINGER of 0 seconds, as a program writes it: socket(7)."""

@@ -83,5 +83,7 @@ def _probe(entry: PacketEntry, mine: End, other: End) -> str:
     if mine.alive.count:
         unanswered = duration(entry.t - mine.alive.last)
         return f"keep-alive probe {mine.alive.count + 1}: no answer for {unanswered}"
+    if mine.alive.last > max(mine.heard_data, other.heard_data):
+        return ""  # the last was answered, and this one is the same
     quiet = duration(entry.t - max(mine.heard, other.heard))
     return f"keep-alive: nothing was said for {quiet}; is {other.word} still there?"

@@ -77,6 +77,7 @@ def test_a_send_that_nobody_acknowledges(told: Any) -> None:
 
 def test_a_send_to_who_has_closed(told: Any) -> None:
     """It succeeds, and a RST answers."""
+    told.call(Close, False)
     told.packet(False, flags=FIN | ACK, ack=0)
     send = told.send(True, 0, 5)
     told.packet(True, 0, 5, causes=(send,))

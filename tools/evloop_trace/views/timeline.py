@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from evloop_trace.correlate.meeting import Crossing, Seen
+from evloop_trace.correlate.reasons.general import Once
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import duration
 from evloop_trace.views.calls import Words, fitting
@@ -86,12 +87,16 @@ class TimelinePanel(Panel):
     ) -> None:  # fmt: skip
         """Of so many entries at `most`."""
         self.view = TimelineView(0, labels, packets=packets, kernel=kernel)
-        self.entries: deque[Entry] = deque(entries, maxlen=most)
+        self.entries: deque[Entry] = deque(maxlen=most)
+        self._once = Once()
         self._known: Known | None = None
+        for entry in entries:
+            self.append(entry)
 
     def append(self, entry: Entry) -> None:
         """What comes next."""
         self.entries.append(entry)
+        self._once.tell(entry)
         self._known = None
 
     def lines(self, width: int, height: int) -> list[Line]:
@@ -116,14 +121,15 @@ class TimelinePanel(Panel):
         self.view.width = max(_LEAST, width)
         if self._known is None:
             self._known = known(list(self.entries), self.view.labels)
-        return _Drawer(self.view, self._known)
+        return _Drawer(self.view, self._known, self._once)
 
 
 class _Drawer:
     """Rows → lines; what a line says depends on those before."""
 
-    def __init__(self, view: TimelineView, found: Known) -> None:
+    def __init__(self, view: TimelineView, found: Known, once: Once | None = None) -> None:
         self._view = view
+        self._once = once or Once()
         self._known = found
         self._columns = columns(found, view.width, packets=view.packets)
         self._before: Row | None = None
@@ -188,7 +194,8 @@ class _Drawer:
             self._last = number
         lines += self._main(row)
         for client, reason in row.reasons:
-            lines += self._reason(escape_text(reason), client=client)
+            if not self._once.is_told(reason, row.strand):
+                lines += self._reason(escape_text(reason), client=client)
         self._until = row.until if self._before is None else max(row.until, self._until)
         self._before = row
         yield from (exact(line, width) for line in lines)

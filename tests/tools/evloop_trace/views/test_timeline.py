@@ -604,3 +604,39 @@ def test_what_is_watched_and_why(talk: Any) -> None:
     lines = talk.drawn([talk.call(1, 1, first, talk.strand()), talk.call(2, 1, more, talk.strand())], 160)
     assert lines[1].endswith("watch READ  it was accepted")
     assert lines[2].endswith("watch READ|WRITE  the buffer is not empty  was READ")
+
+
+GENERAL = "the client closed first, and so waits in TIME-WAIT: 60 s on Linux"
+
+
+def many(talk: Any, number: int = 5) -> list[Any]:
+    """Connections that end alike."""
+    them = [talk.strand(at, 5000 + at, (f"tcp-{at}", f"tcp-{at}")) for at in range(number)]
+    return [
+        talk.packet(
+            100 * at + 10 * last, it, 2 * at + last + 1, flags=ACK, ack=1, reasons=[GENERAL, f"of {at}"]
+        )
+        for at, it in enumerate(them)
+        for last in (0, 1)
+    ]
+
+
+def test_what_is_true_of_every_connection_is_said_of_the_first(talk: Any) -> None:
+    """And so it is of the one that is asked for alone; what is of one is said of each."""
+    entries = many(talk)
+    said = "\n".join(talk.drawn(entries, width=160))
+    assert (said.count("TIME-WAIT"), said.count("╰ of ")) == (2, 10)
+    assert "\n".join(talk.drawn(entries[4:6], width=160)).count("TIME-WAIT") == 2
+
+
+def test_a_panel_remembers_what_it_has_said(talk: Any) -> None:
+    """Also when the first connection has gone up and away."""
+    entries = many(talk, 40)
+    panel = TimelinePanel(["client", "server"], entries[:2], most=16)
+    assert sum("TIME-WAIT" in "".join(it.text for it in line) for line in panel.lines(160, 50)) == 2
+    for entry in entries[2:]:
+        panel.append(entry)
+    for _ in range(2):
+        drawn = ["".join(it.text for it in line) for line in panel.lines(160, 50)]
+        assert any("of 39" in line for line in drawn)
+        assert not any("TIME-WAIT" in line for line in drawn)

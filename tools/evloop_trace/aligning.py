@@ -225,16 +225,16 @@ def _lacks(kernel: TransitionLog | None) -> Iterator[str]:
 
 def _strangers(timeline: Timeline, wanted: Wanted) -> Iterator[str]:
     """What says that a log and a capture do not belong together."""
-    calls, packets = timeline.span, timeline.seen
+    calls, packets = timeline.calls, timeline.packets
     if not (wanted.logs and wanted.capture):
         return
-    if not packets:
+    if packets.is_empty:
         yield f"{wanted.capture} has no packet of TCP or UDP: the wire stays empty"
-    elif calls and (packets[1] < calls[0] or calls[1] < packets[0]):
-        if packets[1] < calls[0]:
-            how = f"its last packet came {duration(calls[0] - packets[1])} before the log began"
+    elif not calls.is_empty and (packets.end < calls.begin or calls.end < packets.begin):
+        if packets.end < calls.begin:
+            how = f"its last packet came {duration(calls.begin - packets.end)} before the log began"
         else:
-            how = f"its first packet came {duration(packets[0] - calls[1])} after the log ended"
+            how = f"its first packet came {duration(packets.begin - calls.end)} after the log ended"
         yield f"{wanted.capture} and the log do not belong together: {how}"
     else:
         yield from _unmet(timeline, wanted)

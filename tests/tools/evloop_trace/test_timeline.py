@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evloop_trace import cli, timeline
+from evloop_trace import cli
+from evloop_trace.correlate import loom
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
 from evloop_trace.correlate.transitions import MAX_LINE
 from evloop_trace.logs import open_logs
@@ -342,7 +343,7 @@ def test_somebody_sets_the_clock(both: Callable[..., Any], lay: Laid) -> None:
 
 def test_only_so_much_is_held(both: Callable[..., Any], lay: Laid, monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries are given out in time, and each once."""
-    monkeypatch.setattr(timeline, "MOST", 3)
+    monkeypatch.setattr(loom, "MOST", 3)
     book, talk = both()
     with open_logs([lay.file("a.jsonl", book.encode())]) as logs:
         it = Timeline(logs)

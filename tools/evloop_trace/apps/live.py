@@ -221,6 +221,9 @@ class Present:
         if self.feed.anew != self._anew:
             self._anew = self.feed.anew
             self.picture = Picture()
+            if self._woven is not None and isinstance(self._woven.path, str):  # a pipe has no beginning
+                self._woven.close()
+                self._woven = Woven(self._woven.path, self._clock)
         for event in events:
             self.picture.apply(event)
         if self._woven is not None:

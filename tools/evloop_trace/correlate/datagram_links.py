@@ -19,6 +19,7 @@ __all__ = ["DatagramLinks"]
 _AT_PORT = 256  # that wait at a port
 _PORTS = 1024  # at which some wait
 _ERRORS = 1024
+_GONE = 1024
 
 T = TypeVar("T")
 
@@ -50,11 +51,17 @@ class DatagramLinks:
 
     def __init__(self) -> None:
         self._addresses: dict[str, str] = {}  # of sockets, by their labelled names
+        self._gone: dict[str, str] = {}  # of those that were closed last
         self._sent: _Waiting[CallEntry] = _Waiting()
         self._causeless: _Waiting[PacketEntry] = _Waiting()
         self._unread: _Waiting[PacketEntry] = _Waiting()
         self._errors: dict[str, PacketEntry] = {}  # of ICMP, by the address of who sent what it is about
         self._ports: set[str] = set()  # that packets came from or went to
+
+    def begin_anew(self) -> None:
+        """What was sent or seen meets nothing any more; the sockets' addresses are still known."""
+        self._sent, self._causeless, self._unread = _Waiting(), _Waiting(), _Waiting()
+        self._errors.clear()
 
     def at(self, sock: str, address: str | None) -> None:
         """A socket has this address, if it has one."""
@@ -63,11 +70,15 @@ class DatagramLinks:
 
     def closed(self, sock: str) -> None:
         """It is there no more."""
-        self._addresses.pop(sock, None)
+        if address := self._addresses.pop(sock, ""):
+            self._gone[sock] = address
+            if len(self._gone) > _GONE:
+                del self._gone[next(iter(self._gone))]
 
     def knows(self, event: Send | Recv | Sendto | Recvfrom) -> bool:
         """Whether the capture has datagrams of this port, so that this one ought to be there, too."""
-        return port(getattr(event, "peer", None) or "") in self._ports
+        peer, sock = getattr(event, "peer", None), getattr(event, "sock", "")
+        return port(peer or self._addresses.get(sock) or self._gone.get(sock, "")) in self._ports
 
     def sent(self, entry: CallEntry, event: Sendto) -> None:
         """A datagram was handed to the kernel."""

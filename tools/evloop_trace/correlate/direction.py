@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from evloop.events.schema import Recv, Send
 from evloop_trace.correlate.entries import (
     AGAIN,
     EXACT,
@@ -18,6 +19,8 @@ from evloop_trace.correlate.entries import (
     PacketRef,
 )
 from evloop_trace.correlate.offsets import Part, Stream
+from evloop_trace.correlate.payloads import differ, moved, shift
+from evloop_trace.model.filters import due
 from evloop_trace.packets.segments import FIN
 
 if TYPE_CHECKING:
@@ -50,8 +53,8 @@ class Direction:
 
     __slots__ = (
         "_apart", "_calls", "_came", "_early", "_ends", "_fin", "_is_ended", "_made", "_recent", "_told",
-        "_under", "_urgent", "blocked", "heard", "inline", "recorded", "sent", "shared", "shift", "taken",
-        "trust",
+        "_under", "_unseen_got", "_unseen_sent", "_urgent", "blocked", "deaf", "heard", "inline", "recorded",
+        "sent", "shared", "shift", "taken", "trust",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -59,6 +62,8 @@ class Direction:
         """The calls of its sender are in a log."""
         self.heard = False
         """And those of its receiver."""
+        self.deaf = False
+        """Its receiver said that it reads no more: what recv() = 0 tells is not its end."""
         self.shift: int | None = 0
         """To be added to the capture's offsets; None if that is not known yet."""
         self.trust = EXACT
@@ -83,6 +88,7 @@ class Direction:
         self._fin: PacketEntry | None = None
         self._is_ended = False  # and which of them it was is known
         self._told: CallEntry | None = None  # that it is over
+        self._unseen_sent = self._unseen_got = 0  # bytes of calls that no log tells of
         self._early: deque[_Early] | None = None
         self._calls: deque[Part[CallEntry]] | None = None
 
@@ -101,6 +107,7 @@ class Direction:
 
     def called(self, entry: CallEntry, begin: int, end: int) -> None:
         """A call of its sender put these bytes into it."""
+        begin, end = self._placed(entry, begin + self._unseen_sent, end + self._unseen_sent)
         for low, high, packet in self._made.put(begin, end, entry):
             self._link(packet, entry, low, high)
         if self.shift is None and self._calls is not None:
@@ -112,20 +119,24 @@ class Direction:
         blocked, self.blocked = self.blocked, None
         assert blocked is not None
         made = self._made
-        made.cut(end)
+        made.cut(end + self._unseen_sent)
         made.went = [(low, high, entry if it is blocked else it) for low, high, it in made.went]
         relink(self._under, blocked, entry)
         self._under.clear()
 
     def urged(self, offset: int) -> None:
         """This byte was sent as urgent: recv() does not give it, and so does not count it."""
+        offset += self._unseen_sent
         if not self.inline and offset not in self._urgent:
             self._urgent = sorted([*self._urgent, offset])[-_EARLY:]
 
     def got(self, entry: CallEntry, begin: int, end: int, *, stays: bool = False) -> None:
         """A call of its receiver took these bytes out of it, or looked at them."""
+        begin, end = begin + self._unseen_got, end + self._unseen_got
         if self._urgent:
             begin, end = self._behind(begin), self._behind(end - 1) + 1
+        else:
+            begin, end = self._found_at(entry, begin, end)
         self._take(entry, begin, end, stays=stays)
         if self.shift is None:
             self._seek_received(entry, begin, end)
@@ -138,7 +149,7 @@ class Direction:
     def _take(self, entry: CallEntry, begin: int, end: int, *, stays: bool) -> None:
         parts = self._came.peek(begin, end) if stays else self._came.take(begin, end, entry)
         for low, high, packet in parts:
-            link_effect(packet, entry, low, high, self._received)
+            self._link_effect(packet, entry, low, high)
 
     @property
     def _received(self) -> str:
@@ -180,23 +191,82 @@ class Direction:
         if self.recorded and not entry.causes:
             entry.trust = UNMATCHED
 
-    def _lay(self, it: _Early) -> None:
-        """Put a packet between the calls."""
+    def _lay(self, it: _Early, *, may_move: bool = True) -> None:
+        """Put a packet between the calls; it may show that they are elsewhere than their log says."""
         shift = self.shift or 0
         for low, high in it.new:
+            if may_move:
+                self._shift_sent(it.entry, low + shift, high + shift)
             for first, last, call in self._made.take(low + shift, high + shift, it.entry):
                 self._link(it.entry, call, first, last)
             for first, last, call in self._came.put(low + shift, high + shift, it.entry):
-                link_effect(it.entry, call, first, last, self._received)
+                self._link_effect(it.entry, call, first, last)
         if not self.recorded:
             _shorten(self._made.came)
         if not self.heard:
             _shorten(self._came.went)
 
     def _link(self, packet: PacketEntry, call: CallEntry, begin: int, end: int) -> None:
+        if self._contradicts(packet, call, begin, end, self._unseen_sent):
+            self.trust = INFERRED
+            return
         link_cause(packet, call, begin, end, self.trust)
         if call is self.blocked:
             self._under.append(packet)
+
+    def _link_effect(self, packet: PacketEntry, call: CallEntry, begin: int, end: int) -> None:
+        if not self._urgent and self._contradicts(packet, call, begin, end, self._unseen_got):
+            self.trust = INFERRED
+            return
+        link_effect(packet, call, begin, end, self._received)
+
+    # -- calls that nobody saw -------------------------------------------------------------------------
+
+    def _bytes_of(self, packet: PacketEntry, at: int) -> bytes:
+        """What is known of the packet's bytes from this offset on."""
+        return packet.packet.data[at - (self.shift or 0) - packet.packet.begin :]
+
+    def _contradicts(self, packet: PacketEntry, call: CallEntry, begin: int, end: int, unseen: int) -> bool:
+        """Their bytes in [begin, end) are not the same."""
+        data = _bytes_from(call, begin - unseen)
+        return not self.shared and differ(data, self._bytes_of(packet, begin), end - begin)
+
+    def _placed(self, call: CallEntry, begin: int, end: int) -> tuple[int, int]:
+        """Where a call's bytes are, if not where its log counts them: of packets that were seen before it."""
+        waiting = self._made.came
+        if self.shared or not waiting:
+            return begin, end
+        by = moved(waiting, begin, _bytes_from(call, begin - self._unseen_sent), self._bytes_of)
+        if by is None:
+            by = waiting[-1][1] - begin  # behind all that was seen
+        self._miss(by)
+        return begin + by, end + by
+
+    def _shift_sent(self, packet: PacketEntry, begin: int, end: int) -> None:
+        """If this packet is not what the calls said that come next, some that sent it were not seen."""
+        for low, high, call in self._made.peek(begin, end)[:1]:
+            if self._contradicts(packet, call, low, high, self._unseen_sent):
+                data = _bytes_from(call, low - self._unseen_sent)
+                by = moved([(low, end, packet)], low, data, self._bytes_of) or end - low
+                shift(self._made.went, low, by)
+                self._miss(by)
+
+    def _miss(self, unseen: int) -> None:
+        """Calls of its sender sent so much more than its log tells."""
+        if unseen:
+            self._unseen_sent += unseen
+            self.trust = INFERRED
+
+    def _found_at(self, call: CallEntry, begin: int, end: int) -> tuple[int, int]:
+        """Where the bytes are that a call got, if calls before it got some that nobody saw."""
+        waiting = self._came.went
+        if self.shared or not waiting:
+            return begin, end
+        by = moved(waiting, begin, _bytes_from(call, begin - self._unseen_got), self._bytes_of)
+        if by:
+            self._unseen_got += by
+            self.trust = INFERRED
+        return begin + (by or 0), end + (by or 0)
 
     def _uncovered(self, begin: int, end: int) -> list[tuple[int, int]]:
         """The parts of [begin, end) that no packet before carried; from now on this one did."""
@@ -229,6 +299,7 @@ class Direction:
 
     def finish(self, entry: CallEntry, at: int) -> None:
         """A call of its sender said that nothing follows behind `at`; if several do, the FIN shows which."""
+        at += self._unseen_sent
         if len(self._ends) < _ENDS:
             self._ends.append((at, entry))
         if self._fin is not None and not self._is_ended:
@@ -260,7 +331,7 @@ class Direction:
         ]
         if not fits:
             return
-        within = [it for it in fits if it[1].event.t - _NEAR <= fin.t <= _returned(it[1]) + _NEAR]
+        within = [it for it in fits if it[1].event.t - _NEAR <= fin.t <= due(it[1].event) + _NEAR]
         at, call = (within or fits)[-1 if self.shared else 0]
         if self.shift is None:
             self._found(at - end)
@@ -300,16 +371,20 @@ class Direction:
         self.shift = shift
         early, self._early, self._calls = self._early, None, None
         for it in early or ():
-            self._lay(it)
+            self._lay(it, may_move=False)
+
+
+def _bytes_from(call: CallEntry, at: int) -> bytes:
+    """What is known of a call's bytes from this offset of its log on."""
+    event = call.event
+    if not isinstance(event, Send | Recv) or event.off is None or "MSG_TRUNC" in event.flags:
+        return b""
+    return event.data[at - event.off[0] :] if at >= event.off[0] else b""
 
 
 def _is_made(packet: PacketEntry, call: CallEntry, size: int) -> bool:
     fits = packet.packet.end - packet.packet.begin == size
-    return fits and call.event.t - SLACK <= packet.t <= _returned(call) + SLACK and _alike(packet, call)
-
-
-def _returned(call: CallEntry) -> int:
-    return call.event.t + getattr(call.event, "dur", 0)
+    return fits and call.event.t - SLACK <= packet.t <= due(call.event) + SLACK and _alike(packet, call)
 
 
 def _shorten(waiting: list) -> None:  # type: ignore[type-arg]
@@ -320,8 +395,7 @@ def _shorten(waiting: list) -> None:  # type: ignore[type-arg]
 def _alike(packet: PacketEntry, call: CallEntry) -> bool:
     """What is known of the bytes of both is the same."""
     mine, its = packet.packet.data, getattr(call.event, "data", b"")
-    size = min(len(mine), len(its))
-    return bool(mine[:size] == its[:size])
+    return not differ(mine, its, len(mine))
 
 
 def link_cause(packet: PacketEntry, call: CallEntry, begin: int, end: int, trust: str) -> None:

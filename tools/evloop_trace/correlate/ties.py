@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from evloop.events.schema import Accept, Block, Connect, Inherit, Listen
+from evloop.events.schema import Accept, Block, Connect, Inherit
 from evloop_trace.correlate.datagrams import port
 from evloop_trace.correlate.direction import SLACK
 from evloop_trace.correlate.entries import EXACT, INFERRED, Strand
@@ -17,7 +17,7 @@ from evloop_trace.correlate.tie import Tie
 from evloop_trace.packets.flow import TCP
 
 if TYPE_CHECKING:
-    from evloop.events.schema import AnyEvent, Unknown
+    from evloop.events.schema import AnyEvent, ConnectionState, Unknown
     from evloop_trace.correlate.entries import CallEntry
     from evloop_trace.packets.sightings import Sighting, Wire
 
@@ -39,6 +39,7 @@ class Ties:
     def __init__(self) -> None:
         self.strands: list[Strand] = []
         """All connections, in the order in which they began."""
+        self._count = 0
         self._ends: dict[str, tuple[Tie, bool]] = {}  # by their labelled names; whether it is the client's
         self._wires: dict[int, Tie] = {}  # by the capture's number
         self._over: dict[int, Strand] = {}  # the same, of those that are let go, and of UDP
@@ -81,10 +82,27 @@ class Ties:
         if tie is not None:
             tie.held.discard(name)
 
-    def serves(self, event: Listen) -> None:
-        """Somebody listens whose calls are in a log."""
-        if not event.errno:
-            self._listening.add(port(event.address))
+    def listens(self, address: str) -> None:
+        """Somebody does there whose calls are in a log."""
+        self._listening.add(port(address))
+
+    def called(self, name: str) -> tuple[Tie, bool] | None:
+        """The connection that has an end of this name, and whether that is its client's."""
+        return self._ends.get(name)
+
+    def opened(self, state: ConnectionState) -> tuple[Tie, bool]:
+        """A connection was open, whoever opened it; and whether its end is the client's."""
+        found = self._ends.get(state.conn)
+        if found is None:
+            client = not state.sock  # else it came through a listener
+            here, there = plain(state.local), plain(state.peer)
+            place = (here, there) if client else (there, here)
+            tie = self.between(*place) if port(place[0]) else None
+            if tie is None or tie.strand.names[not client] or tie.is_over:
+                tie = self.new(_proto(state.conn), *place, state.opened)
+            self._enter(tie, state.conn, client=client)
+            found = tie, client
+        return found
 
     def _wait(self, name: str, entry: CallEntry) -> None:
         if name not in self._pending and len(self._pending) >= _NAMES:
@@ -119,7 +137,7 @@ class Ties:
         if isinstance(event, Accept):
             here, there = plain(event.local or ""), plain(event.peer or "")
             self._listening.add(port(here))
-            return self._meet(_proto(event), there, here, event.t + event.dur, by_client=False), False
+            return self._meet(_proto(event.conn), there, here, event.t + event.dur, by_client=False), False
         if isinstance(event, Inherit) and event.peer:
             here, there = plain(event.address), plain(event.peer)
             for mine in (True, False):
@@ -136,8 +154,8 @@ class Ties:
             # What failed may have no address any more: of the SYNs that were sent meanwhile it is the first.
             if event.errno in _GOES_ON:
                 return None
-            return self._asked(there, event) or self.new(_proto(event), here, there, event.t), True
-        return self._meet(_proto(event), here, there, event.t, by_client=True), True
+            return self._asked(there, event) or self.new(_proto(event.conn), here, there, event.t), True
+        return self._meet(_proto(event.conn), here, there, event.t, by_client=True), True
 
     def _meet(self, proto: str, client: str, server: str, t: int, *, by_client: bool) -> Tie:
         """The connection between two addresses that began at `t`, or had by then."""
@@ -260,9 +278,25 @@ class Ties:
         return tie
 
     def _strand(self, proto: str, client: str, server: str) -> Strand:
-        strand = Strand(len(self.strands), proto, client, server)
+        strand = Strand(self._count, proto, client, server)
+        self._count += 1
         self.strands.append(strand)
         return strand
+
+    def begin_anew(self) -> None:
+        """Another capture follows: what is over is forgotten, and what is open goes on as another strand."""
+        ends, self._ends = self._ends, {}
+        for it in (self._wires, self._over, self._places, self._asking, self._flipped, self._resting):
+            it.clear()
+        self.strands.clear()
+        ties: dict[int, Tie] = {}
+        for name, (tie, client) in ends.items():
+            old = tie.strand
+            if old.number not in ties:
+                ties[old.number] = again = tie.again(self._strand(old.proto, old.client, old.server))
+                if old.client:
+                    self._places[old.client, old.server] = again
+            self._enter(ties[old.number], name, client=client)
 
     def check(self, t: int, tie: Tie) -> None:
         """Something of the connection has ended: perhaps it is over."""
@@ -288,8 +322,8 @@ class Ties:
             asking.remove(tie)
 
 
-def _proto(event: Connect | Accept) -> str:
-    return UNIX if (event.conn or "").rpartition(":")[2].startswith("unix") else TCP
+def _proto(name: str | None) -> str:
+    return UNIX if (name or "").rpartition(":")[2].startswith("unix") else TCP
 
 
 def _is_anywhere(address: str) -> bool:

@@ -35,6 +35,7 @@ from evloop_trace.correlate.transitions import (
     SendReset,
     Transition,
 )
+from evloop_trace.model.filters import due
 from evloop_trace.packets import machine
 from evloop_trace.packets.flow import TCP, UDP
 from evloop_trace.packets.segments import ACK, FIN, RST, SYN
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
 
-    from evloop.events.schema import AnyEvent, Unknown
+    from evloop.events.schema import AnyEvent, Snapshot, Unknown
     from evloop_trace.correlate.ends import Joined
     from evloop_trace.correlate.entries import Entry
     from evloop_trace.correlate.tie import Tie
@@ -171,12 +172,44 @@ class Weaver:
                 wire = entry.strand.wire if entry.strand is not None else None
                 begin, end = captured
                 if wire is not None or self._datagrams.knows(event):
-                    meet = begin <= event.t + event.dur and event.t <= end
+                    meet = begin <= due(event) and event.t <= end
                     entry.trust = UNMATCHED if meet else entry.trust
         elif isinstance(entry, PacketEntry) and entry.packet.wire.proto == UDP and not entry.packet.error:
             names = entry.strand.names
             if names[not entry.packet.client] and not entry.causes:
                 entry.trust = UNMATCHED
+
+    # -- what is known without calls and packets -------------------------------------------------------
+
+    def know(self, state: Snapshot) -> None:
+        """What is open, of which the calls that opened it were not seen."""
+        for it in state.listeners:
+            if it.proto == UDP:
+                self._datagrams.at(it.sock, it.address)
+            else:
+                self._ties.listens(it.address)
+                self._listeners[it.sock] = plain(it.address)
+        for conn in state.connections:
+            tie, client = self._ties.opened(conn)
+            tie.directions[client].sent = conn.sent
+            tie.directions[not client].taken = conn.received
+
+    def skip(self, event: Send | Recv) -> None:
+        """A call that nobody looks at: how far its stream has come."""
+        found = self._ties.called(event.conn)
+        if found is None or event.off is None:
+            return
+        tie, client = found
+        if isinstance(event, Send):
+            tie.directions[client].sent = event.off[1]
+        elif not {"MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE"}.intersection(event.flags):
+            tie.directions[not client].taken = event.off[1]
+
+    def begin_anew(self) -> None:
+        """What follows of packets is another capture; what is open is still known, with other strands."""
+        self._ties.begin_anew()
+        self._datagrams.begin_anew()
+        self._gone.clear()
 
     # -- calls -----------------------------------------------------------------------------------------
 
@@ -192,7 +225,8 @@ class Weaver:
         elif isinstance(event, Connect) and event.sock:
             links.at(event.sock, event.local)
         elif isinstance(event, Listen):
-            self._ties.serves(event)
+            if not event.errno:
+                self._ties.listens(event.address)
             self._listeners[event.sock] = plain(event.address)
         elif isinstance(event, Close):
             links.closed(event.sock or "")
@@ -239,7 +273,7 @@ class Weaver:
         elif "MSG_ERRQUEUE" in event.flags:
             return
         elif begin == end:
-            if event.size:
+            if event.size and not way.deaf:
                 way.over(entry)
         else:
             stays = "MSG_PEEK" in event.flags
@@ -253,7 +287,11 @@ class Weaver:
             tie.directions[not client].inline = event.value not in ("0", "False")
 
     def _shutdown(self, entry: CallEntry, event: Shutdown, tie: Tie, client: bool) -> None:
-        if event.how != "SHUT_RD" and not event.errno:
+        if event.errno:
+            return
+        if event.how != "SHUT_WR":
+            tie.directions[not client].deaf = True
+        if event.how != "SHUT_RD":
             way = tie.directions[client]
             way.finish(entry, way.sent)
 
@@ -284,7 +322,7 @@ class Weaver:
         if flags & (FIN | RST):
             tie.ended(entry)
             listener = None if packet.client or tie.accept is not None else self._gone.get(tie.strand.server)
-            if flags & RST and listener is not None and entry.t <= listener.t + _closing(listener) + SLACK:
+            if flags & RST and listener is not None and entry.t <= due(listener.event) + SLACK:
                 link_cause(entry, listener, 0, 0, INFERRED)  # of who waited in its queue
             self._ties.check(entry.t, tie)
 
@@ -294,10 +332,6 @@ def _told_reset(entry: CallEntry, event: Send | Recv, tie: Tie, client: bool) ->
     reset = tie.reset.get(not client)
     if event.errno == "ECONNRESET" and reset is not None:
         link_effect(reset, entry, 0, 0, tie.strand.trust)
-
-
-def _closing(entry: CallEntry) -> int:
-    return getattr(entry.event, "dur", 0)
 
 
 def _is_old(tie: Tie | None, t: int) -> bool:

@@ -18,14 +18,15 @@ from evloop.events.schema import (
     Interest,
     Poll,
     Recvfrom,
-    Send,
     Sendto,
     Setsockopt,
     Shutdown,
     Unknown,
 )  # fmt: skip
 from evloop_trace.correlate.entries import UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
+from evloop_trace.correlate.place import MAKERS
 from evloop_trace.escape import escape_payload, escape_text
+from evloop_trace.model.filters import due
 from evloop_trace.numbers import plural
 from evloop_trace.packets.segments import SYN
 from evloop_trace.views.calls import SLEPT, Detail, Words, bare, begun, call, result
@@ -41,7 +42,6 @@ __all__ = ["Row", "Rows", "told"]
 _AT_ONCE = 1_000_000  # ns within which a packet still stands beside its call
 _OPEN = 16  # rows that may still get something beside
 _KNOWN = 4096  # calls of which it is known that they were told
-_MAKERS = (Send, Sendto, Connect, Shutdown, Close)
 _SIDES = (True, False)  # the client's is the left one
 
 
@@ -77,8 +77,6 @@ class Row(msgspec.Struct):
     began: tuple[int, int] = (-1, -1)
     """The call, by its log and its number, that will be told of when it returns."""
     tick: int = 0
-    woke: bool = False
-    """It is the beginning of the tick."""
     reasons: list[tuple[bool, str]] = []
     quiet: str = ""
     """What the time before it was spent with."""
@@ -100,8 +98,8 @@ def told(entries: Iterable[Entry]) -> Iterator[_Told]:
                 if entry.event.awaits == "poll" or entry.t <= until.get(thread, -1):
                     continue
                 sleeps[thread] = entry.event
-            elif isinstance(entry.event, _MAKERS):
-                until[entry.log, entry.event.thread] = entry.event.t + entry.event.dur
+            elif isinstance(entry.event, MAKERS):
+                until[entry.log, entry.event.thread] = due(entry.event)
         held.append(entry)
         if isinstance(entry, CallEntry) and isinstance(entry.event, Connect) and _is_short(entry):
             held.append(
@@ -182,7 +180,7 @@ class Rows:
             return
         side, seq = is_left(entry, self._servers), (entry.log, entry.event.seq)
         self._know(seq)
-        row = self._beside(entry, seq) if isinstance(event, _MAKERS) else None
+        row = self._beside(entry, seq) if isinstance(event, MAKERS) else None
         if row is None:
             row = self._new(entry)
         elif row.began == seq:
@@ -192,7 +190,6 @@ class Rows:
         row.says[side] = said
         row.calls[side] = entry
         row.tick = 0 if side or isinstance(event, Unknown) else event.tick
-        row.woke = isinstance(event, Poll)
         row.reasons += [(side, reason) for reason in entry.reasons]
 
     def _words(self, entry: CallEntry, event: object) -> Words | None:
@@ -282,7 +279,7 @@ class Rows:
         for row in reversed(self._open):
             it = row.calls.get(entry.packet.client)
             if it is not None and (it.log, it.event.seq) in seqs:
-                return row if row.packet is None and isinstance(it.event, _MAKERS) else None
+                return row if row.packet is None and isinstance(it.event, MAKERS) else None
             if row.strand is entry.strand:
                 return None
         return None
@@ -324,7 +321,7 @@ class Rows:
             if row.strand is not entry.strand:
                 continue
             by = row.calls.get(entry.client)
-            makes = row.packet is not None or (by is not None and isinstance(by.event, _MAKERS))
+            makes = row.packet is not None or (by is not None and isinstance(by.event, MAKERS))
             return row if makes and entry.client not in row.states and entry.strand is not None else None
         return None
 

@@ -13,6 +13,7 @@ from evloop_lessons.lesson import NETWORK, PACKETS, LessonError
 
 if TYPE_CHECKING:
     from evloop_lessons.leading.all import Outcome
+    from evloop_lessons.leading.lead import Leader
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.leading.words import Words
     from evloop_lessons.library import LessonFolder
@@ -112,25 +113,31 @@ def _lead(
     entry: LessonFolder, words: Words, given: dict[str, str], ask: bool, pace: str, save: Path | None,
     replay: Path | None,
 ) -> int:  # fmt: skip
+    from evloop_lessons.leading.performance import Performance, kept_in
+    from evloop_lessons.plan import read_plan
+
+    if pace == "pace" and not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("--pace waits for Enter, and nobody can press it here: try --slow")
+    values = entry.lesson.values(given)
+    if replay is None:
+        with kept_in(save) as folder, Performance(entry, values, folder, pace) as performance:
+            # It prepares itself, while we import what draws.
+            return OK if _leader(entry, words, pace, ask=ask, save=save).lead(performance, folder) else FAILED
+    if given or save:
+        raise click.UsageError("--replay shows what was: it goes with neither --set nor --save")
+    number = read_plan(replay).lesson
+    if number != entry.lesson.number:
+        raise LessonError(f"{replay} is of lesson {number}: evloop lesson {number} --replay {replay}")
+    return OK if _leader(entry, words, pace).replay(replay) else FAILED
+
+
+def _leader(
+    entry: LessonFolder, words: Words, pace: str, *, ask: bool = False, save: Path | None = None
+) -> Leader:
     from evloop_lessons.leading.lead import Leader, Manner
     from evloop_lessons.leading.paper import Paper
-    from evloop_lessons.reading import read_plan
 
-    paper = Paper()
-    if pace == "pace" and not paper.asks:
-        raise click.UsageError(
-            "--pace waits for Enter, and nobody can press it here: leave it out, or use --slow"
-        )
-    leader = Leader(entry, Manner(ask, pace, save), paper, words)
-    if replay is not None:
-        if given or save:
-            raise click.UsageError("--replay shows what was: it goes with neither --set nor --save")
-        number = read_plan(replay).lesson
-        if number != entry.lesson.number:
-            raise LessonError(f"{replay} is of lesson {number}: evloop lesson {number} --replay {replay}")
-        return OK if leader.replay(replay) else FAILED
-    values = entry.lesson.values(given)
-    return OK if leader.lead(values) else FAILED
+    return Leader(entry, Manner(ask, pace, save), Paper(), words)
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -172,7 +179,7 @@ def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_
     from evloop_lessons.leading.all import Outcome
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.library import find
-    from evloop_lessons.reading import read_plan
+    from evloop_lessons.plan import read_plan
 
     if saved is None:
         raise click.UsageError("evloop lesson check DIR: name the folder of a run that was saved")

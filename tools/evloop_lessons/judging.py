@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +10,7 @@ from evloop_trace.views.rungs import brief
 
 from evloop_lessons.lesson import PACKETS, SOCKETS
 from evloop_lessons.run import Sample, spelled
+from evloop_lessons.texts import filled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from evloop_lessons.lesson import Claim, Found
     from evloop_lessons.run import Run
 
-__all__ = ["Evidence", "Verdict", "filled", "happened", "judge", "numbers"]
-
-_BLANK = re.compile(r"\{([a-z_]+)\}")
+__all__ = ["Evidence", "Verdict", "happened", "judge", "numbers"]
 
 
 class Evidence(msgspec.Struct):
@@ -92,11 +90,6 @@ def happened(outcome: Callable[[Run], str], run: Run) -> str:
         return str(outcome(run))
     except _NOT_THERE:
         return ""
-
-
-def filled(sentence: str, values: Mapping[str, Any]) -> str:
-    """A sentence with its {blanks} filled in; one for which there is nothing is `?`."""
-    return _BLANK.sub(lambda match: str(values.get(match[1], "?")), sentence)
 
 
 def _cited(what: Any, run: Run) -> Evidence:

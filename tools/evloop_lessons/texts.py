@@ -14,14 +14,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evloop_lessons.lesson import LessonError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["LANGUAGES", "Texts", "read_texts"]
+__all__ = ["LANGUAGES", "Texts", "filled", "read_texts"]
 
 LANGUAGES = ("en", "zh")
 
@@ -38,6 +38,7 @@ _SECTIONS = {
 }  # fmt: skip
 _OPTIONAL = {"parameters"}
 _LISTS = {"steps", "claims", "source", "parameters"}
+_BLANK = re.compile(r"\{([a-z_]+)\}")
 _ITEM = re.compile(r"- `([^`]+)`\s*[:\uff1a]\s*(.+)")
 
 
@@ -100,6 +101,11 @@ def read_texts(name: str, text: str) -> Texts:
         got["source"].items,
         got["parameters"].items,
     )
+
+
+def filled(sentence: str, values: Mapping[str, Any]) -> str:
+    """A sentence with its {blanks} filled in; one for which there is nothing is `?`."""
+    return _BLANK.sub(lambda match: str(values.get(match[1], "?")), sentence)
 
 
 def _read(name: str, lines: list[str]) -> tuple[str, dict[str, _Section]]:

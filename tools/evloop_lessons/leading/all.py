@@ -12,7 +12,7 @@ import msgspec
 from evloop_lessons.leading.lead import verdicts
 from evloop_lessons.leading.performance import Performance
 from evloop_lessons.lesson import LessonError
-from evloop_lessons.reading import TEMPORARY
+from evloop_lessons.plan import TEMPORARY
 
 if TYPE_CHECKING:
     from evloop_lessons.judging import Verdict

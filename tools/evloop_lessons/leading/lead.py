@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -14,17 +11,16 @@ from evloop_trace.views.palette import DIM, PLAIN, TROUBLE
 
 from evloop_lessons.judging import happened, judge, numbers
 from evloop_lessons.leading.ladder import Live, whole
-from evloop_lessons.leading.performance import Performance
-from evloop_lessons.lesson import LessonError
-from evloop_lessons.reading import PLAN, TEMPORARY, read_plan, read_run
+from evloop_lessons.plan import PLAN, read_plan
+from evloop_lessons.reading import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from evloop_lessons.judging import Evidence, Verdict
     from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.leading.performance import Performance
     from evloop_lessons.leading.words import Words
-    from evloop_lessons.lesson import Value
     from evloop_lessons.library import LessonFolder
     from evloop_lessons.run import Run
     from evloop_lessons.texts import Texts
@@ -51,28 +47,31 @@ class Leader:
         self._entry, self._manner, self._paper, self._words = entry, manner, paper, words
         self._texts = entry.texts(words.language)
 
-    def lead(self, values: dict[str, Value]) -> bool:
+    def lead(self, performance: Performance, folder: Path) -> bool:
         """From the title to what to try next; whether all was seen that must be.
+
+        Args:
+            performance: Plays it; it has begun to prepare itself.
+            folder: Where.
 
         Raises:
             LessonError: it cannot be played.
         """
         entry, manner, paper, words = self._entry, self._manner, self._paper, self._words
-        with _folder(manner.save) as folder, Performance(entry, values, folder, manner.pace) as performance:
-            self._open()
-            prediction = self._question() if manner.ask else ""
-            if manner.pace == "pace":
-                paper.pause(words("ready"))
-            self._play(performance, folder)
-            if prediction:
-                plan = msgspec.structs.replace(read_plan(folder), prediction=prediction)
-                (folder / PLAN).write_bytes(msgspec.json.encode(plan))
-            passed = self._close(folder)
-            if manner.save:
-                (folder / "report.md").write_text(report(entry, folder, words), encoding="utf-8")
-                again = f"`evloop lesson {entry.lesson.number} --replay {folder}`"
-                paper.space()
-                paper.say(words("saved", folder=f"`{folder}`", command=again))
+        self._open()
+        prediction = self._question() if manner.ask else ""
+        if manner.pace == "pace":
+            paper.pause(words("ready"))
+        self._play(performance, folder)
+        if prediction:
+            plan = msgspec.structs.replace(read_plan(folder), prediction=prediction)
+            (folder / PLAN).write_bytes(msgspec.json.encode(plan))
+        passed = self._close(folder)
+        if manner.save:
+            (folder / "report.md").write_text(report(entry, folder, words), encoding="utf-8")
+            again = f"`evloop lesson {entry.lesson.number} --replay {folder}`"
+            paper.space()
+            paper.say(words("saved", folder=f"`{folder}`", command=again))
         return passed
 
     def replay(self, folder: Path) -> bool:
@@ -173,26 +172,6 @@ class Leader:
     def _turn(self) -> None:
         if self._manner.pace == "pace":
             self._paper.pause(self._words("go-on"))
-
-
-@contextlib.contextmanager
-def _folder(save: Path | None) -> Iterator[Path]:
-    """Where the run is recorded."""
-    if save is None:
-        path = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
-        return
-    try:
-        save.mkdir(parents=True, exist_ok=True)
-        full = any(save.iterdir())
-    except OSError as error:
-        raise LessonError(f"--save {save}: {error.strerror or error}") from None
-    if full:
-        raise LessonError(f"--save {save}: there is something in it already: name a new folder, or empty it")
-    yield save
 
 
 def check_lines(run: Run, judged: list[Verdict], paper: Paper, words: Words) -> None:

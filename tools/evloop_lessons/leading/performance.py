@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
 from evloop_lessons.lesson import NETWORK, PACKETS, LessonError
-from evloop_lessons.reading import PLAN, Plan
+from evloop_lessons.plan import PLAN, TEMPORARY, Plan
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
     from types import TracebackType
 
     from evloop_lessons.lesson import Value
     from evloop_lessons.library import LessonFolder
 
-__all__ = ["Performance", "why_no_network"]
+__all__ = ["Performance", "kept_in", "why_no_network"]
 
 ENDING = 10.0  # seconds: what it has to end is told to in its turn, and that takes as long as a program takes
 
@@ -132,3 +136,23 @@ def why_no_network() -> str:
     except subprocess.TimeoutExpired:
         return "a lab could not be made in time"
     return done.stderr.strip().removeprefix("evloop: ") if done.returncode else ""
+
+
+@contextlib.contextmanager
+def kept_in(save: Path | None) -> Iterator[Path]:
+    """Where the run is recorded."""
+    if save is None:
+        path = Path(tempfile.mkdtemp(prefix=TEMPORARY))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+        return
+    try:
+        save.mkdir(parents=True, exist_ok=True)
+        full = any(save.iterdir())
+    except OSError as error:
+        raise LessonError(f"--save {save}: {error.strerror or error}") from None
+    if full:
+        raise LessonError(f"--save {save}: there is something in it already: name a new folder, or empty it")
+    yield save

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from evloop_lessons.judging import filled
+from evloop_lessons.texts import filled
 
 __all__ = ["Words", "language"]
 

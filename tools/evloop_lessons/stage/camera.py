@@ -10,7 +10,7 @@ from evloop_trace.packets.capture_file import Capture
 from evloop_trace.packets.pcapng import Growing
 from evloop_trace.packets.sightings import Sightings
 
-from evloop_lessons.reading import CAPTURE
+from evloop_lessons.plan import CAPTURE
 from evloop_lessons.stage.actors import StageError, python
 from evloop_lessons.stage.leash import die_with_parent
 

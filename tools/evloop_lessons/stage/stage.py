@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from evloop_lessons.lesson import PACKETS
-from evloop_lessons.reading import SAMPLES, STEPS
+from evloop_lessons.plan import SAMPLES, STEPS
 from evloop_lessons.run import Socket
 from evloop_lessons.stage import table
 from evloop_lessons.stage.actors import Actor, Server, StageError, python
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evloop_trace.packets.sightings import Sighting
 
     from evloop_lessons.lesson import Lesson
-    from evloop_lessons.reading import Plan
+    from evloop_lessons.plan import Plan
 
 __all__ = ["Stage", "StageError"]
 

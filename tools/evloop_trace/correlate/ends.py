@@ -24,6 +24,21 @@ class Origin(msgspec.Struct, gc=False):
     start: int = 0
     end: int = 0
     """Of a send: its bytes, [start, end), of which the other end may have got a part."""
+    data: bytes = b""
+    """The first of them, as far as its log has them."""
+
+    def bytes_from(self, at: int) -> bytes:
+        """What is known of its bytes from this offset on."""
+        return self.data[at - self.start :]
+
+    def move(self, at: int, by: int) -> None:
+        """Its bytes from `at` on are `by` later in the stream: before them some are missing."""
+        if self.end > at:
+            self.end += by
+            if self.start >= at:
+                self.start += by
+            else:
+                self.data = b""  # of which of them it was is not known any more
 
 
 class Joined(msgspec.Struct, gc=False):
@@ -39,6 +54,14 @@ class Joined(msgspec.Struct, gc=False):
     """By addresses and offsets, rather than inferred from an order."""
     peeked: bool = False
     """It left the bytes where they were."""
+    start: int = 0
+    """Of a recv: the offset of its first byte."""
+    data: bytes = b""
+    """And its first bytes, as far as its log has them."""
+
+    def bytes_from(self, at: int) -> bytes:
+        """What is known of its bytes from this offset on."""
+        return self.data[at - self.start :]
 
     @property
     def way(self) -> int:
@@ -105,6 +128,7 @@ class End:
     __slots__ = (
         "accepted", "blocked", "deaf", "eof", "exact", "farewell", "greeted", "greeting", "held", "into",
         "log", "lone", "name", "other", "out", "place", "sent", "shared", "sleeper", "t", "taken",
+        "unseen_got", "unseen_sent",
     )  # fmt: skip
 
     def __init__(self, log: int, name: str, t: int, *, accepted: bool) -> None:
@@ -118,6 +142,7 @@ class End:
         self.out = Pipe()  # what it sends
         self.into = Pipe()  # what it receives: the other end's `out`
         self.sent = self.taken = 0  # bytes so far; -1 is unknown
+        self.unseen_sent = self.unseen_got = 0  # bytes of calls that its log does not tell of
         self.blocked: Origin | None = None  # a send that sleeps
         self.sleeper = (0, "")  # the log and the thread in which it does
         self.held = 1  # processes that have it

@@ -27,6 +27,7 @@ from evloop.events.schema import (
 from evloop_trace.correlate.datagrams import Datagrams
 from evloop_trace.correlate.ends import End, Joined, Origin
 from evloop_trace.correlate.pairs import Key, Pairs, plain, tcp_key, unix_key
+from evloop_trace.correlate.payloads import differ, moved, shift
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Joiner", "Source"]
 
+_SLACK = 1_000_000  # ns by which, on one clock, a recv() may be told of as if it was before its send
 _NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
 
 
@@ -151,25 +153,50 @@ class Joiner:
             return
         if start == stop or "MSG_OOB" in event.flags:
             return
-        origin = Origin("send", self._labels[log], event.seq, event.t, start, stop)
+        by = end.unseen_sent
+        origin = Origin("send", self._labels[log], event.seq, event.t, start + by, stop + by, event.data)
         out = end.out
         if out.came:
             self._put(end, origin)
         else:  # nearly always: it has not come yet
-            out.put(start, stop, origin)
+            out.put(origin.start, origin.end, origin)
 
     def _put(self, end: End, origin: Origin) -> None:
+        came = end.out.came
+        by = 0 if _is_shared(end) else moved(came, origin.start, origin.data, Joined.bytes_from)
+        if by != 0:  # what came there is of calls that its log does not tell of
+            by = came[-1][1] - origin.start if by is None else by
+            origin.start, origin.end = origin.start + by, origin.end + by
+            end.unseen_sent += by
+            _doubt(end)
         for start, stop, joined in end.out.put(origin.start, origin.end, origin):
-            joined.came(origin, stop - start)
-            self.early.append(joined)
-            self._compare(end, joined, origin)
+            if self._meet(end, joined, origin, start, stop):
+                self.early.append(joined)
+
+    def _meet(self, sender: End | None, joined: Joined, origin: Origin, start: int, stop: int) -> bool:
+        """The bytes in [start, stop) of a recv are of that send, unless they are not the same."""
+        if sender is not None and not _is_shared(sender):
+            others = differ(joined.bytes_from(start), origin.bytes_from(start), stop - start)
+            if others or self._is_too_late(sender, joined, origin):
+                _doubt(sender)
+                joined.exact = False
+                return False
+        joined.came(origin, stop - start)
+        self._compare(sender, joined, origin)
+        return True
+
+    def _is_too_late(self, sender: End, joined: Joined, origin: Origin) -> bool:
+        """Of two logs with one clock: it was sent when that recv() had returned."""
+        apart = self.one_clock and sender.other is not None and sender.other.log != sender.log
+        return apart and origin.ev != "block" and origin.t > joined.due + _SLACK
 
     def _block(self, log: int, event: Block) -> None:
         """A send that sleeps: the other end may receive of it before it returns."""
         end = self.end = self._ends.get(event.conn or "")
         if end is None or end.lone or end.sent < 0 or event.awaits != "send" or not event.size:
             return
-        end.blocked = Origin("block", self._labels[log], event.seq, event.t, end.sent, end.sent + event.size)
+        start = end.sent + end.unseen_sent
+        end.blocked = Origin("block", self._labels[log], event.seq, event.t, start, start + event.size)
         end.sleeper = log, event.thread
         self._put(end, end.blocked)
 
@@ -177,6 +204,7 @@ class Joiner:
     def _returned(end: End, blocked: Origin, event: Send, stop: int) -> None:
         """The send that slept: what came of it came of this event."""
         end.blocked = None
+        stop += end.unseen_sent
         end.out.cut(stop)
         blocked.ev, blocked.seq, blocked.t, blocked.end = "send", event.seq, event.t, stop
 
@@ -197,21 +225,31 @@ class Joiner:
             _doubt(end)
         if start == stop:
             return self._over(end, event, start, peeked=stays)
-        joined = Joined(event.t + event.dur, stop - start, [], end.exact, stays)
-        if stays:
-            parts = end.into.peek(start, stop)
-        else:
+        if not stays:
             end.taken = stop
-            parts = end.into.take(start, stop, joined)
-            if len(parts) == 1 and parts[0][0] == start and parts[0][1] == stop:  # of one send, as mostly
-                joined.origins.append(parts[0][2])
-                joined.missing = 0
-                self._compare(end.other, joined, parts[0][2])
-                return joined
+        start, stop = self._found_at(end, event, start, stop)
+        joined = Joined(event.t + event.dur, stop - start, [], end.exact, stays, start, _data(event))
+        parts = end.into.peek(start, stop) if stays else end.into.take(start, stop, joined)
         for low, high, origin in parts:
-            joined.came(origin, high - low)
-            self._compare(end.other, joined, origin)
+            self._meet(end.other, joined, origin, low, high)
         return joined
+
+    @staticmethod
+    def _found_at(end: End, event: Recv, start: int, stop: int) -> tuple[int, int]:
+        """Where the bytes are that a call got, if calls before it got, or sent, some that no log tells of."""
+        start, stop, went = start + end.unseen_got, stop + end.unseen_got, end.into.went
+        if _is_shared(end) or not went:
+            return start, stop
+        by = moved(went, start, _data(event), Origin.bytes_from)
+        if by is None and end.other is not None:  # nobody has told of sending that
+            shift(went, start, stop - start)
+            for origin in {id(it): it for _, _, it in went}.values():
+                origin.move(start, stop - start)
+            end.other.unseen_sent += stop - start
+        if by != 0:
+            end.unseen_got += by or 0
+            _doubt(end)
+        return start + (by or 0), stop + (by or 0)
 
     def _over(self, end: End, event: Recv, at: int, *, peeked: bool) -> Joined | None:
         """The end of the stream: only the first recv() that finds it says something new."""
@@ -220,7 +258,7 @@ class Joiner:
         end.eof = not peeked
         joined = Joined(event.t + event.dur, 1, [], end.exact, peeked)
         sender = end.other
-        origin = end.into.over(at, joined, shared=sender is not None and sender.shared)
+        origin = end.into.over(at + end.unseen_got, joined, shared=sender is not None and sender.shared)
         if origin is not None:
             joined.came(origin, 1)
             self._compare(sender, joined, origin)
@@ -236,7 +274,9 @@ class Joiner:
         """Nothing is received before it is sent, unless two clocks do not agree; a log has only one."""
         if origin.ev == "block":  # its call began before it slept: as yet nobody knows when
             origin.t = min(origin.t, joined.due)
-        if origin.t <= joined.due or not joined.exact or sender is None or sender.other is None:
+        if self.one_clock or origin.t <= joined.due or not joined.exact:
+            return
+        if sender is None or sender.other is None:
             return
         if sender.log != sender.other.log:
             pair = self._labels[sender.log], self._labels[sender.other.log]
@@ -245,7 +285,7 @@ class Joiner:
     def _finish(self, end: End, origin: Origin) -> None:
         """A call said that nothing follows what was sent so far."""
         joined = None if end.lone or origin.start < 0 else end.out.finish(origin)
-        if joined is not None:
+        if joined is not None and not self._is_too_late(end, joined, origin):
             joined.came(origin, 1)
             self.early.append(joined)
             self._compare(end, joined, origin)
@@ -256,7 +296,7 @@ class Joiner:
             return
         end.deaf = end.deaf or event.how != "SHUT_WR"
         if event.how != "SHUT_RD":
-            label, at = self._labels[log], end.sent
+            label, at = self._labels[log], end.sent + end.unseen_sent
             self._finish(end, Origin("shutdown", label, event.seq, event.t, at, at + 1))
 
     def _close(self, log: int, event: Close) -> None:
@@ -269,7 +309,7 @@ class Joiner:
         end.held -= 1
         if end.held:
             return  # nothing is said to the other end as long as another process has it
-        at = end.sent if end.shared else max(end.sent, event.sent)
+        at = (end.sent if end.shared else max(end.sent, event.sent)) + end.unseen_sent
         end.farewell = Origin("close", self._labels[log], event.seq, event.t, at, at + 1)
         if log not in self._parents and self._places.get(end.place) is end:
             del self._places[end.place]
@@ -388,6 +428,16 @@ def _doubt(end: End) -> None:
     end.exact = False
     if end.other is not None:
         end.other.exact = False
+
+
+def _is_shared(end: End) -> bool:
+    """Several processes call at one of both ends, so that offsets follow from the order of their calls."""
+    return end.shared or (end.other is not None and end.other.shared)
+
+
+def _data(event: Recv) -> bytes:
+    """The first bytes of what it got; with MSG_TRUNC the kernel throws them away: tcp(7)."""
+    return b"" if event.flags and "MSG_TRUNC" in event.flags else event.data
 
 
 def _is_unix(name: str) -> bool:

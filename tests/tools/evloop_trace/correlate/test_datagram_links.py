@@ -58,6 +58,21 @@ def test_there_and_back(loom: Loom) -> None:
     assert all(loom.settle(entry) == entry.trust for entry in loom.entries)
 
 
+def test_recv_of_a_socket_that_is_not_connected(loom: Loom) -> None:
+    """It does not tell who sent: length, bytes and the own address do; what never came is not matched."""
+    bind(loom)
+    sent = sendto(loom, 5, data=b"hello")
+    loom.packet(True, 0, 5, wire=wire(loom), data=b"hello")
+    others = [recvfrom(loom, 5, peer="", data=b"HELLO"), recvfrom(loom, 6, peer="", data=b"hello!")]
+    got = recvfrom(loom, 5, peer="", data=b"hello")
+    loom.call(Close, sock="u2", client=False)
+    assert (numbers(sent), numbers(got), got.trust) == ([1], [1], "inferred")
+    assert [(numbers(it), loom.settle(it)) for it in others] == [([], "unmatched")] * 2
+    bind(loom, "u3", "127.0.0.1:9")
+    elsewhere = recvfrom(loom, 5, "u3", "", data=b"hello")
+    assert loom.settle(elsewhere) == ""
+
+
 def test_a_call_that_took_its_time(loom: Loom) -> None:
     """It stands where it returned, behind its packet."""
     packet = loom.packet(True, 0, 5, wire=wire(loom))

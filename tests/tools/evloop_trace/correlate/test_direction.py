@@ -164,6 +164,16 @@ class TestEnds:
         assert (close.packets, again.packets) == ([], [])
         assert loom.fin(True, 5).trust == "again"
 
+    def test_who_reads_no_more(self, loom: Loom) -> None:
+        """After one's own SHUT_RD recv() = 0 is no news of the other end."""
+        loom.open()
+        loom.call(Shutdown, "s", how="SHUT_RD", errno="ENOTCONN")
+        loom.call(Shutdown, "s", how="SHUT_RD")
+        own = loom.recv("s", 0)
+        loom.close("c")
+        fin = loom.fin(True)
+        assert (own.packets, got(fin)) == ([], [])
+
     def test_late(self, loom: Loom) -> None:
         """The FIN may be seen before its close, and after the recv that was told of it."""
         loom.open()
@@ -323,3 +333,77 @@ def test_who_took_the_client_for_the_server(loom: Loom) -> None:
     assert (wire.client, packet.strand.client) == ("127.0.0.1:40000", "127.0.0.1:40000")
     assert loom.packet(True, 0, 5, wire=wire).packet.client is False
     assert len(loom.weaver.strands) == 1
+
+
+class TestUnseen:
+    """Calls that no log tells of: the bytes show it, as the offsets of the log do not."""
+
+    def test_a_send_before_its_neighbour(self, loom: Loom) -> None:
+        """Its packet was there when the next was called; the end of the stream is moved, too."""
+        loom.open()
+        lost = loom.packet(True, 0, 4, data=b"abcd")
+        send = loom.send("c", 5, data=b"line\n")
+        packet = loom.packet(True, 4, 9, data=b"line\n")
+        close = loom.close("c")
+        fin = loom.fin(True, 9)
+        assert (lost.causes, lost.trust) == ([], "unmatched")
+        assert (made(packet), packet.trust) == ([(seq(send), 4, 9)], "inferred")
+        assert (made(fin), fin.trust) == ([(seq(close), 9, 10)], "inferred")
+
+    def test_sends_told_of_after_their_packets(self, loom: Loom) -> None:
+        """The packet that carries its bytes is its."""
+        loom.open()
+        lost, packet = loom.packet(True, 0, 4, data=b"abcd"), loom.packet(True, 4, 9, data=b"line\n")
+        send = loom.send("c", 5, data=b"line\n")
+        assert (lost.causes, made(packet), packet.trust) == ([], [(seq(send), 4, 9)], "inferred")
+
+    def test_a_send_whose_packet_is_late(self, loom: Loom) -> None:
+        """Calls that wait for theirs are moved; one segment may carry both."""
+        loom.open()
+        first = loom.send("c", 4, data=b"both")
+        second = loom.send("c", 5, data=b"line\n")
+        one = loom.packet(True, 0, 2, data=b"bo")
+        lost = loom.packet(True, 2, 5, data=b"xyz")
+        mixed = loom.packet(True, 5, 13, data=b"thABline")
+        assert (made(one), one.trust) == ([(seq(first), 0, 2)], "exact")
+        assert (lost.causes, lost.trust) == ([], "unmatched")
+        assert made(mixed) == [(seq(first), 5, 7)]
+        third = loom.send("c", 5, data=b"final")
+        late = loom.packet(True, 13, 20, data=b"??final")
+        assert made(late) == [(seq(third), 15, 20)]
+        assert [loom.settle(it) for it in (first, second, third)] == ["inferred", "unmatched", "inferred"]
+
+    def test_a_recv(self, loom: Loom) -> None:
+        """What the next got is behind that; what is nowhere is of no packet."""
+        loom.open()
+        loom.send("c", 12, data=b"helloxrecvms")
+        one, two = loom.packet(True, 0, 5, data=b"hello"), loom.packet(True, 5, 12, data=b"xrecvms")
+        wrong = loom.recv("s", 3, data=b"???")
+        recv = loom.recv("s", 6, data=b"recvms")
+        assert (got(one), got(two)) == ([], [(seq(recv), 6, 12)])
+        assert (loom.settle(wrong), loom.settle(recv)) == ("unmatched", "inferred")
+
+    def test_a_recv_before_its_packet(self, loom: Loom) -> None:
+        """A packet with other bytes is not what it got."""
+        loom.open()
+        recv = loom.recv("s", 5, data=b"intoo")
+        packet = loom.packet(True, 0, 5, data=b"hello")
+        assert (got(packet), recv.packets) == ([], [])
+
+    def test_several_processes(self, loom: Loom) -> None:
+        """They count by themselves: nothing follows from what they say of bytes."""
+        loom.open()
+        tie = loom.weaver._ties.between("127.0.0.1:40000", "127.0.0.1:8080")
+        assert tie is not None
+        tie.directions[True].shared = True
+        early = loom.packet(True, 0, 5, data=b"hello")
+        send = loom.send("c", 5, data=b"other")
+        recv = loom.recv("s", 5, data=b"other")
+        assert (made(early), got(early)) == ([(seq(send), 0, 5)], [(seq(recv), 0, 5)])
+
+    def test_what_recv_threw_away(self, loom: Loom) -> None:
+        """With MSG_TRUNC its buffer holds anything."""
+        loom.open()
+        packet = loom.packet(True, 0, 5, data=b"hello")
+        recv = loom.recv("s", 5, data=b"?????", flags="MSG_TRUNC")
+        assert got(packet) == [(seq(recv), 0, 5)]

@@ -473,6 +473,71 @@ def test_datagrams_that_cannot_be_joined(stage: Stage) -> None:
     assert stage.feed(CLIENT, Recvfrom, sock="udp-1", peer=THERE, n=3).missing == 3
 
 
+# -- calls that no log tells of ----------------------------------------------------------------------------
+
+
+def test_a_send_that_nobody_saw(stage: Stage) -> None:
+    """What came of it is not of the next; that is later in the stream than its log counts."""
+    stage.meet()
+    first = stage.recv(CLIENT, "tcp-1", 4, data=b"abcd")
+    stage.send(SERVER, "tcp-1", 5, data=b"line\n")
+    second = stage.recv(CLIENT, "tcp-1", 5, data=b"line\n")
+    stage.close(SERVER, "tcp-1")
+    end = stage.recv(CLIENT, "tcp-1", 0)
+    assert (said(first), first.missing) == ([], 4)
+    assert (said(second), second.missing, second.exact) == ([("send", 2)], 0, False)
+    assert said(end) == [("close", 3)]
+    assert stage.joiner.disagree == {}
+
+
+@pytest.mark.parametrize(
+    ("received", "origins"),
+    [((b"bo", b"th", b"xy", b"line\n"), (2, 2, 0, 3)), ((b"bo", b"xy", b"th", b"line\n"), (2, 0, 2, 3))],
+)
+def test_a_send_that_nobody_saw_before_the_next(
+    stage: Stage, received: tuple[bytes, ...], origins: tuple[int, ...]
+) -> None:
+    """What was sent by then is later in the stream, or the rest of it, from where something else came."""
+    stage.meet()
+    stage.send(SERVER, "tcp-1", 4, data=b"both")
+    stage.send(SERVER, "tcp-1", 5, data=b"line\n")
+    recvs = [stage.recv(CLIENT, "tcp-1", len(data), data=data) for data in received]
+    assert [said(it) for it in recvs] == [[("send", seq)] if seq else [] for seq in origins]
+    assert [it.exact for it in recvs] == [at < origins.index(0) for at in range(4)]
+
+
+def test_a_recv_that_nobody_saw(stage: Stage) -> None:
+    """The next got what was sent behind that, and its end is there, too."""
+    stage.meet()
+    stage.send(CLIENT, "tcp-1", 5, data=b"hello")
+    stage.send(CLIENT, "tcp-1", 7, data=b"recvmsg")
+    joined = stage.recv(SERVER, "tcp-1", 7, data=b"recvmsg")
+    stage.close(CLIENT, "tcp-1")
+    end = stage.recv(SERVER, "tcp-1", 0)
+    assert (said(joined), joined.exact, joined.way > 0) == ([("send", 3)], False, True)
+    assert said(end) == [("close", 4)]
+
+
+def test_what_recv_threw_away(stage: Stage) -> None:
+    """With MSG_TRUNC its buffer holds anything."""
+    stage.meet()
+    stage.send(CLIENT, "tcp-1", 5, data=b"hello")
+    joined = stage.recv(SERVER, "tcp-1", 5, data=b"?????", flags="MSG_TRUNC")
+    assert (said(joined), joined.exact) == ([("send", 2)], True)
+
+
+def test_what_comes_before_it_is_sent(stage: Stage) -> None:
+    """On one clock that cannot be: it is of another call, whatever the offsets say."""
+    stage.meet()
+    joined = stage.recv(SERVER, "tcp-1", 5)
+    end = stage.recv(SERVER, "tcp-1", 0)
+    stage.t += 50_000_000
+    stage.send(CLIENT, "tcp-1", 5)
+    stage.close(CLIENT, "tcp-1")
+    assert (said(joined), joined.exact, said(end)) == ([], False, [])
+    assert (stage.joiner.disagree, stage.joiner.early) == ({}, [])
+
+
 # -- losses and clocks -------------------------------------------------------------------------------------
 
 

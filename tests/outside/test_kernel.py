@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from evloop_trace.correlate.lifelines import Lifeline, lifelines
-from evloop_trace.correlate.transitions import TransitionLog, read_transitions
 from evloop_trace.packeting import analyse
 from evloop_trace.packets.summary import summarize
+from evloop_trace.states.lifelines import Lifeline, lifelines
+from evloop_trace.states.reader import TransitionLog, read_transitions
 from evloop_trace.tracepoints.tracefs import open_tracefs
 
 if TYPE_CHECKING:

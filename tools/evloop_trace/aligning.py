@@ -13,12 +13,12 @@ from evloop_trace.correlate.choice import choose, is_of
 from evloop_trace.correlate.encode import entry_line, strand_line
 from evloop_trace.correlate.entries import EXACT, INFERRED, UNMATCHED, CallEntry
 from evloop_trace.correlate.ruler import Ruler
-from evloop_trace.correlate.transitions import MAX_LINE, read_transitions
 from evloop_trace.escape import escape_text
 from evloop_trace.logs import open_logs
 from evloop_trace.numbers import duration, plural
 from evloop_trace.packeting import opened, problems
 from evloop_trace.replay import Problems, clocks
+from evloop_trace.states.reader import MAX_LINE, read_transitions
 from evloop_trace.timeline import Timeline
 from evloop_trace.views.packets import render
 from evloop_trace.views.ruler import lines as lines_of_ruler
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from evloop_trace.correlate.entries import Entry, Strand
-    from evloop_trace.correlate.transitions import TransitionLog
+    from evloop_trace.states.reader import TransitionLog
     from evloop_trace.views.cells import Line
 
 __all__ = ["Style", "Wanted", "as_json", "draw", "measure"]

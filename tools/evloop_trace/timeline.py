@@ -9,23 +9,24 @@ from evloop.events.reader import Problem
 from evloop.events.schema import Clock
 from evloop_trace.correlate.causal import Row
 from evloop_trace.correlate.clocks import Clocks
-from evloop_trace.correlate.lifelines import lifelines
 from evloop_trace.correlate.loom import HOLD, NEVER, Called, Loom, Span
 from evloop_trace.correlate.place import SHORT, place
-from evloop_trace.correlate.transitions import Lost, Transition
 from evloop_trace.merge import in_order, one_clock
 from evloop_trace.packets.capture_file import Capture
 from evloop_trace.packets.sightings import Sightings
+from evloop_trace.states.lifelines import lifelines
+from evloop_trace.states.schema import Lost, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from evloop_trace.correlate.entries import Entry
     from evloop_trace.correlate.loom import Thing
-    from evloop_trace.correlate.transitions import Event, TransitionLog
     from evloop_trace.correlate.weave import Said, Weaver
     from evloop_trace.logs import Logs
     from evloop_trace.packets.capture_file import Packet
+    from evloop_trace.states.reader import TransitionLog
+    from evloop_trace.states.schema import Event
 
     _Item: TypeAlias = tuple[int, Thing]  # when: of a packet, by the time of day
 

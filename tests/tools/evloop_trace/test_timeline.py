@@ -14,9 +14,9 @@ import pytest
 from evloop_trace import cli
 from evloop_trace.correlate import loom
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
-from evloop_trace.correlate.transitions import MAX_LINE
 from evloop_trace.logs import open_logs
 from evloop_trace.packets.capture_file import Capture, read_packets
+from evloop_trace.states.reader import MAX_LINE
 from evloop_trace.timeline import Timeline
 
 from evloop.events.schema import Accept, Clock, Close, Connect, Recv, Send

@@ -13,7 +13,7 @@ from evloop_trace.packets.spelling import flag_words, found_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from evloop_trace.correlate.entries import CallRef, Entry, StateEntry, Strand
+    from evloop_trace.correlate.entries import CallRef, Entry, KernelEntry, Strand
 
 __all__ = ["entry_line", "strand_line"]
 
@@ -92,7 +92,7 @@ def _packet(entry: PacketEntry, labels: Sequence[str]) -> dict[str, Any]:
     return line
 
 
-def _state(entry: StateEntry) -> dict[str, Any]:
+def _state(entry: KernelEntry) -> dict[str, Any]:
     line = {"lane": "kernel", "what": entry.what, "end": _SIDES[entry.client]}
     if entry.new:
         line |= {"old": entry.old, "new": entry.new}

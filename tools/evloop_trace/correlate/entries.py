@@ -12,8 +12,18 @@ if TYPE_CHECKING:
     from evloop_trace.packets.sightings import Sighting, Wire
 
 __all__ = [
-    "AGAIN", "EXACT", "INFERRED", "NONE", "UNMATCHED", "CallEntry", "CallRef", "Entry", "PacketEntry",
-    "PacketRef", "StateEntry", "Strand",
+    "AGAIN",
+    "EXACT",
+    "INFERRED",
+    "NONE",
+    "UNMATCHED",
+    "CallEntry",
+    "CallRef",
+    "Entry",
+    "KernelEntry",
+    "PacketEntry",
+    "PacketRef",
+    "Strand",
 ]  # fmt: skip
 
 EXACT, INFERRED, UNMATCHED, NONE = "exact", "inferred", "unmatched", ""
@@ -105,7 +115,7 @@ class PacketEntry(msgspec.Struct):
     quiet: str = ""
 
 
-class StateEntry(msgspec.Struct):
+class KernelEntry(msgspec.Struct):
     """What the kernel itself says of one end: a transition, a retransmission, a reset."""
 
     t: int
@@ -122,4 +132,4 @@ class StateEntry(msgspec.Struct):
     quiet: str = ""
 
 
-Entry: TypeAlias = CallEntry | PacketEntry | StateEntry
+Entry: TypeAlias = CallEntry | PacketEntry | KernelEntry

@@ -25,20 +25,14 @@ from evloop.events.schema import (
 )
 from evloop_trace.correlate.datagram_links import DatagramLinks
 from evloop_trace.correlate.direction import SLACK, link_cause, link_effect
-from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
+from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallEntry, KernelEntry, PacketEntry, Strand
 from evloop_trace.correlate.pairs import plain
 from evloop_trace.correlate.ties import Ties
-from evloop_trace.correlate.transitions import (
-    ReceiveReset,
-    Retransmit,
-    RetransmitSynAck,
-    SendReset,
-    Transition,
-)
 from evloop_trace.model.filters import due
 from evloop_trace.packets import machine
 from evloop_trace.packets.flow import TCP, UDP
 from evloop_trace.packets.segments import ACK, FIN, RST, SYN
+from evloop_trace.states.schema import ReceiveReset, Retransmit, RetransmitSynAck, SendReset, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +138,7 @@ class Weaver:
             self._segment(found, entry)
         return entry
 
-    def state(self, t: int, said: Said) -> StateEntry:
+    def state(self, t: int, said: Said) -> KernelEntry:
         """What the kernel says of an end."""
         here, there = plain(said.local), plain(said.peer)
         tie = self._ties.between(here, there)
@@ -152,7 +146,7 @@ class Weaver:
         if isinstance(said, Transition) and said.new == machine.SYN_SENT and _is_old(tie, t):
             tie, client = self._ties.new(TCP, here, there, t), True  # its SYN is not sent yet
         tie = tie or self._ties.between(there, here)
-        entry = StateEntry(t, _WHAT[type(said)], client, tie.strand if tie is not None else None)
+        entry = KernelEntry(t, _WHAT[type(said)], client, tie.strand if tie is not None else None)
         if isinstance(said, Transition):
             entry.old, entry.new = said.old, said.new
         elif isinstance(said, SendReset):

@@ -11,7 +11,7 @@ import msgspec
 
 from evloop.errors import EvloopError
 from evloop.events.recorder import read_clocks
-from evloop_trace.correlate.transitions import SCHEMA, End, Header, Lost
+from evloop_trace.states.schema import SCHEMA, End, Header, Lost
 from evloop_trace.tracepoints.formats import Page
 from evloop_trace.tracepoints.instance import Instance
 from evloop_trace.tracepoints.pages import missed, records
@@ -21,7 +21,7 @@ from evloop_trace.whole_file import UnwrittenError, WholeFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evloop_trace.correlate.transitions import Event
+    from evloop_trace.states.schema import Event
 
 __all__ = ["Recorder"]
 

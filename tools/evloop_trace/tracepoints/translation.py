@@ -10,22 +10,16 @@ import socket
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evloop_trace.correlate.transitions import (
-    ReceiveReset,
-    Retransmit,
-    RetransmitSynAck,
-    SendReset,
-    Transition,
-)
 from evloop_trace.packets.addresses import MAPPED, address_text
 from evloop_trace.packets.machine import LINUX_STATES
+from evloop_trace.states.schema import ReceiveReset, Retransmit, RetransmitSynAck, SendReset, Transition
 from evloop_trace.tracepoints.formats import Format, symbols
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from evloop_trace.correlate.transitions import Event
     from evloop_trace.packets.machine import State
+    from evloop_trace.states.schema import Event
 
 __all__ = ["NEEDED", "TRACEPOINTS", "Translation", "kernel_filter"]
 

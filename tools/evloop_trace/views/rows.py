@@ -23,7 +23,7 @@ from evloop.events.schema import (
     Shutdown,
     Unknown,
 )  # fmt: skip
-from evloop_trace.correlate.entries import UNMATCHED, CallEntry, PacketEntry, StateEntry, Strand
+from evloop_trace.correlate.entries import UNMATCHED, CallEntry, KernelEntry, PacketEntry, Strand
 from evloop_trace.correlate.place import MAKERS
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.model.filters import due
@@ -303,7 +303,7 @@ class Rows:
         alone = row is not None and row.strand is entry.strand and row.packet is None and not row.says
         return row if alone else None
 
-    def _state(self, entry: StateEntry) -> None:
+    def _state(self, entry: KernelEntry) -> None:
         side = entry.client
         if entry.what != "state":
             row = self._new(entry)
@@ -315,7 +315,7 @@ class Rows:
             row.until = entry.t
         row.reasons += [(side, reason) for reason in entry.reasons]
 
-    def _changing(self, entry: StateEntry) -> Row | None:
+    def _changing(self, entry: KernelEntry) -> Row | None:
         """The row of the packet that changes the state, or of the call."""
         for row in reversed(self._open):
             if row.strand is not entry.strand:

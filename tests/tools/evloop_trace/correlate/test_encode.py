@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from evloop_trace.correlate.encode import entry_line, strand_line
-from evloop_trace.correlate.transitions import SendReset, Transition
 from evloop_trace.packets.segments import ACK, SYN
+from evloop_trace.states.schema import SendReset, Transition
 
 from evloop.events.schema import Poll
 

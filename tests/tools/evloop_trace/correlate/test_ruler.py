@@ -6,7 +6,7 @@ import io
 import random
 
 import pytest
-from evloop_trace.correlate.entries import StateEntry, Strand
+from evloop_trace.correlate.entries import KernelEntry, Strand
 from evloop_trace.correlate.ruler import APART, KEPT, STEPS, Cut, Marks, Ruler, Spans
 from evloop_trace.correlate.weave import Weaver
 from evloop_trace.packets.capture_file import Capture, read_packets
@@ -108,9 +108,9 @@ def test_what_is_not_the_streams_own(crossing):
     it.call(Interest, client=True, sock=None, old="", new="READ", reason="")
     it.segment(0, 9, error="port unreachable")
     it.segment(0, 0, found=PROBE)
-    it.ruler.add(StateEntry(0, "state", client=True, strand=it.strand))
-    it.ruler.add(StateEntry(0, "state", client=True))
-    it.ruler.add(StateEntry(0, "state", client=True, strand=Strand(7, "tcp", "", "")))
+    it.ruler.add(KernelEntry(0, "state", client=True, strand=it.strand))
+    it.ruler.add(KernelEntry(0, "state", client=True))
+    it.ruler.add(KernelEntry(0, "state", client=True, strand=Strand(7, "tcp", "", "")))
     assert ranges(it.way.peek) == [(0, 4)]
     assert (it.way.moved, it.way.probes, it.way.end) == (1, 1, 4)
 

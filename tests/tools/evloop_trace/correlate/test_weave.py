@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
-from evloop_trace.correlate.transitions import (
-    ReceiveReset,
-    Retransmit,
-    RetransmitSynAck,
-    SendReset,
-    Transition,
-)
 from evloop_trace.packets.segments import ACK, FIN, RST, SYN
+from evloop_trace.states.schema import ReceiveReset, Retransmit, RetransmitSynAck, SendReset, Transition
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

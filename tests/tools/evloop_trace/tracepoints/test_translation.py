@@ -6,13 +6,7 @@ import socket
 import struct
 
 import pytest
-from evloop_trace.correlate.transitions import (
-    ReceiveReset,
-    Retransmit,
-    RetransmitSynAck,
-    SendReset,
-    Transition,
-)
+from evloop_trace.states.schema import ReceiveReset, Retransmit, RetransmitSynAck, SendReset, Transition
 from evloop_trace.tracepoints.translation import Translation, kernel_filter
 
 ENDS = {"sport": "H", "dport": "H", "saddr_v6": "16s", "daddr_v6": "16s"}

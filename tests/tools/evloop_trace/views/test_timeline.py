@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from evloop_trace.correlate.ends import Joined, Origin
-from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallRef, StateEntry
+from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallRef, KernelEntry
 from evloop_trace.packets.segments import ACK, RST, SYN
 from evloop_trace.views.cells import width_of
 from evloop_trace.views.columns import known, milliseconds
@@ -240,11 +240,11 @@ def test_what_the_kernel_says_wins(talk: Any) -> None:
     """States come from it alone, and stand beside the packet of the same moment."""
     it = talk.strand()
     entries = [
-        StateEntry(95 * US, "state", True, it, "CLOSED", "SYN-SENT"),
+        KernelEntry(95 * US, "state", True, it, "CLOSED", "SYN-SENT"),
         *talk.conversation(it)[1:2],
-        StateEntry(200 * US, "state", True, it, "SYN-SENT", "ESTABLISHED", reasons=["it was answered"]),
-        StateEntry(300 * US, "state", True, it, "ESTABLISHED", "FIN-WAIT-1"),
-        StateEntry(400 * US, "retransmit", True, it),
+        KernelEntry(200 * US, "state", True, it, "SYN-SENT", "ESTABLISHED", reasons=["it was answered"]),
+        KernelEntry(300 * US, "state", True, it, "ESTABLISHED", "FIN-WAIT-1"),
+        KernelEntry(400 * US, "retransmit", True, it),
     ]
     lines = talk.drawn(entries, 100, kernel=True)[1:]
     assert "SYN-SENT │══ SYN ═" in lines[0]
@@ -527,9 +527,9 @@ def test_a_state_is_not_put_beside_a_call_that_cannot_change_it(talk: Any) -> No
     watch = Interest(1, 0, 1, "tcp-1", None, "READ", "", "eof")
     entries = [
         talk.call(10, 1, watch, it),
-        StateEntry(20 * US, "state", False, it, "CLOSE-WAIT", "LAST-ACK"),
+        KernelEntry(20 * US, "state", False, it, "CLOSE-WAIT", "LAST-ACK"),
         talk.packet(30, it, 1, client=False, flags=17, cause=(1, 2, "close")),
-        StateEntry(40 * US, "send_reset", False, it, detail="NOT_SPECIFIED"),
+        KernelEntry(40 * US, "send_reset", False, it, detail="NOT_SPECIFIED"),
     ]
     lines = talk.drawn(entries, 100, kernel=True)[1:]
     assert "LAST-ACK" not in lines[0]
@@ -543,8 +543,8 @@ def test_a_connect_returns_beside_the_ack_whatever_the_server_did_meanwhile(talk
     it = talk.strand()
     entries = talk.conversation(it)[:4]
     entries += [
-        StateEntry(161 * US, "state", False, it, "LISTEN", "SYN-RECEIVED"),
-        StateEntry(162 * US, "state", False, it, "SYN-RECEIVED", "ESTABLISHED"),
+        KernelEntry(161 * US, "state", False, it, "LISTEN", "SYN-RECEIVED"),
+        KernelEntry(162 * US, "state", False, it, "SYN-RECEIVED", "ESTABLISHED"),
     ]
     lines = talk.drawn(entries, 100, kernel=True)
     assert [line.split()[1] for line in lines[3:]] == ["=", "│"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from evloop_trace.correlate.entries import StateEntry
+from evloop_trace.correlate.entries import KernelEntry
 from evloop_trace.packets.segments import ACK, FIN, KEEP_ALIVE, RETRANSMISSION, RST, SYN, ZERO_WINDOW
 
 from evloop.events.schema import Accept, Block, Close, Connect, Header, Poll
@@ -58,7 +58,7 @@ def test_what_ends_a_silence_tells_why(told: Any) -> None:
 def test_a_kernel_that_says_something(told: Any) -> None:
     """Its word ends a silence, too."""
     told.opened()
-    told.tell(StateEntry(told.at(500), "state", True, told.strand))
+    told.tell(KernelEntry(told.at(500), "state", True, told.strand))
     assert told.quiet == ""
     assert quiet(told) == ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evloop_trace.correlate.entries import CallRef, StateEntry, Strand
+from evloop_trace.correlate.entries import CallRef, KernelEntry, Strand
 from evloop_trace.correlate.reasons.words import call, numbers, often, packets, ref, text
 from evloop_trace.packets.segments import ACK, FIN, RST
 
@@ -69,7 +69,7 @@ def test_of_very_many_connections_only_the_last_are_known(told: Any) -> None:
 
 def test_what_the_kernel_says_has_no_reasons(told: Any) -> None:
     """It is one."""
-    assert told.settled(told.tell(StateEntry(told.at(1), "state", True, told.strand))) == []
+    assert told.settled(told.tell(KernelEntry(told.at(1), "state", True, told.strand))) == []
 
 
 def test_words() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from evloop_trace.correlate.lifelines import lifelines
-from evloop_trace.correlate.transitions import Lost, ReceiveReset, Retransmit, SendReset, Transition
+from evloop_trace.states.lifelines import lifelines
+from evloop_trace.states.schema import Lost, ReceiveReset, Retransmit, SendReset, Transition
 
 A, B = "127.0.0.1:5", "127.0.0.1:80"
 

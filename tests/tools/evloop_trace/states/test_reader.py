@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from evloop_trace.correlate.transitions import (
-    MAX_LINE,
-    SCHEMA,
-    End,
-    Header,
-    Lost,
-    ReceiveReset,
-    SendReset,
-    Transition,
-    read_transitions,
-)
+from evloop_trace.states.reader import MAX_LINE, read_transitions
+from evloop_trace.states.schema import SCHEMA, End, Header, Lost, ReceiveReset, SendReset, Transition
 
 from evloop.errors import LogError
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evloop_trace.correlate.transitions import Lost, ReceiveReset, SendReset, Transition
+from evloop_trace.states.schema import Lost, ReceiveReset, SendReset, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from evloop_trace.correlate.transitions import Event
     from evloop_trace.packets.machine import State
+    from evloop_trace.states.schema import Event
 
 __all__ = ["Lifeline", "lifelines"]
 

@@ -12,18 +12,8 @@ if TYPE_CHECKING:
     from evloop_trace.packets.sightings import Sighting, Wire
 
 __all__ = [
-    "AGAIN",
-    "EXACT",
-    "INFERRED",
-    "NONE",
-    "UNMATCHED",
-    "CallEntry",
-    "CallRef",
-    "Entry",
-    "KernelEntry",
-    "PacketEntry",
-    "PacketRef",
-    "Strand",
+    "AGAIN", "EXACT", "INFERRED", "NONE", "UNMATCHED", "CallEntry", "CallRef", "Entry", "KernelEntry",
+    "PacketEntry", "PacketRef", "Strand",
 ]  # fmt: skip
 
 EXACT, INFERRED, UNMATCHED, NONE = "exact", "inferred", "unmatched", ""

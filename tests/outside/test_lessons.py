@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -186,3 +187,16 @@ def test_the_list_says_what_there_is(run: Run) -> None:
     english = lesson(run, "--lang", "en").stdout
     assert "The seventh caller" in english
     assert "✗" not in english
+
+
+def test_the_documented_lesson_is_one(run: Run, tmp_path: Path) -> None:
+    """Its blocks, in their files, are a lesson that is found and passes."""
+    text = (Path(__file__).parents[2] / "docs" / "writing-a-lesson.md").read_text(encoding="utf-8")
+    scenario, checks, words = re.findall(r"```(?:python|markdown)\n(.*?)```", text, re.DOTALL)
+    folder = tmp_path / "mine" / "hello"
+    folder.mkdir(parents=True)
+    for name, block in (("scenario.py", scenario), ("checks.py", checks), ("en.md", words), ("zh.md", words)):
+        (folder / name).write_text(block, encoding="utf-8")
+    done = lesson(run, "21", "--dir", str(tmp_path / "mine"), "--check", "--json", "--set", "message=你好")
+    assert json.loads(done.stdout)["passed"], done.stdout
+    assert done.returncode == 0

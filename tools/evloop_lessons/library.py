@@ -79,7 +79,7 @@ class LessonFolder:
     def _agree(path: Path, what: str, said: Any, made: Any) -> None:
         for name in made:
             if name not in said:
-                raise LessonError(f"{path} says nothing of `{name}`, which is one of the lesson's {what}")
+                raise LessonError(f"{path}: nothing is said of `{name}`, one of the lesson's {what}")
         for name in said:
             if name not in made:
                 has = ", ".join(made) or "it has none"

@@ -48,7 +48,12 @@ def test_a_lesson_elsewhere_comes_before_ours(copied: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("en.md", "- `silence`: The connection", "- `quiet`: The connection", "says nothing of `silence`"),
+        (
+            "en.md",
+            "- `silence`: The connection",
+            "- `quiet`: The connection",
+            "nothing is said of `silence`, one of the lesson's steps",
+        ),
         (
             "en.md",
             "## Parameters\n",

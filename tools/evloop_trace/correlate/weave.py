@@ -59,6 +59,7 @@ _WHAT: dict[type, str] = {
     ReceiveReset: "receive_reset",
 }
 
+_BESIDE = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")  # what such a recv gets is not taken out of the stream
 _NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
 
 
@@ -196,7 +197,7 @@ class Weaver:
         tie, client = found
         if isinstance(event, Send):
             tie.directions[client].sent = event.off[1]
-        elif not {"MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE"}.intersection(event.flags):
+        elif not any(it in event.flags for it in _BESIDE):
             tie.directions[not client].taken = event.off[1]
 
     def begin_anew(self) -> None:

@@ -159,6 +159,22 @@ def test_a_log_that_begins_anew_is_another_picture(
     assert "The log has no end: the program was killed." in _text(present.last_lines(80, 24))
 
 
+def test_a_log_that_begins_anew_has_another_timeline(
+    tmp_path: Path, book: Book, save: Callable[..., str]
+) -> None:
+    """What was told of the log before is not told of this one."""
+    book.events[0].pid = 2**40
+    feed = FileFeed(save("log.jsonl", book.conversation().encode()))
+    present = live.Present(feed, Clock(), lambda: 10**18, str(tmp_path / "none.pcapng"))
+    present.read()
+    save("log.jsonl", book.encode()[: book.encode().index(b"\n") + 1])
+    present.read()
+    present.finish()
+    assert "accept()" not in _text(present.last_lines(80, 40))
+    present.close()
+    feed.close()
+
+
 def test_a_log_is_drawn_to_its_end(
     book: Book, save: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from evloop_trace.apps.woven import LAG, Woven
 from evloop_trace.capture import pcapng
+from evloop_trace.correlate.entries import PacketEntry
 from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
+
+from evloop.events.schema import ConnectionState, ListenerState, Recv, Snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,3 +164,98 @@ def test_when_there_are_too_many_they_are_passed_over(
     woven.look(None)
     woven.close()
     assert any("PSH ACK 5 B" in it for it in drawn(woven))
+
+
+def test_after_a_pass_over_numbers_go_on_and_names_are_known(
+    file: File, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was drawn stays; packets are counted whether anybody looked at them or not."""
+    woven = Woven(file.path)
+    book.listen()
+    book.accept("tcp-1")
+    hello = book.recv("tcp-1", b"hello")
+    woven.tell(book.events)
+    file.add(HANDSHAKE + segment(2800, "PA", 101, 501, b"hello"))
+    woven.look(LAG + 10_000)
+    before = drawn(woven)
+    assert any("#4" in it and "5 B" in it for it in before)
+    monkeypatch.setattr("evloop_trace.apps.woven.CROWD", 2)
+    late = [book.recv("tcp-1", b"12345"), book.recv("tcp-1", b"12345")]
+    book.accept("tcp-2")
+    late += [book.send("tcp-2", b"a"), book.close("tcp-2")]
+    woven.tell([*late, book.events[-3]])
+    file.add(
+        segment(hello.t + 500, "PA", 106, 501, b"12345") + segment(hello.t + 600, "PA", 111, 501, b"12345")
+    )
+    woven.look(0)
+    assert woven.skipped == 7
+    monkeypatch.undo()
+    third = book.recv("tcp-1", b"third")
+    third.t += 20_000_000
+    woven.tell([third])
+    file.add(segment(third.t - 100, "PA", 116, 501, b"third"))
+    woven.look(None)
+    woven.close()
+    lines = drawn(woven)
+    assert lines[: len(before)] == before
+    (packet,) = [it for it in lines if "#7" in it]
+    assert "PSH ACK 5 B" in packet
+    text = "\n".join(lines[len(before) :])
+    assert "7 calls and packets were passed over" in text
+    assert "tcp-1 127.0.0.1:40000 → 127.0.0.1:8080" in text  # another strand, of the same names
+    assert 'recv() = 5 ≈ [15,20) "third"' in text
+    assert "unmatched" not in text
+
+
+def test_a_snapshot_names_what_was_open_before_we_came(file: File, book: Book) -> None:
+    """Its packets and its calls are of one connection, and meet."""
+    state = Snapshot(
+        -1, 500, 0,
+        [ListenerState("listen-1", 5, "tcp", "127.0.0.1:8080"), ListenerState("udp-1", 6, "udp", "")],
+        [ConnectionState("tcp-1", 7, "127.0.0.1:40000", "127.0.0.1:8080", 0, 100, 50, 0, "READ", "listen-1")],
+        1, 0,
+    )  # fmt: skip
+    woven = Woven(file.path)
+    call = Recv(9, 9000, 0, 100, "tcp-1", 7, 65536, 5, (100, 105), b"later")
+    woven.tell([book.events[0], state, state, call])
+    file.add(segment(8000, "PA", 201, 501, b"later"))
+    woven.look(None)
+    woven.close()
+    lines = drawn(woven)
+    assert sum("tcp-1 127.0.0.1:40000 → 127.0.0.1:8080" in it for it in lines) == 1
+    assert [it.strand.trust for it in woven.panel.entries if it.strand] == ["inferred", "inferred"]
+    assert [it.number for it in woven.panel.entries[2].packets] == [1]  # type: ignore[union-attr]
+
+
+def test_what_is_over_is_forgotten(file: File, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After so many connections; nothing is passed over, and what is open keeps its name."""
+    monkeypatch.setattr("evloop_trace.apps.woven.MANY", 1)
+    woven = Woven(file.path)
+    book.listen()
+    for name in ("tcp-1", "tcp-2"):
+        book.accept(name)
+    book.close("tcp-1")
+    woven.tell(book.events)
+    woven.look(LAG + 10_000)
+    (strand,) = woven._loom.weaver.strands
+    assert (strand.number, strand.names) == (2, ("", "tcp-2"))
+    woven.look(None)
+    woven.close()
+    assert woven.skipped == 0
+    assert sum("accept()" in it for it in drawn(woven)) == 2
+
+
+def test_calls_wait_for_packets_that_are_not_read_yet(file: File, book: Book) -> None:
+    """Where the time was up within the file, a call behind the last packet read stays in its place."""
+    hours = iter(range(0, 1_000_000_000, 3600))
+    woven = Woven(file.path, lambda: next(hours))
+    woven.tell(book.conversation().events)
+    file.add(HANDSHAKE + segment(4500, "PA", 101, 501, b"hello"))
+    for _ in range(40):
+        woven.look(10**9)
+    woven.close()
+    entries = [it.t for it in woven.panel.entries]
+    assert entries == sorted(entries)
+    assert [it.packet.time - WALL for it in woven.panel.entries if isinstance(it, PacketEntry)] == [
+        it.t for it in woven.panel.entries if isinstance(it, PacketEntry)
+    ]

@@ -203,7 +203,7 @@ class Analysis:
         if flow.base < 0 or peer.base < 0:
             _base(flow, segment)
         expected, before = flow.nextseq, flow.last_ack
-        if _expected(flow, segment):
+        if _expected(flow, segment) or (flags & SYN and _opens(flow, segment)):
             found = 0
         else:
             endpoints.step(flow, segment)
@@ -439,9 +439,9 @@ def _first(flow: Flow, *, data: bool) -> None:
 
 
 def _expected(flow: Flow, segment: Segment) -> bool:
-    """An ACK or FIN that is expected next; whether it was, and is done.
+    """An ACK or FIN that is expected next: whether it is one, and then it is done.
 
-    Nothing else need be asked of it than what stands here: `endpoints` and `segments` come to the same.
+    To what stands here `endpoints.step` and `segments.judge` would come, too; so also in `_opens`.
     """
     time, _, seq, ack, size, flags, window, header, _ = segment
     peer = flow.peer
@@ -476,6 +476,31 @@ def _expected(flow: Flow, segment: Segment) -> bool:
             flow.maxseq = seq
         flow.dup_acks = 0
     flow.window, flow.last_ack, flow.last, flow.last_flags = window, ack, time, 0
+    return True
+
+
+def _opens(flow: Flow, segment: Segment) -> bool:
+    """The first SYN of an end of which nothing was seen before."""
+    time, _, seq, ack, size, flags, window, header, _ = segment
+    peer = flow.peer
+    if (
+        flow.packets
+        or size
+        or flags & (FIN | RST)
+        or not window
+        or header < 20
+        or flow.end_state != endpoints.INACTIVE
+        or flow.nextseq
+        or (flags & ACK and (peer.maxseq - ack) & MASK >= HALF)
+        or flow.conn.multipath is not None
+    ):
+        return False
+    endpoints.begin(flow, seq, flags)
+    flow.syns = 1
+    flow.nextseq = flow.maxseq = (seq + 1) & MASK
+    flow.next_time = flow.last = time
+    flow.dup_acks = flow.last_flags = 0
+    flow.window, flow.last_ack = window, ack
     return True
 
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from evloop_trace.packets.decode import Segment
     from evloop_trace.packets.flow import Connection, Flow
 
-__all__ = ["CLOSED", "ESTABLISHED", "INACTIVE", "RESET", "SERVER_PORTS", "add", "conn_state", "finish", "flips", "gap", "note", "step"]
+__all__ = [
+    "CLOSED", "ESTABLISHED", "INACTIVE", "RESET", "SERVER_PORTS", "add", "begin", "conn_state", "finish",
+    "flips", "gap", "note", "step",
+]  # fmt: skip
 
 INACTIVE, PARTIAL, SYN_SENT, SYN_ACK_SENT, ESTABLISHED, CLOSED, RESET = range(7)
 
@@ -71,6 +74,13 @@ def _power_of_ten(number: int) -> bool:
 def note(flow: Flow, *, data: bool) -> None:
     """A segment with neither SYN, FIN nor RST."""
     _first(flow, _DATA_SEEN if data else _ACK_SEEN, "D" if data else "A")
+
+
+def begin(flow: Flow, seq: int, flags: int) -> None:
+    """The SYN of an end that is INACTIVE."""
+    flow.start, flow.last_seq, flow.last_syn = seq, (seq + 1) & MASK, 0
+    _first(flow, _SYN_SEEN, "H" if flags & ACK else "S")
+    _inactive(flow, 0, flags)
 
 
 def finish(flow: Flow, seq: int) -> None:

@@ -13,10 +13,10 @@ __all__ = ["pack", "unpack"]
 
 # What is packed of both, in the order in which `_flow` and `unpack` take it.
 _FLOW = (
-    "acked", "again_count", "base", "bytes", "counts", "dup_acks", "end_state", "fin", "gaps", "kinds", "last",
-    "last_ack", "last_fin", "last_flags", "last_rst", "last_seq", "last_syn", "maxseq", "next_time",
-    "nextseq", "odd", "packets", "previous_state", "resets", "rtt_max", "rtt_min", "rtt_skip", "rtt_step",
-    "scale", "seen", "shift", "start", "state", "syns", "talking", "timed", "unscaled", "window",
+    "acked", "again_count", "base", "bytes", "counts", "dup_acks", "end_state", "fin", "gaps", "kinds",
+    "last", "last_ack", "last_fin", "last_flags", "last_rst", "last_seq", "last_syn", "maxseq",
+    "next_time", "nextseq", "odd", "packets", "previous_state", "resets", "rtt_max", "rtt_min", "rtt_skip",
+    "rtt_step", "scale", "seen", "shift", "start", "state", "syns", "talking", "timed", "unscaled", "window",
     "window_count",
 )  # fmt: skip
 _CONNECTION = (

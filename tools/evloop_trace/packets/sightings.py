@@ -40,8 +40,6 @@ class Wire(msgspec.Struct):
     client: str
     """An address, as in an event log."""
     server: str
-    begun: int
-    """ns since 1970."""
     whole: bool
     """Its first SYN was seen, so that offsets count from the first byte of the stream."""
 
@@ -148,7 +146,6 @@ class Sightings:
                 conn.proto,
                 address_text(conn.key[:half], client),
                 address_text(conn.key[half : 2 * half], server),
-                conn.begun,
                 conn.proto == TCP and bool(conn.first_bits & 1),
             )
         return wire

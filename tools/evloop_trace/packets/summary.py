@@ -7,6 +7,8 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from evloop_trace.packets import segments, words
 from evloop_trace.packets.endpoints import conn_state
 from evloop_trace.packets.flow import TCP
@@ -21,8 +23,7 @@ Pair: TypeAlias = tuple[int, int]
 """Of the client, of the server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True):
     """The fields are those of the JSON object, in its order; what is counted is packets, but for `bytes`."""
 
     proto: str

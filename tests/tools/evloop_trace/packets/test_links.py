@@ -234,3 +234,10 @@ def test_serial_lines(wire, look, header):
     frame = header + wire.ipv4(*V4, 6, segment(wire))
     assert look(wire.pcap([(1, frame)], 9)).only.bytes == (5, 0)
     assert look(wire.pcap([(1, header[:3])], 9)).analysis.left_out == {Reason.NETWORK: 1}
+
+
+def test_multipath_counts_from_the_handshake(wire, look):
+    """A SYN ACK knows of the SYN's options, so what the server says again is a duplicate ACK."""
+    capable = b"\x1e\x0c\0\x81" + bytes(8)
+    talk = wire.Talk().c(SYN, options=capable).s(SYN | ACK, options=capable).c(ACK).s(ACK)
+    assert look(talk.pcap()).only.dup_acks == (0, 1)

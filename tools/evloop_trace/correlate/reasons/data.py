@@ -104,9 +104,10 @@ def received(past: Past, entry: CallEntry) -> str:
     last = other.packets.get(them[-1]) if them else None
     was_left = mine.was_left
     mine.was_left = was_left and event.n == event.size  # until it has read all that there is
-    if event.n == event.size and past.whole and event.off and last and last.packet.end > event.off[1]:
+    end = max((it.end for it in entry.packets), default=0)
+    if event.n == event.size and past.whole and last and last.packet.end > end:
         mine.was_left = True
-        left = f"{size(last.packet.end - event.off[1])} of packet #{them[-1]} are left for the next"
+        left = f"{size(last.packet.end - end)} of packet #{them[-1]} are left for the next"
         return "" if was_left else f"it asked for {size(event.size)} at most: {left}"  # the first of a row
     return _borders(entry, other, them) if entry.trust != INFERRED else ""
 

@@ -23,7 +23,7 @@ class Told:
         self, proto: str = "tcp", *, names: tuple[str, str] = ("c", "s"), whole: bool = True
     ) -> None:
         self.reasons = Reasons()
-        self.wire = Wire(0, proto, CLIENT, SERVER, 0, whole)
+        self.wire = Wire(0, proto, CLIENT, SERVER, whole)
         self.strand = Strand(0, proto, CLIENT, SERVER, names, self.wire)
         self.t = 0.0
         self.number = self.seq = 0
@@ -74,8 +74,9 @@ class Told:
             None if loose else self.strand, joined,
         )  # fmt: skip
         for packet in got:
-            number = packet.packet.number
-            entry.packets.append(PacketRef(number, packet.packet.begin, packet.packet.end))
+            number, begin, end = packet.packet.number, packet.packet.begin, packet.packet.end
+            off = fields.get("off") or (begin, end)
+            entry.packets.append(PacketRef(number, max(begin, off[0]), min(end, off[1])))
             packet.effects.append(CallRef(entry.log, entry.event.seq, "recv"))
         return self.tell(entry)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from evloop_trace.correlate.entries import EXACT, INFERRED, PacketRef
 from evloop_trace.packets.segments import (
     ACK,
     ACKED_UNSEEN,
@@ -18,7 +19,7 @@ from evloop_trace.packets.segments import (
     SPURIOUS,
 )
 
-from evloop.events.schema import Block, Close, Recv, Send
+from evloop.events.schema import Block, Close, Recv, Send, Shutdown
 
 
 def test_a_send_that_finds_no_room(told: Any) -> None:
@@ -219,3 +220,85 @@ def test_why_something_is_sent_again(told: Any) -> None:
         "out of order: what was sent after it was seen before"
     ]
     assert told.packet(True, 20, 25, found=LOST).reasons == ["something before it is not in the capture"]
+
+
+def test_a_recv_of_one_send_of_a_packet_of_two(told: Any) -> None:
+    """What it took counts, not what the packet has (MSG_MORE makes such)."""
+    first, second = told.send(True, 0, 3), told.send(True, 3, 6)
+    packet = told.packet(True, 0, 6, causes=(first, second))
+    packet.causes[:] = [
+        it._replace(begin=begin, end=begin + 3) for it, begin in zip(packet.causes, (0, 3), strict=True)
+    ]
+    recv = told.call(Recv, False, n=3, off=(3, 6))
+    recv.packets.append(PacketRef(packet.packet.number, 3, 6))
+    recv.reasons.clear()
+    told.tell(recv)
+    assert recv.reasons == []
+    recv.packets[:] = [PacketRef(packet.packet.number, 2, 6)]
+    told.tell(recv)
+    assert recv.reasons == ["2 sends in one recv(): a stream keeps no borders (packet #1)"]
+
+
+def test_a_send_whose_end_is_not_sent_yet(told: Any) -> None:
+    """How many segments it takes nobody knows; nor of one whose packets are guessed."""
+    send = told.send(True, 0, 5000)
+    for begin in (0, 2000):
+        told.packet(True, begin, begin + 2000, causes=(send,))
+    assert told.settled(send) == []
+    told.packet(True, 4000, 5000, causes=(send,))
+    send.trust = INFERRED
+    assert told.settled(send) == []
+    send.trust = EXACT
+    assert told.settled(send) == ["one send(), 3 segments of at most 2,000 B (#1-#3)"]
+
+
+def test_a_fin_is_no_close(told: Any) -> None:
+    """The client has ended only what it sends, and reads: that it resets later has another cause."""
+    told.call(Shutdown)
+    told.packet(True, flags=FIN | ACK, ack=0)
+    send = told.send(False, 0, 18)
+    told.packet(False, 0, 18, causes=(send,))
+    told.call(Close, unread=13)
+    told.packet(True, flags=RST)
+    assert told.settled(send) == []
+
+
+def test_likely_a_close(told: Any) -> None:
+    """Who is in no log."""
+    told.strand.names = ("", "s")
+    told.packet(True, flags=FIN | ACK, ack=0)
+    send = told.send(False, 0, 5)
+    told.packet(True, flags=RST)
+    why = "likely the client had closed (packet #1), and resets (packet #2)"
+    assert told.settled(send) == [f"it succeeds, as it only fills a buffer; {why}"]
+
+
+def test_of_a_row_of_recvs_that_leave_something_only_the_first_tells(told: Any) -> None:
+    """Until one finds less than it asked for."""
+    packet = told.packet(True, 0, 4000)
+    sizes = [
+        told.call(Recv, False, n=1000, off=(at, at + 1000), got=(packet,)).reasons
+        for at in range(0, 4000, 1000)
+    ]
+    assert [len(it) for it in sizes] == [1, 0, 0, 0]
+    more = told.packet(True, 4000, 6000)
+    assert told.call(Recv, False, n=1000, off=(4000, 5000), got=(more,)).reasons == []
+    told.call(Recv, False, n=900, off=(5000, 5900), got=(more,))
+    last = told.packet(True, 5900, 8000)
+    assert len(told.call(Recv, False, n=1000, off=(5900, 6900), got=(last,)).reasons) == 1
+
+
+def test_bytes_that_are_joined_by_inference_tell_nothing(told: Any) -> None:
+    """Offsets of calls and packets differ: somebody has read what no log tells of."""
+    first, second = told.send(True, 0, 3), told.send(True, 3, 6)
+    packet = told.packet(True, 0, 6, causes=(first, second), trust=INFERRED)
+    assert packet.reasons == []
+    recv = told.call(Recv, False, n=6, off=(0, 6))
+    recv.packets.append(PacketRef(1, 0, 6))
+    recv.trust = INFERRED
+    recv.reasons.clear()
+    told.tell(recv)
+    assert recv.reasons == []
+    told.packet(False, ack=9)
+    told.packet(True, 6, 9)
+    assert told.reasons.quiet(told.strand, 10**10) == "the server is in no call; the client is in no call"

@@ -8,7 +8,7 @@ import pytest
 from evloop_trace.correlate.ends import Joined, Origin
 from evloop_trace.packets.segments import ACK, FIN, RST
 
-from evloop.events.schema import Accept, Close, Inherit, Recv, Send, Setsockopt, Shutdown
+from evloop.events.schema import Accept, Close, Connect, Inherit, Recv, Send, Setsockopt, Shutdown
 
 NO_TIME = repr(b"\1\0\0\0\0\0\0\0")
 
@@ -260,3 +260,84 @@ def test_a_close_with_bytes_on_their_way(told: Any) -> None:
     told.opened()
     told.send(True, 0, 100)
     assert told.settled(told.call(Close)) == ["no FIN yet: what is not acknowledged goes first"]
+
+
+def test_what_was_unread_where_there_is_no_capture(told: Any) -> None:
+    """There its RST cannot be seen; after one of the peer's nothing is sent."""
+    told.strand.wire = None
+    close = told.call(Close, False, unread=5)
+    assert told.settled(close) == ["5 B were unread: it would send a RST, not a FIN"]
+    told.call(Inherit, False, log=2, name="s2", proto="tcp", fd=3, address="", peer="")
+    assert told.settled(told.call(Close, False, unread=5)) == []
+
+
+def lingers(told: Any, seconds: int, onoff: int = 1, **more: Any) -> None:
+    """SO_LINGER is set."""
+    value = repr(onoff.to_bytes(4, "little") + seconds.to_bytes(4, "little"))
+    told.call(Setsockopt, level="SOL_SOCKET", option="SO_LINGER", value=value, **more)
+
+
+def test_the_last_value_of_so_linger_counts(told: Any) -> None:
+    """It was cleared; or its close sent a FIN, and what came later was reset."""
+    told.opened()
+    lingers(told, 0)
+    lingers(told, 0, 0)
+    told.call(Close)
+    assert told.settled(told.packet(True, flags=RST)) == []
+
+
+def test_a_reset_long_after_a_close_is_not_of_it(told: Any) -> None:
+    """Data came for who has gone."""
+    told.opened()
+    lingers(told, 0)
+    told.call(Close, t=10)
+    told.packet(True, flags=FIN | ACK, ack=0, t=10)
+    told.packet(False, 0, 4, t=210)
+    assert told.settled(told.packet(True, flags=RST, t=210.1)) == [
+        "data came (packet #5); the client had closed 200 ms before"
+    ]
+
+
+def test_so_linger_before_there_is_a_connection(told: Any) -> None:
+    """It is the socket's, whatever is set on it next."""
+    more = {"loose": True, "sock": "c", "conn": None}
+    lingers(told, 0, **more)
+    lingers(told, 9, **more)
+    lingers(told, 0, errno="EINVAL", **more)
+    told.call(Connect)
+    assert told.reasons._pasts[0].ends[True].linger is None
+    lingers(told, 0, **more)
+    told.call(Connect)
+    told.opened()
+    close = told.call(Close)
+    assert told.settled(told.packet(True, flags=RST)) == [
+        f"SO_LINGER of 0 s: the client's close() #{close.event.seq} resets, and leaves no TIME-WAIT"
+    ]
+
+
+def test_a_shutdown_of_both_ways(told: Any) -> None:
+    """It does not want to read; of one that is in no order nothing more is known."""
+    shutdown = told.call(Shutdown, how="SHUT_RDWR")
+    assert told.packet(True, flags=FIN | ACK, causes=(shutdown,)).reasons == [
+        "the client's shutdown() #1: it sends no more, and wants to read no more"
+    ]
+    other = told.call(Shutdown, False)
+    told.call(Shutdown, False)
+    assert told.packet(False, flags=FIN | ACK, causes=(other,)).reasons == [
+        "the server's shutdown() #2: it sends no more"
+    ]
+
+
+def test_data_that_came_before_a_close_is_not_what_it_refuses(told: Any) -> None:
+    """A FIN is not a close."""
+    told.opened()
+    told.packet(True, flags=FIN | ACK, ack=0)
+    told.packet(False, 0, 5)
+    assert told.packet(True, flags=RST).reasons == []
+
+
+def test_a_copy_of_the_descriptor_in_the_same_process(told: Any) -> None:
+    """dup() makes one."""
+    told.call(Accept, False, sock="l")
+    told.call(Inherit, False, name="s2", proto="tcp", fd=5, address="", peer="")
+    assert told.settled(told.call(Close, False)) == ["no FIN: it is still open here, as s2"]

@@ -8,7 +8,7 @@ import pytest
 from evloop_trace.correlate.entries import KernelEntry
 from evloop_trace.packets.segments import ACK, FIN, KEEP_ALIVE, RETRANSMISSION, RST, SYN, ZERO_WINDOW
 
-from evloop.events.schema import Accept, Block, Close, Connect, Header, Poll
+from evloop.events.schema import Accept, Block, Close, Connect, End, Gap, Header, Poll, Recv
 
 
 def quiet(told: Any) -> str:
@@ -252,3 +252,122 @@ def test_very_many_threads(told: Any) -> None:
     for number in range(1100):
         told.call(Poll, False, loose=True, thread=f"{number}", timeout=None, why="", ready=[])
     assert quiet(told) == ""
+
+
+def test_a_call_that_returned_before_its_block_was_told(told: Any) -> None:
+    """It is short, so that it stands where it began: its block comes behind it, and it is over."""
+    told.call(Accept, False, sock="l")
+    told.opened()
+    told.call(Connect, t=10, dur=0.2).event.dur = 400_000
+    sleeps(told, True, "connect", t=10.1)
+    assert quiet(told) == "the server is in no call; the client is in no call"
+
+
+def test_a_poll_that_lasts_over_the_end_of_a_silence(told: Any) -> None:
+    """It is told of when it returns, if that is before the entry is settled."""
+    begun(told)
+    first = told.call(Poll, False, loose=True, timeout=None, why="", ready=[], t=10)
+    packet = told.packet(True, 0, 5, t=100)
+    packet.quiet = told.quiet
+    assert packet.quiet == "the server likely sleeps in poll(); the client is in no call"
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[("s", "IN")], t=101, dur=90)
+    assert packet.quiet == "the server sleeps in poll(); the client is in no call"
+    told.recv(False, 0, 5, t=102)
+    assert packet.quiet == "the server sleeps in poll(); the client is in no call"
+    late = told.packet(True, 5, 6, t=200)
+    late.quiet = "said otherwise"
+    told.settled(first)
+    told.settled(packet)
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[], t=201, dur=90)
+    assert (packet.quiet, late.quiet) == (
+        "the server sleeps in poll(); the client is in no call",
+        "said otherwise",
+    )
+
+
+def test_many_short_sleeps(told: Any) -> None:
+    """They count together: in one call, or now in this, now in that."""
+    begun(told)
+    for t in range(10, 200, 10):
+        told.call(Poll, False, loose=True, timeout=None, why="", ready=[], t=t, dur=5)
+        told.call(Close, False, loose=True, conn="s-7", t=t + 4, dur=4)
+    told.packet(True, 0, 5, t=200)
+    assert told.quiet == "the server sleeps in poll() and close() on s-7; the client is in no call"
+    for t in range(201, 400, 2):
+        told.call(Poll, False, loose=True, timeout=None, why="", ready=[], t=t, dur=1.5)
+    told.packet(True, 5, 6, t=401)
+    assert told.quiet == "the server sleeps in poll(); the client is in no call"
+
+
+def test_a_sample_is_no_call_of_a_thread(told: Any) -> None:
+    """Who sleeps sleeps on when the log says something of itself."""
+    begun(told)
+    sleeps(told, False)
+    told.call(Gap, False, loose=True, lost=1)
+    assert quiet(told) == "the server sleeps in recv(); the client is in no call"
+
+
+def end(told: Any, client: bool) -> None:
+    """Its program ends."""
+    told.call(End, client, loose=True, reason="exit", events=1)
+
+
+def test_of_a_program_that_has_ended_nothing_is_said(told: Any) -> None:
+    """It is in no call, and asleep in none."""
+    begun(told)
+    sleeps(told, False)
+    end(told, False)
+    assert quiet(told) == "the client is in no call"
+
+
+def test_what_is_of_no_connection_ends_a_silence_of_all(told: Any) -> None:
+    """Who sleeps in what; of the only connection, what is known of it."""
+    told.listen(t=1)
+    sleeps(told, False, "accept", conn=None, sock="l", loose=True)
+    told.call(Connect, True, loose=True, t=100)
+    assert told.quiet == "the server sleeps in accept() on l"
+    told.opened()
+    told.call(Accept, False, sock="l")
+    told.packet(True, 0, 5)
+    told.packet(False, ack=5)
+    told.call(Poll, True, loose=True, timeout=None, why="", ready=[], t=150)
+    assert told.quiet == "5 B wait for the server, which is in no call"
+    told.packet(True, flags=FIN | ACK, ack=0)
+    told.packet(False, flags=FIN | ACK, ack=6)
+    told.call(Connect, True, loose=True, t=200)
+    assert told.quiet == "the server is in no call; the client is in no call"
+
+
+def test_very_many_that_sleep(told: Any) -> None:
+    """They are counted; threads of one program are called so."""
+    for number in range(2):
+        sleeps(told, False, loose=True, thread=f"{number}", conn=None, sock="l")
+    told.call(Connect, True, loose=True, t=100)
+    assert told.quiet == "a thread of the server sleeps in recv() on l"
+    for number in range(5):
+        sleeps(told, False, loose=True, thread=f"more-{number}", conn=None, sock=f"l{number}")
+    told.call(Connect, True, loose=True, t=200)
+    assert told.quiet == "7 threads sleep"
+
+
+def test_a_reset_that_is_known_or_waits_behind_bytes(told: Any) -> None:
+    """tcp(7): what has come can still be read, and the error is told once."""
+    begun(told)
+    told.packet(True, 0, 5)
+    told.packet(False, ack=5)
+    told.packet(True, flags=RST)
+    assert quiet(told) == (
+        "it is reset: the server learns of it in its next call, behind 5 B that it can still read"
+    )
+    told.call(Recv, False, errno="ECONNRESET")
+    assert quiet(told) == "it is reset, and the server has been told"
+
+
+def test_a_reset_behind_a_fin(told: Any) -> None:
+    """recv() is 0 as before."""
+    begun(told)
+    told.packet(True, flags=FIN | ACK, ack=0)
+    told.packet(True, flags=RST)
+    assert quiet(told) == (
+        "it is reset: the server learns of it when it sends; its recv() is 0, as of any FIN"
+    )

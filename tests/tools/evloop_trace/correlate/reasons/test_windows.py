@@ -139,3 +139,15 @@ def test_windows_of_other_packets_say_nothing(told: Any) -> None:
         assert not any(
             "window" in it or "room" in it for it in told.packet(False, flags=flags, window=0).reasons
         )
+
+
+def test_a_keep_alive_that_was_answered(told: Any) -> None:
+    """The next asks the same: it is not told again, until something was said."""
+    told.opened()
+    first = told.packet(True, -1, found=KEEP_ALIVE, ack=0, t=1003)
+    told.packet(False, ack=0, t=1004)
+    assert len(first.reasons) == 1
+    assert told.packet(True, -1, found=KEEP_ALIVE, ack=0, t=2004).reasons == []
+    told.packet(False, ack=0, t=2005)
+    told.packet(True, 0, 5, t=2100)
+    assert told.packet(True, 4, found=KEEP_ALIVE, ack=0, t=3100).reasons == first.reasons

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from evloop.errors import EvloopError
 from evloop_trace.correlate.choice import choose, is_of
 from evloop_trace.correlate.encode import entry_line, strand_line
-from evloop_trace.correlate.entries import EXACT, INFERRED, UNMATCHED, CallEntry
+from evloop_trace.correlate.entries import EXACT, INFERRED, UNMATCHED, CallEntry, PacketEntry
 from evloop_trace.correlate.ruler import Ruler
 from evloop_trace.escape import escape_text
 from evloop_trace.logs import open_logs
@@ -73,6 +73,7 @@ class _Reading:
             files.enter_context(opened(wanted.capture, self.timeline.capture)) if wanted.capture else ()
         )
         self._links = dict.fromkeys((EXACT, INFERRED, UNMATCHED), 0)
+        self._unsent = 0  # packets of who is in a log that no call of his sent
         self._is_read = False  # to the end
         for line in clocks(self._logs) if self._logs else ():
             tell(line)
@@ -97,6 +98,8 @@ class _Reading:
                 continue
             if isinstance(entry, CallEntry) and entry.trust in self._links:
                 self._links[entry.trust] += 1
+            elif isinstance(entry, PacketEntry) and entry.trust == UNMATCHED:
+                self._unsent += 1
             yield entry
         self._is_read = True
 
@@ -118,19 +121,20 @@ class _Reading:
         for line in _lacks(self._kernel):
             self._tell(f"{wanted.kernel}: {line}")
         if wanted.capture and wanted.logs:
-            exact, inferred, unmatched = self._links.values()
-            lost = timeline.capture.dropped
-            why = (
-                f", as the capture lost {lost:,} packets: not the program's fault"
-                if unmatched and lost
-                else ""
-            )
-            self._tell(
-                f"calls joined with packets: {exact:,} exactly, {inferred:,} by inference; "
-                f"{unmatched:,} not matched{why}"
-            )
+            self._tell(self._joined())
         torn = self._kernel is not None and self._kernel.problems
         return _FAILED if self._problems.count or timeline.capture.problems or torn else _DONE
+
+    def _joined(self) -> str:
+        exact, inferred, unmatched = self._links.values()
+        lost, none = self.timeline.capture.dropped, f"{unmatched:,}"
+        if self._unsent:
+            none = f"{plural(unmatched, 'call')} and {plural(self._unsent, 'packet')}"
+        why = ""
+        if lost and (unmatched or self._unsent):
+            why = f", as the capture lost {lost:,} packets: not the program's fault"
+        found = f"{exact:,} exactly, {inferred:,} by inference"
+        return f"calls joined with packets: {found}; {none} not matched{why}"
 
 
 def as_json(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], None]) -> int:

@@ -306,6 +306,16 @@ def test_a_log_with_a_bad_line(both: Callable[..., Any], lay: Laid) -> None:
     assert "a.jsonl: line 3" in lay.said
 
 
+def test_packets_that_no_call_sent(both: Callable[..., Any], lay: Laid) -> None:
+    """Of who is in the log; the summary counts what a row calls unmatched."""
+    book, talk = both()
+    book.events = [it for it in book.events if not isinstance(it, Send)]
+    for seq, event in enumerate(book.events):
+        event.seq = seq
+    lay(lay.file("a.jsonl", book.encode()), "--packets", lay.file("a.pcap", talk.pcap()))
+    assert "0 calls and 1 packet not matched" in lay.said
+
+
 def test_the_captures_loss(both: Callable[..., Any], lay: Laid, wire: ModuleType) -> None:
     """Calls that are not matched are no wonder where packets are missing; it is said whose loss that is."""
     book, talk = both()

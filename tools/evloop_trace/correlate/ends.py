@@ -33,12 +33,11 @@ class Origin(msgspec.Struct, gc=False):
 
     def move(self, at: int, by: int) -> None:
         """Its bytes from `at` on are `by` later in the stream: before them some are missing."""
-        if self.end > at:
-            self.end += by
-            if self.start >= at:
-                self.start += by
-            else:
-                self.data = b""  # of which of them it was is not known any more
+        self.end += by
+        if self.start >= at:
+            self.start += by
+        else:
+            self.data = b""  # of which of them it was is not known any more
 
 
 class Joined(msgspec.Struct, gc=False):

@@ -243,7 +243,7 @@ class Joiner:
         by = moved(went, start, _data(event), Origin.bytes_from)
         if by is None and end.other is not None:  # nobody has told of sending that
             shift(went, start, stop - start)
-            for origin in {id(it): it for _, _, it in went}.values():
+            for origin in {id(it): it for low, _, it in went if low >= stop}.values():
                 origin.move(start, stop - start)
             end.other.unseen_sent += stop - start
         if by != 0:
@@ -276,9 +276,7 @@ class Joiner:
             origin.t = min(origin.t, joined.due)
         if self.one_clock or origin.t <= joined.due or not joined.exact:
             return
-        if sender is None or sender.other is None:
-            return
-        if sender.log != sender.other.log:
+        if sender is not None and sender.other is not None and sender.log != sender.other.log:
             pair = self._labels[sender.log], self._labels[sender.other.log]
             self.disagree[pair] = max(self.disagree.get(pair, 0), origin.t - joined.due)
 

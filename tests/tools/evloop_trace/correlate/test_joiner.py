@@ -582,6 +582,17 @@ def test_nobody_waits_for_ever(stage: Stage) -> None:
     assert stage.recv(CLIENT, "tcp-1", 4) is None
 
 
+@pytest.mark.parametrize("one_clock", [True, False])
+def test_the_clock_of_one_program(new_stage: type[Stage], one_clock: bool) -> None:
+    """Whatever its log says does not make two of it."""
+    stage = new_stage(("",), one_clock=one_clock)
+    stage.connect("tcp-1", log=0)
+    stage.accept("tcp-2", log=0)
+    joined = stage.recv(0, "tcp-1", 5)
+    stage.send(0, "tcp-2", 5)
+    assert (joined.way < 0, stage.joiner.disagree) == (True, {})
+
+
 def test_clocks_that_disagree(new_stage: type[Stage]) -> None:
     """Nothing comes before it is sent: by so much they differ at least."""
     stage = new_stage(one_clock=False)

@@ -257,7 +257,7 @@ class Crossing:
         whole: bool = True,
         proto: str = "tcp",
     ) -> None:
-        wire = Wire(0, proto, "10.0.0.1:40000", "10.0.0.2:80", 0, whole) if captured else None
+        wire = Wire(0, proto, "10.0.0.1:40000", "10.0.0.2:80", whole) if captured else None
         self.strand = Strand(0, proto, "10.0.0.1:40000", "10.0.0.2:80", names, wire)
         self.ruler = Ruler(self.strand, captured=captured)
         self.way = self.ruler.directions[True]

@@ -126,7 +126,7 @@ class Loom:
     ) -> Wire:
         """Another connection of the capture."""
         self.wires += 1
-        return Wire(self.wires, proto, client, server, self.t, whole)
+        return Wire(self.wires, proto, client, server, whole)
 
     def at(self, t: int | None) -> int:
         """When the next thing happens, in ns."""

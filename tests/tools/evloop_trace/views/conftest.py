@@ -32,7 +32,7 @@ class Talk:
     ) -> Strand:  # fmt: skip
         """A connection."""
         ends = f"127.0.0.1:{port}", "127.0.0.1:8080"
-        wire = Wire(number, proto, *ends, 0, True) if captured else None
+        wire = Wire(number, proto, *ends, True) if captured else None
         return Strand(number, proto, *ends, names, wire, EXACT)
 
     def call(

@@ -17,7 +17,7 @@ LAYERS = (
     Layer("Ethernet", 0, 14, (("dst", "00:01:02:03:04:05"), ("src", "06:07:08:09:0a:0b"), ("type", "IPv4"))),
     Layer("payload", 14, 26, ()),
 )
-WIRE = Wire(0, "tcp", "10.0.0.1:5", "[fd00::2]:80", START, whole=True)
+WIRE = Wire(0, "tcp", "10.0.0.1:5", "[fd00::2]:80", whole=True)
 ROLE = Sighting(4, START, WIRE, True, place=3, end=12, ack=7, before=("A", "B"), states=("A", "C"))
 FRAME = Frame(4, START + 2_000_000, START, START + 500, DATA, 26, 1, "lo", ("a note",), LAYERS, ROLE, "")
 
@@ -67,9 +67,7 @@ def test_other_words():
     )
     error = msgspec.structs.replace(ROLE, error="port unreachable", client=False)
     assert "  ICMP port unreachable: about what the server sent\n" in drawn(FRAME._replace(role=error))
-    quiet = Sighting(
-        1, START, Wire(0, "udp", "1.1.1.1:5", "2.2.2.2:80", START, whole=False), False, place=1, end=9
-    )
+    quiet = Sighting(1, START, Wire(0, "udp", "1.1.1.1:5", "2.2.2.2:80", whole=False), False, place=1, end=9)
     assert "  packet 1 from the server: 9 B\n" in drawn(FRAME._replace(role=quiet))
     assert "analysis    left out, as packets neither IPv4 nor IPv6 are" in drawn(
         FRAME._replace(role=None, reason="neither IPv4 nor IPv6")

@@ -11,8 +11,8 @@ from evloop_trace.packets.sightings import Sighting, Wire
 from evloop_trace.views.wire import draw, kind
 from rich.cells import cell_len
 
-TCP = Wire(0, "tcp", "127.0.0.1:5000", "127.0.0.1:80", 0, True)
-UDP = Wire(1, "udp", "127.0.0.1:5000", "127.0.0.1:80", 0, False)
+TCP = Wire(0, "tcp", "127.0.0.1:5000", "127.0.0.1:80", True)
+UDP = Wire(1, "udp", "127.0.0.1:5000", "127.0.0.1:80", False)
 PSH = 8
 
 

@@ -7,6 +7,7 @@ import errno
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import sys
@@ -152,7 +153,9 @@ def test_the_bar(monkeypatch: pytest.MonkeyPatch, wanted: Wanted, has_bar: bool)
         for _ in range(3):
             bar.update(1234, 5678, 9)
         bar.close()
-        said = os.read(screen, 65536).decode()
+        said = ""
+        while "9 dropped" not in said and select.select([screen], [], [], 20)[0]:  # it comes in pieces
+            said += os.read(screen, 65536).decode()
     assert "1,234 packets 5,678 B 9 dropped" in re.sub(r"\x1b\[[0-9;]*m", "", said)
     assert ("━" in said) == has_bar
 

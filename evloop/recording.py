@@ -138,11 +138,12 @@ class Recording:
         self._beside = beside
         self._viewer: LogViewer | None = None
         with ExitStack() as stack:
-            path = keep.log or stack.enter_context(_temporary_file())
+            inherited = [] if keep.log else [stack.enter_context(_nameless_file())]
+            path = keep.log or f"/dev/fd/{inherited[0]}"
             self._log = _HeldFile(out_of_the_way(open_log(path)), path, report)
             self._recorder = DirectRecorder(header, self._log)
             if keep.trace:
-                self._viewer = _viewer(path, report)
+                self._viewer = _viewer(path, report, inherited)
                 stack.callback(self._viewer.wait)
             stack.callback(lambda: self._recorder.close(self.reason))
             instrument = install(self._recorder, keep.payload_limit, beside)
@@ -183,12 +184,12 @@ _HERE = os.path.dirname(__file__)
 _WRITERS, _CALLERS = (os.path.join(_HERE, name, "") for name in ("events", "instrument"))
 
 
-def _viewer(path: str, report: Reporter) -> LogViewer:
+def _viewer(path: str, report: Reporter, inherited: Sequence[int]) -> LogViewer:
     from evloop.viewer import LogViewer  # noqa: PLC0415 - needs subprocess, which costs time to import
 
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise LogError(f"--trace draws what is in the log, and {path!r} is no file: leave out one of the two")
-    return LogViewer(path, report)
+    return LogViewer(path, report, inherited)
 
 
 def begin_captures(
@@ -224,11 +225,11 @@ def begin_captures(
 
 
 @contextmanager
-def _temporary_file() -> Iterator[str]:
-    """A file for what is drawn and not kept."""
-    fd, path = tempfile.mkstemp(prefix="evloop-", suffix=".jsonl")
-    os.close(fd)
+def _nameless_file() -> Iterator[int]:
+    """The descriptor of a file for what is drawn and not kept: nothing is left of it, however we end."""
+    with tempfile.TemporaryFile() as file:
+        fd = out_of_the_way(os.dup(file.fileno()))
     try:
-        yield path
+        yield fd
     finally:
-        os.unlink(path)
+        os.close(fd)

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from evloop.errors import EvloopError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -39,6 +41,8 @@ class _Picture:
         command += arguments
         try:
             self._process = subprocess.Popen(command, pass_fds=pass_fds)
+        except OSError as error:
+            raise EvloopError(f"the picture cannot be started: {command[0]}: {error.strerror}") from None
         finally:
             if isinstance(packets, int):
                 os.close(packets)
@@ -76,10 +80,11 @@ class Viewer(_Picture):
 class LogViewer(_Picture):
     """It follows the log of a program that blocks, and so has no time to send anything to anybody."""
 
-    def __init__(self, path: str, report: Callable[[str], None]) -> None:
+    def __init__(self, path: str, report: Callable[[str], None], inherited: Sequence[int] = ()) -> None:
+        """`inherited` are descriptors that the path needs over there: it may be /dev/fd/N."""
         super().__init__(report)
-        self._path = path
+        self._path, self._inherited = path, inherited
 
     def start(self, packets: str | int | None = None) -> None:
         """From now on it draws, as that of the loop; the log has its first lines."""
-        self._draw(packets, "--child", "--", self._path)
+        self._draw(packets, "--child", "--", self._path, pass_fds=self._inherited)

@@ -104,18 +104,20 @@ def test_what_cannot_be_followed(record):
 
 
 def test_a_log_that_is_drawn_and_not_kept(record, monkeypatch, tmp_path):
-    """It is in a temporary file, which is gone in the end; the picture ends before it."""
+    """It is in a file that has no name at any time, so that none is left; the picture ends before it."""
     monkeypatch.setattr(recording.tempfile, "tempdir", str(tmp_path))
     seen = []
 
     class Picture:
         """A picture that looks for the file."""
 
-        def __init__(self, path, _report):
+        def __init__(self, path, _report, inherited):
             self.path = path
+            assert path == f"/dev/fd/{inherited[0]}"
 
         def start(self, _packets):
             """It begins."""
+            assert list(tmp_path.iterdir()) == []
             with open(self.path) as file:
                 seen.append(json.loads(file.readline())["ev"])
 

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from evloop import viewer
+from evloop.errors import EvloopError
 from evloop.kernel import Kernel
 from evloop.loop.loop import Loop
 from evloop.net.watch import Watchers
@@ -72,4 +73,14 @@ def test_the_picture_of_a_log(monkeypatch):
     process = picture._process
     assert process.command[-5:] == ["watch", "--packets=a.pcapng", "--child", "--", "--log.jsonl"]
     picture.wait()
-    assert (process.left, sentences) == ([], [])
+    assert (process.left, sentences, process.pass_fds) == ([], [], ())
+    picture = LogViewer("/dev/fd/7", sentences.append, [7])
+    picture.start()
+    assert picture._process.pass_fds == [7]
+
+
+def test_one_that_cannot_be_started(monkeypatch, tmp_path):
+    """Which program that is, and why."""
+    monkeypatch.setattr(viewer.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(EvloopError, match=r"the picture cannot be started: .*python: No such file"):
+        LogViewer("log.jsonl", print).start()

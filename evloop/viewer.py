@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import termios
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from evloop.errors import EvloopError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LogViewer", "Viewer"]
 
 LAST_PICTURE = 5.0  # seconds to draw it
+_TURN_BACK = "\x1b[?25h\x1b[?1049l"  # the cursor, and the screen that was there before
 
 
 class _Picture:
@@ -28,6 +31,7 @@ class _Picture:
     def __init__(self, report: Callable[[str], None]) -> None:
         self._report = report
         self._process: subprocess.Popen[bytes] | None = None
+        self._modes: list[Any] | None = None
 
     def _draw(self, packets: str | int | None, *arguments: str, pass_fds: Sequence[int] = ()) -> None:
         """Start it; `packets` are in a file that grows, or come out of a pipe, which is its alone then."""
@@ -39,6 +43,7 @@ class _Picture:
             command.append(f"--packets-fd={packets}")
             pass_fds = [*pass_fds, packets]
         command += arguments
+        self._modes = _modes()
         try:
             self._process = subprocess.Popen(command, pass_fds=pass_fds)
         except OSError as error:
@@ -57,7 +62,24 @@ class _Picture:
             self._process.kill()
             code = self._process.wait()
         if code:
+            self._turn_back()
             self._report(f"the live picture ended with code {code}; the server was not affected")
+
+    def _turn_back(self) -> None:
+        """It was killed, and has left the terminal with its picture, no cursor and no echo."""
+        if self._modes is not None:
+            with suppress(OSError, termios.error):  # the terminal is gone
+                termios.tcsetattr(sys.stdout.fileno(), termios.TCSANOW, self._modes)
+                sys.stdout.write(_TURN_BACK)
+                sys.stdout.flush()
+
+
+def _modes() -> list[Any] | None:
+    """What the terminal does with keys, see termios(3); None if standard output is none."""
+    try:
+        return termios.tcgetattr(sys.stdout.fileno())
+    except (AttributeError, OSError, ValueError, termios.error):
+        return None
 
 
 class Viewer(_Picture):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import termios
 
 import pytest
 
@@ -77,6 +78,27 @@ def test_the_picture_of_a_log(monkeypatch):
     picture = LogViewer("/dev/fd/7", sentences.append, [7])
     picture.start()
     assert picture._process.pass_fds == [7]
+
+
+@pytest.mark.parametrize(("code", "back"), [(-9, True), (0, False)])
+def test_one_that_was_killed_leaves_the_terminal_as_it_was(monkeypatch, code, back):
+    """With its echo, its cursor and its screen; one that ended by itself has seen to that."""
+    master, slave = os.openpty()
+    monkeypatch.setattr(Process, "script", (code,))
+    monkeypatch.setattr(viewer.subprocess, "Popen", Process)
+    with open(slave, "w") as terminal, open(master, "rb", buffering=0) as screen:
+        monkeypatch.setattr(viewer.sys, "stdout", terminal)
+        picture = LogViewer("log.jsonl", lambda _sentence: None)
+        picture.start()
+        silent = termios.tcgetattr(slave)
+        assert silent[3] & termios.ECHO
+        silent[3] &= ~termios.ECHO
+        termios.tcsetattr(slave, termios.TCSANOW, silent)
+        picture.wait()
+        assert bool(termios.tcgetattr(slave)[3] & termios.ECHO) is back
+        terminal.write("end")
+        terminal.flush()
+        assert screen.read(100) == (b"\x1b[?25h\x1b[?1049lend" if back else b"end")
 
 
 def test_one_that_cannot_be_started(monkeypatch, tmp_path):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from evloop_trace.correlate.entries import Entry, Strand
 
-__all__ = ["Columns", "Known", "columns", "ends", "is_left", "known", "milliseconds", "name_of"]
+__all__ = ["Columns", "Known", "columns", "heading", "is_left", "known", "milliseconds", "name_of"]
 
 _NARROW = 15  # cells of a lane with states only
 
@@ -61,11 +61,18 @@ def name_of(strand: Strand, *, whole: bool = False) -> str:
     return escape_text(name if whole else name.rpartition(":")[2])
 
 
-def ends(strand: Strand) -> str:
-    """`127.0.0.1:52814 → 127.0.0.1:8080`, and what the server calls it if that is something else."""
-    text = f"{escape_text(strand.client)} → {escape_text(strand.server)}"
-    ours, theirs = (it.rpartition(":")[2] for it in strand.names)
-    return f"{text}  (the server's {escape_text(theirs)})" if ours and theirs and ours != theirs else text
+def heading(strand: Strand, name: str) -> str:
+    """`tcp-1  127.0.0.1:52814 → 127.0.0.1:8080`; of one with two names `client:tcp-1 = server:tcp-3  …`.
+
+    Args:
+        strand: The connection.
+        name: What its rows call it.
+    """
+    ours, theirs = strand.names
+    if ours and theirs and ours.rpartition(":")[2] != theirs.rpartition(":")[2]:
+        ours, theirs = escape_text(ours), escape_text(theirs)
+        name = f"{ours} = {theirs}" if ":" in ours else f"the client's {ours} = the server's {theirs}"
+    return f"{name}  {escape_text(strand.client)} → {escape_text(strand.server)}"
 
 
 def known(entries: Sequence[Entry], labels: Sequence[str]) -> Known:

@@ -19,7 +19,7 @@ from evloop_trace.escape import escape_text
 from evloop_trace.numbers import duration
 from evloop_trace.views.calls import Words, fitting
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit, width_of, wrapped
-from evloop_trace.views.columns import columns, ends, known, milliseconds, name_of
+from evloop_trace.views.columns import columns, heading, known, milliseconds, name_of
 from evloop_trace.views.lanes import call_arrow, tail
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rows import Row, Rows, told
@@ -299,8 +299,7 @@ class _Drawer:
             yield [Segment(f"{before}{'    ' if at else '┄┄┄ '}{it}{ends}", DIM)]
 
     def _introduction(self, strand: Strand) -> Line:
-        text = f" {self._name_of(strand)}  {ends(strand)} "
-        return [Segment(text, BOLD)]
+        return [Segment(f" {heading(strand, self._name_of(strand))} ", BOLD)]
 
     def _reason(self, text: str, *, client: bool) -> Iterator[Line]:
         """In its lane, and over the wire if there is too little room."""

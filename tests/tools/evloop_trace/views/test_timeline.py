@@ -105,8 +105,14 @@ def test_several_logs_on_a_side_are_named(talk: Any) -> None:
     lines = ["".join(it.text for it in line).rstrip() for line in view.lines(entries)]
     assert " clients: a, b " in lines[0]
     assert lines[1] == " a  127.0.0.1:5000 → 127.0.0.1:8080"
-    assert lines[3] == " b  127.0.0.1:5001 → 127.0.0.1:8080  (the server's tcp-2)"
+    assert lines[3] == " b:tcp-1 = s:tcp-2  127.0.0.1:5001 → 127.0.0.1:8080"
     assert [line[8:10].strip() for line in (lines[2], lines[4], lines[5])] == ["a", "b", "a"]
+
+
+def test_two_names_in_one_log(talk: Any) -> None:
+    """Whose is whose is said in words."""
+    lines = talk.drawn(talk.conversation(talk.strand(0, 5000, ("tcp-2", "tcp-3"))))
+    assert lines[0] == " the client's tcp-2 = the server's tcp-3  127.0.0.1:5000 → 127.0.0.1:8080"
 
 
 def test_one_after_the_other_needs_no_column_of_names(talk: Any) -> None:
@@ -114,7 +120,6 @@ def test_one_after_the_other_needs_no_column_of_names(talk: Any) -> None:
     both = [*talk.conversation(), *talk.conversation(talk.strand(1, 5001, ("tcp-2", "tcp-2")))]
     lines = talk.drawn(both)
     assert lines[0] == " tcp-1  127.0.0.1:5000 → 127.0.0.1:8080"
-    assert " tcp-2  127.0.0.1:5001 → 127.0.0.1:8080  (the server's tcp-2)" not in lines
     assert " tcp-2  127.0.0.1:5001 → 127.0.0.1:8080" in lines
     assert "  0.100  connect()  SYN-SENT │══ SYN ════════════▶│" in lines
 

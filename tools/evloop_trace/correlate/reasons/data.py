@@ -47,6 +47,8 @@ def sent(past: Past, entry: CallEntry) -> str:
     event = entry.event
     assert isinstance(event, Send)
     mine = past.ends[entry.client]
+    if event.errno in ("EAGAIN", "EWOULDBLOCK") and past.whole and past.handshake is None:
+        return "the handshake is not over: until then nothing can be sent"
     if event.errno in ("EAGAIN", "EWOULDBLOCK"):
         waits = mine.sent - mine.data if past.whole else 0
         return "the send buffer is full" + (f": {size(waits)} are not acknowledged" if waits > 0 else "")
@@ -174,7 +176,7 @@ def acknowledged(past: Past, entry: PacketEntry) -> str:
     mine, other = past.ends[packet.client], past.ends[not packet.client]
     if packet.found & ACKED_UNSEEN:
         return "it acknowledges what the capture does not have: the capture lost it, not the network"
-    if packet.found & DUP_ACK and not mine.dup_acks:
+    if packet.found & DUP_ACK and not mine.dup_acks and other.out > packet.ack:
         return f"it asks for byte {packet.ack:,} again: what came behind that has a gap before it"
     news = _news(other, packet.ack)
     if news is None or mine.closed_at is not None or news.trust == AGAIN:

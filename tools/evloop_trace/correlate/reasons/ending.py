@@ -50,6 +50,8 @@ def told(past: Past, entry: CallEntry) -> str:
 
 
 def _end_of_stream(entry: CallEntry, mine: End, other: End) -> str:
+    if mine.is_deaf:
+        return ""  # of its own shutdown(): what comes all the same can be read
     if mine.ends == 1:
         return "the end of the stream stays: from here on recv() is 0 each time, at once"
     if mine.ends:
@@ -132,7 +134,7 @@ def reset(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
             return f"{mine.word} aborted it, with SO_LINGER of 0 s: no TIME-WAIT"
     if not packet.client and past.accept is None and mine.syns.count:
         listener = listeners.at(past.strand.server)
-        if listener is not None and listener.closed is not None:
+        if listener is not None and listener.closed is not None and _is_of(listener.closed, entry, None):
             return f"{call(listener.closed)} closed the listener, and nobody had accepted this connection"
     return ""
 
@@ -165,6 +167,8 @@ def vanished(past: Past, entry: PacketEntry, threads: Threads) -> str:
     mine = past.ends[client]
     if not packet.flags & (FIN | RST) or entry.causes or mine.close or not mine.calls:
         return ""
+    if mine.shutdown is not None or mine.alive.count:
+        return ""  # the kernel resets by itself who sends to a shutdown(SHUT_RDWR), or answers no probe
     if threads.seen(mine.calls[-1].log) > entry.t:
         return ""
     waits = past.waiting(client=client)

@@ -263,11 +263,13 @@ def _ends(past: Past) -> str:
         if resetting.rst is not None:
             return _is_reset(past, resetting, other)
     if client.fin is not None and server.fin is not None:
-        return "both ends have closed: the first to do so is in TIME-WAIT"
+        return "both ends have sent their FIN: the first to do so is in TIME-WAIT"
     for closer, other in ((client, server), (server, client)):
-        if closer.fin is not None:
+        if closer.fin is not None and other.close is None:
             return f"{closer.word} sends no more, and {other.word} has not closed yet: CLOSE-WAIT"
-        if closer.close is not None and past.whole:
+        if closer.close is not None and closer.fin is None and past.whole:
+            if closer.sent > closer.data:
+                return f"{closer.word} has closed, and its FIN waits behind what is not acknowledged"
             return f"{closer.word} has closed, but no FIN went out: likely a copy of it is still open"
     return ""
 

@@ -154,4 +154,6 @@ def _refused(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
     if listener is not None and listener.closed is not None:
         before = duration(entry.t - listener.closed.t)
         return f"refused: the listener of {server} was closed {before} before"
+    if listener is not None:
+        return ""  # it listens, so that this RST has another cause
     return f"refused: likely nobody listens on {server}"

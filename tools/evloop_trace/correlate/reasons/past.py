@@ -94,6 +94,8 @@ class End:
         """What it is called where it was inherited or accepted, and in which log."""
         self.was_left = False
         """The last recv() took as much as it asked for, and more had come."""
+        self.is_deaf = False
+        """It has called shutdown(SHUT_RD), or both."""
         self.is_told = False
         """A call has failed since the connection is reset."""
 
@@ -160,8 +162,7 @@ class End:
         elif isinstance(event, Recv):
             self._received(entry, event)
         elif isinstance(event, Shutdown):
-            if event.how != "SHUT_RD" and not event.errno:
-                self.shutdown = entry
+            self._shut(entry, event)
         elif isinstance(event, Close):
             self.holders.pop(event.conn or "", None)
             self.close = entry
@@ -176,6 +177,13 @@ class End:
         """SO_LINGER: the last value counts."""
         if event.option == "SO_LINGER" and not event.errno:
             self.linger = entry if event.value in NO_TIME else None
+
+    def _shut(self, entry: CallEntry, event: Shutdown) -> None:
+        if event.errno:
+            return
+        self.is_deaf = self.is_deaf or event.how != "SHUT_WR"
+        if event.how != "SHUT_RD":
+            self.shutdown = entry
 
     def _received(self, entry: CallEntry, event: Recv) -> None:
         if event.n and event.off and not event.flags:

@@ -36,19 +36,18 @@ class Waking:
 
     def poll(self, entry: CallEntry, event: Poll) -> str:
         """Which packet it was."""
-        for sock, bits in event.ready:
-            came = self._arrived.get(sock)
-            if "IN" not in bits or came is None or came.t < event.t:
-                continue
-            packet = came.packet
-            what = (
-                "a RST" if packet.flags & RST
-                else "a FIN" if packet.flags & FIN
-                else size(packet.end - packet.begin)
-            )  # fmt: skip
-            if entry.log in self._told:
-                return ""
-            self._told.add(entry.log)
-            slept = f" after {duration(came.t - event.t)}" if came.t > event.t else ""
-            return f"packet #{packet.number} woke it{slept}: {what} for {text(sock)}"
-        return ""
+        ready = [(self._arrived.get(sock), sock) for sock, _ in event.ready]
+        came, sock = min(ready, key=lambda it: it[0].t if it[0] is not None else -1, default=(None, ""))
+        if any("IN" not in bits for _, bits in event.ready):
+            return ""
+        if came is None or came.t < event.t or entry.log in self._told:
+            return ""  # something else was ready first, perhaps
+        self._told.add(entry.log)
+        packet = came.packet
+        what = (
+            "a RST" if packet.flags & RST
+            else "a FIN" if packet.flags & FIN
+            else size(packet.end - packet.begin)
+        )  # fmt: skip
+        slept = f" after {duration(came.t - event.t)}" if came.t > event.t else ""
+        return f"packet #{packet.number} woke it{slept}: {what} for {text(sock)}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evloop.events.schema import Recv
 from evloop_trace.correlate.reasons.past import ended
 from evloop_trace.correlate.reasons.words import call, size
 from evloop_trace.numbers import duration
@@ -53,10 +54,11 @@ def _closed(past: Past, entry: PacketEntry, mine: End) -> str:
     if not past.is_recorded(client=client):
         return f"likely {mine.word}'s program does not call recv(): its buffer is full"
     waits = past.waiting(client=client, ack=entry.packet.ack or 0)
+    full = f"{size(waits)} fill its buffer" if waits else "its buffer is full"
     if mine.recv is None:
-        return f"{mine.word} has not called recv() yet, and {size(waits)} fill its buffer"
-    since = duration(entry.t - mine.recv.t)
-    return f"the last recv() of {mine.word} was {since} ago, and {size(waits)} fill its buffer"
+        has = "read nothing" if any(isinstance(it.event, Recv) for it in mine.calls) else "not called recv()"
+        return f"{mine.word} has {has} yet, and {full}"
+    return f"the last recv() of {mine.word} was {duration(entry.t - mine.recv.t)} ago, and {full}"
 
 
 def _opened(entry: PacketEntry, mine: End) -> str:

@@ -17,6 +17,7 @@ from evloop_trace.packets.segments import (
     RETRANSMISSION,
     RST,
     SPURIOUS,
+    SYN,
 )
 
 from evloop.events.schema import Block, Close, Recv, Send, Shutdown
@@ -183,6 +184,7 @@ def test_acks_that_tell_of_losses(told: Any) -> None:
     assert told.packet(False, ack=10, found=ACKED_UNSEEN).reasons == [
         "it acknowledges what the capture does not have: the capture lost it, not the network"
     ]
+    told.packet(True, 20, 30)
     assert told.packet(False, ack=10, found=DUP_ACK).reasons == [
         "it asks for byte 10 again: what came behind that has a gap before it"
     ]
@@ -302,3 +304,18 @@ def test_bytes_that_are_joined_by_inference_tell_nothing(told: Any) -> None:
     told.packet(False, ack=9)
     told.packet(True, 6, 9)
     assert told.reasons.quiet(told.strand, 10**10) == "the server is in no call; the client is in no call"
+
+
+def test_a_send_before_the_handshake_is_over(told: Any) -> None:
+    """There is room, but nobody to send to."""
+    told.packet(True, flags=SYN)
+    assert told.call(Send, size=10, errno="EAGAIN").reasons == [
+        "the handshake is not over: until then nothing can be sent"
+    ]
+
+
+def test_a_duplicate_ack_of_all(told: Any) -> None:
+    """It asks for nothing: something came twice."""
+    told.packet(True, 0, 10)
+    told.packet(False, ack=10)
+    assert told.packet(False, ack=10, found=DUP_ACK).reasons == []

@@ -341,3 +341,18 @@ def test_a_copy_of_the_descriptor_in_the_same_process(told: Any) -> None:
     told.call(Accept, False, sock="l")
     told.call(Inherit, False, name="s2", proto="tcp", fd=5, address="", peer="")
     assert told.settled(told.call(Close, False)) == ["no FIN: it is still open here, as s2"]
+
+
+def test_a_recv_after_a_shutdown_of_reading(told: Any) -> None:
+    """It is 0 by that, and may get something later: nothing is said of an end."""
+    told.call(Shutdown, how="SHUT_RD")
+    told.call(Shutdown, how="SHUT_WR", errno="ENOTCONN")
+    assert told.call(Recv, n=0, off=(0, 0)).reasons == []
+    assert told.call(Recv, n=0, off=(0, 0)).reasons == []
+
+
+def test_a_kernel_that_resets_by_itself(told: Any) -> None:
+    """Nobody was killed: its program has called shutdown(SHUT_RDWR), and data came."""
+    told.opened()
+    told.call(Shutdown, how="SHUT_RDWR")
+    assert told.settled(told.packet(True, flags=RST)) == []

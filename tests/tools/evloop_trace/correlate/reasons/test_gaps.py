@@ -102,7 +102,7 @@ def test_ends_that_have_closed(told: Any) -> None:
     told.packet(True, flags=FIN | ACK, ack=0)
     assert quiet(told) == "the client sends no more, and the server has not closed yet: CLOSE-WAIT"
     told.packet(False, flags=FIN | ACK, ack=1)
-    assert quiet(told) == "both ends have closed: the first to do so is in TIME-WAIT"
+    assert quiet(told) == "both ends have sent their FIN: the first to do so is in TIME-WAIT"
 
 
 def test_a_close_without_a_fin(told: Any) -> None:
@@ -371,3 +371,12 @@ def test_a_reset_behind_a_fin(told: Any) -> None:
     assert quiet(told) == (
         "it is reset: the server learns of it when it sends; its recv() is 0, as of any FIN"
     )
+
+
+def test_a_close_whose_fin_waits(told: Any) -> None:
+    """What was sent before goes first; also if the other end has sent its FIN."""
+    told.opened()
+    told.send(True, 0, 100)
+    told.packet(False, flags=FIN | ACK, ack=0)
+    told.call(Close)
+    assert quiet(told) == "the client has closed, and its FIN waits behind what is not acknowledged"

@@ -137,3 +137,10 @@ def test_how_a_connect_went(told: Any) -> None:
     assert told.call(Connect).reasons == ["SYN was sent twice before it was answered"]
     told.packet(False, flags=RST)
     assert told.call(Connect, errno="ECONNREFUSED").reasons == ["the RST of packet #4"]
+
+
+def test_a_refusal_where_somebody_listens(told: Any) -> None:
+    """It has another cause."""
+    told.listen()
+    told.packet(True, flags=SYN, before=("CLOSED", "LISTEN"), states=("SYN-SENT", "LISTEN"))
+    assert told.packet(False, flags=RST, before=("SYN-SENT", "LISTEN")).reasons == []

@@ -91,3 +91,16 @@ def test_a_call_under_another_name(told: Any) -> None:
     """As the program called it."""
     assert call(told.call(Recv, n=1, call="recv_into")) == "recv_into() #1"
     assert call(told.call(Recv, n=1, call="getsockopt(SO_ERROR)")) == "getsockopt(SO_ERROR) #2"
+
+
+def test_the_first_that_came_woke_a_poll(told: Any) -> None:
+    """Of all that are ready; not if one was ready for something else."""
+    packet = told.packet(True, 0, 5, t=20)
+    told.strand = Strand(1, "tcp", "a", "b", ("c2", "s2"), told.wire)
+    told.packet(True, 0, 7, t=18)
+    assert poll(told, ("s", "IN"), ("s2", "IN|OUT"), ("x", "IN"), t=21, dur=10) == []
+    assert poll(told, ("s", "IN"), ("s2", "OUT"), t=21, dur=10) == []
+    assert poll(told, ("s", "IN"), ("s2", "IN"), t=21, dur=10) == [
+        "packet #2 woke it after 7.0 ms: 7 B for s2"
+    ]
+    assert packet.reasons == []

@@ -151,3 +151,12 @@ def test_a_keep_alive_that_was_answered(told: Any) -> None:
     told.packet(False, ack=0, t=2005)
     told.packet(True, 0, 5, t=2100)
     assert told.packet(True, 4, found=KEEP_ALIVE, ack=0, t=3100).reasons == first.reasons
+
+
+def test_a_program_that_has_peeked(told: Any) -> None:
+    """It called recv(), and took nothing; how much waits is not known."""
+    told.opened()
+    told.call(Recv, False, n=5, off=(0, 5), flags="MSG_PEEK")
+    assert told.packet(False, ack=0, window=0, found=ZERO_WINDOW).reasons == [
+        "the server has read nothing yet, and its buffer is full"
+    ]

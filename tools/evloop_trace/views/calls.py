@@ -218,7 +218,7 @@ def _note(entry: CallEntry, note: str) -> str:
         return ""
     if entry.strand is None or not isinstance(event, Connect | Sendto | Recvfrom):
         return note
-    peer = escape_text(event.peer or "")
+    peer = escape_text(event.peer or "?")
     for word in ("to", "from"):
         note = note.removeprefix(f"{word} {peer}")
     return note.removeprefix(": ").removeprefix(", ")

@@ -378,6 +378,15 @@ def test_polls_in_vain_are_one_fold(talk: Any) -> None:
     assert "│   8 watch nothing  listen-1  stop" in lines[2]
 
 
+def test_recv_does_not_say_who_sent(talk: Any) -> None:
+    """The heading does."""
+    it = talk.strand(names=("", ""), proto="udp")
+    got = Recvfrom(3, 0, 0, 10, "udp-1", 3, 4, "", data=b"card", call="recv")
+    lines = talk.drawn([talk.packet(1, it, 1, end=4, data=b"card"), talk.call(2, 0, got, it)], 100)
+    assert 'recv() = 4  "card"' in lines[2]
+    assert "?" not in lines[2]
+
+
 def test_errors_come_back_to_who_sent(talk: Any) -> None:
     """An ICMP error is about what the client sent."""
     it = talk.strand(names=("", ""), proto="udp")

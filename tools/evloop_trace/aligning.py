@@ -6,7 +6,7 @@ import os
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from evloop.errors import EvloopError
 from evloop_trace.correlate.choice import choose, is_of
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from evloop_trace.correlate.entries import Entry, Strand
     from evloop_trace.states.reader import TransitionLog
     from evloop_trace.views.cells import Line
+
+T = TypeVar("T")
 
 __all__ = ["Style", "Wanted", "as_json", "draw", "measure"]
 
@@ -146,8 +148,9 @@ def as_json(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], 
     only = _chosen(wanted)
     with ExitStack() as files:
         reading = _Reading(wanted, tell, files, only)
-        for entry in reading.entries():
-            write(entry_line(entry, reading.labels).decode())
+        entries = (entry_line(entry, reading.labels) for entry in reading.entries())
+        for lines in _batches(entries):
+            write(b"".join(lines).decode())
         for strand in reading.timeline.weaver.strands:
             if only is None or strand.number == only.number:
                 write(strand_line(strand).decode())
@@ -204,7 +207,7 @@ def _chosen(wanted: Wanted) -> Strand | None:
         return choose(reading.timeline.weaver.strands, wanted.conn)
 
 
-def _batches(lines: Iterator[Line]) -> Iterator[list[Line]]:
+def _batches(lines: Iterator[T]) -> Iterator[list[T]]:
     while batch := list(islice(lines, _BATCH)):
         yield batch
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from evloop_trace.correlate.entries import Entry, Strand
     from evloop_trace.states.reader import TransitionLog
-    from evloop_trace.views.cells import Line
 
 T = TypeVar("T")
 

@@ -26,7 +26,7 @@ FIRST = 9000
 LIVES = (
     "plain", "late_accept", "sticky", "part", "unread", "linger", "dead", "half", "nagle", "window",
     "keep_alive", "refused", "full_queue", "abandoned", "big", "empty", "postcards", "nobody",
-    "nobody_connected", "held", "killed",
+    "nobody_connected", "together", "cleared", "half_read", "reset_before", "both_ways", "held", "killed",
 )  # fmt: skip
 
 REASONS = [
@@ -37,12 +37,19 @@ REASONS = [
     (r"asked for 1,024 B at most: 485 B of packet #\d+ are left for the next", "part", ""),
     (r"^6 B were unread at the server's close\(\) #\d+: RFC 2525", "unread", ""),
     (r"^SO_LINGER of 0 s: the server's close\(\)", "linger", ""),
-    (r"^the RST of packet #\d+$", "unread linger abandoned killed", ""),
+    (r"^SO_LINGER of 0 s: the client's close\(\)", "reset_before", ""),
+    (r"^data came \(packet #\d+\); the server had closed \d", "cleared", ""),
+    (r"^one segment, 2 sends \(#", "together", ...),
+    (r"^2 sends in one recv\(\)", "", "nagle"),
+    (r"^13 B were unread at the client's close\(\)", "half_read", ""),
+    (r"a RST, not a FIN", "", ""),
+    (r"the client's shutdown\(\) #\d+: it sends no more, and wants to read no more", "both_ways", ""),
+    (r"^the RST of packet #\d+$", "unread linger abandoned killed", "refused"),
     (r"only fills a buffer; the client had closed \(packet #\d+\), and resets \(packet #", "dead", ""),
     (r"^data came \(packet #\d+\); the client had closed \d", "dead", ""),
     (r"^the RST of packet #\d+ had ended the connection", "dead", ""),
     (r"^shutdown\(\) #\d+ had ended what we send", "half", ""),
-    (r"the client's shutdown\(\) #\d+: it sends no more, but can still read", "half", ""),
+    (r"the client's shutdown\(\) #\d+: it sends no more, but can still read", "half half_read", ""),
     (r"delayed ACK: the server sent nothing for [3-9]\d.* could have acknowledged the FIN", "half", ...),
     (r"^the end of the stream stays", "half", ""),
     (r"^likely Nagle: send\(\) #\d+ was [3-9]\d[\d.]* ms before.* the ACK of the last, #", "nagle", ""),

@@ -240,6 +240,61 @@ def nobody_connected(port):
             client.recv(10)
 
 
+def together(port):
+    """Two sends in a segment, and a recv for each."""
+    life = Life(port).accept()
+    life.client.send(b"abc", socket.MSG_MORE)
+    life.client.send(b"def")
+    time.sleep(0.02)
+    life.server.recv(3)
+    life.server.recv(3)
+    life.hang_up()
+
+
+def cleared(port):
+    """SO_LINGER of 0 s was set, but not for long; what comes later is reset."""
+    life = Life(port).accept()
+    for onoff in (1, 0):
+        life.server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", onoff, 0))
+    life.server.close()
+    time.sleep(0.05)
+    life.client.send(b"more")
+    time.sleep(0.02)
+    life.client.close()
+
+
+def half_read(port):
+    """The client has only ended what it sends; it resets as it closes with bytes unread."""
+    life = Life(port).accept()
+    life.client.shutdown(socket.SHUT_WR)
+    life.server.recv(10)
+    life.server.send(b"answer" * 3)
+    time.sleep(0.02)
+    life.client.recv(5)
+    life.client.close()
+    time.sleep(0.02)
+    life.server.close()
+
+
+def reset_before(port):
+    """The client resets; then the server closes with bytes unread, and sends nothing."""
+    life = Life(port).accept()
+    life.client.send(b"hello")
+    time.sleep(0.02)
+    life.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    life.client.close()
+    time.sleep(0.02)
+    life.server.close()
+
+
+def both_ways(port):
+    life = Life(port).accept()
+    life.client.shutdown(socket.SHUT_RDWR)
+    life.server.recv(10)
+    life.server.close()
+    life.client.close()
+
+
 def held(port):
     """A child holds the client's socket, too."""
     life = Life(port).accept()

@@ -73,6 +73,14 @@ def test_recv_of_a_socket_that_is_not_connected(loom: Loom) -> None:
     assert loom.settle(elsewhere) == ""
 
 
+def test_very_many_closed_sockets(loom: Loom) -> None:
+    """The addresses of the last are remembered."""
+    for number in range(1030):
+        bind(loom, f"u-{number}")
+        loom.call(Close, sock=f"u-{number}", client=False)
+    assert len(loom.weaver._datagrams._gone) == 1024
+
+
 def test_a_call_that_took_its_time(loom: Loom) -> None:
     """It stands where it returned, behind its packet."""
     packet = loom.packet(True, 0, 5, wire=wire(loom))

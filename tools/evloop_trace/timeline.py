@@ -87,7 +87,7 @@ class Timeline:
         heads = [next(it, None) for it in sources]
         while True:
             times = [
-                (self.clocks.of_wall(head[0]) if source is packets else head[0], at)
+                (self.clocks.of_packet(head[0]) if source is packets else head[0], at)
                 for at, (source, head) in enumerate(zip(sources, heads, strict=True))
                 if head is not None
             ]

@@ -14,6 +14,9 @@ __all__ = ["Clocks"]
 _STEP = 1_000_000
 """Nanoseconds: if the two move apart by more, somebody has set the time of day."""
 
+_NEVER = -(1 << 64)
+_BACK = 1_000_000_000  # ns: packets are captured nearly in order
+
 
 class Clocks:
     """The clock of a timeline: nanoseconds since the earliest log began, or the first packet."""
@@ -26,6 +29,8 @@ class Clocks:
         self._mono: int | None = None
         self._wall: int | None = None
         self._boot = ""
+        self._latest = _NEVER  # packet, on the timeline
+        self._back = 0  # ns by which the clock was set back, as far as the packets show it
         if headers:
             first = min(headers, key=lambda it: it.mono_ns if one_clock else it.wall_ns)
             self._mono, self._wall, self._boot = first.mono_ns, first.wall_ns, first.boot_id
@@ -43,10 +48,25 @@ class Clocks:
         if abs(moved) > _STEP:
             self.steps.append((clock.mono_ns - self._mono, moved))
             self._wall += moved
+            self._latest, self._back = _NEVER, 0
 
     def of_wall(self, ns: int) -> int:
         """Where a time of day stands (ns since 1970)."""
         return ns - (self._wall or 0)
+
+    def of_packet(self, ns: int) -> int:
+        """Where the next packet of a capture stands, whose time of day it is.
+
+        One that is older than the one before was captured after the clock was set back: it stands beside that
+        one, and those that follow stand behind it, until a log tells what time it is.
+        """
+        t = self.of_wall(ns)
+        if t >= self._latest:
+            self._back = 0
+        elif t + self._back < self._latest - _BACK:
+            self._back = self._latest - t
+        self._latest = max(self._latest, t + self._back)
+        return t + self._back
 
     def is_strange(self, boot_id: str) -> bool:
         """Whether the monotonic clock of that boot is known to be another than the logs'."""

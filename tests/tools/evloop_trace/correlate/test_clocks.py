@@ -62,3 +62,25 @@ def test_somebody_sets_the_clock() -> None:
     assert clocks.of_wall(WALL + 3_600 * 10**9 + 5) == 5
     clocks.heed(Clock(3, 0, 0, 3 * 10**10, WALL + 3 * 10**10, 0))
     assert clocks.steps[1:] == [(3 * 10**10, -3_600 * 10**9)]
+
+
+def test_packets_after_the_clock_was_set_back() -> None:
+    """They stay in their order, and stand right again from where a log tells the time."""
+    clocks = Clocks([header(0, WALL)], one_clock=True)
+    second, hour = 10**9, 3_600 * 10**9
+    assert clocks.of_packet(WALL + 5 * second) == 5 * second
+    assert clocks.of_packet(WALL + 5 * second - 1000) == 5 * second - 1000  # of another processor
+    assert clocks.of_packet(WALL + 7 * second - hour) == 5 * second
+    assert clocks.of_packet(WALL + 9 * second - hour) == 7 * second
+    clocks.heed(Clock(1, 0, 0, 10 * second, WALL + 10 * second - hour, 0))
+    assert clocks.of_packet(WALL + 11 * second - hour) == 11 * second
+    assert clocks.of_packet(WALL + 12 * second) == 12 * second + hour  # forward: until a log tells
+    clocks.heed(Clock(1, 0, 0, 20 * second, WALL + 20 * second, 0))
+    assert clocks.of_packet(WALL + 12 * second) == 12 * second
+
+
+def test_a_packet_whose_time_is_wrong() -> None:
+    """It moves none but itself."""
+    clocks = Clocks([header(0, WALL)], one_clock=True)
+    seconds = [clocks.of_packet(WALL + it) / 10**9 for it in (5 * 10**9, -WALL, 6 * 10**9)]
+    assert seconds == [5, 5, 6]

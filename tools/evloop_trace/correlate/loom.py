@@ -110,6 +110,8 @@ class Loom:
         t, _, _, what = heapq.heappop(self._waiting)
         self._last = max(t, self._last)  # what comes too late stands where it can
         entry = self._woven(self._last, what)
+        if self.is_captured:
+            self._reasons.captured = self.packets.end
         entry.quiet = self._reasons.tell(entry)
         if self._passed:
             entry.quiet, self._passed = f"{count(self._passed)} calls and packets were passed over", 0

@@ -54,6 +54,8 @@ class Reasons:
         self._threads = Threads()
         self._waking = Waking()
         self._t = self._shown = 0
+        self.captured: int | None = None
+        """When the last packet was captured, if none follows: what was sent later nobody has seen."""
         self._silences: deque[Silence] = deque(maxlen=_SILENCES)
         self._lingers: dict[str, CallEntry] = {}  # by the names of sockets that are not connected yet
         self._names: dict[str, Strand] = {}  # by their ends' labelled names
@@ -93,7 +95,8 @@ class Reasons:
             return ""
         if past.is_over:
             return ""
-        why = quiet(past, self._threads, self._listeners, t, coming)
+        seen = self.captured is None or past.strand.wire is None or t <= self.captured
+        why = quiet(past, self._threads, self._listeners, t, coming) if seen else ""
         return why or self._said(programs(past, self._threads, t), coming)
 
     def _quiet_everywhere(self, entry: Entry) -> str:
@@ -130,7 +133,8 @@ class Reasons:
             return
         self._doubt(entry, past)
         if isinstance(entry, CallEntry):
-            _add(entry, data.went(past, entry, self._t), ending.closed(past, entry))
+            if self.captured is None or past.strand.wire is None or entry.t <= self.captured:
+                _add(entry, data.went(past, entry, self._t), ending.closed(past, entry))
         elif isinstance(entry, PacketEntry):
             _add(entry, self._datagrams.settled(entry))
             if not entry.reasons:

@@ -8,7 +8,7 @@ from evloop_trace.correlate.entries import CallRef, KernelEntry, Strand
 from evloop_trace.correlate.reasons.words import call, numbers, often, packets, ref, text
 from evloop_trace.packets.segments import ACK, FIN, RST
 
-from evloop.events.schema import Poll, Recv
+from evloop.events.schema import Close, Poll, Recv
 
 
 def poll(told: Any, *ready: tuple[str, str], **more: Any) -> list[str]:
@@ -104,3 +104,14 @@ def test_the_first_that_came_woke_a_poll(told: Any) -> None:
         "packet #2 woke it after 7.0 ms: 7 B for s2"
     ]
     assert packet.reasons == []
+
+
+def test_where_the_capture_has_ended_nothing_is_said_of_what_was_not_sent(told: Any) -> None:
+    """It was not seen, that is all."""
+    told.opened()
+    told.send(True, 0, 5)
+    told.reasons.captured = told.at(None)
+    close = told.call(Close)
+    assert told.settled(close) == []
+    told.call(Recv, False, errno="EAGAIN", t=900)
+    assert told.quiet == "the client is in no call"

@@ -290,8 +290,7 @@ class _Drawer:
 
     def _quiet(self, row: Row) -> Iterator[Line]:
         before = " " * self._columns.before
-        unsaid = "nobody calls anything" if all(self._known.sides) else "nothing happens"
-        why = escape_text(row.quiet) or unsaid
+        why = escape_text(row.quiet) or "nothing happens"  # somebody may sleep in a call
         text = f"{duration(row.t - self._until)} · {why}"
         rows = wrapped(text, self._view.width - len(before) - 8)
         for at, it in enumerate(rows):

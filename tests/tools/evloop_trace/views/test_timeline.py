@@ -48,7 +48,7 @@ def test_a_conversation_at_80_columns(talk: Any) -> None:
         "  0.100  connect()  SYN-SENT │══ SYN ════════════▶│",
         "  0.140          ESTABLISHED │◀════════ SYN ACK ══│     SYN-RECEIVED",
         "  0.160  = 0                 │── ACK ────────────▶│     ESTABLISHED",
-        "         ┄┄┄ 10.8 ms · nobody calls anything ┄┄┄",
+        "         ┄┄┄ 10.8 ms · nothing happens ┄┄┄",
         " 11.000                      │                    │   1 woke: listen-1 readable",
         " 11.100                      │                    │     accept() → tcp-1  fd 7",
         ' 11.200  send() = 5  "hello" │── 5 B  [0,5) ─────▶│',

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Timeline"]
 
-_WINDOW = 2 * SHORT  # ns by which what is read may be out of order; what comes later stands where it can
+_WINDOW = 50 * SHORT  # ns by which what is read may be out of order; what comes later stands where it can
 
 
 class Timeline:

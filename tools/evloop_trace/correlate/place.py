@@ -20,5 +20,10 @@ SHORT = 1_000_000
 
 
 def place(event: AnyEvent | Unknown) -> int:
-    """Where a call stands: what makes packets at its beginning, what got something at its end."""
-    return event.t if isinstance(event, MAKERS) and event.dur < SHORT else due(event)
+    """Where a call stands: what makes packets at its beginning, what got something at its end.
+
+    One that slept stands at its end, too, since an event of its own says where it began; shutdown and close
+    do not sleep, however long the processor was taken away meanwhile.
+    """
+    makes = isinstance(event, MAKERS) and (event.dur < SHORT or isinstance(event, Shutdown | Close))
+    return event.t if makes else due(event)

@@ -92,11 +92,10 @@ class Capture:
         """Let it write what it has, and pass on how much that is; the server has closed everything."""
         if self._loop and self.watching:
             self._loop.interests.drop(self, "the loop ends")
-        died = self._process.died
         for line in self._process.end():
             self._report(self._prefix + line)
         self._process.close()
-        if died:
+        if self._process.died:
             self._complain()
 
     def _complain(self) -> None:

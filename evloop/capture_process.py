@@ -51,6 +51,7 @@ class CaptureProcess:
         assert self._process.stderr
         self.fd = self._process.stderr.fileno()
         """Where it says what there is to say."""
+        self._died: bool | None = None
         self.over = False
         """Whether it has said all."""
         self._line = b""  # as much of one as has come
@@ -63,8 +64,10 @@ class CaptureProcess:
 
     @property
     def died(self) -> bool:
-        """Whether it has ended by itself."""
-        return self._process.poll() is not None
+        """Whether it has ended by itself, and not by `end`."""
+        if self._died is None:
+            return self._process.poll() is not None
+        return self._died
 
     @property
     def code(self) -> int:
@@ -86,6 +89,7 @@ class CaptureProcess:
     def end(self) -> list[str]:
         """Its standard input ends, and so does it; what it has said that was not read before."""
         assert self._process.stdin
+        died, ours = self.died, False
         with suppress(OSError):  # it is gone
             self._process.stdin.close()
         try:
@@ -93,6 +97,8 @@ class CaptureProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            ours = True
+        self._died = died or (self.code < 0 and not ours)  # a signal may have been on its way
         said = []
         while not self.over:
             said += self.read()

@@ -58,11 +58,10 @@ class Captured:
                 os._exit(0)
 
     def _end(self, tell: Callable[[str], None]) -> None:
-        died = self._process.died
         for line in self._process.end():
             tell(line)
         self._process.close()
-        if died:
+        if self._process.died:
             tell(self._process.complaint("program", lack(self._path, "packets")))
 
     def _outlive(self, run: str) -> None:

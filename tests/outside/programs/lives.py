@@ -2,8 +2,8 @@
 
 lives.py FIRST_PORT NAME… - all at once but the two that fork.
 
-Where one sleeps, that is what it is about: a peer that thinks, so that the kernel's own timers (a delayed ACK, a
-probe, a SYN that is sent again) have their turn. Nothing is waited for.
+Where one sleeps, that is what it is about: a peer that thinks, so that the kernel's own timers (a delayed
+ACK, a probe, a SYN that is sent again) have their turn. Nothing is waited for.
 """
 
 import contextlib

@@ -126,7 +126,7 @@ def test_a_program_with_its_capture(
     assert process.end() == 7
     (connection,) = packets()
     assert (connection["conn_state"], connection["bytes"]) == ("SF", [5, 5])
-    assert process.said[0] == "[]"
+    assert "[]" in process.said  # before or after the first lines, which another process prints
     assert process.said[-1].startswith("evloop-trace: a.pcapng: ")
     assert process.said[-1].endswith(" bytes, none dropped")
     if log:

@@ -63,6 +63,19 @@ class LessonFolder:
         """What must be seen, in the order in which it is written."""
         return [it for it in vars(self._module("checks")).values() if isinstance(it, Claim)]
 
+    @cached_property
+    def false(self) -> dict[str, set[str]]:
+        """What makes claims false, as NAME=VALUE of a parameter, and the keys of those that fail then."""
+        false: dict[str, tuple[str, ...]] = self._part("checks", "FALSE")
+        keys = {it.key for it in self.claims}
+        for setting, failing in false.items():
+            name, _, value = setting.partition("=")
+            self.lesson.values({name: value})
+            if unknown := set(failing) - keys:
+                claims = ", ".join(sorted(unknown))
+                raise LessonError(f"{self.folder / 'checks.py'}: FALSE names what is no claim: {claims}")
+        return {setting: set(failing) for setting, failing in false.items()}
+
     def texts(self, language: str) -> Texts:
         """What it says; every step, claim and parameter has its words."""
         if language not in self._texts:

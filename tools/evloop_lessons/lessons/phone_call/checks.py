@@ -19,6 +19,9 @@ SIZE = 18  # bytes: of each 哈 UTF-8 makes three
 PATIENCE = 35_000_000
 """Nanoseconds for which the kernel at least holds the FIN's ACK back, hoping for a packet to take it."""
 
+FALSE = {"messages=3": ("ten", "calls")}
+"""What makes claims false, and which: the tests see that these fail then, and no others."""
+
 
 def outcome(run: Run) -> str:
     """How many packets there were."""

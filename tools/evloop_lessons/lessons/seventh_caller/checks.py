@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 SHORTEST, LONGEST = 900_000_000, 1_200_000_000
 """Nanoseconds from one SYN to its repetition; the first are 1 s apart (RFC 6298, section 2)."""
 
+FALSE = {"backlog=20": ("syns", "retry")}
+"""What makes claims false, and which: the tests see that these fail then, and no others."""
+
 
 def _callers(run: Run) -> list[str]:
     return [it for it in run.labels if it.startswith("client-")]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 SIZES = [3, 3, 5]  # bytes: one, two, three
 WORDS = ["one", "two", "three"]
 
+FALSE = {"reads=at-once": ("once", "acknowledged", "nodelay", "framed")}
+"""What makes claims false, and which: the tests see that these fail then, and no others."""
+
 
 def _data(run: Run, way: str) -> list[PacketEntry]:
     """The packets with which a caller's data went."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evloop_lessons.library import find, library
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("namespaces")
 
 LESSON = (sys.executable, "-P", "-m", "evloop", "lesson")
-NUMBERS = [str(it.lesson.number) for it in library([])]
-FALSE = [(str(it.lesson.number), setting) for it in library([]) for setting in it.false]
 
 
 def lesson(run: Run, *options: str, **how: Any) -> Any:
@@ -56,38 +53,6 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TMPDIR", str(folder))
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     return folder
-
-
-@pytest.mark.usefixtures("own_folder")
-@pytest.mark.parametrize("number", NUMBERS)
-def test_all_that_must_be_seen_is_seen(run: Run, number: str) -> None:
-    """The lesson passes, with evidence."""
-    done = lesson(run, number, "--check", "--json", "--lang", "en")
-    found = json.loads(done.stdout)
-    assert found["passed"], found
-    assert (str(found["lesson"]), found["skipped"]) == (number, None)
-    assert found["seconds"] > 0
-    assert any(it["evidence"] for it in found["checks"])
-    assert done.returncode == 0
-    assert not left_over()
-
-
-@pytest.mark.parametrize(("number", "setting"), FALSE)
-def test_what_is_not_so_is_seen_not_to_be_so(run: Run, tmp_path: Path, number: str, setting: str) -> None:
-    """A claim that cannot fail claims nothing."""
-    folder = tmp_path / "saved"
-    done = lesson(run, number, "--no-ask", "--set", setting, "--save", str(folder), "--lang", "en")
-    assert done.returncode == 1, done.stderr
-    found = json.loads(lesson(run, "check", str(folder), "--json").stdout)
-    entry = find(library([]), number)
-    keys = [it.key for it in entry.claims]
-    failed = {key for key, it in zip(keys, found["checks"], strict=True) if not it["passed"]}
-    assert failed == entry.false[setting]
-
-
-def test_every_lesson_has_a_variant_in_which_it_is_not_so() -> None:
-    """Else nobody knows whether it can fail."""
-    assert {number for number, _ in FALSE} == set(NUMBERS)
 
 
 def test_a_run_is_kept_shown_again_and_judged(run: Run, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ SECONDS = 30
 
 @pytest.fixture
 def terminal(tmp_path):
-    """A terminal of 80 by 24 in which a command runs; what it shows is waited for."""
+    """A terminal of 80 by 24, or taller, in which a command runs; what it shows is waited for."""
     tmux = ("tmux", "-S", str(tmp_path / "tmux.sock"), "-f", "/dev/null")
 
     def call(*command):
@@ -28,9 +28,9 @@ def terminal(tmp_path):
         ).stdout
 
     class Terminal:
-        def start(self, *command):
+        def start(self, *command, rows="24"):
             line = f"{shlex.join(command)}; echo ended with $?; tmux wait-for -S ended; read -r _"
-            call("new-session", "-d", "-x", "80", "-y", "24", "-c", str(tmp_path), line)
+            call("new-session", "-d", "-x", "80", "-y", rows, "-c", str(tmp_path), line)
 
         def show(self):
             return call("capture-pane", "-p")
@@ -73,7 +73,7 @@ def test_picture(terminal, serve):
 def test_a_picture_with_packets(terminal, lab):
     """`--trace --packets`: the wire stands between the calls, live; how much it was is told at the end."""
     serving = ("serve", "--tcp", "127.0.0.1:8080", "--trace", "--packets")
-    terminal.start(*lab.inside, sys.executable, "-P", "-m", "evloop", *serving)
+    terminal.start(*lab.inside, sys.executable, "-P", "-m", "evloop", *serving, rows="50")
     terminal.await_text("listen()")
     done = lab.run(sys.executable, "-P", "-m", "evloop", "client", "127.0.0.1:8080", "look at me")
     assert done.stdout == "LOOK AT ME\n", done.stderr

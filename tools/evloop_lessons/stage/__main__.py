@@ -24,9 +24,9 @@ import msgspec
 from evloop import lab
 from evloop.errors import EvloopError
 from evloop_lessons.library import LessonFolder
-from evloop_lessons.plan import PLAN, TEMPORARY, read_plan
+from evloop_lessons.plan import PLAN, TEMPORARY, THINK, read_plan
 from evloop_lessons.stage.leash import end_with_parent
-from evloop_lessons.stage.stage import THINK, Stage
+from evloop_lessons.stage.stage import Stage
 
 __all__ = ["main"]
 

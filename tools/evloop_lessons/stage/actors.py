@@ -18,7 +18,7 @@ from evloop_lessons.lesson import LessonError
 from evloop_lessons.stage.leash import die_with_parent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Actor", "Server", "StageError", "python"]
@@ -44,6 +44,7 @@ class Actor:
         command: Sequence[str],
         folder: Path,
         until: Callable[[Callable[[], bool], str], None],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start it.
 
@@ -52,6 +53,7 @@ class Actor:
             command: The program.
             folder: Where its log is, and what it prints.
             until: Waits until something is so; takes how to see that, and what it is.
+            environment: The program's; else it is ours.
         """
         self.name = name
         self.events: list[Any] = []
@@ -61,7 +63,7 @@ class Actor:
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, cwd=folder,
-                preexec_fn=die_with_parent,  # noqa: PLW1509 - there is one thread here
+                env=environment, preexec_fn=die_with_parent,  # noqa: PLW1509 - there is one thread here
             )  # fmt: skip
         self._tail = Tail(str(folder / f"{name}.jsonl"))
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
+from evloop_trace.running import prepare
 
 from evloop_lessons.lesson import PACKETS
 from evloop_lessons.plan import SAMPLES, STEPS
@@ -29,7 +30,6 @@ __all__ = ["Stage", "StageError"]
 
 PATIENCE = 30.0  # seconds for which anything is waited for: longer than TCP's own timers in any lesson
 LOOK = 0.002  # seconds from one look to the next
-THINK = 1.5  # seconds before each step, with --slow
 LONG = 24 * 3600  # seconds: no program of a scenario loses patience, however long somebody thinks
 
 
@@ -110,11 +110,9 @@ class Stage:
     def program(self, file: str, *arguments: str, name: str = "") -> Actor:
         """A program that lies in the lesson's folder, under `evloop-trace run`."""
         name = name or file.removesuffix(".py")
-        log = f"--log={name}.jsonl"
-        command = python(
-            "evloop_trace", "run", log, "--payload=prefix", "--", str(self._source / file), *arguments
-        )
-        return self._start(Actor(name, command, self._folder, self.until))
+        log = str(self._folder / f"{name}.jsonl")
+        command, environment = prepare([str(self._source / file), *arguments], log)  # what run becomes
+        return self._start(Actor(name, command, self._folder, self.until, environment))
 
     def _evloop(self, command: str, name: str, *rest: str) -> list[str]:
         return python("evloop", command, f"--log={name}.jsonl", *rest)

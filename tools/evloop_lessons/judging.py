@@ -97,14 +97,16 @@ def _cited(what: Any, run: Run) -> Evidence:
         side = "c" if what.packet.client else "s"
         return Evidence("packets", what.packet.number, what.t / 1e6, f"{side} {spelled(what)}")
     if isinstance(what, CallEntry):
-        return Evidence(run.labels[what.log], what.event.seq, what.t / 1e6, _called(what))
+        return Evidence(run.labels[what.log], what.event.seq, what.t / 1e6, _called(what, run))
     if isinstance(what, Sample):
         return Evidence("sockets", 0, what.t / 1e6, _states(what))
     return Evidence("", 0, 0, str(what))
 
 
-def _called(entry: CallEntry) -> str:
-    said = brief(entry.event)  # type: ignore[arg-type]
+def _called(entry: CallEntry, run: Run) -> str:
+    ends = run.calls(run.labels[entry.log], "shutdown")
+    finished = any(it.strand == entry.strand and it.t < entry.t for it in ends)
+    said = brief(entry.event, finished=finished, outgoing=entry.client)  # type: ignore[arg-type]
     return said or type(entry.event).__name__.lower()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 from rich.segment import Segment
 
-from evloop.events.schema import AnyEvent, Close, End, Poll, Slow
+from evloop.events.schema import AnyEvent, Close, End, Poll, Send, Slow
 from evloop_trace.escape import escape_text
 from evloop_trace.model.filters import due
 from evloop_trace.numbers import clock, count, duration
@@ -111,10 +111,11 @@ class _Rows:
         return connection is not None and connection.deaf
 
     def _finished(self, event: AnyEvent) -> bool:
-        if not isinstance(event, Close) or event.conn is None:
+        if not isinstance(event, Close | Send) or event.conn is None:
             return False
-        connection = self._picture.closed.get(event.conn)
-        return connection is not None and (connection.shut or not connection.connected)
+        connection = self._picture.closed.get(event.conn) or self._picture.connections.get(event.conn)
+        is_close = isinstance(event, Close)
+        return connection is not None and (connection.shut or (is_close and not connection.connected))
 
     def _poll(self, event: Poll) -> None:
         if event.dur < FOLD and not self._every_tick:

@@ -90,8 +90,9 @@ class LanesPanel(Panel):
             if event.dur < _SLEPT:
                 return None
             return Rung("", "quiet", "poll()", woken(event.ready) or "timeout")
-        closed = self.meeting.pictures[crossing.log].closed.get(getattr(seen.event, "conn", None) or "")
-        finished = closed is not None and closed.shut
+        picture, name = self.meeting.pictures[crossing.log], getattr(seen.event, "conn", None) or ""
+        connection = picture.closed.get(name) or picture.connections.get(name)
+        finished = connection is not None and connection.shut
         said = rung(event, finished=finished, outgoing=self._is_left(seen))
         return said and said._replace(name=escape_text(self._name(said.name, seen)))
 

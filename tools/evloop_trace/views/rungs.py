@@ -122,14 +122,16 @@ def rung(
         return None
     if deaf and isinstance(event, Recv) and event.n == 0:
         said = said._replace(note=waited(event, "we read no more"), arrow=None)
+    if finished and isinstance(event, Send) and event.errno == "EPIPE":
+        said = said._replace(note=waited(event, "we had finished sending"), arrow=None)
     if outgoing and said.arrow:
         said = said._replace(arrow=said.arrow._replace(inward=not said.arrow.inward))
     return said._replace(where=short_place(event)) if isinstance(event, Located) else said
 
 
-def brief(event: AnyEvent | None, *, outgoing: bool = False) -> str:
+def brief(event: AnyEvent | None, *, finished: bool = False, outgoing: bool = False) -> str:
     """An event in a few words, for a table."""
-    said = rung(event, outgoing=outgoing) if event is not None else None
+    said = rung(event, finished=finished, outgoing=outgoing) if event is not None else None
     if said is None:
         return ""
     return " · ".join(filter(None, (said.call, said.note)))

@@ -336,6 +336,15 @@ def test_what_is_no_rung() -> None:
     assert brief(schema.Prepare(*LOOP, None, "nothing")) == brief(None) == ""
 
 
+def test_a_send_after_a_shutdown_fails_by_our_own_doing() -> None:
+    """Nobody has reset anything."""
+    event = Send(*HEAD, "tcp-1", 7, 9, errno="EPIPE")
+    said = rung(event, finished=True, outgoing=True)
+    assert said is not None
+    assert (said.note, said.arrow) == ("we had finished sending", None)
+    assert brief(event, finished=True) == "send() EPIPE · we had finished sending"
+
+
 def test_a_close_after_a_shutdown_sends_no_second_fin() -> None:
     """The first one said it."""
     said = rung(Close(*HEAD, 7, "eof", "tcp-1"), finished=True)

@@ -11,7 +11,9 @@ from evloop_lessons.lesson import LessonError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CAPTURE", "PLAN", "SAMPLES", "STEPS", "TEMPORARY", "Plan", "read_plan"]
+__all__ = ["CAPTURE", "PLAN", "SAMPLES", "STEPS", "TEMPORARY", "THINK", "Plan", "read_plan"]
+
+THINK = 1.5  # seconds before each step, with --slow
 
 TEMPORARY = "evloop-lesson-"
 """What the name of a folder begins with that nobody keeps."""

@@ -12,19 +12,16 @@ from rich.segment import Segment
 
 from evloop_lessons.leading.prose import paragraph
 from evloop_lessons.lesson import PACKETS
-from evloop_lessons.reading import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Mapping
 
     from evloop_trace.apps.terminal import Terminal
     from evloop_trace.views.cells import Line
 
-    from evloop_lessons.leading.performance import Performance
     from evloop_lessons.run import Run
 
-__all__ = ["Live", "whole"]
+__all__ = ["Screen", "whole"]
 
 FRAME = 0.08  # seconds from one frame to the next, at least
 SHARE = 4  # and so many times what a frame costs: who plays needs the processor, too
@@ -57,20 +54,19 @@ def _plain(text: str) -> str:
     return text.replace("`", "")
 
 
-class Live:
-    """What is there by now, drawn again and again."""
+class Screen:
+    """What there is of a run by now, drawn again and again on the terminal's other screen."""
 
-    def __init__(self, title: str, folder: Path, performance: Performance, steps: Mapping[str, str]) -> None:
+    def __init__(self, title: str, steps: Mapping[str, str]) -> None:
         """`steps` are their sentences, by their names."""
-        self._title, self._folder, self._performance, self._steps = title, folder, performance, steps
+        self._title, self._steps = title, steps
         self._due = 0.0
         self.caption = ""
         """What is said at the bottom."""
 
-    def frame(self, size: tuple[int, int]) -> list[Line]:
+    def frame(self, run: Run, size: tuple[int, int]) -> list[Line]:
         """A screen."""
         width, height = size
-        run = read_run(self._folder, self._performance.plan, whole=False)
         panel = TimelinePanel(_labels(run), most=len(run.entries) + 1)
         panel.view.captions = _captions(run, self._steps)
         for entry in run.entries:
@@ -83,11 +79,11 @@ class Live:
         lines += [[Segment("", DIM)]] * (height - len(lines) - len(bottom))
         return [exact(it, width) for it in [*lines, *bottom]][:height]
 
-    def draw(self, terminal: Terminal, *, now: bool = False) -> None:
+    def draw(self, terminal: Terminal, run: Callable[[], Run], *, now: bool = False) -> None:
         """A frame, if one is due."""
         start = time.monotonic()
         if start < self._due and not now:
             return
         size = terminal.size()
-        terminal.draw(self.frame(size), size)
+        terminal.draw(self.frame(run(), size), size)
         self._due = start + max(FRAME, SHARE * (time.monotonic() - start))

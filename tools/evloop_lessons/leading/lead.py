@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -10,11 +11,14 @@ from evloop_trace.apps.terminal import Terminal
 from evloop_trace.views.palette import DIM, PLAIN, TROUBLE
 
 from evloop_lessons.judging import happened, judge, numbers
-from evloop_lessons.leading.ladder import Live, whole
+from evloop_lessons.leading.again import Again
+from evloop_lessons.leading.ladder import Screen, whole
 from evloop_lessons.plan import PLAN, read_plan
 from evloop_lessons.reading import read_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from evloop_lessons.judging import Evidence, Verdict
@@ -66,7 +70,7 @@ class Leader:
         if prediction:
             plan = msgspec.structs.replace(read_plan(folder), prediction=prediction)
             (folder / PLAN).write_bytes(msgspec.json.encode(plan))
-        passed = self._close(folder)
+        passed = self._close(read_run(folder, read_plan(folder)))
         if manner.save:
             (folder / "report.md").write_text(report(entry, folder, words), encoding="utf-8")
             again = f"`evloop lesson {entry.lesson.number} --replay {folder}`"
@@ -75,13 +79,28 @@ class Leader:
         return passed
 
     def replay(self, folder: Path) -> bool:
-        """Show a saved run again; whether all was seen that must be.
+        """Show a saved run again, on a terminal as it grew; whether all was seen that must be.
 
         Raises:
             LessonError: there is none.
         """
+        run = read_run(folder, read_plan(folder))
         self._open()
-        return self._close(folder)
+        if self._manner.pace == "pace":
+            self._paper.pause(self._words("ready"))
+        with self._terminal() as terminal:
+            if terminal:
+                self._again(run, terminal)
+        return self._close(run)
+
+    def _again(self, run: Run, terminal: Terminal) -> None:
+        screen = self._screen()
+        hint = "" if self._manner.pace == "pace" else f" [{self._words('to-the-end')}]"
+        Again(run, screen, terminal, self._paper).play(
+            self._manner.pace,
+            lambda name: self._texts.steps[name] + hint,
+            lambda draw: self._stop(screen, draw),
+        )
 
     # -- before ----------------------------------------------------------------------------------------
 
@@ -111,43 +130,51 @@ class Leader:
 
     # -- while it runs ---------------------------------------------------------------------------------
 
-    def _play(self, performance: Performance, folder: Path) -> None:
+    def _screen(self) -> Screen:
         title = f" {self._words('lesson', number=self._entry.lesson.number)} · {self._texts.title} "
-        live = Live(title, folder, performance, self._texts.steps)
-        live.caption = self._words("setting-up")
-        with Terminal() if self._paper.is_terminal else contextlib.nullcontext() as terminal:
-            if terminal:
-                live.draw(terminal, now=True)
+        return Screen(title, self._texts.steps)
+
+    def _terminal(self) -> AbstractContextManager[Terminal | None]:
+        return Terminal() if self._paper.is_terminal else contextlib.nullcontext()
+
+    def _play(self, performance: Performance, folder: Path) -> None:
+        screen = self._screen()
+        screen.caption = self._words("setting-up")
+        with self._terminal() as terminal:
+
+            def draw(*, now: bool = False) -> None:
+                if terminal:
+                    screen.draw(terminal, lambda: read_run(folder, performance.plan, whole=False), now=now)
+
+            draw(now=True)
             performance.until("ready")
             performance.go()
             while not performance.over:
                 for word in performance.words(LOOK):
                     if word.word == "step":
-                        live.caption = self._texts.steps[word.about]
-                        self._step(performance, live, terminal)
-                if terminal:
-                    live.draw(terminal)
+                        screen.caption = self._texts.steps[word.about]
+                        if performance.pace == "pace":
+                            self._stop(screen, draw)
+                            performance.go()
+                draw()
 
-    def _step(self, performance: Performance, live: Live, terminal: Terminal | None) -> None:
+    def _stop(self, screen: Screen, draw: Callable[[], None]) -> None:
         """Let everybody look, until somebody presses Enter."""
-        if performance.pace != "pace":
+        paper, go_on = self._paper, self._words("go-on")
+        paper.forget_keys()
+        if not paper.is_terminal:
+            paper.say(screen.caption)
+            paper.pause(go_on)
             return
-        go_on = self._words("go-on")
-        if terminal is None:
-            self._paper.say(live.caption)
-            self._paper.pause(go_on)
-        else:
-            said, live.caption = live.caption, f"{live.caption} [{go_on}]"
-            self._paper.typed(lambda: live.draw(terminal))
-            live.caption = said
-        performance.go()
+        said, screen.caption = screen.caption, f"{screen.caption} [{go_on}]"
+        paper.key(math.inf, draw)
+        screen.caption = said
 
     # -- afterwards ------------------------------------------------------------------------------------
 
-    def _close(self, folder: Path) -> bool:
+    def _close(self, run: Run) -> bool:
         """The ladder, the check, and what there is to say; whether all was seen that must be."""
         entry, texts, paper, words = self._entry, self._texts, self._paper, self._words
-        run = read_run(folder, read_plan(folder))
         paper.space()
         paper.lines(whole(run, texts.steps, paper.width))
         self._turn()

@@ -6,6 +6,8 @@ import os
 import select
 import shutil
 import sys
+import termios
+import time
 from typing import TYPE_CHECKING
 
 from evloop_trace.views.packets import render
@@ -74,9 +76,35 @@ class Paper:
         """Wait for Enter."""
         self.ask(prompt)
 
-    def typed(self, meanwhile: Callable[[], None]) -> None:
-        """Wait for Enter without a prompt, and do something now and then until it comes."""
-        while self.asks and not select.select([sys.stdin], [], [], LOOK)[0]:
+    def key(self, end: float, meanwhile: Callable[[], None]) -> bool:
+        """Wait for Enter or the space bar, and do something now and then until it comes.
+
+        Args:
+            end: When to wait no more, on the monotonic clock.
+            meanwhile: What is done.
+
+        Returns:
+            Whether it came, or nobody can press it any more.
+        """
+        while (left := end - time.monotonic()) > 0:
             meanwhile()
+            left = min(LOOK, left)
+            if not self.asks:
+                time.sleep(left)
+            elif select.select([sys.stdin], [], [], left)[0]:
+                typed = _read(sys.stdin.fileno())
+                if not typed or set(typed) & set(b"\r\n "):
+                    return True
+        return False
+
+    def forget_keys(self) -> None:
+        """What was typed when nobody asked for it is meant for nobody."""
         if self.asks:
-            sys.stdin.readline()
+            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+
+
+def _read(fd: int) -> bytes:
+    try:
+        return os.read(fd, 64)
+    except OSError:  # the terminal is gone
+        return b""

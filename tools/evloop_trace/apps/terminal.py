@@ -63,7 +63,7 @@ class Terminal:
         return self._size()
 
     def enter(self) -> None:
-        """Turn to the other screen; keys that are typed are not shown there."""
+        """Turn to the other screen; keys that are typed are not shown there, and can be read one by one."""
         self._before = _silence(self._console.file, raw=self._raw)
         self.forget()
         self._console.set_alt_screen(True)
@@ -121,7 +121,7 @@ def _silence(out: IO[str], *, raw: bool) -> list[int | list[bytes | int]] | None
             tty.setraw(out.fileno(), termios.TCSADRAIN)
         else:
             silent = list(before)
-            silent[3] &= ~termios.ECHO
+            silent[3] &= ~(termios.ECHO | termios.ICANON)
             termios.tcsetattr(out.fileno(), termios.TCSADRAIN, silent)
     except (OSError, ValueError, termios.error):
         return None

@@ -92,14 +92,14 @@ def test_lines_are_printed_below_what_is_there() -> None:
 
 
 def test_a_real_terminal_does_not_echo_keys() -> None:
-    """And is as it was afterwards."""
+    """Each can be read when it is pressed; and the terminal is as it was afterwards."""
     master, slave = pty.openpty()
     with os.fdopen(slave, "w") as out:
         terminal = Terminal(out)
         before = termios.tcgetattr(slave)
         assert before[3] & termios.ECHO
         with terminal:
-            assert not termios.tcgetattr(slave)[3] & termios.ECHO
+            assert not termios.tcgetattr(slave)[3] & (termios.ECHO | termios.ICANON)
         assert termios.tcgetattr(slave) == before
         os.read(master, 4096)
     os.close(master)

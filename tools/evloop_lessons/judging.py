@@ -82,9 +82,9 @@ def _no_log(what: str, run: Run) -> str:
     return "" if what in {PACKETS, SOCKETS, *run.labels} else f"there is no log of {what}"
 
 
-def happened(outcome: Callable[[Run], str], run: Run) -> str:
-    """What was asked for, as it was in the run; empty if that cannot be told."""
-    if PACKETS in run.lacks:
+def happened(outcome: Callable[[Run], str], run: Run, needs: Iterable[str]) -> str:
+    """What was asked for, as it was in the run; empty if that cannot be told: something is lacking."""
+    if any(it in run.lacks for it in needs):
         return ""
     try:
         return str(outcome(run))

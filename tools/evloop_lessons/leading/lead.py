@@ -213,7 +213,7 @@ def check_lines(run: Run, judged: list[Verdict], paper: Paper, words: Words) -> 
 
 def predicted(entry: LessonFolder, texts: Texts, run: Run, words: Words) -> str:
     """The student's answer beside what happened."""
-    was, said = happened(entry.outcome, run), run.prediction
+    was, said = happened(entry.outcome, run, entry.lesson.needs), run.prediction
     if not was:
         return words("unknown")
     shown = {key: f"{key} ({text.rstrip('.。')})" for key, text in texts.choices.items()}

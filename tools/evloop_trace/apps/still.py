@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.segment import Segment
-
 from evloop.events.reader import Problem
+from evloop_trace.apps.svg import svg
 from evloop_trace.correlate.meeting import Meeting, Told, crossing
 from evloop_trace.logs import open_logs
 from evloop_trace.model.filters import due
@@ -17,13 +14,10 @@ from evloop_trace.tape import programs
 from evloop_trace.views.meeting import screen_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from rich.console import ConsoleOptions, RenderResult
+    from collections.abc import Sequence
 
     from evloop_trace.logs import Logs
     from evloop_trace.replay import Problems
-    from evloop_trace.views.cells import Line
 
 __all__ = ["still"]
 
@@ -39,12 +33,7 @@ def still(
     picture = picture_at(paths, at, problems)
     width, height = size
     now = picture.t if at is None or getattr(picture, "end", None) else max(at, picture.t)
-    console = Console(
-        file=io.StringIO(), record=True, width=width, height=height, force_terminal=True,
-        color_system="truecolor", legacy_windows=False, _environ={},
-    )  # fmt: skip
-    console.print(_Still(screen_of(picture, now).lines(width, height)), end="")
-    return console.export_svg(title="evloop")
+    return svg(screen_of(picture, now).lines(width, height), width, "evloop")
 
 
 def picture_at(paths: Sequence[str], at: int | None, problems: Problems | None = None) -> Picture | Meeting:
@@ -76,28 +65,3 @@ def _meeting_at(logs: Logs, at: int | None, problems: Problems | None) -> Meetin
             meeting.apply(Told(row.item, crossing(row, logs.joiner)))
     meeting.programs = programs(logs)
     return meeting
-
-
-class _Still:
-    """Lines whose spaces at the ends of segments stand alone: some SVG readers strip them."""
-
-    def __init__(self, lines: list[Line]) -> None:
-        self._lines = lines
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        for line in self._lines:
-            for segment in line:
-                yield from _apart(segment)
-            yield Segment.line()
-
-
-def _apart(segment: Segment) -> Iterator[Segment]:
-    text, style, _ = segment
-    bare = text.strip(" ")
-    if not bare or bare == text or (style and style.reverse):
-        yield segment
-        return
-    start = text.index(bare)
-    for part in (text[:start], bare, text[start + len(bare) :]):
-        if part:
-            yield Segment(part, style)

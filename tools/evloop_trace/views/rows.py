@@ -138,6 +138,7 @@ class Rows:
         self._told: dict[tuple[int, int], None] = {}
         self._shut: set[str] = set()
         self._deaf: set[str] = set()
+        self._failed: set[str] = set()  # connects that did: close() says nothing to anybody
         self._vain = 0  # polls in a row that woke for nothing
 
     def feed(self, entry: _Told) -> Iterator[Row]:
@@ -201,18 +202,25 @@ class Rows:
         if isinstance(event, Accept) and event.errno in ("EAGAIN", "EWOULDBLOCK"):
             return None  # the loop asks until there is nobody
         name = getattr(entry.event, "conn", None) or ""
-        said = call(entry, event, finished=name in self._shut, deaf=name in self._deaf)  # type: ignore[arg-type]
+        finished = name in self._shut or (isinstance(event, Close) and name in self._failed)
+        said = call(entry, event, finished=finished, deaf=name in self._deaf)  # type: ignore[arg-type]
+        self._learn(event, name)
+        if isinstance(event, Connect) and said is not None and _is_short(entry):
+            return said._replace(call="connect()", kind="life", details=())
+        return said
+
+    def _learn(self, event: object, name: str) -> None:
+        """What later calls on the same connection cannot do any more."""
         if isinstance(event, Shutdown) and not event.errno:
             if event.how != "SHUT_RD":
                 self._shut.add(name)
             if event.how != "SHUT_WR":
                 self._deaf.add(name)
-        elif isinstance(event, Close):
-            self._shut.discard(name)
-            self._deaf.discard(name)
-        if isinstance(event, Connect) and said is not None and _is_short(entry):
-            return said._replace(call="connect()", kind="life", details=())
-        return said
+        elif isinstance(event, Close | Connect):
+            for names in (self._shut, self._deaf, self._failed):
+                names.discard(name)
+            if isinstance(event, Connect) and event.errno not in (None, "EINPROGRESS"):
+                self._failed.add(name)
 
     def _beside(self, entry: CallEntry, seq: tuple[int, int]) -> Row | None:
         """The row of the packet that the call has made, if it seems to have been there first."""

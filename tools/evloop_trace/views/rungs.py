@@ -259,8 +259,10 @@ def _connect(event: Connect) -> Rung:
     name, word = escape_text(event.conn or event.sock or ""), call_word(event, "connect")
     to = f"to {escape_text(event.peer)}" if event.peer else ""
     arrow = Arrow(False, "═", "connection") if event.conn else None
-    if event.errno in ("EINPROGRESS", *_NOT_NOW):
+    if event.errno == "EINPROGRESS":
         return Rung(name, "quiet", f"{word} {event.errno}", f"{to}: the handshake goes on", "", arrow)
+    if event.errno in _NOT_NOW:  # connect(2): a Unix socket that does not wait
+        return Rung(name, "trouble", f"{word} {event.errno}", f"{to}: its queue is full")
     if event.errno:
         refused = event.errno == "ECONNREFUSED"
         why = "nobody listens there" if refused else ended(event.errno)

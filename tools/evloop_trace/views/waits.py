@@ -30,6 +30,8 @@ def awaited(event: Block) -> str:
     """What a call that sleeps waits for."""
     if event.awaits == "poll":
         return f"nothing is ready of {count(len(event.watched))} that it watches"
+    if event.awaits == "connect" and (event.conn or event.sock or "").startswith("unix"):
+        return "there is no room in the queue yet"
     return _AWAITED.get(event.awaits, "it has no answer yet")
 
 

@@ -225,6 +225,14 @@ EVENTS: list[tuple[AnyEvent, Rung]] = [
         ),
     ),
     (
+        schema.Connect(*HEAD, 3, "unix-1", None, "a.sock", errno="EAGAIN"),
+        Rung("unix-1", "trouble", "connect() EAGAIN", "to a.sock: its queue is full"),
+    ),
+    (
+        schema.Block(*LOOP, "connect", sock="unix-1"),
+        Rung("unix-1", "quiet", "connect() …", "blocks: there is no room in the queue yet"),
+    ),
+    (
         schema.Connect(*HEAD, 3, "tcp-1", None, "a:80", errno="ECONNREFUSED"),
         Rung(
             "tcp-1",

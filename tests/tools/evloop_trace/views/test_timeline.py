@@ -578,6 +578,18 @@ def test_unread_bytes_and_half_closes_are_told_as_in_the_ladder(talk: Any) -> No
     assert "close()  6 B never read" in lines[3]
 
 
+def test_close_says_nothing_to_a_server_that_was_not_reached(talk: Any) -> None:
+    """The connect failed; after one that did not, the FIN is drawn."""
+    it = talk.strand(captured=False)
+    refused = Connect(1, 0, 0, 10, 3, "tcp-1", None, "a:80", errno="ECONNREFUSED")
+    reached = Connect(3, 0, 0, 10, 3, "tcp-1", None, "a:80")
+    closes = [Close(n, 0, 0, 10, 3, "close", "tcp-1") for n in (2, 4)]
+    calls = [refused, closes[0], reached, closes[1]]
+    entries = [talk.call(n, 0, event, it) for n, event in enumerate(calls)]
+    lines = talk.drawn(entries, 100, packets=False)
+    assert ["FIN" in line for line in lines if "close()" in line] == [False, True]
+
+
 def test_a_reason_about_a_state_stands_beside_it(talk: Any) -> None:
     """The server's FIN is why the client waits in TIME-WAIT."""
     it = talk.strand()

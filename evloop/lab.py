@@ -24,7 +24,7 @@ from evloop.errors import EvloopError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["become", "enter"]
+__all__ = ["become", "enter", "set_loopback"]
 
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 0x1  # linux/sockios.h, linux/if.h
@@ -78,7 +78,15 @@ def enter() -> None:
         refused = mapper.finish(wanted=not failed)
     if failed or refused:
         raise EvloopError(_why(failed or refused))
-    _raise_loopback()
+    set_loopback(up=True)  # a new network namespace has nothing else, and that is down
+
+
+def set_loopback(*, up: bool) -> None:
+    """ip link set lo up, or down: netdevice(7)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, _IFREQ.pack(b"lo", 0))
+        flags = _IFREQ.unpack(answer)[1] & ~_IFF_UP
+        fcntl.ioctl(sock, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", flags | (_IFF_UP if up else 0)))
 
 
 class _Mapper:
@@ -142,14 +150,6 @@ def _write(path: str, text: str) -> None:
 
 def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)  # os.unshare came with Python 3.12
-
-
-def _raise_loopback() -> None:
-    """ip link set lo up: a new network namespace has nothing but loopback, and that is down."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, _IFREQ.pack(b"lo", 0))
-        flags = _IFREQ.unpack(answer)[1]
-        fcntl.ioctl(sock, _SIOCSIFFLAGS, _IFREQ.pack(b"lo", flags | _IFF_UP))
 
 
 def _why(number: int) -> str:

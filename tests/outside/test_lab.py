@@ -51,6 +51,22 @@ def test_the_network_is_its_own_and_loopback_is_up(run: Run) -> None:
     assert user != os.readlink("/proc/self/ns/user")
 
 
+def test_a_cable_that_is_pulled_carries_nothing(run: Run) -> None:
+    """What is sent while loopback is down is lost; what is sent afterwards is not."""
+    script = (
+        "import contextlib, socket\n"
+        "from evloop import lab\n"
+        "a = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); a.bind(('127.0.0.1', 80)); a.settimeout(5)\n"
+        "lab.set_loopback(up=False)\n"
+        "with contextlib.suppress(OSError): a.sendto(b'lost', ('127.0.0.1', 80))\n"
+        "lab.set_loopback(up=True)\n"
+        "a.sendto(b'here', ('127.0.0.1', 80))\n"
+        "print(a.recv(9))"
+    )
+    done = run(*LAB, "--", sys.executable, "-c", script)
+    assert (done.returncode, done.stdout) == (0, "b'here'\n"), done.stderr
+
+
 def test_exit_code_and_streams_are_the_commands(run: Run) -> None:
     """Nothing is added to what it reads, prints and ends with; options are its own."""
     done = run(*LAB, "sh", "-c", "cat; echo bad >&2; exit 7", said="in")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from evloop_trace.running import prepare
 
+from evloop import lab
 from evloop_lessons.lesson import PACKETS
 from evloop_lessons.plan import SAMPLES, STEPS
 from evloop_lessons.run import Socket
@@ -202,6 +203,16 @@ class Stage:
                 file.write(str(value))
         except OSError as error:
             raise StageError(f"{name} cannot be set to {value}: {error.strerror}") from None
+
+    def cable(self, *, up: bool) -> None:
+        """Pull the cable of the lesson's own network, or plug it in again: `lo` is down, and nothing goes by.
+
+        Raises:
+            StageError: the lesson has no network of its own.
+        """
+        if not self._plan.network:
+            raise StageError("the cable of a network that is not the lesson's own is not pulled")
+        lab.set_loopback(up=up)
 
 
 def _now() -> tuple[int, int]:

@@ -13,7 +13,7 @@ from evloop.events.schema import Accept, Close, Connect, Located, Poll, Recv, Se
 from evloop_trace.correlate.entries import INFERRED, CallEntry, PacketEntry
 from evloop_trace.correlate.reasons import data, ending, opening
 from evloop_trace.correlate.reasons.datagrams import Datagrams
-from evloop_trace.correlate.reasons.gaps import Program, Silence, Threads, key_of, programs, quiet
+from evloop_trace.correlate.reasons.gaps import Program, Silence, Threads, key_of, programs, quiet, unread
 from evloop_trace.correlate.reasons.opening import Listeners
 from evloop_trace.correlate.reasons.past import NO_TIME, Past
 from evloop_trace.correlate.reasons.waking import Waking
@@ -113,7 +113,9 @@ class Reasons:
             last = self._threads.last(key)
             assert last is not None
             them.append(Program("the client" if last.client else "the server", key, ""))
-        return self._said(Silence(self._shown, entry.t, them, is_whole=True), entry)
+        waits = unread(self._pasts.values(), self._listeners)
+        silence = Silence(self._shown, entry.t, them, is_whole=True, unread=waits)
+        return self._said(silence, entry)
 
     def _said(self, silence: Silence, coming: Entry | None) -> str:
         """What it says now; it may know more before what ended it is settled."""

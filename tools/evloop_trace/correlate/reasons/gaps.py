@@ -9,19 +9,23 @@ from evloop.events.schema import Block, Call, End, Header, Located, Poll
 from evloop_trace.correlate.entries import PacketEntry
 from evloop_trace.correlate.reasons.past import ended
 from evloop_trace.correlate.reasons.words import size, text
+from evloop_trace.numbers import plural
 from evloop_trace.packets.segments import AGAIN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from evloop_trace.correlate.entries import CallEntry, Entry
     from evloop_trace.correlate.reasons.opening import Listeners
     from evloop_trace.correlate.reasons.past import End as OneEnd
     from evloop_trace.correlate.reasons.past import Past
 
-__all__ = ["Program", "Silence", "Threads", "programs", "quiet"]
+__all__ = ["Program", "Silence", "Threads", "programs", "quiet", "unread"]
 
 _THREADS = 1024
 _SLEEPS = 64  # of a thread: a silence in which it wakes more often is judged by its end
 _FEW = 3
+_CLIENT = "the client"
 
 _Key: TypeAlias = tuple[int, str]  # of a thread: the log, and its name
 
@@ -150,9 +154,12 @@ class Program(NamedTuple):
 class Silence:
     """What programs did in a silence; a poll that lasts over its end is told of later."""
 
-    def __init__(self, since: int, until: int, them: list[Program], *, is_whole: bool = False) -> None:
+    def __init__(
+        self, since: int, until: int, them: list[Program], *, is_whole: bool = False, unread: str = ""
+    ) -> None:
         self.entry: Entry | None = None
         self.said = ""
+        self._unread = unread
         self._since, self._until, self._them, self._is_whole = since, until, them, is_whole
         self.open = {it.key for it in them}
         """Threads that have not called anything since."""
@@ -188,15 +195,31 @@ class Silence:
         return "; ".join([f"{it.word} {doing}" for it, doing in both if doing])
 
     def _of_all(self, does: list[str]) -> str:
-        """Of every thread: those that sleep, and all if there are few."""
-        words = Counter([it.word for it in self._them])
-        said = [
-            f"{it.word if words[it.word] == 1 else f'a thread of {it.word}'} {doing}"
-            for it, doing in zip(self._them, does, strict=True)
-            if "sleeps" in doing or (doing and len(does) <= _FEW)
-        ]
-        unique = list(dict.fromkeys(said))
-        return "; ".join(unique) if len(unique) <= _FEW else f"{len(said)} threads sleep"
+        """Of every thread: those that sleep, and all if there are few; of many alike, how many."""
+        said: dict[tuple[str, str], list[str]] = {}  # by whose thread it is, and its call, on whatever socket
+        for it, doing in sorted(zip(self._them, does, strict=True), key=lambda both: both[0].word == _CLIENT):
+            if "sleeps" in doing or (doing and len(does) <= _FEW):
+                said.setdefault((it.word, doing.partition(" on ")[0]), []).append(doing)
+        whose = {word: self._one_of(word) for word, _ in said}
+        each = list(dict.fromkeys(f"{whose[word]} {it}" for (word, _), them in said.items() for it in them))
+        if len(each) > _FEW:
+            each = [
+                f"{whose[word]} {them[0]}"
+                if len(them) == 1
+                else f"{len(them)} {_many(whose[word])} {doing.replace('sleeps', 'sleep')}"
+                for (word, doing), them in said.items()
+            ]
+        if len(each) > _FEW:
+            each = [f"{sum(map(len, said.values()))} threads sleep"]
+        return "; ".join([*filter(None, [self._unread]), *each])
+
+    def _one_of(self, word: str) -> str:
+        """The server; a server, if there are others; a thread of the server, if it has more than one."""
+        keys = [it.key for it in self._them if it.word == word]
+        if len(keys) == 1:
+            return word
+        logs = {key and key[0] for key in keys}
+        return f"a {word.removeprefix('the ')}" if len(logs) == len(keys) else f"a thread of {word}"
 
     def _does(self, it: Program, asleep: str, threads: Threads) -> str:
         if asleep:
@@ -205,6 +228,28 @@ class Silence:
             return ""
         polls = it.key in self.open and threads.polls(it.key)
         return "likely sleeps in poll()" if polls else "is in no call"
+
+
+def _many(whose: str) -> str:
+    """Of whom there are some."""
+    return f"threads{whose.removeprefix('a thread')}" if whose.startswith("a thread") else f"{whose[2:]}s"
+
+
+def unread(pasts: Iterable[Past], listeners: Listeners) -> str:
+    """What servers have not read, if it is of more than one connection."""
+    waits = [it for past in pasts if (it := _unread(past, listeners))]
+    return f"{size(sum(waits))} wait on {plural(len(waits), 'connection')}" if len(waits) > 1 else ""
+
+
+def _unread(past: Past, listeners: Listeners) -> int:
+    return past.ends[True].data if _is_queued(past, listeners) else past.waiting(client=False)
+
+
+def _is_queued(past: Past, listeners: Listeners) -> bool:
+    """The handshake is over, and accept() has not returned it."""
+    listener = listeners.at(past.strand.server)
+    queued = past.accept is None and past.handshake is not None
+    return queued and listener is not None and listener.closed is None
 
 
 def quiet(past: Past, threads: Threads, listeners: Listeners, now: int, coming: Entry | None = None) -> str:
@@ -287,7 +332,7 @@ def _is_reset(past: Past, resetting: OneEnd, other: OneEnd) -> str:
 
 def _accepts(past: Past, threads: Threads, listeners: Listeners, now: int) -> str:
     listener = listeners.at(past.strand.server)
-    if past.accept is not None or past.handshake is None or listener is None or listener.closed is not None:
+    if listener is None or not _is_queued(past, listeners):
         return ""
     waits = past.ends[True].data
     more = f", and {size(waits)} wait with it" if waits else ""

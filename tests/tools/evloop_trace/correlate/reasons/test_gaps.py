@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from evloop_trace.correlate.entries import KernelEntry
+from evloop_trace.correlate.entries import KernelEntry, Strand
 from evloop_trace.packets.segments import ACK, FIN, KEEP_ALIVE, RETRANSMISSION, RST, SYN, ZERO_WINDOW
+from evloop_trace.packets.sightings import Wire
 
 from evloop.events.schema import Accept, Block, Close, Connect, End, Gap, Header, Poll, Recv
 
@@ -347,7 +348,11 @@ def test_very_many_that_sleep(told: Any) -> None:
     for number in range(5):
         sleeps(told, False, loose=True, thread=f"more-{number}", conn=None, sock=f"l{number}")
     told.call(Connect, True, loose=True, t=200)
-    assert told.quiet == "7 threads sleep"
+    assert told.quiet == "7 threads of the server sleep in recv()"
+    for name in ("accept", "poll", "send"):
+        sleeps(told, False, name, loose=True, thread=name, conn=None)
+    told.call(Connect, True, loose=True, t=300)
+    assert told.quiet == "10 threads sleep"
 
 
 def test_a_reset_that_is_known_or_waits_behind_bytes(told: Any) -> None:
@@ -380,3 +385,27 @@ def test_a_close_whose_fin_waits(told: Any) -> None:
     told.packet(False, flags=FIN | ACK, ack=0)
     told.call(Close)
     assert quiet(told) == "the client has closed, and its FIN waits behind what is not acknowledged"
+
+
+def test_bytes_that_wait_on_many_connections(told: Any, new_told: Any) -> None:
+    """Whether they are accepted or not; who sleeps meanwhile, the servers first."""
+    told.listen(t=1)
+    others = [new_told(names=("", "")) for _ in range(2)]
+    for number, it in enumerate(others, 1):
+        it.reasons = told.reasons
+        it.wire = Wire(number, "tcp", f"127.0.0.1:{number}", told.strand.server, whole=True)
+        it.strand = Strand(number, "tcp", it.wire.client, it.wire.server, it.strand.names, it.wire)
+    for at, it in enumerate((told, *others)):
+        it.t = 10 + 10 * at
+        it.opened()
+        it.packet(True, 0, 5)
+        it.packet(False, ack=5)
+    told.call(Accept, False, sock="l", t=40)
+    sleeps(told, True, loose=True)
+    sleeps(told, False, conn="s-2", loose=True)
+    sleeps(told, False, "accept", conn=None, sock="m", loose=True, log=2)
+    told.call(Connect, True, loose=True, t=100, log=3)
+    assert told.quiet == (
+        "15 B wait on 3 connections; a server sleeps in recv() on s-2; a server sleeps in accept() on m; "
+        "the client sleeps in recv() on c"
+    )

@@ -35,6 +35,12 @@ def python(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", *arguments]
 
 
+def _begin() -> None:
+    """In a program, before it is one: it ends with us, and at SIGINT, which we ignore."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    die_with_parent()
+
+
 class Actor:
     """A process, and what its log says."""
 
@@ -63,7 +69,7 @@ class Actor:
         with open(self._output, "wb") as output:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, cwd=folder,
-                env=environment, preexec_fn=die_with_parent,  # noqa: PLW1509 - there is one thread here
+                env=environment, preexec_fn=_begin,  # noqa: PLW1509 - there is one thread here
             )  # fmt: skip
         self._tail = Tail(str(folder / f"{name}.jsonl"))
 

@@ -63,6 +63,7 @@ def test_a_run_is_kept_shown_again_and_judged(run: Run, tmp_path: Path) -> None:
     assert "一通电话" in done.stdout
     assert {it.name for it in folder.iterdir()} == {
         "run.json", "run.pcapng", "server.jsonl", "client.jsonl", "steps.jsonl", "sockets.jsonl", "report.md",
+        "ladder.svg",
     }  # fmt: skip
     assert "✓" in (folder / "report.md").read_text(encoding="utf-8")
     again = lesson(run, "1", "--replay", str(folder), "--lang", "en")

@@ -175,7 +175,7 @@ def _list(lessons: list[LessonFolder], words: Words) -> int:
 
 
 def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_json: bool) -> int:
-    from evloop_lessons.leading import lead
+    from evloop_lessons.leading import telling
     from evloop_lessons.leading.all import Outcome
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.library import find
@@ -184,7 +184,7 @@ def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_
     if saved is None:
         raise click.UsageError("evloop lesson check DIR: name the folder of a run that was saved")
     entry = find(lessons, str(read_plan(saved).lesson))
-    run, judged = lead.verdicts(entry, saved, words.language)
+    run, judged = telling.verdicts(entry, saved, words.language)
     passed = bool(judged) and all(it.passed for it in judged)
     paper = Paper()
     if as_json:
@@ -192,8 +192,8 @@ def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_
         return OK if passed else FAILED
     texts = entry.texts(words.language)
     paper.heading(f"{words('lesson', number=entry.lesson.number)} · {texts.title}")
-    lead.check_lines(run, judged, paper, words)
-    paper.say(lead.predicted(entry, texts, run, words))
+    telling.tell(run, judged, paper, words)
+    paper.say(telling.predicted(entry, texts, run, words))
     return OK if passed else FAILED
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evloop_lessons.leading.lead import verdicts
 from evloop_lessons.leading.performance import Performance
+from evloop_lessons.leading.telling import verdicts
 from evloop_lessons.lesson import LessonError
 from evloop_lessons.plan import TEMPORARY
 

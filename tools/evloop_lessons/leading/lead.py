@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from evloop_trace.apps.terminal import Terminal
-from evloop_trace.views.palette import DIM, PLAIN, TROUBLE
 
-from evloop_lessons.judging import happened, judge, numbers
+from evloop_lessons.judging import judge
 from evloop_lessons.leading.again import Again
 from evloop_lessons.leading.ladder import Screen, whole
+from evloop_lessons.leading.report import write_report
+from evloop_lessons.leading.telling import predicted, tell
 from evloop_lessons.plan import PLAN, read_plan
 from evloop_lessons.reading import read_run
 
@@ -21,18 +22,15 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from evloop_lessons.judging import Evidence, Verdict
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.leading.performance import Performance
     from evloop_lessons.leading.words import Words
     from evloop_lessons.library import LessonFolder
     from evloop_lessons.run import Run
-    from evloop_lessons.texts import Texts
 
-__all__ = ["Leader", "Manner", "check_lines", "predicted", "report", "verdicts"]
+__all__ = ["Leader", "Manner"]
 
 LOOK = 0.02  # seconds from one question for news to the next
-MOST_CITED = 6  # pieces of evidence that are told of a log
 
 
 class Manner(NamedTuple):
@@ -72,7 +70,7 @@ class Leader:
             (folder / PLAN).write_bytes(msgspec.json.encode(plan))
         passed = self._close(read_run(folder, read_plan(folder)))
         if manner.save:
-            (folder / "report.md").write_text(report(entry, folder, words), encoding="utf-8")
+            write_report(entry, folder, words)
             again = f"`evloop lesson {entry.lesson.number} --replay {folder}`"
             paper.space()
             paper.say(words("saved", folder=f"`{folder}`", command=again))
@@ -180,7 +178,7 @@ class Leader:
         self._turn()
         judged = judge(entry.claims, texts.claims, run)
         paper.space()
-        check_lines(run, judged, paper, words)
+        tell(run, judged, paper, words)
         paper.say(predicted(entry, texts, run, words))
         for key, paragraphs in (("why", texts.why), ("next", texts.next)):
             self._turn()
@@ -199,96 +197,3 @@ class Leader:
     def _turn(self) -> None:
         if self._manner.pace == "pace":
             self._paper.pause(self._words("go-on"))
-
-
-def check_lines(run: Run, judged: list[Verdict], paper: Paper, words: Words) -> None:
-    """What was judged, and what is to be said of the files."""
-    paper.heading(words("check"))
-    for remark in run.remarks:
-        paper.say(remark, first="  ! ")
-    for verdict in judged:
-        _verdict(verdict, paper, words)
-    paper.space()
-
-
-def predicted(entry: LessonFolder, texts: Texts, run: Run, words: Words) -> str:
-    """The student's answer beside what happened."""
-    was, said = happened(entry.outcome, run, entry.lesson.needs), run.prediction
-    if not was:
-        return words("unknown")
-    shown = {key: f"{key} ({text.rstrip('.。')})" for key, text in texts.choices.items()}
-    if not said:
-        return words("was", was=shown.get(was, was))
-    return words("right" if said == was else "predicted", said=shown.get(said, said), was=shown.get(was, was))
-
-
-_MARKS = {True: "✓", False: "✗", None: "○"}
-
-
-def _verdict(verdict: Verdict, paper: Paper, words: Words) -> None:
-    paper.say(
-        verdict.claim,
-        first=f"  {_MARKS[verdict.passed]} ",
-        style=TROUBLE if verdict.passed is False else PLAIN,
-    )
-    for line in founded(verdict, words):
-        paper.say(line, first="      ", style=DIM)
-
-
-def founded(verdict: Verdict, words: Words) -> list[str]:
-    """What a verdict is founded on, a line for each file."""
-    if verdict.lacks:
-        return [words("void", why=verdict.lacks)]
-    if verdict.missing:
-        return [words("not-there", what=verdict.missing)]
-    lines: list[str] = []
-    alike: dict[str, list[str]] = {}  # the logs of programs that did the same
-    for where in dict.fromkeys(it.where for it in verdict.evidence):
-        cited = [it for it in verdict.evidence if it.where == where]
-        if where == "packets":
-            which = numbers([it.number for it in cited])
-            lines.append(f"{words('packet' if len(cited) == 1 else 'packets', numbers=which)}: {_row(cited)}")
-        elif where == "sockets":
-            lines += [f"{words('kernel', time=f'{it.t:.1f} ms')}: {it.what}" for it in cited[:MOST_CITED]]
-        elif where:
-            some = ", ".join(f"#{it.number} {it.what}" for it in cited[:MOST_CITED])
-            some += " …" * (len(cited) > MOST_CITED)
-            alike.setdefault(some, []).append(where)
-        else:
-            lines += [it.what for it in cited]
-    return [f"{', '.join(whose)}: {some}" for some, whose in alike.items()] + lines
-
-
-def _row(cited: list[Evidence]) -> str:
-    """Packets in a row, in the notation of letters."""
-    some = " ".join(it.what.replace(" ", "") for it in cited[: 4 * MOST_CITED])
-    return some + (" …" if len(cited) > 4 * MOST_CITED else "")
-
-
-def verdicts(entry: LessonFolder, folder: Path, language: str) -> tuple[Run, list[Verdict]]:
-    """What is to be said of a saved run.
-
-    Raises:
-        LessonError: there is none.
-    """
-    run = read_run(folder, read_plan(folder))
-    return run, judge(entry.claims, entry.texts(language).claims, run)
-
-
-def report(entry: LessonFolder, folder: Path, words: Words) -> str:
-    """The run as Markdown, for who reads it later."""
-    texts = entry.texts(words.language)
-    run, judged = verdicts(entry, folder, words.language)
-    ladder = "\n".join("".join(part.text for part in line).rstrip() for line in whole(run, texts.steps, 120))
-    lines = [f"# {words('lesson', number=entry.lesson.number)} · {texts.title}", *texts.scene]
-    lines += [
-        f"## {words('question')}",
-        *texts.question,
-        *(f"- `{key}`: {it}" for key, it in texts.choices.items()),
-    ]
-    lines += [predicted(entry, texts, run, words), f"```\n{ladder}\n```", f"## {words('check')}"]
-    for verdict in judged:
-        founding = "".join(f"\n  - {it}" for it in founded(verdict, words))
-        lines.append(f"- {_MARKS[verdict.passed]} {verdict.claim}{founding}")
-    lines += [f"## {words('why')}", *texts.why]
-    return "\n\n".join(lines) + "\n"

@@ -103,9 +103,16 @@ class Stage:
         server.listening()
         return server
 
-    def client(self, server: Server, *options: str, name: str = "client") -> Actor:
-        """`evloop client`, connecting: it sends each line that it is told to `say`, and prints the answer."""
-        command = self._evloop("client", name, f"--timeout={LONG}", *options, server.address)
+    def client(self, server: Server | str, *options: str, name: str = "client") -> Actor:
+        """`evloop client`, connecting: it sends each line that it is told to `say`, and prints the answer.
+
+        Args:
+            server: It, or the address of a program of the lesson's own, as `evloop client` takes it.
+            options: Of `evloop client`.
+            name: Of the actor, and of its log.
+        """
+        address = server.address if isinstance(server, Server) else server
+        command = self._evloop("client", name, f"--timeout={LONG}", *options, address)
         return self._start(Actor(name, command, self._folder, self.until))
 
     def program(self, file: str, *arguments: str, name: str = "") -> Actor:

@@ -47,7 +47,7 @@ class Sample(NamedTuple):
     t: int
     sockets: tuple[Socket, ...]
     counters: Mapping[str, int]
-    """Of TcpExt, those that tell of queues and resets; since the network was made."""
+    """Of TcpExt, those that tell of queues and resets; `UdpRcvbufErrors`; since the network was made."""
 
     def queue(self, address: str) -> int:
         """Connections in the queue of the listener there; -1: nobody listens."""

@@ -1,4 +1,4 @@
-"""What the kernel says of the network's TCP sockets: /proc/self/net/tcp and netstat, proc_pid_net(5).
+"""What the kernel says of the network: its TCP sockets, and what it has counted; proc_pid_net(5).
 
 Anybody may read it; it is the table of the network in which the reader is.
 """
@@ -14,7 +14,7 @@ __all__ = ["look"]
 _COUNTERS = (
     "ListenOverflows", "ListenDrops", "TCPReqQFullDoCookies", "TCPReqQFullDrop", "SyncookiesSent",
     "TCPAbortOnData", "TCPAbortOnClose", "TCPTimeouts", "TCPZeroWindowDrop", "TCPFromZeroWindowAdv",
-    "TCPToZeroWindowAdv", "TCPWantZeroWindowAdv",
+    "TCPToZeroWindowAdv", "TCPWantZeroWindowAdv", "UdpRcvbufErrors",
 )  # fmt: skip
 
 
@@ -27,11 +27,16 @@ def look() -> tuple[list[list[Any]], dict[str, int]]:
 
 
 def _counters() -> dict[str, int]:
-    """Those that are not 0."""
+    """Those that are not 0; of UDP's with its name in front, as nstat(8) writes them."""
+    every = _counted("netstat", "TcpExt") | {f"Udp{it}": n for it, n in _counted("snmp", "Udp").items()}
+    return {name: int(every[name]) for name in _COUNTERS if every.get(name, "0") != "0"}
+
+
+def _counted(name: str, protocol: str) -> dict[str, str]:
+    """A protocol's counters: a line with their names, and one with their values."""
     try:
-        with open("/proc/self/net/netstat", encoding="ascii") as file:
-            names, values = (line.split() for line in file if line.startswith("TcpExt:"))
+        with open(f"/proc/self/net/{name}", encoding="ascii") as file:
+            names, values = (line.split()[1:] for line in file if line.startswith(f"{protocol}:"))
     except (OSError, ValueError):
         return {}
-    every = dict(zip(names, values, strict=False))
-    return {name: int(every[name]) for name in _COUNTERS if every.get(name, "0") != "0"}
+    return dict(zip(names, values, strict=False))

@@ -32,6 +32,7 @@ class Datagrams:
         self._unclear: dict[str, bool] = {}  # sockets that received what is linked to no packet
         self._due: dict[int, str] = {}  # by the packet's number: the bound socket that it came to
         self._sizes: dict[int, int] = {}  # by the packet's number
+        self._lossy: dict[str, bool] = {}  # bound sockets of which it was said why they lose something
 
     def call(self, entry: CallEntry) -> str:
         """A call of a datagram socket."""
@@ -78,6 +79,9 @@ class Datagrams:
         sock = self._due.pop(packet.number, "")
         if not sock or sock in self._unclear or entry.effects:
             return ""
+        if sock in self._lossy:
+            return "not taken either"  # a burst loses many
+        _keep(self._lossy, sock, value=True)
         return "no recvfrom() took it: it was not read, or dropped since the receive buffer was full"
 
     def _error(self, entry: PacketEntry) -> str:

@@ -84,12 +84,13 @@ def test_other_errors(udp: Any, told: Any) -> None:
 def test_what_nobody_received(udp: Any) -> None:
     """It came to a bound socket."""
     udp.call(Bind, False, loose=True, sock="r", proto="udp", address="127.0.0.1:8080")
-    taken, lost = udp.packet(True, 0, 5, flags=0), udp.packet(True, 0, 5, flags=0)
+    taken, lost, next_one = (udp.packet(True, 0, 5, flags=0) for _ in range(3))
     receive(udp, got=(taken,))
     assert udp.settled(taken) == []
     assert udp.settled(lost) == [
         "no recvfrom() took it: it was not read, or dropped since the receive buffer was full"
     ]
+    assert udp.settled(next_one) == ["not taken either"]
 
 
 def test_what_somebody_may_have_received(udp: Any) -> None:

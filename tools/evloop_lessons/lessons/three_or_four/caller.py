@@ -1,4 +1,5 @@
 """It calls whenever it is told to; then it talks and hangs up, or listens until the server does so.
+
 caller.py HOST PORT
 """
 

@@ -1,0 +1,64 @@
+"""The same callers at two servers: everybody says something, and nobody hangs up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop_lessons.lesson import PACKETS, Lesson, Parameter
+
+if TYPE_CHECKING:
+    from evloop_lessons.stage import Actor, Server, Stage
+
+LESSON = Lesson(
+    number=10,
+    minutes=10,
+    needs=(PACKETS,),
+    steps=("listen", "first", "first-rest", "first-leave", "second", "second-rest", "second-leave"),
+    parameters=(
+        Parameter("callers", 6, low=2, high=7),
+        Parameter("first", "sequential", choices=("sequential", "threaded")),
+        Parameter("second", "loop", choices=("loop", "threaded", "sequential")),
+    ),
+)
+
+PORTS = {"first": 8080, "second": 8081}
+REST = 0.2  # seconds in which nothing happens
+
+
+def play(stage: Stage) -> None:
+    """First at the one server, then at the other."""
+    stage.step("listen")
+    addresses = [f"127.0.0.1:{port}" for port in PORTS.values()]
+    numbers = range(1, stage["callers"] + 1)
+    callers = [stage.program("caller.py", str(it), *addresses, name=f"c{it}") for it in numbers]
+    first, second = (
+        stage.serve(f"--model={stage[name]}", name=name, address=f"--tcp=127.0.0.1:{port}")
+        for name, port in PORTS.items()
+    )
+    _call(stage, first, callers, 1)
+    _call(stage, second, callers, 2)
+
+
+def _call(stage: Stage, server: Server, callers: list[Actor], calls: int) -> None:
+    """Everybody calls, one after another; then all may hang up who have their answer."""
+    stage.step(server.name)
+    for caller in callers:
+        caller.say("your turn")
+        caller.until("send", calls)
+    answered = callers if stage[server.name] != "sequential" else callers[:1]
+    for caller in answered:
+        caller.until("recv", calls)
+    if stage[server.name] == "sequential":
+        stage.until(lambda: _sleeps(server), f"that the {server.name} server sleeps")
+    stage.step(f"{server.name}-rest")
+    stage.still(REST)
+    stage.step(f"{server.name}-leave")
+    for caller in callers:
+        caller.say("hang up")
+    server.until("close", len(callers))
+
+
+def _sleeps(server: Server) -> bool:
+    """It has answered somebody, and now it sleeps in recv()."""
+    sent, asleep = server.those("send"), server.those("block", awaits="recv")
+    return bool(sent and asleep) and asleep[-1].seq > sent[-1].seq

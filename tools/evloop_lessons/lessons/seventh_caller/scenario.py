@@ -29,15 +29,18 @@ def play(stage: Stage) -> None:
     """Everybody calls, one after another; then the first hangs up."""
     stage.step("listen")
     server = stage.serve("--model=sequential", f"--backlog={stage['backlog']}")
+    host, _, port = server.address.rpartition(":")
+    first, *others = [
+        stage.program("caller.py", host, port, name=f"client-{number}")
+        for number in range(1, stage["callers"] + 1)
+    ]
     stage.step("first")
-    first = stage.client(server, name="client-1")
+    first.say("your turn")
     server.until("accept")
     stage.step("others")
-    others = []
-    for number in range(2, stage["callers"] + 1):
-        caller = stage.client(server, name=f"client-{number}")
+    for number, caller in enumerate(others, 2):
+        caller.say("your turn")
         caller.until("connect" if number < stage["backlog"] + 3 else "block")
-        others.append(caller)
     stage.step("speak")
     others[0].say("I am here")
     others[0].until("send")

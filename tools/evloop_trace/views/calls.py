@@ -10,6 +10,7 @@ from rich.segment import Segment
 
 from evloop.events.schema import (
     Accept,
+    Bind,
     Connect,
     Interest,
     Poll,
@@ -70,6 +71,11 @@ class Words(NamedTuple):
     arrow: Arrow | None = None
     """What it sends or gets, if no packet tells."""
 
+    def translated(self, say: Callable[[str], str]) -> Words:
+        """The same as the reader is told it; a payload and a name are what they are in every language."""
+        details = [it._replace(text=say(it.text), short=say(it.short)) for it in self.details]
+        return self._replace(call=say(self.call), details=tuple(details))
+
 
 def call(
     entry: CallEntry, event: AnyEvent | Unknown, *, finished: bool = False, deaf: bool = False
@@ -97,7 +103,7 @@ def call(
         details.append(Detail(f"[{off[0]},{off[1]})", 3))
     note = _note(entry, said.note)
     details.append(Detail(said.payload, 1 if note.startswith("after") else 2, _QUOTE))
-    details += [Detail(note, 1, 12), Detail(said.where, 4, 0, "quiet")]
+    details += [Detail(note, 1, 12, short=_port(event)), Detail(said.where, 4, 0, "quiet")]
     kind = _LEFT.get(said.kind, said.kind) if entry.client else said.kind
     return Words(kind, said.call, tuple([it for it in details if it.text]), said.arrow)
 
@@ -184,6 +190,12 @@ def _accept(event: Accept, entry: CallEntry) -> Words | None:
     return Words(
         "life", f"accept() → {escape_text(event.conn or '')}", tuple(details), Arrow(True, "═", "connection")
     )
+
+
+def _port(event: AnyEvent) -> str:
+    """Of an address that is bound, what one still wants to see where there is little room."""
+    port = event.address.rpartition(":")[2] if isinstance(event, Bind) else ""
+    return f":{port}" if port.isdigit() else ""
 
 
 def _link(entry: CallEntry) -> Detail:

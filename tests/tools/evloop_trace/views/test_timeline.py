@@ -14,6 +14,7 @@ from evloop_trace.views.timeline import TimelinePanel, TimelineView
 
 from evloop.events.schema import (
     Accept,
+    Bind,
     Block,
     Close,
     Connect,
@@ -576,6 +577,14 @@ def test_unread_bytes_and_half_closes_are_told_as_in_the_ladder(talk: Any) -> No
     assert "shutdown(SHUT_RD)" in lines[1]
     assert "recv() = 0  we read no more" in lines[2]
     assert "close()  6 B never read" in lines[3]
+
+
+def test_of_an_address_that_is_in_use_at_least_the_port_is_seen(talk: Any) -> None:
+    """What else is there, the place in the program, gives way."""
+    event = Bind(1, 0, 0, 10, "tcp-1", 3, "tcp", "127.0.0.1:8081", errno="EADDRINUSE", where="a.py:3")
+    entries = [talk.call(1, 1, event)]
+    assert "bind() EADDRINUSE  127.0.0.1:8081" in talk.drawn(entries, 140, packets=False)[-1]
+    assert "bind() EADDRINUSE  :8081" in talk.drawn(entries, 80, packets=False)[-1]
 
 
 def test_close_says_nothing_to_a_server_that_was_not_reached(talk: Any) -> None:

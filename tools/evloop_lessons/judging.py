@@ -94,7 +94,8 @@ def happened(outcome: Callable[[Run], str], run: Run, needs: Iterable[str]) -> s
 
 def _cited(what: Any, run: Run) -> Evidence:
     if isinstance(what, PacketEntry):
-        side = "c" if what.packet.client else "s"
+        # An ICMP error is about what an end sent, and comes from the other's kernel.
+        side = "c" if what.packet.client != bool(what.packet.error) else "s"
         return Evidence("packets", what.packet.number, what.t / 1e6, f"{side} {spelled(what)}")
     if isinstance(what, CallEntry):
         return Evidence(run.labels[what.log], what.event.seq, what.t / 1e6, _called(what, run))

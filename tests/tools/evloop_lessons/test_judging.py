@@ -1,0 +1,28 @@
+"""Claims are judged, and what they looked at is cited."""
+
+from __future__ import annotations
+
+from evloop_lessons.judging import judge
+from evloop_lessons.lesson import claim, found
+from evloop_lessons.run import Run
+from evloop_trace.correlate.entries import PacketEntry, Strand
+from evloop_trace.packets.sightings import Sighting, Wire
+
+CLIENT, SERVER = "127.0.0.1:40000", "127.0.0.1:8080"
+
+
+def packet(number: int, *, client: bool, size: int = 0, error: str = "") -> PacketEntry:
+    """A datagram, or an ICMP error about one."""
+    wire = Wire(0, "udp", CLIENT, SERVER, True)
+    sighting = Sighting(
+        number, number, wire, client, flags=0, begin=0, end=size, ack=None, window=0, error=error
+    )
+    return PacketEntry(number, sighting, Strand(0, "udp", CLIENT, SERVER, ("", ""), wire))
+
+
+def test_an_icmp_error_comes_from_the_other_end() -> None:
+    """A datagram of the client's is refused by the server's kernel."""
+    packets = [packet(1, client=True, size=20), packet(2, client=True, error="port unreachable")]
+    both = claim("both")(lambda run: found(True, *run.packets()))
+    [verdict] = judge([both], {"both": "Both."}, Run({}, [*packets], [], [], []))
+    assert [it.what for it in verdict.evidence] == ["c 20", "s ICMP"]

@@ -13,7 +13,16 @@ LESSON = Lesson(
     number=10,
     minutes=10,
     needs=(PACKETS,),
-    steps=("listen", "first", "first-rest", "first-leave", "second", "second-rest", "second-leave"),
+    steps=(
+        "listen",
+        "first",
+        "first-rest",
+        "first-leave",
+        "listen-again",
+        "second",
+        "second-rest",
+        "second-leave",
+    ),
     parameters=(
         Parameter("callers", 6, low=2, high=7),
         Parameter("first", "sequential", choices=("sequential", "threaded")),
@@ -22,7 +31,7 @@ LESSON = Lesson(
 )
 
 PORTS = {"first": 8080, "second": 8081}
-REST = 0.2  # seconds in which nothing happens
+REST = 0.15  # seconds in which nothing happens
 
 
 def play(stage: Stage) -> None:
@@ -31,12 +40,15 @@ def play(stage: Stage) -> None:
     addresses = [f"127.0.0.1:{port}" for port in PORTS.values()]
     numbers = range(1, stage["callers"] + 1)
     callers = [stage.program("caller.py", str(it), *addresses, name=f"c{it}") for it in numbers]
-    first, second = (
-        stage.serve(f"--model={stage[name]}", name=name, address=f"--tcp=127.0.0.1:{port}")
-        for name, port in PORTS.items()
-    )
+    first = _server(stage, "first")
     _call(stage, first, callers, 1)
-    _call(stage, second, callers, 2)
+    stage.step("listen-again")
+    first.signal("SIGINT")
+    _call(stage, _server(stage, "second"), callers, 2)
+
+
+def _server(stage: Stage, name: str) -> Server:
+    return stage.serve(f"--model={stage[name]}", name=name, address=f"--tcp=127.0.0.1:{PORTS[name]}")
 
 
 def _call(stage: Stage, server: Server, callers: list[Actor], calls: int) -> None:

@@ -161,16 +161,22 @@ def refused(past: Past, entry: PacketEntry) -> str:
 
 
 def vanished(past: Past, entry: PacketEntry, threads: Threads) -> str:
-    """Of a FIN or RST that no call made, though its sender has a log, which ends there."""
+    """Of a FIN or RST that no close() made, though its sender has a log, which ends there.
+
+    A FIN may carry the last of what a send() had left.
+    """
     packet = entry.packet
     client = packet.client
     mine = past.ends[client]
-    if not packet.flags & (FIN | RST) or entry.causes or mine.close or not mine.calls:
+    made = any(it.ev not in {"send", "block"} for it in entry.causes)
+    if not packet.flags & (FIN | RST) or made or mine.close or not mine.calls:
         return ""
     if mine.shutdown is not None or mine.alive.count:
         return ""  # the kernel resets by itself who sends to a shutdown(SHUT_RDWR), or answers no probe
-    if threads.seen(mine.calls[-1].log) > entry.t:
+    log = mine.calls[-1].log
+    if threads.seen(log) > entry.t:
         return ""
+    threads.vanish(log)
     waits = past.waiting(client=client)
     unread = f" with {size(waits)} unread" if waits and packet.flags & RST else ""
     return f"no close() is in {mine.word}'s log: likely its process was killed{unread}"

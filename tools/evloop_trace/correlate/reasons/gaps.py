@@ -59,6 +59,8 @@ class Threads:
         self._seen[entry.log] = entry.t
         if isinstance(event, End):
             self._over.add(entry.log)
+        else:
+            self._over.discard(entry.log)
         if not isinstance(event, Located):
             return  # a sample, or what the log says of itself: no thread called it
         thread = self._threads.pop(key_of(entry), None) or _Thread(entry)
@@ -79,6 +81,10 @@ class Threads:
             thread.sleeps.append((event.t, ended(entry), entry))
         thread.polls = thread.polls or isinstance(event, Poll)
         thread.last = entry
+
+    def vanish(self, log: int) -> None:
+        """Its program was likely killed, unless it says something more."""
+        self._over.add(log)
 
     def seen(self, log: int) -> int:
         """When the last event of a log was told."""

@@ -35,6 +35,7 @@ from evloop.events.schema import (
     Timer,
     Unseen,
 )
+from evloop_trace.correlate.reasons.past import NO_TIME
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.numbers import count, duration, size
 from evloop_trace.views import tcp_info
@@ -274,7 +275,9 @@ def _connect(event: Connect) -> Rung:
 
 def _setsockopt(event: Setsockopt) -> Rung:
     name = escape_text(event.conn or event.sock or "")
-    call = f"setsockopt({escape_text(event.option)}, {escape_text(event.value)})"
+    no_time = event.option == "SO_LINGER" and event.value in NO_TIME  # a struct, which nobody can read
+    value = "0 s" if no_time else escape_text(event.value)
+    call = f"setsockopt({escape_text(event.option)}, {value})"
     if event.errno:
         return Rung(name, "trouble", f"{call} {escape_text(event.errno)}")
     return Rung(name, "quiet", call)

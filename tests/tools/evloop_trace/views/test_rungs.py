@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import pytest
@@ -259,6 +260,10 @@ EVENTS: list[tuple[AnyEvent, Rung]] = [
     (
         schema.Setsockopt(*HEAD, 3, "SOL_SOCKET", "SO_REUSEADDR", "1", None, "tcp-1", "EINVAL"),
         Rung("tcp-1", "trouble", "setsockopt(SO_REUSEADDR, 1) EINVAL"),
+    ),
+    (
+        schema.Setsockopt(*HEAD, 3, "SOL_SOCKET", "SO_LINGER", repr(struct.pack("ii", 1, 0)), "tcp-1"),
+        Rung("tcp-1", "quiet", "setsockopt(SO_LINGER, 0 s)"),
     ),
     (
         schema.Block(*LOOP, "send", "tcp-1", timeout=5 * 10**9, call="sendall", where="a/server.py:14"),

@@ -107,7 +107,9 @@ class Reasons:
         if len(alive) == 1 and entry.strand is None:
             why = self.quiet(alive[0].strand, entry.t, entry)
             if why:
-                return why
+                name = next(filter(None, alive[0].strand.names), "")
+                # What follows is of another connection, so that it must be said which one this is about.
+                return f"{name}: {why}" if len(self._pasts) > 1 and name else why
         them = []
         for key in self._threads.keys(self._shown):
             last = self._threads.last(key)

@@ -339,6 +339,21 @@ def test_what_is_of_no_connection_ends_a_silence_of_all(told: Any) -> None:
     assert told.quiet == "the server is in no call; the client is in no call"
 
 
+def test_the_only_one_that_is_left_of_many_is_named(told: Any) -> None:
+    """What comes next is of no connection, or of a new one: nobody would know whose silence it was."""
+    told.opened()
+    told.packet(True, 0, 5)
+    first, told.strand = told.strand, Strand(1, "tcp", "127.0.0.1:40001", told.strand.server, ("d", "e"))
+    told.opened()
+    told.packet(True, flags=FIN | ACK, ack=0)
+    told.packet(False, flags=FIN | ACK, ack=1)
+    told.packet(True, ack=1, before=("TIME-WAIT", "LAST-ACK"), states=("TIME-WAIT", "CLOSED"))
+    told.strand = first
+    told.packet(True, flags=FIN | ACK, ack=0)
+    told.call(Connect, True, loose=True, t=100)
+    assert told.quiet == "c: the client sends no more, and the server has not closed yet: CLOSE-WAIT"
+
+
 def test_very_many_that_sleep(told: Any) -> None:
     """They are counted; threads of one program are called so."""
     for number in range(2):

@@ -70,11 +70,14 @@ def founded(verdict: Verdict, words: Words) -> list[str]:
         cited = [it for it in verdict.evidence if it.where == where]
         if where == "packets":
             which = numbers([it.number for it in cited])
-            lines.append(f"{words('packet' if len(cited) == 1 else 'packets', numbers=which)}: {_row(cited)}")
+            what = words("packet" if len(cited) == 1 else "packets", numbers=which)
+            lines.append(words("of", what=what, said=_row(cited)))
         elif where == "sockets":
-            lines += [f"{words('kernel', time=f'{it.t:.1f} ms')}: {it.what}" for it in cited[:MOST_CITED]]
+            for it in cited[:MOST_CITED]:
+                when = words("kernel", time=f"{it.t:.1f} ms")
+                lines.append(words("of", what=when, said=words.say(it.what)))
         elif where:
-            some = ", ".join(f"#{it.number} {it.what}" for it in cited[:MOST_CITED])
+            some = ", ".join(f"#{it.number} {words.say(it.what)}" for it in cited[:MOST_CITED])
             some += " …" * (len(cited) > MOST_CITED)
             alike.setdefault(some, []).append(where)
         else:

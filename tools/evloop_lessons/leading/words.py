@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from evloop_lessons.leading.translation import translation
 from evloop_lessons.texts import filled
 
 __all__ = ["Words", "language"]
@@ -20,6 +21,8 @@ class Words:
 
     def __init__(self, language: str) -> None:
         self.language = language
+        self.say = translation(language)
+        """A sentence of the ladder's."""
         self._sentences = dict(_ITEM.findall((_HERE / f"{language}.md").read_text(encoding="utf-8")))
 
     def __call__(self, key: str, **values: Any) -> str:

@@ -15,14 +15,20 @@ from rich.segment import Segment
 from evloop_trace.views.palette import DIM, PLAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.style import Style
 
-__all__ = ["Line", "Panel", "bar", "cut", "exact", "fit", "spread", "width_of", "wrapped"]
+__all__ = ["Line", "Panel", "bar", "cut", "exact", "fit", "padded", "spread", "width_of", "wrapped"]
 
-_BREAK = re.compile(r"(?<!\d) | (?!(?:ns|µs|ms|s|B|KiB|MiB|GiB)\b)")
+_WIDE = "\u2e80-\u9fff\uff00-\uffef"  # a line may end before each, but none begins with one of `_CLOSING`
+_CLOSING = "\u3001\u3002\uff0c\uff1a\uff1b\uff01\uff1f\uff09\u300b\u201d"
+_OPENING = "\uff08\u300a\u201c"
+_BREAK = re.compile(
+    rf"((?<!\d) (?![{_CLOSING}])| (?!(?:ns|µs|ms|s|B|KiB|MiB|GiB)\b|[{_WIDE}]))"
+    rf"|(?<=[{_WIDE}])(?<![{_OPENING}])(?![{_CLOSING} ])|(?<=[^{_OPENING} ])(?=[{_WIDE}])(?![{_CLOSING}])"
+)
 
 Line: TypeAlias = list[Segment]
 
@@ -42,15 +48,16 @@ def cut(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """`text` in rows of at most `width` cells, broken at spaces; a longer word is broken anywhere.
+    """`text` in rows of at most `width` cells, broken at spaces, and beside Chinese characters.
 
-    A number keeps its unit.
+    A number keeps its unit, and a character the marks that belong to it; a longer word is broken anywhere.
     """
     width = max(2, width)  # a character may take two
     rows: list[str] = []
     row = ""
-    for word in _BREAK.split(text):
-        longer = f"{row} {word}" if row else word
+    pieces = _BREAK.split(text)
+    for space, word in zip(["", *pieces[1::2]], pieces[::2], strict=True):
+        longer = f"{row}{space or ''}{word}" if row else word
         if row and cell_len(longer) > width:
             rows.append(row)
             longer = word
@@ -69,6 +76,11 @@ def fit(text: str, width: int, align: str = "<") -> str:
         return " " * space + text
     left = space // 2 if align == "^" else 0
     return " " * left + text + " " * (space - left)
+
+
+def padded(text: str, width: int, align: Callable[[str, int, str], str], fill: str = " ") -> str:
+    """`text` in at least `width` cells; `align` is one of str's, which count characters: str.ljust."""
+    return align(text, width - cell_len(text) + len(text), fill)
 
 
 def exact(line: Line, width: int) -> Line:

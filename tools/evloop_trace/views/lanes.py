@@ -16,7 +16,7 @@ from evloop_trace.escape import escape_text
 from evloop_trace.model.filters import due
 from evloop_trace.numbers import clock, count, duration
 from evloop_trace.views.calls import bare
-from evloop_trace.views.cells import Line, Panel, cut, exact, fit
+from evloop_trace.views.cells import Line, Panel, cut, exact, fit, padded
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rungs import Arrow, Rung, rung, woken
 
@@ -205,10 +205,10 @@ def call_arrow(arrow: Arrow | None, seen: Seen, left: bool, width: int) -> str:
         label = duration(joined.way)
     elif len(label) + 6 > room:
         label = "open" if label == "connection" else label.partition(" [")[0]
-    shaft = f" {cut(label, room - 4)} ".center(room - 1, arrow.stroke)
+    shaft = padded(f" {cut(label, room - 4)} ", room - 1, str.center, arrow.stroke)
     text = f"{shaft}►" if arrow.inward else f"◄{shaft}"
     starts_left = arrow.inward is not arrives
-    return text.ljust(width) if starts_left else text.rjust(width)
+    return padded(text, width, str.ljust if starts_left else str.rjust)
 
 
 def _quiet(ns: int, columns: _Columns) -> Line:

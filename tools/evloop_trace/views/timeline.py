@@ -18,7 +18,7 @@ from evloop_trace.correlate.reasons.general import Once
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import duration
 from evloop_trace.views.calls import Words, fitting
-from evloop_trace.views.cells import Line, Panel, cut, exact, fit, width_of, wrapped
+from evloop_trace.views.cells import Line, Panel, cut, exact, fit, padded, width_of, wrapped
 from evloop_trace.views.columns import columns, heading, known, milliseconds, name_of
 from evloop_trace.views.lanes import call_arrow, tail
 from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
@@ -26,7 +26,7 @@ from evloop_trace.views.rows import Row, Rows, told
 from evloop_trace.views.wire import draw, kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from rich.style import Style
 
@@ -49,7 +49,7 @@ class TimelineView:
 
     def __init__(
         self, width: int, labels: Sequence[str] = (), *, packets: bool = True, kernel: bool = False,
-        captions: Sequence[tuple[int, str]] = (),
+        captions: Sequence[tuple[int, str]] = (), say: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
         """How it is drawn.
 
@@ -59,8 +59,10 @@ class TimelineView:
             packets: There is a capture.
             kernel: The kernel tells of states.
             captions: What is to be said before the first row that is not earlier, in the order of time.
+            say: Makes what the reader is told of an English sentence.
         """
         self.captions = captions
+        self.say = say
         self.width = max(_LEAST, width)
         self.labels = labels
         self.packets = packets
@@ -83,10 +85,10 @@ class TimelinePanel(Panel):
 
     def __init__(
         self, labels: Sequence[str] = (), entries: Iterable[Entry] = (), *,
-        packets: bool = True, kernel: bool = False, most: int = 512,
+        packets: bool = True, kernel: bool = False, most: int = 512, say: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
         """Of so many entries at `most`."""
-        self.view = TimelineView(0, labels, packets=packets, kernel=kernel)
+        self.view = TimelineView(0, labels, packets=packets, kernel=kernel, say=say)
         self.entries: deque[Entry] = deque(maxlen=most)
         self._once = Once()
         self._known: Known | None = None
@@ -151,17 +153,18 @@ class _Drawer:
         """The rule above everything."""
         columns = self._columns
         left, right = (self._title(client=client) for client in _SIDES)
-        wire = "wire" if self._view.packets else "no capture"
+        wire = self._view.say("wire" if self._view.packets else "no capture")
         text = (
             " ms ".rjust(columns.clock + 2, "─")
             + "─" * (columns.names + 2 if columns.names else 0)
-            + f" {cut(left, columns.left)} ".ljust(columns.left + 2, "─")
-            + f" {wire} ".center(columns.wire + 1, "─")
+            + padded(f" {cut(left, columns.left)} ", columns.left + 2, str.ljust, "─")
+            + padded(f" {wire} ", columns.wire + 1, str.center, "─")
             + " "
             + ("tick ".rjust(columns.tick + 2, "─") if columns.tick else " ")
             + f"{cut(right, columns.right - 1)} "
         )
-        return exact([Segment(text.ljust(self._view.width, "─"), DIM)], self._view.width)
+        line = [Segment(padded(text, self._view.width, str.ljust, "─"), DIM)]
+        return exact(line, self._view.width)
 
     def known_already(self, strands: Iterable[Strand | None]) -> None:
         """Connections that need no introduction; the last of them goes on."""
@@ -195,7 +198,7 @@ class _Drawer:
         lines += self._main(row)
         for client, reason in row.reasons:
             if not self._once.is_told(reason, row.strand):
-                lines += self._reason(escape_text(reason), client=client)
+                lines += self._reason(escape_text(self._view.say(reason)), client=client)
         self._until = row.until if self._before is None else max(row.until, self._until)
         self._before = row
         yield from (exact(line, width) for line in lines)
@@ -205,10 +208,11 @@ class _Drawer:
     def _main(self, row: Row) -> Iterator[Line]:
         columns = self._columns
         packet = row.packet.packet if row.packet is not None else None
+        says = {side: said.translated(self._view.say) for side, said in row.says.items()}
         notable: list[str] = []
         shaft, style = " " * columns.wire, PLAIN
         if packet is not None:
-            shaft, notable = draw(packet, columns.wire)
+            shaft, notable = draw(packet, columns.wire, self._view.say)
             style = KINDS[kind(packet)]
         elif arrow := self._inferred(row):
             shaft, style = arrow
@@ -217,16 +221,16 @@ class _Drawer:
             beside[side] = [Segment(state, KINDS["life"]) for state in filter(None, [row.states.get(side)])]
             if notable and packet is not None and packet.client is side:
                 beside[side].insert(0, Segment(", ".join(notable), style))
-        below = {side: self._goes_below(row.says.get(side), beside[side], client=side) for side in _SIDES}
+        below = {side: self._goes_below(says.get(side), beside[side], client=side) for side in _SIDES}
         yield [
             Segment(f" {fit(milliseconds(row.t), columns.clock, '>')}  ", DIM),
             *self._name(row),
-            *self._lane(row.says.get(True), [] if below[True] else beside[True], client=True),
+            *self._lane(says.get(True), [] if below[True] else beside[True], client=True),
             Segment(" │", DIM),
             Segment(shaft, style),
             Segment("│ ", DIM),
             *self._ticks(row),
-            *self._lane(row.says.get(False), [] if below[False] else beside[False], client=False),
+            *self._lane(says.get(False), [] if below[False] else beside[False], client=False),
         ]
         if any(below.values()):
             yield [
@@ -263,7 +267,8 @@ class _Drawer:
             if said.arrow is not None and entry is not None:
                 names = row.strand.names if row.strand is not None and all(row.strand.names) else ()
                 seen = Seen(entry.event, Crossing(entry.log, side, names, entry.joined))  # type: ignore[arg-type]
-                return call_arrow(said.arrow, seen, side, self._columns.wire), KINDS[said.kind]
+                arrow = said.arrow._replace(label=self._view.say(said.arrow.label))
+                return call_arrow(arrow, seen, side, self._columns.wire), KINDS[said.kind]
         return None
 
     def _name(self, row: Row) -> Line:
@@ -290,7 +295,7 @@ class _Drawer:
 
     def _quiet(self, row: Row) -> Iterator[Line]:
         before = " " * self._columns.before
-        why = escape_text(row.quiet) or "nothing happens"  # somebody may sleep in a call
+        why = escape_text(self._view.say(row.quiet or "nothing happens"))  # somebody may sleep in a call
         text = f"{duration(row.t - self._until)} · {why}"
         rows = wrapped(text, self._view.width - len(before) - 8)
         for at, it in enumerate(rows):
@@ -298,7 +303,7 @@ class _Drawer:
             yield [Segment(f"{before}{'    ' if at else '┄┄┄ '}{it}{ends}", DIM)]
 
     def _introduction(self, strand: Strand) -> Line:
-        return [Segment(f" {heading(strand, self._name_of(strand))} ", BOLD)]
+        return [Segment(f" {self._view.say(heading(strand, self._name_of(strand)))} ", BOLD)]
 
     def _reason(self, text: str, *, client: bool) -> Iterator[Line]:
         """In its lane, and over the wire if there is too little room."""
@@ -324,19 +329,19 @@ class _Drawer:
 
     def _title(self, *, client: bool) -> str:
         """`client`, or the labels of more than one; `· loop` if it is one."""
-        word = "client" if client else "server"
+        say, word = self._view.say, "client" if client else "server"
         labels = self._known.sides[not client]
         if not labels:
             lane = self._columns.left if client else self._columns.right
-            long = f"{word} (from its packets)" if self._view.packets else f"{word} (in no log)"
-            return long if cell_len(long) <= lane - 1 else f"{word}, no log"
+            long = say(f"{word} (from its packets)" if self._view.packets else f"{word} (in no log)")
+            return long if cell_len(long) <= lane - 1 else say(f"{word}, no log")
         if len(labels) > 1:
             title = f"{word}s: {', '.join([escape_text(it) for it in labels])}"
         elif labels[0] not in ("", word):
             title = f"{word}: {escape_text(labels[0])}"
         else:
             title = word
-        return f"{title} · loop" if not client and self._known.tick else title
+        return say(f"{title} · loop" if not client and self._known.tick else title)
 
 
 def _width(beside: Line) -> int:

@@ -19,6 +19,8 @@ from evloop_trace.packets.spelling import flag_words, found_words
 from evloop_trace.views.cells import cut
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from evloop_trace.packets.sightings import Sighting
 
 __all__ = ["SERIOUS", "draw", "kind", "spoken", "words"]
@@ -76,10 +78,11 @@ def spoken(packet: Sighting) -> list[str]:
     return [f"{it} {count(packet.window)}" if opens and it == "window update" else it for it in said]
 
 
-def draw(packet: Sighting, width: int) -> tuple[str, list[str]]:
+def draw(packet: Sighting, width: int, say: Callable[[str], str] = str) -> tuple[str, list[str]]:
     """The arrow in exactly `width` cells, and what is notable but has no room on it."""
     room = width - _LEAST
-    notable = ", ".join(spoken(packet))
+    said = [say(it) for it in spoken(packet)]
+    notable = ", ".join(said)
     shorter = words(packet)
     if notable:
         with_it = [_join(it, notable) for it in shorter]
@@ -92,7 +95,7 @@ def draw(packet: Sighting, width: int) -> tuple[str, list[str]]:
         (it for it in shorter[:2] if cell_len(it) <= beside_number),
         next((it for it in shorter if cell_len(it) <= room), cut(shorter[-1], room)),
     )
-    return _shaft(packet, text, width), spoken(packet)
+    return _shaft(packet, text, width), said
 
 
 def _join(*parts: str) -> str:

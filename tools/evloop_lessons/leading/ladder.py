@@ -11,14 +11,17 @@ from evloop_trace.views.timeline import TimelinePanel, TimelineView
 from rich.segment import Segment
 
 from evloop_lessons.leading.prose import paragraph
+from evloop_lessons.leading.repeats import shortened
 from evloop_lessons.lesson import PACKETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from evloop_trace.apps.terminal import Terminal
     from evloop_trace.views.cells import Line
 
+    from evloop_lessons.leading.repeats import LeftOut
+    from evloop_lessons.leading.words import Words
     from evloop_lessons.run import Run
 
 __all__ = ["Screen", "whole"]
@@ -27,15 +30,16 @@ FRAME = 0.08  # seconds from one frame to the next, at least
 SHARE = 4  # and so many times what a frame costs: who plays needs the processor, too
 
 
-def whole(run: Run, steps: Mapping[str, str], width: int) -> Iterator[Line]:
-    """All of it."""
+def whole(run: Run, steps: Mapping[str, str], width: int, words: Words) -> Iterator[Line]:
+    """All of it; of what a program does again and again, the beginning and the end."""
+    entries, left_out = shortened(run.entries, words("round"))
     view = TimelineView(
         width,
         _labels(run),
         packets=PACKETS not in run.lacks or bool(_packets(run)),
-        captions=_captions(run, steps),
+        captions=_captions(run, steps, left_out, words),
     )
-    return view.lines(run.entries)
+    return view.lines(entries)
 
 
 def _labels(run: Run) -> list[str]:
@@ -46,8 +50,12 @@ def _packets(run: Run) -> list[object]:
     return [*run.packets()]
 
 
-def _captions(run: Run, steps: Mapping[str, str]) -> list[tuple[int, str]]:
-    return [(it.t, _plain(steps.get(it.name, it.name))) for it in run.steps]
+def _captions(
+    run: Run, steps: Mapping[str, str], left_out: Iterable[LeftOut], words: Words
+) -> list[tuple[int, str]]:
+    said = [(it.t, _plain(steps.get(it.name, it.name))) for it in run.steps]
+    said += [(it.t, words("again", number=f"{it.turns:,}")) for it in left_out]
+    return sorted(said)
 
 
 def _plain(text: str) -> str:
@@ -57,9 +65,9 @@ def _plain(text: str) -> str:
 class Screen:
     """What there is of a run by now, drawn again and again on the terminal's other screen."""
 
-    def __init__(self, title: str, steps: Mapping[str, str]) -> None:
+    def __init__(self, title: str, steps: Mapping[str, str], words: Words) -> None:
         """`steps` are their sentences, by their names."""
-        self._title, self._steps = title, steps
+        self._title, self._steps, self._words = title, steps, words
         self._due = 0.0
         self.caption = ""
         """What is said at the bottom."""
@@ -68,8 +76,9 @@ class Screen:
         """A screen."""
         width, height = size
         panel = TimelinePanel(_labels(run), most=len(run.entries) + 1)
-        panel.view.captions = _captions(run, self._steps)
-        for entry in run.entries:
+        entries, left_out = shortened(run.entries, self._words("round"))
+        panel.view.captions = _captions(run, self._steps, left_out, self._words)
+        for entry in entries:
             panel.append(entry)
         bottom = paragraph(self.caption, width, "▸ ", style=BOLD)[:3] if self.caption else []
         room = height - 2 - len(bottom)

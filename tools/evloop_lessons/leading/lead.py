@@ -130,7 +130,7 @@ class Leader:
 
     def _screen(self) -> Screen:
         title = f" {self._words('lesson', number=self._entry.lesson.number)} · {self._texts.title} "
-        return Screen(title, self._texts.steps)
+        return Screen(title, self._texts.steps, self._words)
 
     def _terminal(self) -> AbstractContextManager[Terminal | None]:
         return Terminal() if self._paper.is_terminal else contextlib.nullcontext()
@@ -174,7 +174,7 @@ class Leader:
         """The ladder, the check, and what there is to say; whether all was seen that must be."""
         entry, texts, paper, words = self._entry, self._texts, self._paper, self._words
         paper.space()
-        paper.lines(whole(run, texts.steps, paper.width))
+        paper.lines(whole(run, texts.steps, paper.width, words))
         self._turn()
         judged = judge(entry.claims, texts.claims, run)
         paper.space()

@@ -35,7 +35,7 @@ def picture(entry: LessonFolder, folder: Path, words: Words) -> str:
     """The whole ladder as SVG."""
     texts = entry.texts(words.language)
     run, _ = verdicts(entry, folder, words.language)
-    return svg([*whole(run, texts.steps, WIDTH)], WIDTH, _title(entry, words))
+    return svg([*whole(run, texts.steps, WIDTH, words)], WIDTH, _title(entry, words))
 
 
 def report(entry: LessonFolder, folder: Path, words: Words, ladder: str) -> str:

@@ -144,7 +144,17 @@ class Reasons:
             if not entry.reasons:
                 _add(entry, ending.reset(past, entry, self._listeners))
             if not entry.reasons:
-                _add(entry, ending.vanished(past, entry, self._threads))
+                why = ending.vanished(past, entry, self._threads)
+                _add(entry, why)
+                if why:
+                    self._vanish(past.ends[entry.packet.client].calls[-1].log)
+
+    def _vanish(self, log: int) -> None:
+        """Its program is gone: it sleeps in nothing any more."""
+        self._threads.vanish(log)
+        for silence in self._silences:
+            for key in [it for it in silence.open if it is not None and it[0] == log]:
+                silence.tell(key, self._threads)
 
     def _doubt(self, entry: Entry, past: Past) -> None:
         """Bytes that were joined by inference: who has which is not known any more."""

@@ -173,10 +173,8 @@ def vanished(past: Past, entry: PacketEntry, threads: Threads) -> str:
         return ""
     if mine.shutdown is not None or mine.alive.count:
         return ""  # the kernel resets by itself who sends to a shutdown(SHUT_RDWR), or answers no probe
-    log = mine.calls[-1].log
-    if threads.seen(log) > entry.t:
+    if threads.seen(mine.calls[-1].log) > entry.t:
         return ""
-    threads.vanish(log)
     waits = past.waiting(client=client)
     unread = f" with {size(waits)} unread" if waits and packet.flags & RST else ""
     return f"no close() is in {mine.word}'s log: likely its process was killed{unread}"

@@ -8,7 +8,18 @@ import pytest
 from evloop_trace.correlate.ends import Joined, Origin
 from evloop_trace.packets.segments import ACK, FIN, RST
 
-from evloop.events.schema import Accept, Block, Close, Connect, Inherit, Recv, Send, Setsockopt, Shutdown
+from evloop.events.schema import (
+    Accept,
+    Block,
+    Close,
+    Connect,
+    Inherit,
+    Recv,
+    Send,
+    Setsockopt,
+    Shutdown,
+    Socket,
+)
 
 NO_TIME = repr(b"\1\0\0\0\0\0\0\0")
 
@@ -228,13 +239,19 @@ def test_who_was_killed_has_no_close(told: Any) -> None:
 
 
 def test_who_was_killed_in_a_send(told: Any) -> None:
-    """The FIN comes with the last of what the kernel had taken; nobody sleeps in that send() any more."""
+    """The FIN comes with the last of what the kernel had taken; nobody sleeps in that send() any more.
+
+    That is known only behind the silence that follows.
+    """
     told.opened()
     block = told.call(Block, awaits="send", size=100)
     fin = told.packet(True, 0, 60, flags=FIN | ACK, causes=(block,))
+    told.packet(False, flags=FIN | ACK, ack=61)
+    other = told.call(Socket, False, t=500, loose=True, sock="l")
+    other.quiet = told.quiet
+    assert "sleeps in send()" in other.quiet
     assert told.settled(fin) == ["no close() is in the client's log: likely its process was killed"]
-    told.packet(False, ack=61)
-    assert "sleeps" not in told.reasons.quiet(told.strand, told.at(500))
+    assert "sleeps" not in other.quiet
 
 
 def test_who_lives_on_was_not_killed(told: Any) -> None:

@@ -67,6 +67,20 @@ def test_a_cable_that_is_pulled_carries_nothing(run: Run) -> None:
     assert (done.returncode, done.stdout) == (0, "b'here'\n"), done.stderr
 
 
+def test_a_table_of_sockets_of_its_own(run: Run) -> None:
+    """As large as it is asked to be; what the kernel derives from its size stays as it was."""
+    script = (
+        "from evloop import lab\n"
+        "names = ('tcp_ehash_entries', 'tcp_max_syn_backlog')\n"
+        "values = lambda: [int(open(f'/proc/sys/net/ipv4/{name}').read()) for name in names]\n"
+        "before = values()\n"
+        "lab.enter(buckets=1024)\n"
+        "print(values()[0], values()[1] - before[1])"
+    )
+    done = run(sys.executable, "-c", script)
+    assert (done.returncode, done.stdout) == (0, "1024 0\n"), done.stderr
+
+
 def test_exit_code_and_streams_are_the_commands(run: Run) -> None:
     """Nothing is added to what it reads, prints and ends with; options are its own."""
     done = run(*LAB, "sh", "-c", "cat; echo bad >&2; exit 7", said="in")

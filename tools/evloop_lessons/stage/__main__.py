@@ -30,6 +30,8 @@ from evloop_lessons.stage.stage import Stage
 
 __all__ = ["main"]
 
+BUCKETS = 8192  # for some thousand sockets; their table is read every few milliseconds
+
 
 def main() -> int:
     """Play it; the exit code."""
@@ -58,7 +60,7 @@ def _play(entry: LessonFolder, folder: Path, pace: str) -> None:
 
     plan = read_plan(folder)
     if plan.network:
-        lab.enter()
+        lab.enter(buckets=BUCKETS)
     end_with_parent()
     with Stage(entry.lesson, plan, entry.folder, folder, told) as stage:
         _say("ready")

@@ -78,6 +78,8 @@ class TimelineView:
         yield drawer.heading()
         for row in drawer.rows(chain(ahead, entries)):
             yield from drawer.row(row)
+        if self.captions:  # behind the last of them nothing happened, which may be what it is about
+            yield from (exact(it, self.width) for it in drawer.captions(self.captions[-1][0]))
 
 
 class TimelinePanel(Panel):

@@ -63,6 +63,15 @@ def test_a_conversation_at_80_columns(talk: Any) -> None:
     ]
 
 
+def test_captions_stand_before_what_comes_next(talk: Any) -> None:
+    """Also behind the last row: that nothing comes may be what they are about."""
+    captions = [(0, "They talk."), (60_000 * MS, "Nobody says anything.")]
+    view = TimelineView(80, captions=captions)
+    text = ["".join(it.text for it in line).rstrip() for line in view.lines(talk.conversation())]
+    assert [at for at, it in enumerate(text) if it.startswith("▸")] == [1, len(text) - 1]
+    assert text[-1] == "▸ Nobody says anything."
+
+
 def test_with_more_room_more_is_said(talk: Any) -> None:
     """Offsets beside calls, flags and numbers on packets, how long a poll slept."""
     lines = talk.drawn(talk.conversation(), 120)

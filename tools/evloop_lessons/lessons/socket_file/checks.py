@@ -68,7 +68,7 @@ def seventh(run: Run) -> Found:
     """The queue is full, and connect() says so at once."""
     calls = run.calls("crowd", "connect")
     errors = [it.event.errno for it in calls]  # type: ignore[union-attr]
-    return found(errors == [None] * 6 + ["EAGAIN"], *calls, backlog=run["backlog"])
+    return found(errors == [None] * 6 + ["EAGAIN"], *reversed(calls), backlog=run["backlog"])
 
 
 @claim("empty", "server", "crowd")

@@ -44,5 +44,6 @@ except BlockingIOError:
 if prepared:
     while True:
         answer()
+sys.stdin.readline()
 box.close()
 sys.stdin.readline()

@@ -55,6 +55,7 @@ def play(stage: Stage) -> None:
     leaves = stage["server"] == "simple"
     stage.step("leave")
     if leaves:
+        box.say("leave")
         box.until("close")
     stage.step("nobody")
     for number in range(1, TIMES + 1):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evloop_lessons.lesson import PACKETS, Lesson, Parameter
 
 if TYPE_CHECKING:
-    from evloop_lessons.stage import Stage
+    from evloop_lessons.stage import Actor, Stage
 
 LESSON = Lesson(
     number=9,
@@ -38,19 +38,26 @@ def play(stage: Stage) -> None:
     server = stage.serve("--model=sequential", f"--backlog={stage['backlog']}", hold=("accept",))
     wall.until("listen")
     stage.step("listen")
-    callers["first"].say("your turn")
-    callers["first"].until("connect")
+    _call(stage, callers["first"])
     stage.until_sockets(
         lambda sockets: any(it.local == server.address and it.unread for it in sockets),
         "a connection in the queue",
     )
     stage.step("refused")
-    callers["refused"].say("your turn")
+    _call(stage, callers["refused"])
     callers["refused"].until("connect")
     for name in ("ignored", "lost"):
         stage.step(name)
-        callers[name].say("your turn")
-        stage.until(lambda: callers[name].has("block") or callers[name].has("connect"), "a call of connect()")  # noqa: B023
+        _call(stage, callers[name])
     stage.step("wait")
     for name in ("ignored", "lost"):
         callers[name].until("connect")
+
+
+def _call(stage: Stage, caller: Actor) -> None:
+    """Until it sleeps in connect(), or has returned from it."""
+    caller.say("your turn")
+    stage.until(
+        lambda: caller.has("block", awaits="connect") or caller.has("connect"),
+        f"the connect() of {caller.name}",
+    )

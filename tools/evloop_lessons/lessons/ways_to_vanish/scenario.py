@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 from evloop_lessons.lesson import PACKETS, Lesson, Parameter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from evloop_lessons.run import Socket
     from evloop_lessons.stage import Actor, Stage
 
 LESSON = Lesson(
@@ -39,6 +36,7 @@ def play(stage: Stage) -> None:
         _kill(clients[name])
         server.until("close", number)
     _call(stage, clients["sending"], server, 3)
+    clients["sending"].until("block", awaits="send")
     _kill(clients["sending"])
     server.say("read")
     server.until("close", 3)
@@ -59,21 +57,16 @@ def _begin(stage: Stage, name: str) -> Actor:
 
 
 def _call(stage: Stage, client: Actor, server: Actor, number: int) -> None:
-    """Until everything has arrived that can, and is acknowledged."""
+    """Until the client has its greeting, and has acknowledged it."""
     stage.step(client.name)
     client.say("your turn")
     server.until("send", number)
     local = client.until("connect").local
-
-    def settled(sockets: Sequence[Socket]) -> bool:
-        here = [it for it in sockets if it.local == local]
-        there = [it for it in sockets if it.peer == local]
-        if client.name == "sending":
-            return any(it.unsent for it in here) and any(it.unread for it in there)
-        return any(not it.unsent for it in there)
-
-    stage.until_sockets(settled, f"the end of what {client.name} does")
-    if stage["greeting"] == "read" or client.name != "unread":
+    stage.until_sockets(
+        lambda sockets: any(it.peer == local and not it.unsent for it in sockets),
+        f"the ACK of what {client.name} was sent",
+    )
+    if client.name != "unread" or stage["greeting"] == "read":
         client.until("recv")
 
 

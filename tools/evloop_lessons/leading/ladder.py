@@ -38,6 +38,7 @@ def whole(run: Run, steps: Mapping[str, str], width: int, words: Words) -> Itera
         _labels(run),
         packets=PACKETS not in run.lacks or bool(_packets(run)),
         captions=_captions(run, steps, left_out, words),
+        say=words.say,
     )
     return view.lines(entries)
 
@@ -75,7 +76,7 @@ class Screen:
     def frame(self, run: Run, size: tuple[int, int]) -> list[Line]:
         """A screen."""
         width, height = size
-        panel = TimelinePanel(_labels(run), most=len(run.entries) + 1)
+        panel = TimelinePanel(_labels(run), most=len(run.entries) + 1, say=self._words.say)
         entries, left_out = shortened(run.entries, self._words("round"))
         panel.view.captions = _captions(run, self._steps, left_out, self._words)
         for entry in entries:

@@ -52,6 +52,11 @@ class Pattern(NamedTuple):
         """Their names, in the order of the English sentence."""
         return [kind + number for kind, number in _BLANK.findall(self.english)]
 
+    def ends(self) -> tuple[str, str]:
+        """What stands before the first blank, and behind the last."""
+        parts = _BLANK.split(self.english)
+        return parts[0], parts[-1]
+
     def expression(self) -> re.Pattern[str]:
         """What matches the sentence whole."""
         at, parts = 0, []
@@ -74,7 +79,7 @@ class Catalogue:
         """Read them: `- English`, and in the next line the translation."""
         self.patterns = [Pattern(*it) for it in _ENTRY.findall(text)]
         by_weight = sorted(self.patterns, key=lambda it: -it.weight)
-        self._known = [(it, it.expression()) for it in by_weight]
+        self._known = [(it, it.ends(), it.expression()) for it in by_weight]
 
     def say(self, sentence: str) -> str:
         """Its translation, or itself."""
@@ -87,7 +92,9 @@ class Catalogue:
             sentence: A whole one.
             used: Where the patterns go that its translation is made of.
         """
-        for pattern, expression in self._known:
+        for pattern, (first, last), expression in self._known:
+            if not (sentence.startswith(first) and sentence.endswith(last)):
+                continue  # most are not, and this is quick
             match = expression.fullmatch(sentence)
             found = self._filled(pattern, match.groupdict(), used) if match else ""
             if found:

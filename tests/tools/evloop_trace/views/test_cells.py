@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 
 import pytest
-from evloop_trace.views.cells import Line, Panel, bar, cut, exact, fit, spread, width_of, wrapped
+from evloop_trace.views.cells import Line, Panel, bar, cut, exact, fit, padded, spread, width_of, wrapped
+from rich.cells import cell_len
 from rich.console import Console
 from rich.segment import Segment
 
@@ -92,3 +93,27 @@ def test_a_panel_is_a_rich_renderable() -> None:
     assert out.getvalue() == "50x9\n"
     with pytest.raises(NotImplementedError):
         Panel().lines(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("width", "rows"),
+    [
+        (60, ["包 #4 的 RST，服务器睡在 recv()（tcp-1）里：12 B 没读"]),
+        (26, ["包 #4 的 RST，服务器睡在", "recv()（tcp-1）里：12 B 没", "读"]),
+        (16, ["包 #4 的 RST，服", "务器睡在 recv()", "（tcp-1）里：", "12 B 没读"]),
+        (12, ["包 #4 的", "RST，服务器", "睡在 recv()", "（tcp-1）", "里：12 B 没", "读"]),
+    ],
+)
+def test_chinese_breaks_nearly_everywhere(width: int, rows: list[str]) -> None:
+    """But not before a comma or behind a bracket that opens; and every row has the width, in cells."""
+    assert wrapped("包 #4 的 RST，服务器睡在 recv()（tcp-1）里：12 B 没读", width) == rows
+    assert all(cell_len(it) <= width for it in rows)
+
+
+@pytest.mark.parametrize(
+    ("align", "expected"), [(str.ljust, "线路--"), (str.rjust, "--线路"), (str.center, "-线路-")]
+)
+def test_what_is_padded_has_cells_and_not_characters(align, expected: str) -> None:
+    """A Chinese character takes two."""
+    assert padded("线路", 6, align, "-") == expected
+    assert padded("线路", 3, align, "-") == "线路"

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from evloop_trace.correlate.ends import Joined, Origin
 from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallRef, KernelEntry
-from evloop_trace.packets.segments import ACK, RST, SYN
+from evloop_trace.packets.segments import ACK, RETRANSMISSION, RST, SYN
 from evloop_trace.views.cells import width_of
 from evloop_trace.views.columns import known, milliseconds
 from evloop_trace.views.timeline import TimelinePanel, TimelineView
+from rich.cells import cell_len
 
 from evloop.events.schema import (
     Accept,
@@ -61,6 +62,59 @@ def test_a_conversation_at_80_columns(talk: Any) -> None:
         " 11.500  close()  FIN-WAIT-1 │══ FIN ACK  ack 5 ═▶│     CLOSE-WAIT",
         "         ╰ it sends no more  │                    │",
     ]
+
+
+CHINESE = {
+    "client": "客户端",
+    "server · loop": "服务器",
+    "wire": "线路",
+    "nothing happens": "没有动静",
+    "woke: listen-1 readable": "醒来：listen-1 可读",
+    "it sends no more": "它不再发送",
+    "connection": "连接",
+    "retransmission": "重传",
+}
+
+
+def said(sentence: str) -> str:
+    """In another language."""
+    return CHINESE.get(sentence, sentence)
+
+
+def test_what_the_reader_is_told_may_be_in_another_language(talk: Any) -> None:
+    """What is of no language is as it was, and where it was."""
+    entries = talk.conversation()
+    lines = talk.drawn(entries, say=said)
+    assert lines[4:6] == [
+        "         ┄┄┄ 10.8 ms · 没有动静 ┄┄┄",
+        " 11.000                      │                    │   1 醒来：listen-1 可读",
+    ]
+    assert lines[-1] == "         ╰ 它不再发送        │                    │"
+    told = ("没有", "醒来", "它不再")
+    assert [it for it in lines if not any(word in it for word in told)] == [
+        it
+        for it in talk.drawn(entries)
+        if not any(word in it for word in ("nothing happens", "woke", "it sends no more"))
+    ]
+    for width in (60, 81, 120):
+        heading, *rest = TimelineView(width, ["", ""], say=said).lines(entries)
+        text = "".join(it.text for it in heading)
+        assert {"客户端", "线路", "服务器"} <= {*text.replace("─", " ").split()}
+        assert {width_of(line) for line in [heading, *rest]} == {width}
+
+
+def test_arrows_with_wide_characters_are_as_long(talk: Any) -> None:
+    """Those of packets, and those of calls where there are none: the wire stays straight."""
+    again = talk.data(11_600, talk.strand(), 9, 0, b"hello", found=RETRANSMISSION)
+    accept = next(it for it in talk.conversation() if isinstance(getattr(it, "event", None), Accept))
+    accept.strand = talk.strand(captured=False)
+    for entries, word in (([*talk.conversation(), again], "重传"), ([accept], "连接")):
+        for width in (60, 80, 81, 120, 160):
+            lines = talk.drawn(entries, width, say=said, packets=len(entries) > 1)
+            arrow = next(it for it in lines if word in it)
+            wire = {cell_len(arrow[:at]) for at, it in enumerate(arrow) if it == "│"}
+            straight = talk.drawn(entries, width, packets=len(entries) > 1)
+            assert wire == {at for at, it in enumerate(straight[lines.index(arrow)]) if it == "│"}
 
 
 def test_captions_stand_before_what_comes_next(talk: Any) -> None:

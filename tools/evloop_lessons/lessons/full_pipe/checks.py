@@ -74,7 +74,7 @@ def full(run: Run) -> Found:
     read = run.step("read").t
     empty = asked.event.timeout == 0 and not asked.event.ready  # type: ignore[union-attr]
     good = empty and asleep.event.t < read < returned(woken)
-    nobody = "select(0) = []: the socket is not writable"
+    nobody = "select(0) = []"
     return found(good, refused, nobody, asleep, taken=f"{_taken(run):,}")
 
 
@@ -119,9 +119,7 @@ def update(run: Run) -> Found:
     calls = _refused(run)
     woken = next(it for it in calls if type(it.event).__name__ == "Poll" and it.event.ready)  # type: ignore[union-attr]
     good = recv.event.t <= opened.t < returned(woken)
-    return found(
-        good, recv, opened, "select() = [WRITE]: the socket is writable", window=f"{opened.packet.window:,}"
-    )
+    return found(good, recv, opened, "select() = [WRITE]", window=f"{opened.packet.window:,}")
 
 
 @claim("whole", "client", "server")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import dropwhile
 from typing import TYPE_CHECKING
 
-from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
+from evloop_lessons.lesson import PACKETS, SOCKETS, Missing, claim, found
 from evloop_lessons.run import notation
 from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
+    from evloop_lessons.run import Run, Sample
     from evloop_trace.correlate.entries import CallEntry, PacketEntry
 
 AT_ONCE, LATE, NEVER, RESET, COPY = range(5)
@@ -35,6 +35,17 @@ def _served(run: Run, caller: int, kind: str) -> CallEntry:
     """What the server called, the last time, for a caller."""
     number = run.strand("caller", caller).number
     return [it for it in run.calls("server", kind) if it.strand and it.strand.number == number][-1]
+
+
+def _ends(run: Run, caller: int) -> tuple[str, str]:
+    """The server's address and the client's."""
+    strand = run.strand("caller", caller)
+    return strand.server, strand.client
+
+
+def _in(run: Run, local: str, peer: str, state: str) -> list[Sample]:
+    """The kernel's table whenever it had changed, as often as it had an end of a connection in a state."""
+    return [it for it in run.samples if it.of(local=local, peer=peer, state=state)]
 
 
 def _later(packets: list[PacketEntry]) -> int:
@@ -72,23 +83,29 @@ def four(run: Run) -> Found:
 
 @claim("never", PACKETS, SOCKETS, "server", "caller")
 def never(run: Run) -> Found:
-    """Who never closes is in CLOSE-WAIT, and whom it does not answer in FIN-WAIT-2."""
-    strand, packets = run.strand("caller", NEVER), _goodbye(run, NEVER)
-    sample = run.samples[-1]
-    ours = sample.of(local=strand.server, peer=strand.client, state="CLOSE-WAIT")
-    theirs = sample.of(local=strand.client, peer=strand.server, state="FIN-WAIT-2")
-    good = notation(packets) == "F A" and bool(ours) and bool(theirs)
-    return found(good, *packets, sample, time=f"{(sample.t - packets[0].t) / 1e9:.1f} s")
+    """Who never closes stays in CLOSE-WAIT; the other is in FIN-WAIT-2, until Linux forgets it."""
+    packets = _goodbye(run, NEVER)
+    server, client = _ends(run, NEVER)
+    both = [
+        it
+        for it in _in(run, client, server, "FIN-WAIT-2")
+        if it.of(local=server, peer=client, state="CLOSE-WAIT")
+    ]
+    if not both:
+        raise Missing("CLOSE-WAIT and FIN-WAIT-2")
+    stays = run.samples[-1].of(local=server, peer=client, state="CLOSE-WAIT")
+    time = f"{(both[-1].t - packets[0].t) / 1e9:.1f} s"
+    return found(notation(packets) == "F A" and bool(stays), *packets, both[-1], time=time)
 
 
 @claim("reset", PACKETS, SOCKETS, "server", "caller")
 def reset(run: Run) -> Found:
     """A RST instead of a FIN; nobody has anything left of the connection."""
-    strand, packets = run.strand("caller", RESET), _goodbye(run, RESET)
+    packets = _goodbye(run, RESET)
+    server, client = _ends(run, RESET)
     close = _served(run, RESET, "close")
     told = [it for it in run.calls("caller", "recv") if it.event.errno == "ECONNRESET"]  # type: ignore[union-attr]
-    sample = run.samples[-1]
-    left = sample.of(local=strand.server, peer=strand.client) or sample.of(local=strand.client)
+    left = _in(run, server, client, "TIME-WAIT") + _in(run, client, server, "TIME-WAIT")
     good = notation(packets) == "R" and not packets[0].packet.client and len(told) == 1 and not left
     return found(good, close, *packets, *told)
 
@@ -105,13 +122,11 @@ def copy(run: Run) -> Found:
 @claim("time-wait", PACKETS, SOCKETS, "caller")
 def time_wait(run: Run) -> Found:
     """It is the end that has closed first, be it the client's or the server's."""
-    sample = run.samples[-1]
-    good, firsts = True, []
+    good, shown = True, []
     for caller, by_client in ((AT_ONCE, True), (LATE, True), (COPY, False)):
-        strand, first = run.strand("caller", caller), _goodbye(run, caller)[0]
-        mine, other = (strand.client, strand.server) if by_client else (strand.server, strand.client)
-        good &= first.packet.client == by_client
-        good &= len(sample.of(local=mine, peer=other, state="TIME-WAIT")) == 1
-        good &= not sample.of(local=other, peer=mine)
-        firsts.append(first)
-    return found(good, *firsts, sample)
+        first = _goodbye(run, caller)[0]
+        server, client = _ends(run, caller)
+        mine, other = (client, server) if by_client else (server, client)
+        good &= first.packet.client == by_client and not _in(run, other, mine, "TIME-WAIT")
+        shown += [first, _in(run, mine, other, "TIME-WAIT")[0]]
+    return found(good, *shown)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evloop_lessons.run import Run
     from evloop_trace.correlate.entries import CallEntry
 
+CROWD = 7  # clients that call while nobody accepts
 SIZE = 18  # bytes: of each 哈 UTF-8 makes three
 CALLS = [("Accept", None), ("Recv", SIZE), ("Send", SIZE), ("Recv", 0), ("Close", None)]
 PATH = "upper.sock"
@@ -66,9 +67,10 @@ def nameless(run: Run) -> Found:
 @claim("seventh", "crowd")
 def seventh(run: Run) -> Found:
     """The queue is full, and connect() says so at once."""
-    calls = run.calls("crowd", "connect")
+    calls, fit = run.calls("crowd", "connect"), run["backlog"] + 1
     errors = [it.event.errno for it in calls]  # type: ignore[union-attr]
-    return found(errors == [None] * 6 + ["EAGAIN"], *reversed(calls), backlog=run["backlog"])
+    good = fit < CROWD and errors == [None] * fit + ["EAGAIN"] * (CROWD - fit)
+    return found(good, *reversed(calls), backlog=run["backlog"], number=errors.count(None))
 
 
 @claim("empty", "server", "crowd")

@@ -19,7 +19,7 @@ LESSON = Lesson(
     needs=(PACKETS,),
     steps=("listen", "cookies", "speak", "none"),
     parameters=(
-        Parameter("backlog", 5, low=3, high=20),
+        Parameter("backlog", 5, low=4, high=20),
         Parameter("defer", 3600, low=0, high=3600),
     ),
 )

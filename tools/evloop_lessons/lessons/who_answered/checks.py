@@ -54,7 +54,8 @@ def both_returned(run: Run) -> Found:
     """The client cannot tell that no program has answered."""
     connect, send = run.call("client", "connect"), run.call("client", "send")
     accept = run.call("server", "accept")
-    return found(returned(connect) < returned(send) < _asked(accept), connect, send, accept)
+    good = connect.event.errno is None and send.event.n == SIZE  # type: ignore[union-attr]
+    return found(good and returned(connect) < returned(send) < _asked(accept), connect, send, accept)
 
 
 @claim("queue", SOCKETS, "server")
@@ -76,16 +77,17 @@ def at_once(run: Run) -> Found:
     return found(good, accept, *after)
 
 
-@claim("port", "client", "server")
+@claim("port", SOCKETS, "client", "server")
 def port(run: Run) -> Found:
-    """The connection has no port of its own."""
+    """The connection has no port of its own: the kernel has two sockets there, one with a peer."""
     listen, accept = run.call("server", "listen").event, run.call("server", "accept").event
     connect = run.call("client", "connect").event
     good = listen.address == connect.peer == accept.local and connect.local == accept.peer  # type: ignore[union-attr]
+    sample = run.sample(run.step("accept").t)
+    sockets = sample.of(local=listen.address)  # type: ignore[union-attr]
     return found(
-        good,
-        f"the listener: {listen.address}",  # type: ignore[union-attr]
-        f"accept(): {accept.local}, from {accept.peer}",  # type: ignore[union-attr]
+        good and {it.peer for it in sockets} == {"", accept.peer},  # type: ignore[union-attr]
+        *(f"{it.state} {it.local} {it.peer or '*'}" for it in sockets),
         local=accept.local,  # type: ignore[union-attr]
         peer=accept.peer,  # type: ignore[union-attr]
     )

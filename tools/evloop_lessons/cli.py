@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evloop_lessons.lesson import NETWORK, PACKETS, LessonError
+from evloop_lessons.lesson import LessonError
 
 if TYPE_CHECKING:
     from evloop_lessons.leading.all import Outcome
@@ -113,31 +113,38 @@ def _lead(
     entry: LessonFolder, words: Words, given: dict[str, str], ask: bool, pace: str, save: Path | None,
     replay: Path | None,
 ) -> int:  # fmt: skip
-    from evloop_lessons.leading.performance import Performance, kept_in
+    from evloop_lessons.leading import opening
+    from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.leading.performance import Performance, kept_in, why_not
     from evloop_lessons.plan import read_plan
 
     if pace == "pace" and not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("--pace waits for Enter, and nobody can press it here: try --slow")
-    values = entry.lesson.values(given)
+    values, texts, paper = entry.lesson.values(given), entry.texts(words.language), Paper()
     if replay is None:
-        with kept_in(save) as folder, Performance(entry, values, folder, pace) as performance:
-            # It prepares itself, while we import what draws.
-            return OK if _leader(entry, words, pace, ask=ask, save=save).lead(performance, folder) else FAILED
+        if why := why_not(entry.lesson):
+            raise LessonError(f"lesson {entry.lesson.number} needs a network of its own: {why}")
+        with kept_in(save) as folder:
+            opening.begin(entry.lesson, texts, paper, words)
+            with Performance(entry, values, folder, pace) as performance:
+                leader = _leader(
+                    entry, words, pace, paper, save
+                )  # much to import, while the question is read
+                prediction = opening.ask(texts, paper, words) if ask else ""
+                return OK if leader.lead(performance, folder, prediction) else FAILED
     if given or save:
         raise click.UsageError("--replay shows what was: it goes with neither --set nor --save")
     number = read_plan(replay).lesson
     if number != entry.lesson.number:
         raise LessonError(f"{replay} is of lesson {number}: evloop lesson {number} --replay {replay}")
-    return OK if _leader(entry, words, pace).replay(replay) else FAILED
+    opening.begin(entry.lesson, texts, paper, words)
+    return OK if _leader(entry, words, pace, paper).replay(replay) else FAILED
 
 
-def _leader(
-    entry: LessonFolder, words: Words, pace: str, *, ask: bool = False, save: Path | None = None
-) -> Leader:
+def _leader(entry: LessonFolder, words: Words, pace: str, paper: Paper, save: Path | None = None) -> Leader:
     from evloop_lessons.leading.lead import Leader, Manner
-    from evloop_lessons.leading.paper import Paper
 
-    return Leader(entry, Manner(ask, pace, save), Paper(), words)
+    return Leader(entry, Manner(pace, save), paper, words)
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -145,10 +152,6 @@ def _setting(text: str) -> tuple[str, str]:
     if not equals:
         raise click.UsageError(f"--set {text}: write NAME=VALUE")
     return name, value
-
-
-def _needs_lab(entry: LessonFolder) -> bool:
-    return bool({NETWORK, PACKETS} & set(entry.lesson.needs))
 
 
 def _list(lessons: list[LessonFolder], words: Words) -> int:
@@ -162,7 +165,7 @@ def _list(lessons: list[LessonFolder], words: Words) -> int:
     widest = max(cell_len(texts.title) for _, texts in rows)
     for entry, texts in rows:
         lesson = entry.lesson
-        here = "✗" if forbidden and _needs_lab(entry) else "✓"
+        here = "✗" if forbidden and entry.lesson.needs_lab else "✓"
         space = " " * (widest - cell_len(texts.title))
         minutes = f"{lesson.minutes:>2} {words('minutes-head')}"
         first = f" {lesson.number:>2}  {here}  {texts.title}{space}  {minutes}  "
@@ -207,7 +210,7 @@ def _all(lessons: list[LessonFolder], given: dict[str, str], words: Words, *, as
     for entry in lessons:
         if not as_json and paper.is_terminal:
             _bar(len(outcomes), len(lessons), entry.texts(words.language).title)
-        if forbidden and _needs_lab(entry):
+        if forbidden and entry.lesson.needs_lab:
             outcome = Outcome(entry.lesson.number, False, forbidden, 0, [])
         else:
             outcome = check(entry, entry.lesson.values(given), words.language)

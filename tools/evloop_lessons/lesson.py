@@ -76,6 +76,11 @@ class Lesson(NamedTuple):
     """The names of its steps, in their order."""
     parameters: tuple[Parameter, ...] = ()
 
+    @property
+    def needs_lab(self) -> bool:
+        """It is played in a network of its own."""
+        return bool({NETWORK, PACKETS} & set(self.needs))
+
     def values(self, given: Mapping[str, str]) -> dict[str, Value]:
         """The value of every parameter.
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evloop_lessons.leading.performance import Performance
-from evloop_lessons.leading.telling import verdicts
 from evloop_lessons.lesson import LessonError
 from evloop_lessons.plan import TEMPORARY
 
@@ -62,6 +61,8 @@ def check(entry: LessonFolder, values: dict[str, Value], language: str) -> Outco
         folder = Path(name)
         try:
             with Performance(entry, values, folder) as performance:
+                from evloop_lessons.leading.telling import verdicts  # noqa: PLC0415 - while it prepares itself
+
                 performance.until("ready")
                 performance.go()
                 performance.until("done")

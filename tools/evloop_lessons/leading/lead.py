@@ -36,34 +36,31 @@ LOOK = 0.02  # seconds from one question for news to the next
 class Manner(NamedTuple):
     """How a lesson is led."""
 
-    ask: bool = True
     pace: str = ""
     """`pace` waits for Enter at every step, `slow` takes its time."""
     save: Path | None = None
 
 
 class Leader:
-    """Leads a student through one lesson."""
+    """Leads a student through one lesson, whose question has been asked."""
 
     def __init__(self, entry: LessonFolder, manner: Manner, paper: Paper, words: Words) -> None:
         self._entry, self._manner, self._paper, self._words = entry, manner, paper, words
         self._texts = entry.texts(words.language)
 
-    def lead(self, performance: Performance, folder: Path) -> bool:
-        """From the title to what to try next; whether all was seen that must be.
+    def lead(self, performance: Performance, folder: Path, prediction: str) -> bool:
+        """From the first step to what to try next; whether all was seen that must be.
 
         Args:
             performance: Plays it; it has begun to prepare itself.
             folder: Where.
+            prediction: What the student has said.
 
         Raises:
             LessonError: it cannot be played.
         """
         entry, manner, paper, words = self._entry, self._manner, self._paper, self._words
-        self._open()
-        prediction = self._question() if manner.ask else ""
-        if manner.pace == "pace":
-            paper.pause(words("ready"))
+        self._begin()
         self._play(performance, folder)
         if prediction:
             plan = msgspec.structs.replace(read_plan(folder), prediction=prediction)
@@ -83,9 +80,7 @@ class Leader:
             LessonError: there is none.
         """
         run = read_run(folder, read_plan(folder))
-        self._open()
-        if self._manner.pace == "pace":
-            self._paper.pause(self._words("ready"))
+        self._begin()
         with self._terminal() as terminal:
             if terminal:
                 self._again(run, terminal)
@@ -100,31 +95,9 @@ class Leader:
             lambda draw: self._stop(screen, draw),
         )
 
-    # -- before ----------------------------------------------------------------------------------------
-
-    def _open(self) -> None:
-        lesson, words = self._entry.lesson, self._words
-        title = f"{words('lesson', number=lesson.number)} · {self._texts.title}"
-        self._paper.heading(title, words("minutes", minutes=lesson.minutes))
-        self._paper.space()
-        self._paper.say(*self._texts.scene)
-        self._paper.space()
-        self._paper.heading(words("question"))
-        self._paper.say(*self._texts.question)
-        for key, text in self._texts.choices.items():
-            self._paper.say(text, first=f"  {key}  ")
-
-    def _question(self) -> str:
-        """What the student says will happen."""
-        paper, words, choices = self._paper, self._words, self._texts.choices
-        keys = ", ".join(choices)
-        while paper.asks:
-            given = paper.ask(words("answer-choice", keys=keys) if keys else words("answer-number"))
-            if not given or given in choices or (not keys and given.lstrip("-").isdigit()):
-                return given
-            wrong = "not-a-choice" if keys else "not-a-number"
-            paper.say(words(wrong, given=given, keys=keys))
-        return ""
+    def _begin(self) -> None:
+        if self._manner.pace == "pace":
+            self._paper.pause(self._words("ready"))
 
     # -- while it runs ---------------------------------------------------------------------------------
 

@@ -10,8 +10,8 @@ import termios
 import time
 from typing import TYPE_CHECKING
 
-from evloop_trace.views.packets import render
 from evloop_trace.views.palette import BOLD, PLAIN
+from rich.color import ColorSystem
 from rich.segment import Segment
 
 from evloop_lessons.leading.prose import paragraph
@@ -45,9 +45,14 @@ class Paper:
         for line in lines:
             while line and not line[-1].text.strip() and not line[-1].style:
                 line = line[:-1]  # noqa: PLW2901
-            text = render([line], colour=self.colour)
-            sys.stdout.write(text if self.colour else text.rstrip() + "\n")
+            text = "".join([self._styled(it) for it in line])
+            sys.stdout.write(f"{text.rstrip()}\n")
         sys.stdout.flush()
+
+    def _styled(self, segment: Segment) -> str:
+        """Its text, with the colours and marks that every terminal knows."""
+        style = segment.style if self.colour else None
+        return style.render(segment.text, color_system=ColorSystem.STANDARD) if style else segment.text
 
     def say(self, *texts: str, first: str = "", then: str | None = None, style: Style = PLAIN) -> None:
         """Paragraphs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import select
 import shutil
@@ -16,17 +17,19 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from evloop_lessons.lesson import NETWORK, PACKETS, LessonError
+from evloop import lab
+from evloop.errors import EvloopError
+from evloop_lessons.lesson import LessonError
 from evloop_lessons.plan import PLAN, TEMPORARY, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-    from evloop_lessons.lesson import Value
+    from evloop_lessons.lesson import Lesson, Value
     from evloop_lessons.library import LessonFolder
 
-__all__ = ["Performance", "kept_in", "why_no_network"]
+__all__ = ["Performance", "kept_in", "why_no_network", "why_not"]
 
 ENDING = 10.0  # seconds: what it has to end is told to in its turn, and that takes as long as a program takes
 
@@ -50,8 +53,7 @@ class Performance:
             folder: For all that is recorded.
             pace: `pace`: it waits for `go` at every step; `slow`: it takes its time.
         """
-        network = bool({NETWORK, PACKETS} & set(entry.lesson.needs))
-        self.plan = Plan(entry.lesson.number, entry.folder.name, dict(values), network=network)
+        self.plan = Plan(entry.lesson.number, entry.folder.name, dict(values), network=entry.lesson.needs_lab)
         self._entry, self._folder, self.pace = entry, folder, pace
         self._line = b""
         self.over = False
@@ -128,14 +130,31 @@ class Performance:
             time.sleep(0)
 
 
+def why_not(lesson: Lesson) -> str:
+    """Why a lesson cannot be played here; empty if it can."""
+    return why_no_network() if lesson.needs_lab else ""
+
+
+@functools.cache
 def why_no_network() -> str:
-    """Why no network of one's own is to be had here; empty if it is."""
-    command = [sys.executable, "-P", "-m", "evloop", "lab", "true"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ENDING)
-    except subprocess.TimeoutExpired:
-        return "a lab could not be made in time"
-    return done.stderr.strip().removeprefix("evloop: ") if done.returncode else ""
+    """Why no network of one's own is to be had here; empty if it is. A process is sent into one, to see."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        os.close(read)
+        try:
+            lab.enter()
+        except EvloopError as error:
+            os.write(write, str(error).encode())
+        except OSError as error:
+            os.write(write, f"the system forbids it ({error.strerror})".encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    with open(read, encoding="utf-8") as answer:
+        said = answer.read()
+    os.waitpid(pid, 0)
+    return said
 
 
 @contextlib.contextmanager

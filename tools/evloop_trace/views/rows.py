@@ -27,10 +27,11 @@ from evloop_trace.correlate.entries import UNMATCHED, CallEntry, KernelEntry, Pa
 from evloop_trace.correlate.place import MAKERS
 from evloop_trace.escape import escape_payload, escape_text
 from evloop_trace.model.filters import due
-from evloop_trace.numbers import plural
+from evloop_trace.numbers import count, plural
 from evloop_trace.packets.segments import SYN
 from evloop_trace.views.calls import SLEPT, Detail, Words, bare, begun, call, result
 from evloop_trace.views.columns import is_left
+from evloop_trace.views.rungs import woken
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -42,6 +43,7 @@ __all__ = ["Row", "Rows", "told"]
 _AT_ONCE = 1_000_000  # ns within which a packet still stands beside its call
 _OPEN = 16  # rows that may still get something beside
 _KNOWN = 4096  # calls of which it is known that they were told
+_ROUNDS = 10  # wake-ups of a loop for the same: from there on they are only counted
 _SIDES = (True, False)  # the client's is the left one
 
 
@@ -80,6 +82,29 @@ class Row(msgspec.Struct):
     reasons: list[tuple[bool, str]] = []
     quiet: str = ""
     """What the time before it was spent with."""
+
+
+class _Round:
+    """A loop that wakes for the same again and again, and does nothing about it."""
+
+    def __init__(self, ready: list[tuple[str, str]]) -> None:
+        self.ready = ready
+        self.entries = 0
+        self.first = self.last = 0
+
+    def again(self, entry: CallEntry) -> None:
+        """Once more."""
+        self.first = self.first if self.entries else entry.t
+        self.last = entry.t
+        self.entries += 1
+
+    def row(self) -> Row:
+        """All of that."""
+        said = Words("trouble", f"woke {count(self.entries)} times", (Detail("and did nothing", 0),))
+        why = f"each time it was told the same: {woken(self.ready)}"
+        row = Row(self.first, self.last, None, {False: said}, {}, {}, reasons=[(False, why)])
+        self.entries = 0
+        return row
 
 
 def told(entries: Iterable[Entry]) -> Iterator[_Told]:
@@ -140,6 +165,7 @@ class Rows:
         self._deaf: set[str] = set()
         self._failed: set[str] = set()  # connects that did: close() says nothing to anybody
         self._vain = 0  # polls in a row that woke for nothing
+        self._rounds: dict[int, _Round] = {}  # by the log
 
     def feed(self, entry: _Told) -> Iterator[Row]:
         """The rows that are complete now."""
@@ -156,6 +182,7 @@ class Rows:
         for entry in self._waiting:
             yield from self._feed(entry)
         self._waiting.clear()
+        self._come_round()
         yield from self._open
         self._open.clear()
 
@@ -176,7 +203,7 @@ class Rows:
     def _call(self, entry: CallEntry) -> None:
         label = self._labels[entry.log] if entry.log < len(self._labels) else ""
         event = bare(entry.event, label)
-        said = self._words(entry, event)
+        said = None if self._goes_round(entry, event) else self._words(entry, event)
         if said is None:
             return
         side, seq = is_left(entry, self._servers), (entry.log, entry.event.seq)
@@ -192,6 +219,29 @@ class Rows:
         row.calls[side] = entry
         row.tick = 0 if side or isinstance(event, Unknown) else event.tick
         row.reasons += [(side, reason) for reason in entry.reasons]
+
+    def _goes_round(self, entry: CallEntry, event: object) -> bool:
+        """A poll that tells what the one before it told, with nothing done in between; one of many."""
+        log = entry.log
+        if not isinstance(event, Poll) or not event.ready:
+            if log in self._rounds:
+                self._come_round()
+                del self._rounds[log]
+            return False
+        going = self._rounds.get(log)
+        if going is None or going.ready != event.ready:
+            self._come_round()
+            self._rounds[log] = _Round(event.ready)
+            return False
+        going.again(entry)
+        return going.entries > _ROUNDS
+
+    def _come_round(self) -> None:
+        """What comes next is something else: a row for all that was the same."""
+        for going in self._rounds.values():
+            if going.entries > _ROUNDS:
+                self._open.append(going.row())
+            going.entries = 0
 
     def _words(self, entry: CallEntry, event: object) -> Words | None:
         if isinstance(event, Unknown):
@@ -334,6 +384,7 @@ class Rows:
         return None
 
     def _new(self, entry: _Told) -> Row:
+        self._come_round()
         row = Row(entry.t, entry.t, entry.strand, {}, {}, {}, reasons=[])
         row.quiet = getattr(entry, "quiet", "")
         if self._vain and not row.quiet:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from rich.segment import Segment
 
+from evloop.events.schema import Poll
 from evloop_trace.correlate.meeting import Crossing, Seen
 from evloop_trace.correlate.reasons.general import Once
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import duration
-from evloop_trace.views.calls import Words, fitting
+from evloop_trace.views.calls import SLEPT, Words, fitting
 from evloop_trace.views.cells import Line, Panel, cut, exact, fit, padded, width_of, wrapped
 from evloop_trace.views.columns import columns, heading, known, milliseconds, name_of
 from evloop_trace.views.lanes import call_arrow, tail
@@ -108,7 +109,8 @@ class TimelinePanel(Panel):
         if height < 1:
             return []
         entries = list(self.entries)
-        before, entries = entries[: -3 * height], entries[-3 * height :]
+        begin = _last(entries, 3 * height)
+        before, entries = entries[:begin], entries[begin:]
         drawer = self._drawer(width)
         drawer.known_already(it.strand for it in before)
         if before:
@@ -126,6 +128,16 @@ class TimelinePanel(Panel):
         if self._known is None:
             self._known = known(list(self.entries), self.view.labels)
         return _Drawer(self.view, self._known, self._once)
+
+
+def _last(entries: Sequence[Entry], most: int) -> int:
+    """Where the last so many begin that may have a row: a loop that spins makes very many that have none."""
+    for at in range(len(entries) - 1, -1, -1):
+        event = getattr(entries[at], "event", None)
+        most -= not (isinstance(event, Poll) and event.dur < SLEPT)
+        if not most:
+            return at
+    return 0
 
 
 class _Drawer:

@@ -442,6 +442,22 @@ def test_polls_in_vain_are_one_fold(talk: Any) -> None:
     assert "│   8 watch nothing  listen-1  stop" in lines[2]
 
 
+def test_a_loop_that_goes_round_is_counted(talk: Any) -> None:
+    """A row for all wake-ups for the same, of which nothing comes; in the live picture too."""
+    listen = Listen(1, 0, 0, 10, "listen-1", 3, "tcp", "127.0.0.1:8080", 5)
+    spins = [talk.call(1 + n, 1, Poll(n, 0, n, 2, None, "", [("tcp-1", "OUT")])) for n in range(1, 2002)]
+    told = talk.call(2100, 1, Interest(9, 0, 2002, None, "listen-1", "READ", "", "stop"))
+    entries = [talk.call(0, 1, listen), *spins, told]
+    lines = talk.drawn(entries, 100)
+    assert "woke 2,000 times  and did nothing" in lines[1]
+    assert "╰ each time it was told the same: tcp-1 writable" in lines[2]
+    assert "2002 watch nothing" in lines[3]
+    live = TimelinePanel(["client", "server"], entries, most=5000).lines(100, 10)
+    assert "woke 2,000 times" in "".join(it.text for line in live for it in line)
+    assert "times" not in "".join(talk.drawn([entries[0], *spins[:8], told], 100))
+    assert "woke 2,000 times" in "".join(talk.drawn(entries[:-1], 100))
+
+
 def test_recv_does_not_say_who_sent(talk: Any) -> None:
     """The heading does."""
     it = talk.strand(names=("", ""), proto="udp")

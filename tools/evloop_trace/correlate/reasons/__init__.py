@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from evloop.events.schema import Accept, Close, Connect, Located, Poll, Recv, Send, Setsockopt
 from evloop_trace.correlate.entries import INFERRED, CallEntry, PacketEntry
+from evloop_trace.correlate.place import SHORT
 from evloop_trace.correlate.reasons import data, ending, opening
 from evloop_trace.correlate.reasons.datagrams import Datagrams
 from evloop_trace.correlate.reasons.gaps import Program, Silence, Threads, key_of, programs, quiet, unread
@@ -53,6 +54,7 @@ class Reasons:
         self._datagrams = Datagrams()
         self._threads = Threads()
         self._waking = Waking()
+        self._polled: dict[int, list[tuple[str, str]]] = {}  # by the log: what its last poll was told
         self._t = self._shown = 0
         self.captured: int | None = None
         """When the last packet was captured, if none follows: what was sent later nobody has seen."""
@@ -66,8 +68,10 @@ class Reasons:
             self._threads.tell(entry)  # it may be the return from what was waited in
             for silence in self._silences if isinstance(entry.event, Located) else ():
                 silence.tell(key_of(entry), self._threads)
-        strand = entry.strand or self._woken(entry)
-        why = self.quiet(strand, entry.t, entry) or self._quiet_everywhere(entry)
+        why = ""
+        if not self._is_again(entry):
+            strand = entry.strand or self._woken(entry)
+            why = self.quiet(strand, entry.t, entry) or self._quiet_everywhere(entry)
         past = self._past(entry.strand)
         if past is not None:
             self._doubt(entry, past)
@@ -81,6 +85,15 @@ class Reasons:
         if past is not None:
             past.t = entry.t
         return why
+
+    def _is_again(self, entry: Entry) -> bool:
+        """A poll that hardly sleeps and tells what the last did: a loop that spins makes many thousands."""
+        if not isinstance(entry, CallEntry):
+            return False
+        event = entry.event
+        ready = event.ready if isinstance(event, Poll) and event.dur < SHORT else []
+        before, self._polled[entry.log] = self._polled.get(entry.log), ready
+        return bool(ready) and ready == before
 
     def quiet(self, strand: Strand | None, t: int, coming: Entry | None = None) -> str:
         """Why nothing happens on a connection at `t`; empty if it is not quiet, or nobody knows.

@@ -9,7 +9,7 @@ from evloop_trace.correlate.entries import KernelEntry, Strand
 from evloop_trace.packets.segments import ACK, FIN, KEEP_ALIVE, RETRANSMISSION, RST, SYN, ZERO_WINDOW
 from evloop_trace.packets.sightings import Wire
 
-from evloop.events.schema import Accept, Block, Close, Connect, End, Gap, Header, Poll, Recv
+from evloop.events.schema import Accept, Block, Close, Connect, End, Gap, Header, Interest, Poll, Recv
 
 
 def quiet(told: Any) -> str:
@@ -319,6 +319,18 @@ def test_of_a_program_that_has_ended_nothing_is_said(told: Any) -> None:
     sleeps(told, False)
     end(told, False)
     assert quiet(told) == "the client is in no call"
+
+
+def test_a_poll_that_tells_the_same_again_ends_no_silence(told: Any) -> None:
+    """It has no row, and a loop that spins makes very many of them."""
+    begun(told)
+    for _ in range(2):
+        ready = [("s", "OUT")]
+        told.call(Poll, False, loose=True, timeout=None, why="", ready=ready, t=told.t + 100)
+        assert told.quiet == "the server is in no call; the client is in no call"
+        told.call(Poll, False, loose=True, timeout=None, why="", ready=ready, t=told.t + 100)
+        assert told.quiet == ""
+        told.call(Interest, False, loose=True, conn="s", sock=None, old="", new="READ", reason="")
 
 
 def test_what_is_of_no_connection_ends_a_silence_of_all(told: Any) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 from evloop_lessons.judging import happened, judge
+from evloop_lessons.leading.translation import translation
 from evloop_lessons.library import find, library
 from evloop_lessons.plan import read_plan
 from evloop_lessons.reading import read_run
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
 from evloop_trace.packets.segments import RST
+from evloop_trace.views.timeline import TimelineView
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,6 +32,7 @@ pytestmark = pytest.mark.needs("namespaces")
 LESSON = (sys.executable, "-P", "-m", "evloop", "lesson")
 MINUTE = 60_000_000_000  # ns
 LESSONS = library([])
+ENGLISH = re.compile(r"(?<![\w./-])[a-z]{2,} [a-z]{2,}(?![\w.(/-])|^(?!fd|tcp_info|eof)[a-z ]{3,}$")
 FALSE = [(str(it.lesson.number), setting) for it in LESSONS for setting in it.false]
 
 
@@ -52,6 +56,7 @@ def test_all_that_must_be_seen_is_seen(run: Command, tmp_path: Path, number: str
     assert any(it.evidence for it in judged)
     outcome = happened(entry.outcome, was, entry.lesson.needs)
     assert outcome in texts.choices if texts.choices else outcome.lstrip("-").isdigit()
+    assert not english(was), "what the Chinese ladder leaves in English"
 
     believed = {it.key for it in entry.claims}
     for _, other in altered(was):
@@ -67,6 +72,20 @@ def test_what_is_not_so_is_seen_not_to_be_so(run: Command, tmp_path: Path, numbe
     entry = find(LESSONS, number)
     judged = judge(entry.claims, entry.texts("en").claims, was)
     assert {it.key for it in judged if not it.passed} == entry.false[setting], judged
+
+
+def english(run: Run) -> list[str]:
+    """What the ladder, drawn in Chinese, says in English: no payload, and no name."""
+    left: list[str] = []
+
+    def say(sentence: str) -> str:
+        said = translation("zh")(sentence)
+        if ENGLISH.search(said) and not said.startswith('"'):
+            left.append(said)
+        return said
+
+    list(TimelineView(237, run.labels, say=say).lines(run.entries))
+    return left
 
 
 def test_every_lesson_has_a_variant_in_which_it_is_not_so() -> None:

@@ -32,10 +32,11 @@ _KINDS = {
     "name": r'(?:(?![,;:] | · )[^"])+?',
     "names": r'[^"]+',
     "mark": r"[▸◂≈? ]*[▸◂≈?]",
+    "bits": r"(?:readable|writable|hung up|in error)(?: and (?:readable|writable|hung up|in error))*",
     "phrase": r"[^;]+?",
     "rest": r".+",
 }
-_TRANSLATED = {"end", "phrase", "rest"}
+_TRANSLATED = {"end", "bits", "phrase", "rest"}
 """Kinds of blanks that are not of every language."""
 
 _WIDE = re.compile(r"[\u2e80-\u9fff\uff00-\uffef]")

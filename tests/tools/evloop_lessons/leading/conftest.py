@@ -99,7 +99,7 @@ class Sentences:
 _LACKS = re.compile(r"^$|^: |  | ;| $|^\d+$|: 7$")
 """What cannot be: a part of it is only there with another."""
 
-_WORDS = re.compile(r"^[^ ,:].*[a-z]{2,} [a-z]{2,}.*[^ ,:]$")
+_WORDS = re.compile(r"^[^ ,:].*[a-z]{2,} (?:[^a-z]* )?[a-z]{2,}.*[^ ,:]$")
 
 
 class _Scope:

@@ -36,6 +36,10 @@ HINTS = {
 }
 """What loops set."""
 
+LOOP = [Path(evloop.__file__).parent / it for it in ("net/datagram.py", "net/listener.py", "net/stream.py")]
+LOOP += [Path(evloop.__file__).parent / "servers/loop.py"]
+"""What says why it watches what it watches."""
+
 VIEWS = [Path(calls.__file__).with_name(f"{it}.py") for it in ("calls", "rungs", "rows", "tcp_info", "waits")]
 IN_VIEWS = {
     "_bits": ["readable"],
@@ -53,6 +57,7 @@ IN_VIEWS = {
 }
 
 SAYING = [
+    *LOOP,
     *VIEWS,
     Path(spelling.__file__),
     *[Path(calls.__file__).with_name(f"{it}.py") for it in ("columns", "timeline")],

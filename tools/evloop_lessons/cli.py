@@ -222,8 +222,11 @@ def _all(lessons: list[LessonFolder], given: dict[str, str], words: Words, *, as
     if not as_json and len(lessons) > 1:
         seconds = f"{sum(it.seconds for it in outcomes):.1f}"
         passed = sum(it.passed for it in outcomes)
-        paper.say(words("of-all", passed=passed, number=len(outcomes), seconds=seconds))
-    return OK if all(it.passed or it.skipped for it in outcomes) else FAILED
+        skipped = sum(it.skipped is not None for it in outcomes)
+        key = "of-all-skipped" if skipped else "of-all"
+        paper.say(words(key, passed=passed, number=len(outcomes), seconds=seconds, skipped=skipped))
+    good = all(it.passed or it.skipped for it in outcomes)
+    return OK if good and any(it.passed for it in outcomes) else FAILED
 
 
 def _bar(done: int, number: int, title: str) -> None:

@@ -166,6 +166,7 @@ class Silence:
         self.entry: Entry | None = None
         self.said = ""
         self._unread = unread
+        self._known: dict[tuple[_Key | None, str], str] = {}
         self._since, self._until, self._them, self._is_whole = since, until, them, is_whole
         self.open = {it.key for it in them}
         """Threads that have not called anything since."""
@@ -184,7 +185,7 @@ class Silence:
         return self.said
 
     def _text(self, threads: Threads) -> str:
-        asleep = [threads.asleep(it.key, it.name, self._since, self._until) for it in self._them]
+        asleep = [self._asleep(it, threads) for it in self._them]
         does = [self._does(it, at, threads) for it, at in zip(self._them, asleep, strict=True)]
         if self._is_whole:
             return self._of_all(does)
@@ -199,6 +200,15 @@ class Silence:
             return "both ends sleep in recv(): each waits for the other"
         both = zip(reversed(self._them), reversed(does), strict=True)
         return "; ".join([f"{it.word} {doing}" for it, doing in both if doing])
+
+    def _asleep(self, it: Program, threads: Threads) -> str:
+        """Where it slept; of who has called something since, as it was known then: sleeps are forgotten."""
+        if (it.key, it.name) in self._known:
+            return self._known[it.key, it.name]
+        said = threads.asleep(it.key, it.name, self._since, self._until)
+        if it.key not in self.open:
+            self._known[it.key, it.name] = said
+        return said
 
     def _of_all(self, does: list[str]) -> str:
         """Of every thread: those that sleep, and all if there are few; of many alike, how many."""

@@ -333,6 +333,17 @@ def test_a_poll_that_tells_the_same_again_ends_no_silence(told: Any) -> None:
         told.call(Interest, False, loose=True, conn="s", sock=None, old="", new="READ", reason="")
 
 
+def test_a_sleep_is_remembered_however_often_it_wakes_later(told: Any) -> None:
+    """What the other thread does next changes nothing about it."""
+    begun(told)
+    ended = told.call(Poll, False, loose=True, timeout=None, why="", ready=[("s", "OUT")], t=100, dur=95)
+    ended.quiet = told.quiet
+    for _ in range(100):
+        told.call(Poll, False, loose=True, timeout=None, why="", ready=[("s", "OUT")], dur=0.1)
+    told.call(Connect, True, loose=True)
+    assert ended.quiet == "the server sleeps in poll(); the client is in no call"
+
+
 def test_what_is_of_no_connection_ends_a_silence_of_all(told: Any) -> None:
     """Who sleeps in what; of the only connection, what is known of it."""
     told.listen(t=1)

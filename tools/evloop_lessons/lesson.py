@@ -45,8 +45,12 @@ class Parameter(NamedTuple):
         """What it can be, in short."""
         return " | ".join(self.choices) if self.choices else f"{self.low:g} … {self.high:g}"
 
-    def parse(self, text: str) -> Value:
+    def parse(self, text: str, said: str = "--set ") -> Value:
         """Its value.
+
+        Args:
+            text: As it was written.
+            said: Where, for errors.
 
         Raises:
             LessonError: it is none that it can have.
@@ -62,7 +66,7 @@ class Parameter(NamedTuple):
             if isinstance(value, int | float) and self.low <= value <= self.high:
                 return value
         kind = {int: "a whole number, ", float: "a number, "}.get(type(self.default), "")
-        raise LessonError(f"--set {self.name}={text}: {self.name} is {kind}{self.range}")
+        raise LessonError(f"{said}{self.name}={text}: {self.name} is {kind}{self.range}")
 
 
 class Lesson(NamedTuple):
@@ -81,8 +85,12 @@ class Lesson(NamedTuple):
         """It is played in a network of its own."""
         return bool({NETWORK, PACKETS} & set(self.needs))
 
-    def values(self, given: Mapping[str, str]) -> dict[str, Value]:
+    def values(self, given: Mapping[str, str], said: str = "--set ") -> dict[str, Value]:
         """The value of every parameter.
+
+        Args:
+            given: Those that are not as they are by default.
+            said: Where they were given, for errors.
 
         Raises:
             LessonError: one is given that it does not have, or a value that it cannot have.
@@ -91,8 +99,10 @@ class Lesson(NamedTuple):
         for name in given:
             if name not in known:
                 has = f"it has {', '.join(known)}" if known else "it has none"
-                raise LessonError(f"--set {name}: lesson {self.number} has no such parameter: {has}")
-        return {name: it.parse(given[name]) if name in given else it.default for name, it in known.items()}
+                raise LessonError(f"{said}{name}: lesson {self.number} has no such parameter: {has}")
+        return {
+            name: it.parse(given[name], said) if name in given else it.default for name, it in known.items()
+        }
 
 
 class Found(NamedTuple):

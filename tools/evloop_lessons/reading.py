@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from evloop_trace.logs import open_logs
@@ -16,7 +16,7 @@ from evloop_trace.timeline import Timeline
 
 from evloop.errors import LogError
 from evloop_lessons.lesson import PACKETS, SOCKETS
-from evloop_lessons.plan import CAPTURE, SAMPLES, STEPS
+from evloop_lessons.plan import CAPTURE, SAMPLES, STEPS, why_unread
 from evloop_lessons.run import Run, Sample, Socket, Step
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from evloop_lessons.plan import Plan
 
-
 __all__ = ["read_run"]
+
+_Line = TypeVar("_Line", "_Begun", "_Looked")
 
 
 def read_run(folder: Path, plan: Plan, *, whole: bool = True) -> Run:
@@ -57,13 +58,15 @@ def read_run(folder: Path, plan: Plan, *, whole: bool = True) -> Run:
             ]
             run.remarks += [f"{CAPTURE} {it}" for it in timeline.capture.problems]
         clock = timeline.clocks.of_mono
-    run.steps = [Step(clock(*it["t"]), it["step"]) for it in _objects(folder / STEPS)]
+    run.steps = [Step(clock(*it.t), it.step) for it in _lines(folder / STEPS, _Begun, run, whole=whole)]
     if run.steps and not run.steps[-1].name:  # from here on it is only tidied up
         curtain = run.steps.pop().t
         run.entries = [it for it in run.entries if it.t < curtain]
+    elif whole:
+        run.remarks.append("the run is not whole: it was broken off, or its steps are missing")
     run.samples = [
-        Sample(clock(*it["t"]), tuple([Socket(*row) for row in it["sockets"]]), it["counters"])
-        for it in _objects(folder / SAMPLES)
+        Sample(clock(*it.t), tuple(it.sockets), it.counters)
+        for it in _lines(folder / SAMPLES, _Looked, run, whole=whole)
     ]
     if not run.samples:
         run.lacks[SOCKETS] = f"{SAMPLES} is missing or empty"
@@ -74,6 +77,9 @@ def _logs(folder: Path, plan: Plan, run: Run) -> Iterator[str]:
     """The paths of the logs that can be read, and are of this run."""
     for name, pid in plan.programs.items():
         path = folder / f"{name}.jsonl"
+        if why := why_unread(path):
+            run.lacks[name] = why
+            continue
         try:
             with open_logs([str(path)], alone=True) as logs:
                 writer = logs.logs[0].header.pid
@@ -94,8 +100,8 @@ def _logs(folder: Path, plan: Plan, run: Run) -> Iterator[str]:
 
 def _packets(folder: Path, timeline: Timeline, run: Run, files: ExitStack) -> Any:
     path = folder / CAPTURE
-    if not path.exists() or not os.path.getsize(path):
-        run.lacks[PACKETS] = f"{CAPTURE} is missing or empty"
+    if why := why_unread(path) or ("" if os.path.getsize(path) else f"{CAPTURE} is empty"):
+        run.lacks[PACKETS] = why
         return ()
     try:
         return _until_broken(files.enter_context(opened(str(path), timeline.capture)), run)
@@ -111,17 +117,29 @@ def _until_broken(packets: Any, run: Run) -> Iterator[Any]:
         run.lacks[PACKETS] = str(error)
 
 
-def _objects(path: Path) -> Iterator[Any]:
-    """The lines of a file of ours; a line that is torn, or none of ours, ends it."""
-    try:
-        data = path.read_bytes()
-    except OSError:
+class _Begun(msgspec.Struct):
+    """A line of `STEPS`."""
+
+    t: tuple[int, int]
+    step: str
+
+
+class _Looked(msgspec.Struct):
+    """A line of `SAMPLES`."""
+
+    t: tuple[int, int]
+    sockets: list[Socket]
+    counters: dict[str, int]
+
+
+def _lines(path: Path, of: type[_Line], run: Run, *, whole: bool) -> Iterator[_Line]:
+    """The lines of a file of ours; one that is torn, or none of ours, ends it."""
+    if why_unread(path):
         return
-    for line in data.splitlines(keepends=True):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            found = msgspec.json.decode(line) if line.endswith(b"\n") else None
-        except msgspec.DecodeError:
+            yield msgspec.json.decode(line, type=of)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            if whole:
+                run.remarks.append(f"{path.name} cannot be read from line {number} on")
             return
-        if not isinstance(found, dict):
-            return
-        yield found

@@ -79,7 +79,7 @@ class Leader:
         Raises:
             LessonError: there is none.
         """
-        run = read_run(folder, read_plan(folder))
+        run = read_run(folder, read_plan(folder, self._entry.lesson))
         self._begin()
         with self._terminal() as terminal:
             if terminal:

@@ -14,6 +14,7 @@ from evloop_trace.views.palette import BOLD, PLAIN
 from rich.color import ColorSystem
 from rich.segment import Segment
 
+from evloop.printable import printable
 from evloop_lessons.leading.prose import paragraph
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class Paper:
         return style.render(segment.text, color_system=ColorSystem.STANDARD) if style else segment.text
 
     def say(self, *texts: str, first: str = "", then: str | None = None, style: Style = PLAIN) -> None:
-        """Paragraphs."""
+        """Paragraphs; what a file says, too, and so nothing that a terminal would obey."""
         for text in texts:
-            self.lines(paragraph(text, self.width, first, then, style))
+            self.lines(paragraph(printable(text), self.width, first, then, style))
 
     def space(self) -> None:
         """An empty line."""

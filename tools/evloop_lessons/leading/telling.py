@@ -97,5 +97,5 @@ def verdicts(entry: LessonFolder, folder: Path, language: str) -> tuple[Run, lis
     Raises:
         LessonError: there is none.
     """
-    run = read_run(folder, read_plan(folder))
+    run = read_run(folder, read_plan(folder, entry.lesson))
     return run, judge(entry.claims, entry.texts(language).claims, run)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import termios
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyte
@@ -160,3 +162,95 @@ def test_a_key_goes_to_the_end_of_it(saved: str, key: str) -> None:
         window.press(key)
         assert window.end() == 0
         assert time.monotonic() - start < 5 * THINK
+
+
+# -- broken off --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Temporary files of this test, and of nobody else."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setitem(ENGLISH, "TMPDIR", str(folder))
+    return folder
+
+
+def until_nothing_is_left(folder: Path) -> None:
+    """No file, and no process that was about one; in the time that programs take to end."""
+    deadline = time.monotonic() + SECONDS
+    while left := [*folder.iterdir(), *_processes(str(folder))]:
+        assert time.monotonic() < deadline, left
+
+
+def _processes(folder: str) -> list[str]:
+    """The command lines of living processes that name a folder, or are in it."""
+    found = []
+    for it in Path("/proc").glob("[0-9]*"):
+        try:
+            line, cwd = (it / "cmdline").read_bytes().decode(), os.readlink(it / "cwd")
+        except OSError:
+            continue
+        if folder in line or cwd.startswith(folder):
+            found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("how", ["key", signal.SIGTERM, signal.SIGHUP])
+def test_what_is_broken_off_while_it_runs_leaves_nothing(own_folder: Path, how: str | int) -> None:
+    """The terminal is as it was, and the exit code is that of Ctrl-C."""
+    with lesson("1", "--no-ask", "--set", "wait=60") as window:
+        window.until(lambda text: "nobody says anything" in text and "SYN" in text)
+        if how == "key":
+            window.press("\x03")
+        else:
+            window.popen.send_signal(how)
+        assert window.end() == 130
+        assert window.said.count(OTHER_SCREEN) == window.said.count(OUR_SCREEN) == 1
+        assert window.modes() == window.before
+        assert b"Traceback" not in window.said
+    until_nothing_is_left(own_folder)
+
+
+@pytest.mark.parametrize(("options", "where"), [((), "Your answer"), (("--no-ask", "--pace"), STOP)])
+def test_what_is_broken_off_while_it_waits_leaves_nothing(
+    own_folder: Path, options: tuple[str, ...], where: str
+) -> None:
+    """For an answer, or for Enter."""
+    with lesson("1", *options) as window:
+        if "--pace" in options:
+            window.until("Enter: it begins")
+            window.press("\r")
+        window.until(where)
+        window.press("\x03")
+        assert window.end() == 130
+        assert window.modes() == window.before
+        assert b"Traceback" not in window.said
+    until_nothing_is_left(own_folder)
+
+
+def test_a_closed_window_ends_it(own_folder: Path) -> None:
+    """The kernel sends SIGHUP: see termios(3)."""
+    with lesson("1", "--no-ask", "--set", "wait=60") as window:
+        window.until("nobody says anything")
+        window.hang_up()
+        window.popen.wait(SECONDS)
+    until_nothing_is_left(own_folder)
+
+
+def test_who_has_no_answer_may_end_the_input(own_folder: Path) -> None:
+    """Ctrl-D is no answer, and it goes on. What is saved when it is broken off says that it is not whole."""
+    folder = own_folder / "saved"
+    with lesson("1", "--set", "wait=60", "--save", str(folder)) as window:
+        window.until("Your answer")
+        window.press("\x04")
+        window.until(lambda text: "nobody says anything" in text and "SYN" in text)
+        window.press("\x03")
+        assert window.end() == 130
+    done = subprocess.run(
+        [*LESSON, "check", str(folder), "--lang", "en"], capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert b"the run is not whole" in done.stdout
+    shutil.rmtree(folder)
+    until_nothing_is_left(own_folder)

@@ -21,10 +21,11 @@ FALSE = {"write=when-needed": ("spins",)}
 
 def _woken(run: Run, begin: int, end: int) -> list[CallEntry]:
     """How often the loop woke in that time; not by whom it is told what to do."""
+    conn = _conn(run)
     return [
         it
         for it in run.calls("server", "poll")
-        if begin <= returned(it) < end and _conn(run) in dict(it.event.ready)  # type: ignore[union-attr]
+        if begin <= returned(it) < end and conn in dict(it.event.ready)  # type: ignore[union-attr]
     ]
 
 

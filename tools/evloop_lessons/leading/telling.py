@@ -31,7 +31,7 @@ def tell(run: Run, judged: list[Verdict], paper: Paper, words: Words) -> None:
     """What was judged, and what is to be said of the files."""
     paper.heading(words("check"))
     for remark in run.remarks:
-        paper.say(remark, first="  ! ")
+        paper.say(words.say(remark), first="  ! ")
     for verdict in judged:
         _verdict(verdict, paper, words)
     paper.space()
@@ -61,9 +61,9 @@ def _verdict(verdict: Verdict, paper: Paper, words: Words) -> None:
 def founded(verdict: Verdict, words: Words) -> list[str]:
     """What a verdict is founded on, a line for each file."""
     if verdict.lacks:
-        return [words("void", why=verdict.lacks)]
+        return [words("void", why=words.say(verdict.lacks))]
     if verdict.missing:
-        return [words("not-there", what=verdict.missing)]
+        return [words("not-there", what=words.say(verdict.missing))]
     lines: list[str] = []
     alike: dict[str, list[str]] = {}  # the logs of programs that did the same
     for where in dict.fromkeys(it.where for it in verdict.evidence):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import evloop_lessons
 import pytest
 from evloop_lessons.leading.translation import Catalogue, translation
 from evloop_trace.correlate import reasons
@@ -13,14 +14,11 @@ from evloop_trace.views import calls
 
 import evloop
 
-TEXT = (
-    Path(__file__).parents[4].joinpath("tools/evloop_lessons/words/ladder.zh.md").read_text(encoding="utf-8")
-)
+LESSONS = Path(evloop_lessons.__file__).parent
+TEXT = (LESSONS / "words/ladder.zh.md").read_text(encoding="utf-8")
 ZH = Catalogue(TEXT)
 
-REASONS = sorted(
-    set(Path(reasons.__file__).parent.glob("*.py")) - {Path(reasons.__file__).with_name("words.py")}
-)
+REASONS = [it for it in Path(reasons.__file__).parent.glob("*.py") if it.name != "words.py"]
 HINTS = {
     "asleep": "_label",
     "does": "._does",
@@ -37,7 +35,7 @@ HINTS = {
 """What loops set."""
 
 LOOP = [Path(evloop.__file__).parent / it for it in ("net/datagram.py", "net/listener.py", "net/stream.py")]
-LOOP += [Path(evloop.__file__).parent / "servers/loop.py"]
+LOOP += [Path(evloop.__file__).parent / it for it in ("servers/loop.py", "control/looped.py")]
 """What says why it watches what it watches."""
 
 VIEWS = [Path(calls.__file__).with_name(f"{it}.py") for it in ("calls", "rungs", "rows", "tcp_info", "waits")]
@@ -62,6 +60,7 @@ SAYING = [
     Path(spelling.__file__),
     *[Path(calls.__file__).with_name(f"{it}.py") for it in ("columns", "timeline")],
     *[Path(evloop.__file__).parent / it for it in ("programs.py", "recording.py", "instrument/process.py")],
+    *[LESSONS / it for it in ("judging.py", "reading.py", "run.py")],
 ]
 """Who else says something."""
 
@@ -98,7 +97,7 @@ def test_nothing_is_translated_that_nobody_says(samples) -> None:
 
 def words(english: str) -> list[str]:
     """Those of a pattern that stand together in the source."""
-    parts = re.split(r"\{\w+\}|(?:client|server)(?:s?:|,)?|poll\b", english)
+    parts = re.split(r"\{\w+\}|(?:client|server)(?:s?:|,)?|(?:\b1 )?(?:line|packet|poll)s?\b", english)
     return [word for it in parts if (word := it.strip(" :,()?·").removesuffix("s"))]
 
 

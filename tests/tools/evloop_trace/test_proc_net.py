@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from evloop_trace import proc_net
 from evloop_trace.model.diagnosis import Seen
-from evloop_trace.proc_net import sockets_of
+from evloop_trace.proc_net import every_socket, sockets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -137,3 +137,20 @@ def test_a_state_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proc_net, "_inodes", lambda _pid: {"77"})
     monkeypatch.setattr(proc_net.Path, "read_text", lambda _path, encoding: f"head\n{line}")
     assert list(proc_net._table("x")) == [(("127.0.0.1:8080", "127.0.0.1:40000"), "77", Seen("0E", 2, 1))]
+
+
+def test_every_socket_of_a_network_is_told() -> None:
+    """Also one that no process has any more."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        address = named(one.getsockname())
+        with socket.create_connection(one.getsockname()) as caller:
+            peer = named(caller.getsockname())
+            served = one.accept()[0]
+        served.close()  # the caller closed first, and so its socket is the kernel's for a minute
+        deadline = time.monotonic() + SECONDS
+        while (found := [it for it in every_socket("self") if address in it[0]]) and not all(
+            it[1].state in {"LISTEN", "TIME-WAIT"} for it in found
+        ):
+            assert time.monotonic() < deadline, found
+    assert dict(found)[address, ""] == Seen("LISTEN", 0, 0)
+    assert dict(found)[peer, address].state == "TIME-WAIT"

@@ -32,7 +32,7 @@ LIVES = (
 REASONS = [
     # What stands there, in which lives it must, and in which it may.
     (r"the kernel had finished the handshake [\d.]+ \ws before", "plain late_accept dead held", ...),
-    (r"handshake [5-9]\d[\d.]* ms before, and acknowledged 13 B since", "late_accept", ""),
+    (r"handshake (?:[5-9]\d|\d{3})[\d.]* ms before, and acknowledged 13 B since", "late_accept", ""),
     (r"3 sends in one recv\(\): a stream keeps no borders \(packets #", "sticky", ""),
     (r"asked for 1,024 B at most: 485 B of packet #\d+ are left for the next", "part", ""),
     (r"^6 B were unread at the server's close\(\) #\d+: RFC 2525", "unread", ""),

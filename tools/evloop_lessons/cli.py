@@ -213,7 +213,7 @@ def _all(lessons: list[LessonFolder], given: dict[str, str], words: Words, *, as
         if forbidden and entry.lesson.needs_lab:
             outcome = Outcome(entry.lesson.number, False, forbidden, 0, [])
         else:
-            outcome = check(entry, entry.lesson.values(given), words.language)
+            outcome = check(entry, entry.lesson.values(given), words)
         outcomes.append(outcome)
         if as_json:
             print(outcome.line().decode(), flush=True)
@@ -244,9 +244,8 @@ def _result(entry: LessonFolder, outcome: Outcome, paper: Paper, words: Words) -
     )
     title = entry.texts(words.language).title
     paper.say(f"{title}  {words(word)}  {outcome.seconds:.1f} s", first=f"{mark} {outcome.lesson:>2}  ")
-    for why in [outcome.skipped, outcome.error]:
-        if why:
-            paper.say(why, first="      ")
+    if outcome.skipped:
+        paper.say(outcome.skipped, first="      ")
     for verdict in outcome.checks:
         if not verdict.passed:
             why = verdict.lacks or verdict.missing

@@ -15,6 +15,7 @@ from evloop_lessons.plan import TEMPORARY
 
 if TYPE_CHECKING:
     from evloop_lessons.judging import Verdict
+    from evloop_lessons.leading.words import Words
     from evloop_lessons.lesson import Value
     from evloop_lessons.library import LessonFolder
 
@@ -30,44 +31,40 @@ class Outcome(msgspec.Struct):
     """Why it was left out."""
     seconds: float
     checks: list[Verdict]
-    error: str = ""
-    """Why it could not be played to its end."""
 
     def line(self) -> bytes:
-        """As JSON."""
+        """As JSON. Why a claim could not be judged, or what it does not find, is its evidence."""
         checks = [
-            {
-                "claim": it.claim,
-                "passed": it.passed,
-                "evidence": msgspec.to_builtins(it.evidence),
-                **({"void": it.lacks} if it.lacks else {}),
-                **({"missing": it.missing} if it.missing else {}),
-            }
+            {"claim": it.claim, "passed": it.passed, "evidence": [*it.evidence, *_said(it)]}
             for it in self.checks
         ]
         found = {
             "lesson": self.lesson, "passed": self.passed, "skipped": self.skipped,
             "seconds": round(self.seconds, 3), "checks": checks,
         }  # fmt: skip
-        if self.error:
-            found["error"] = self.error
         return msgspec.json.encode(found)
 
 
-def check(entry: LessonFolder, values: dict[str, Value], language: str) -> Outcome:
+def _said(verdict: Verdict) -> list[dict[str, object]]:
+    return [{"where": "", "number": 0, "t": 0, "what": it} for it in (verdict.lacks, verdict.missing) if it]
+
+
+def check(entry: LessonFolder, values: dict[str, Value], words: Words) -> Outcome:
     """Play a lesson, and judge it."""
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=TEMPORARY) as name:
         folder = Path(name)
         try:
             with Performance(entry, values, folder) as performance:
-                from evloop_lessons.leading.telling import verdicts  # noqa: PLC0415 - while it prepares itself
+                # While it prepares itself:
+                from evloop_lessons.judging import Verdict  # noqa: PLC0415
+                from evloop_lessons.leading.telling import verdicts  # noqa: PLC0415
 
                 performance.until("ready")
                 performance.go()
                 performance.until("done")
-            judged = verdicts(entry, folder, language)[1]
+            judged = verdicts(entry, folder, words.language)[1]
         except LessonError as error:
-            return Outcome(entry.lesson.number, False, None, time.monotonic() - start, [], str(error))
+            judged = [Verdict("", words("played"), False, missing=str(error))]
     passed = all(it.passed for it in judged)
     return Outcome(entry.lesson.number, passed, None, time.monotonic() - start, judged)

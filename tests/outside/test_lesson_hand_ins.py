@@ -114,6 +114,19 @@ def test_what_a_file_says_does_not_reach_the_terminal(copy: Path) -> None:
     assert done.returncode == 0
 
 
+def test_json_has_the_same_keys_whatever_is_missing(copy: Path) -> None:
+    """What could not be judged says why in its evidence."""
+    (copy / "run.pcapng").unlink()
+    done = subprocess.run(
+        [*LESSON, "check", str(copy), "--json"], capture_output=True, timeout=60, check=False
+    )
+    found = json.loads(done.stdout)
+    assert set(found) == {"lesson", "passed", "skipped", "seconds", "checks"}
+    assert {tuple(it) for it in found["checks"]} == {("claim", "passed", "evidence")}
+    assert found["checks"][0]["passed"] is None
+    assert found["checks"][0]["evidence"][0]["what"] == "run.pcapng is missing"
+
+
 def test_another_runs_files_are_not_this_ones(copy: Path, tmp_path: Path) -> None:
     """A log of another process is not looked at, and a lesson that is not there is a sentence."""
     change(copy, programs={"server": 1, "client": 2})

@@ -164,6 +164,35 @@ def test_a_key_goes_to_the_end_of_it(saved: str, key: str) -> None:
         assert time.monotonic() - start < 5 * THINK
 
 
+def test_stops_do_not_change_what_is_seen() -> None:
+    """It waits at each step, and everything that must be seen is."""
+    with lesson("1", "--no-ask", "--pace") as window:
+        window.until("Enter: it begins")
+        window.press("\r")
+        for step in (
+            "The server opens",
+            "calls connect()",
+            "nobody says",
+            "The client sends",
+            "calls close()",
+        ):
+            window.until(lambda text, step=step: step in text.rpartition("▸")[2] and STOP in text)
+            window.press("\r")
+        for last in ("TIME-WAIT", "asked for: 10.", "still there."):
+            window.until(lambda text, last=last: last in text and text.strip().endswith(STOP))
+            window.press("\r")
+        assert window.end() == 0
+
+
+def test_time_to_think_does_not_change_what_is_seen() -> None:
+    """Before each step."""
+    start = time.monotonic()
+    command = [*LESSON, "1", "--no-ask", "--slow"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    assert time.monotonic() - start > 5 * THINK
+
+
 # -- broken off --------------------------------------------------------------------------------------------
 
 

@@ -31,7 +31,7 @@ class Evidence(msgspec.Struct):
     t: float
     """Milliseconds since the run began."""
     what: str
-    """In the words of man pages and RFCs, which are of no language."""
+    """As the ladder says it, in English."""
 
 
 class Verdict(msgspec.Struct):

@@ -18,6 +18,7 @@ __all__ = ["Catalogue", "Pattern", "translation"]
 
 _HERE = Path(__file__).parent.parent / "words"
 _KEPT = 4096  # sentences: a frame is drawn again and again
+_LONGEST = 500  # characters: what is longer is none of ours
 
 _ENTRY = re.compile(r"^- (.+)\n  (.+)$", re.MULTILINE)
 _BLANK = re.compile(r"\{([a-z]+)(\d?)\}")
@@ -73,6 +74,9 @@ class Pattern(NamedTuple):
         return len(_BLANK.sub("", self.english))
 
 
+_NOTHING: tuple[str, frozenset[Pattern]] = ("", frozenset())
+
+
 class Catalogue:
     """Patterns and their translations."""
 
@@ -81,42 +85,41 @@ class Catalogue:
         self.patterns = [Pattern(*it) for it in _ENTRY.findall(text)]
         by_weight = sorted(self.patterns, key=lambda it: -it.weight)
         self._known = [(it, it.ends(), it.expression()) for it in by_weight]
+        self._find = lru_cache(_KEPT)(self._search)  # also of phrases: there are many ways to take one apart
 
     def say(self, sentence: str) -> str:
         """Its translation, or itself."""
-        return self.find(sentence) or sentence
+        return (len(sentence) <= _LONGEST and self.find(sentence)[0]) or sentence
 
-    def find(self, sentence: str, used: set[Pattern] | None = None) -> str:
-        """Its translation; empty if there is none.
+    def find(self, sentence: str) -> tuple[str, frozenset[Pattern]]:
+        """Its translation, and the patterns that this is made of; empty if there is none."""
+        return self._find(sentence)
 
-        Args:
-            sentence: A whole one.
-            used: Where the patterns go that its translation is made of.
-        """
+    def _search(self, sentence: str) -> tuple[str, frozenset[Pattern]]:
         for pattern, (first, last), expression in self._known:
             if not (sentence.startswith(first) and sentence.endswith(last)):
                 continue  # most are not, and this is quick
             match = expression.fullmatch(sentence)
-            found = self._filled(pattern, match.groupdict(), used) if match else ""
+            found, used = self._filled(pattern, match.groupdict()) if match else _NOTHING
             if found:
-                if used is not None:
-                    used.add(pattern)
-                return found
-        return sentence if re.fullmatch(_KINDS["call"], sentence) else ""
+                return found, used
+        return (sentence, frozenset()) if re.fullmatch(_KINDS["call"], sentence) else _NOTHING
 
-    def _filled(self, pattern: Pattern, values: dict[str, str], used: set[Pattern] | None) -> str:
-        """The translation; empty if what fills a blank has none."""
+    def _filled(self, pattern: Pattern, values: dict[str, str]) -> tuple[str, frozenset[Pattern]]:
+        """The translation; nothing if what fills a blank has none."""
+        used = frozenset({pattern})
         for blank, value in values.items():
             if blank.rstrip("0123456789") in _TRANSLATED:
-                values[blank] = self.find(value, used)
+                values[blank], more = self._find(value)
+                used |= more
                 if not values[blank]:
-                    return ""
+                    return _NOTHING
         at, said = 0, ""
         for it in _BLANK.finditer(pattern.translated):
             said = _joined(said, pattern.translated[at : it.start()])
             said = _joined(said, values[it[1] + it[2]])
             at = it.end()
-        return _joined(said, pattern.translated[at:])
+        return _joined(said, pattern.translated[at:]), used
 
 
 def _joined(left: str, right: str) -> str:
@@ -135,4 +138,4 @@ def translation(language: str) -> Callable[[str], str]:
     path = _HERE / f"ladder.{language}.md"
     if not path.exists():
         return str
-    return lru_cache(_KEPT)(Catalogue(path.read_text(encoding="utf-8")).say)
+    return Catalogue(path.read_text(encoding="utf-8")).say

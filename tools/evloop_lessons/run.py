@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, overload
 
 import msgspec
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from evloop_trace.correlate.entries import Entry, Strand
     from evloop_trace.packets.sightings import Sighting
 
-__all__ = ["Run", "Sample", "Socket", "Step", "notation", "returned", "spelled"]
+    class Call(CallEntry):
+        """An event of a kind that was asked for, and that is known to have what such events have."""
+
+        event: Any
+
+else:
+    Call = CallEntry
+
+__all__ = ["Call", "Run", "Sample", "Socket", "Step", "notation", "returned", "spelled"]
+
+_Timed = TypeVar("_Timed", bound="Entry")
 
 
 class Step(NamedTuple):
@@ -83,17 +93,18 @@ class Run(msgspec.Struct):
 
     # -- calls -----------------------------------------------------------------------------------------
 
-    def calls(self, log: str = "", *kinds: str) -> list[CallEntry]:
+    def calls(self, log: str = "", *kinds: str) -> list[Call]:
         """Events of a log, or of all; of these kinds (`ev`), or of all."""
-        return [
+        calls = [
             it
             for it in self.entries
             if isinstance(it, CallEntry)
             and log in {"", self.labels[it.log]}
             and (not kinds or kind_of(it.event) in kinds)
         ]
+        return cast("list[Call]", calls)
 
-    def call(self, log: str, kind: str, number: int = 0) -> CallEntry:
+    def call(self, log: str, kind: str, number: int = 0) -> Call:
         """The first of these events, or the one of that number; -1 is the last.
 
         Raises:
@@ -149,7 +160,13 @@ class Run(msgspec.Struct):
             raise Missing("the kernel's table of sockets")
         return before[-1]
 
-    def between(self, begin: int, end: int, entries: Iterable[Entry] | None = None) -> list[Entry]:
+    @overload
+    def between(self, begin: int, end: int) -> list[Entry]: ...
+
+    @overload
+    def between(self, begin: int, end: int, entries: Iterable[_Timed]) -> list[_Timed]: ...
+
+    def between(self, begin: int, end: int, entries: Iterable[Any] | None = None) -> list[Any]:
         """Entries, or those of these, with begin ≤ t < end."""
         return [it for it in (self.entries if entries is None else entries) if begin <= it.t < end]
 

@@ -19,7 +19,7 @@ FALSE = {"first=client": ("time-wait", "both"), "ports=8": ("no-port",)}
 
 
 def _errors(run: Run, log: str, kind: str) -> list[str]:
-    return [it.event.errno or "" for it in run.calls(log, kind)]  # type: ignore[union-attr]
+    return [it.event.errno or "" for it in run.calls(log, kind)]
 
 
 def outcome(run: Run) -> str:
@@ -42,7 +42,7 @@ def both(run: Run) -> Found:
     """The four ways."""
     options = [*run.calls("old", "setsockopt"), *run.calls("new", "setsockopt")]
     binds = run.calls("new", "bind")[:4]
-    addresses = [it.event.address for it in binds]  # type: ignore[union-attr]
+    addresses = [it.event.address for it in binds]
     errors = _errors(run, "new", "bind")[:4]
     wanted = ["EADDRINUSE", "EADDRINUSE", "EADDRINUSE", ""]
     asked = addresses == [WITHOUT, WITHOUT, WITH, WITH] and len(options) == 3
@@ -56,7 +56,7 @@ def client_first(run: Run) -> Found:
     sample = run.sample(run.call("new", "bind").t)
     ends = [(it.local, it.state) for it in sample.of(peer=CLIENT_FIRST)]
     ours = sample.of(local=CLIENT_FIRST)
-    good = [state for _, state in ends] == ["TIME-WAIT"] and not ours and bind.event.errno is None  # type: ignore[union-attr]
+    good = [state for _, state in ends] == ["TIME-WAIT"] and not ours and bind.event.errno is None
     return found(good, sample, bind, client=ends[0][0])
 
 

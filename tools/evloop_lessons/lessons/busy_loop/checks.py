@@ -10,8 +10,7 @@ from evloop_trace.correlate.entries import PacketEntry
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry
+    from evloop_lessons.run import Call, Run
 
 MANY = 1_000
 
@@ -19,22 +18,22 @@ FALSE = {"write=when-needed": ("spins",)}
 """What makes claims false, and which: the tests see that these fail then, and no others."""
 
 
-def _woken(run: Run, begin: int, end: int) -> list[CallEntry]:
+def _woken(run: Run, begin: int, end: int) -> list[Call]:
     """How often the loop woke in that time; not by whom it is told what to do."""
     conn = _conn(run)
     return [
         it
         for it in run.calls("server", "poll")
-        if begin <= returned(it) < end and conn in dict(it.event.ready)  # type: ignore[union-attr]
+        if begin <= returned(it) < end and conn in dict(it.event.ready)
     ]
 
 
 def _conn(run: Run) -> str:
     """The connection, as the server calls it."""
-    return str(run.call("server", "accept").event.conn)  # type: ignore[union-attr]
+    return str(run.call("server", "accept").event.conn)
 
 
-def _spun(run: Run) -> list[CallEntry]:
+def _spun(run: Run) -> list[Call]:
     """The wake-ups of the step in which nobody says anything, and it is watched for WRITE."""
     return _woken(run, run.step("write").t, run.step("speak").t)
 
@@ -58,7 +57,7 @@ def sleeps(run: Run) -> Found:
 def spins(run: Run) -> Found:
     """Watched for WRITE, it is woken at once, and again, and again, for nothing else."""
     conn, woken = _conn(run), _spun(run)
-    only = all(dict(it.event.ready)[conn] == "OUT" for it in woken)  # type: ignore[union-attr]
+    only = all(dict(it.event.ready)[conn] == "OUT" for it in woken)
     span = woken[-1].t - woken[0].t if woken else 0
     return found(
         only and len(woken) > MANY,
@@ -91,7 +90,7 @@ def answered(run: Run) -> Found:
     begin, end = run.step("speak").t, run.step("mended").t
     recv, send = run.call("server", "recv"), run.call("server", "send")
     answer = run.call("client", "recv")
-    good = begin < recv.t < send.t < end and begin < answer.t < end and answer.event.n == send.event.n  # type: ignore[union-attr]
+    good = begin < recv.t < send.t < end and begin < answer.t < end and answer.event.n == send.event.n
     return found(good, recv, send, answer)
 
 

@@ -10,8 +10,8 @@ from evloop_trace.packets.segments import FIN
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_lessons.run import Call, Run
+    from evloop_trace.correlate.entries import PacketEntry
 
 TURNS = 1000
 
@@ -19,12 +19,12 @@ FALSE = {"check=on": ("forever", "silent"), "end=reset": ("fin", "forever", "sil
 """What makes claims false, and which: the tests see that these fail then, and no others."""
 
 
-def _empty(run: Run) -> list[CallEntry]:
+def _empty(run: Run) -> list[Call]:
     """The calls of recv() that gave b''."""
-    return [it for it in run.calls("server", "recv") if it.event.n == 0]  # type: ignore[union-attr]
+    return [it for it in run.calls("server", "recv") if it.event.n == 0]
 
 
-def _some_empty(run: Run) -> list[CallEntry]:
+def _some_empty(run: Run) -> list[Call]:
     """One of them at least."""
     if empty := _empty(run):
         return empty
@@ -41,7 +41,7 @@ def _fin(run: Run) -> PacketEntry:
 
 def outcome(run: Run) -> str:
     """a: recv() sleeps; b: it gives b'' once, and sleeps; c: it gives b'' again and again; d: it fails."""
-    if any(it.event.errno for it in run.calls("server", "recv")):  # type: ignore[union-attr]
+    if any(it.event.errno for it in run.calls("server", "recv")):
         return "d"
     empty = _empty(run)
     if len(empty) > 1:
@@ -77,7 +77,7 @@ def silent(run: Run) -> Found:
     begin, end = empty[0].t, empty[-1].t
     sends = [it for it in run.calls("server", "send") if it.t > begin]
     data = [it for it in run.packets(client=False) if begin < it.t < end and it.packet.end > it.packet.begin]
-    nothing = all(it.event.n == 0 for it in sends)  # type: ignore[union-attr]
+    nothing = all(it.event.n == 0 for it in sends)
     return found(
         len(sends) >= TURNS and nothing and not data, *sends[:1], *sends[-1:], *data, number=f"{len(sends):,}"
     )

@@ -11,8 +11,8 @@ from evloop_trace.packets.segments import AGAIN
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_lessons.run import Call, Run
+    from evloop_trace.correlate.entries import PacketEntry
 
 ROUNDS = 3
 LATE, LATEST = 30_000_000, 250_000_000
@@ -31,18 +31,18 @@ FALSE = {"first=nodelay": ("stall", "late"), "first=one-send": ("stall", "late")
 class _Round(NamedTuple):
     """A request and its answer."""
 
-    sends: list[CallEntry]
+    sends: list[Call]
     data: list[PacketEntry]
     """Packets with the request."""
     ack: PacketEntry
     """The first that acknowledges the first of these."""
     answer: PacketEntry
-    recv: CallEntry
+    recv: Call
 
     @property
     def length(self) -> int:
         """Nanoseconds, from the first send() to the end of the recv()."""
-        return returned(self.recv) - self.sends[0].event.t
+        return returned(self.recv) - int(self.sends[0].event.t)
 
 
 def _rounds(run: Run, name: str) -> list[_Round]:
@@ -129,7 +129,7 @@ def late(run: Run) -> Found:
 @claim("nodelay", PACKETS, "second")
 def nodelay(run: Run) -> Found:
     """Without Nagle's algorithm nothing waits for an ACK."""
-    option = next(it for it in run.calls("second", "setsockopt") if it.event.option == "TCP_NODELAY")  # type: ignore[union-attr]
+    option = next(it for it in run.calls("second", "setsockopt") if it.event.option == "TCP_NODELAY")
     rounds = _rounds(run, "second")
     evidence = [entry for it in rounds for entry in (it.sends[-1], it.data[-1])]
     return found(all(len(it.data) == 2 and _in_time(it) for it in rounds), option, *evidence)

@@ -10,8 +10,8 @@ from evloop_trace.packets.segments import KEEP_ALIVE, PROBE, RST, SYN
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_lessons.run import Call, Run
+    from evloop_trace.correlate.entries import PacketEntry
 
 SOONEST, LATEST = 150_000_000, 1_000_000_000
 """Nanoseconds to the first probe: a retransmission time-out (RFC 9293, 3.8.6.1), of Linux 200 ms and more."""
@@ -26,7 +26,7 @@ def _taken(run: Run) -> int:
     return sum(_sizes(it)[1] for it in run.calls("client", "send") if it.t < read)
 
 
-def _refused(run: Run) -> list[CallEntry]:
+def _refused(run: Run) -> list[Call]:
     """The client's calls, from the last send() on that failed before anything was read."""
     read = run.step("read").t
     calls = sorted(run.calls("client"), key=lambda it: it.event.seq)
@@ -40,7 +40,7 @@ def _closed(run: Run) -> PacketEntry:
     return next(it for it in packets if not it.packet.window and not it.packet.flags & (SYN | RST))
 
 
-def _sizes(call: CallEntry) -> tuple[int, int]:
+def _sizes(call: Call) -> tuple[int, int]:
     """Of a send() or recv(): the bytes that were asked for, and what it gave."""
     event: Any = call.event
     return event.size, event.n or 0
@@ -50,7 +50,7 @@ def outcome(run: Run) -> str:
     """What the first send() gave. a: all; b: less; c: EAGAIN; d: it slept."""
     send = run.call("client", "send")
     size, n = _sizes(send)
-    if any(it.event.awaits == "send" for it in run.calls("client", "block")):  # type: ignore[union-attr]
+    if any(it.event.awaits == "send" for it in run.calls("client", "block")):
         return "d"
     if not n:
         return "c"
@@ -72,7 +72,7 @@ def full(run: Run) -> Found:
     asked, woken = [it for it in later if type(it.event).__name__ == "Poll"][:2]
     asleep = next(it for it in later if type(it.event).__name__ == "Block")
     read = run.step("read").t
-    empty = asked.event.timeout == 0 and not asked.event.ready  # type: ignore[union-attr]
+    empty = asked.event.timeout == 0 and not asked.event.ready
     good = empty and asleep.event.t < read < returned(woken)
     nobody = "select(0) = []"
     return found(good, refused, nobody, asleep, taken=f"{_taken(run):,}")
@@ -81,7 +81,7 @@ def full(run: Run) -> Found:
 @claim("held", SOCKETS, "client", "server")
 def held(run: Run) -> Found:
     """What was taken is in the one kernel or in the other."""
-    address = run.call("server", "listen").event.address  # type: ignore[union-attr]
+    address = run.call("server", "listen").event.address
     sample = run.sample(run.step("read").t)
     unread = sum(it.unread for it in sample.of(local=address) if it.peer)
     unsent = sum(it.unsent for it in sample.of(peer=address))
@@ -117,7 +117,7 @@ def update(run: Run) -> Found:
     closed, recv = _closed(run), run.call("server", "recv")
     opened = next(it for it in run.packets(client=False) if it.t > closed.t and it.packet.window)
     calls = _refused(run)
-    woken = next(it for it in calls if type(it.event).__name__ == "Poll" and it.event.ready)  # type: ignore[union-attr]
+    woken = next(it for it in calls if type(it.event).__name__ == "Poll" and it.event.ready)
     good = recv.event.t <= opened.t < returned(woken)
     return found(good, recv, opened, "select() = [WRITE]", window=f"{opened.packet.window:,}")
 

@@ -10,8 +10,8 @@ from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_lessons.run import Call, Run
+    from evloop_trace.correlate.entries import PacketEntry
 
 SIZE = 11  # bytes: pear, apple, and their newlines
 SORTED = b"apple\npear\n"
@@ -27,9 +27,9 @@ def _fins(run: Run, *, client: bool) -> list[PacketEntry]:
     return [it for it in run.packets(client=client) if it.packet.flags & FIN]
 
 
-def _read(run: Run) -> list[CallEntry]:
+def _read(run: Run) -> list[Call]:
     """The calls with which the client got the answer."""
-    return [it for it in run.calls("client", "recv") if it.event.n]  # type: ignore[union-attr]
+    return [it for it in run.calls("client", "recv") if it.event.n]
 
 
 def outcome(run: Run) -> str:
@@ -56,7 +56,7 @@ def eof(run: Run) -> Found:
     """The server gets all of the question, and then is told that this was all."""
     first = _fins(run, client=True)[0]
     calls = run.calls("server", "recv")
-    sizes = [it.event.n or 0 for it in calls]  # type: ignore[union-attr]
+    sizes = [it.event.n or 0 for it in calls]
     ended = sizes[-1] == 0 and sizes.count(0) == 1 and sum(sizes) == SIZE
     return found(ended and first.t < calls[-1].t, first, calls[-1])
 
@@ -72,7 +72,7 @@ def half(run: Run) -> Found:
 @claim("mute", PACKETS, "client")
 def mute(run: Run) -> Found:
     """Who has said that it has no more to say cannot say more."""
-    send = next(it for it in run.calls("client", "send") if it.event.errno == "EPIPE")  # type: ignore[union-attr]
+    send = next(it for it in run.calls("client", "send") if it.event.errno == "EPIPE")
     first = _fins(run, client=True)[0]
     late = [it for it in run.packets(client=True) if it.packet.end > it.packet.begin >= SIZE]
     return found(first.t < send.t and not late, send, *late)
@@ -84,7 +84,7 @@ def answer(run: Run) -> Found:
     first = _fins(run, client=True)[0]
     data = [it for it in run.packets(client=False) if it.packet.end > it.packet.begin]
     read = _read(run)
-    whole = b"".join(it.event.data for it in read)  # type: ignore[union-attr]
+    whole = b"".join(it.event.data for it in read)
     later = bool(data) and all(it.t > first.t for it in data)
     sends = run.calls("server", "send")
     return found(later and whole == SORTED, first, *sends, *data, *read, size=len(whole))
@@ -98,5 +98,5 @@ def last(run: Run) -> Found:
     behind = behind[behind.index(mine[0]) + 1 :]
     call = run.call("client", "recv", -1)
     good = len(other) == 1 and other[0].packet.end == len(SORTED) and other[0].t < call.t
-    good &= call.event.n == 0 and set(notation(behind).split()) == {"A"}  # type: ignore[union-attr]
+    good &= call.event.n == 0 and set(notation(behind).split()) == {"A"}
     return found(good, *behind, *other, call)

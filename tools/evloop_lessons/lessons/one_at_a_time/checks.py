@@ -10,8 +10,8 @@ from evloop_lessons.run import returned
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry, Strand
+    from evloop_lessons.run import Call, Run
+    from evloop_trace.correlate.entries import PacketEntry, Strand
 
 SERVERS = ("first", "second")
 
@@ -33,7 +33,7 @@ def _left(run: Run, server: str) -> int:
     return run.step(f"{server}-leave").t
 
 
-def _answers(run: Run, server: str) -> list[CallEntry]:
+def _answers(run: Run, server: str) -> list[Call]:
     """With which the callers got their answers, up to then."""
     numbers = {it.number for it in _strands(run, server)}
     return [
@@ -43,9 +43,9 @@ def _answers(run: Run, server: str) -> list[CallEntry]:
     ]
 
 
-def _each(run: Run, server: str, kind: str) -> list[CallEntry]:
+def _each(run: Run, server: str, kind: str) -> list[Call]:
     """Calls of a server, a connection each: its first accept, its first recv, its close."""
-    calls: dict[int, CallEntry] = {}
+    calls: dict[int, Call] = {}
     for it in run.calls(server, kind):
         if it.strand is not None:
             calls.setdefault(it.strand.number, it)
@@ -67,7 +67,7 @@ def connected(run: Run) -> Found:
         for server in SERVERS
         for strand in _strands(run, server)
         for it in run.calls("", "connect")
-        if it.strand is strand and returned(it) < _left(run, server) and it.event.errno is None  # type: ignore[union-attr]
+        if it.strand is strand and returned(it) < _left(run, server) and it.event.errno is None
     ]
     return found(len(calls) == 2 * run["callers"], *calls, callers=run["callers"])
 
@@ -94,7 +94,7 @@ def one(run: Run) -> Found:
 @claim("unread", SOCKETS, "first")
 def unread(run: Run) -> Found:
     """What the others have said waits in the kernel."""
-    address = run.call("first", "listen").event.address  # type: ignore[union-attr]
+    address = run.call("first", "listen").event.address
     sample = run.sample(_left(run, "first"))
     waiting = [it for it in sample.of(local=address) if it.peer and it.unread]
     return found(len(waiting) == run["callers"] - 1, sample, size=sum(it.unread for it in waiting))
@@ -104,9 +104,9 @@ def unread(run: Run) -> Found:
 def asleep(run: Run) -> Found:
     """Meanwhile it sleeps, in recv(), for the one who says nothing."""
     begin, end = run.step("first-rest").t, _left(run, "first")
-    conn = run.call("first", "accept").event.conn  # type: ignore[union-attr]
-    sleeps = {it.event.thread: it for it in run.calls("first", "block") if it.t < end}  # type: ignore[union-attr]
-    only = [(it.event.awaits, it.event.conn) for it in sleeps.values()] == [("recv", conn)]  # type: ignore[union-attr]
+    conn = run.call("first", "accept").event.conn
+    sleeps = {it.event.thread: it for it in run.calls("first", "block") if it.t < end}
+    only = [(it.event.awaits, it.event.conn) for it in sleeps.values()] == [("recv", conn)]
     calls = run.between(begin, end, run.calls("first", "accept", "recv", "send"))
     rest = f"{(end - begin) / 1e6:.0f} ms"
     return found(only and not calls, *sleeps.values(), *calls, rest=rest)
@@ -117,7 +117,7 @@ def in_turn(run: Run) -> Found:
     """It reads from the next when it has closed the one before."""
     reads, closes = _each(run, "first", "recv"), _each(run, "first", "close")
     rows = [it for pair in zip(reads, closes, strict=True) for it in pair]
-    whose = [it.strand.number for it in reads] == [it.strand.number for it in closes]  # type: ignore[union-attr]
+    whose = [it.strand for it in reads] == [it.strand for it in closes]
     return found(whose and all(a.t < b.t for a, b in pairwise(rows)), *rows)
 
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
 from evloop_lessons.run import notation
-from evloop_trace.correlate.entries import CallEntry, PacketEntry
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
+    from evloop_lessons.run import Call, Run
+    from evloop_trace.correlate.entries import PacketEntry
 
 ANN, BOB = WRITERS = "ann", "bob"
 """Ann has called connect(), Bob has not."""
@@ -19,20 +19,18 @@ FALSE = {"server=prepared": ("cut", "burst", "icmp", "refused", "silent")}
 """What makes claims false, and which: the tests see that these fail then, and no others."""
 
 
-def _calls(run: Run, log: str, kind: str, begin: str, end: str) -> list[CallEntry]:
+def _calls(run: Run, log: str, kind: str, begin: str, end: str) -> list[Call]:
     """Those of a kind that began in a step and before another."""
-    between = run.between(run.step(begin).t, run.step(end).t, run.calls(log, kind))
-    return [it for it in between if isinstance(it, CallEntry)]
+    return run.between(run.step(begin).t, run.step(end).t, run.calls(log, kind))
 
 
 def _packets(run: Run, begin: str, end: str) -> list[PacketEntry]:
     """Those that went in a step and before another."""
-    between = run.between(run.step(begin).t, run.step(end).t)
-    return [it for it in between if isinstance(it, PacketEntry)]
+    return run.between(run.step(begin).t, run.step(end).t, run.packets())
 
 
-def _told(run: Run, writer: str) -> list[CallEntry]:
-    return [it for it in run.calls(writer, "recvfrom", "sendto") if it.event.errno == "ECONNREFUSED"]  # type: ignore[union-attr]
+def _told(run: Run, writer: str) -> list[Call]:
+    return [it for it in run.calls(writer, "recvfrom", "sendto") if it.event.errno == "ECONNREFUSED"]
 
 
 def outcome(run: Run) -> str:
@@ -46,7 +44,7 @@ def one(run: Run) -> Found:
     """No listen, no accept, no socket for each: a letter says whom it is from."""
     sockets = run.calls("box", "socket")
     cards = _calls(run, "box", "recvfrom", "two", "large")
-    peers = {it.event.peer for it in cards if it.event.n}  # type: ignore[union-attr]
+    peers = {it.event.peer for it in cards if it.event.n}
     good = len(sockets) == 1 and len(peers) == len(WRITERS) and not run.calls("box", "listen", "accept")
     return found(good, *sockets, *cards)
 
@@ -64,18 +62,18 @@ def cut(run: Run) -> Found:
     """One packet with all of it; a recv that got the beginning; and the rest is nowhere."""
     packets = _packets(run, "large", "burst")
     first, second = _calls(run, "box", "recvfrom", "large", "burst-read")[:2]
-    got, sent = first.event.n or 0, run["size"]  # type: ignore[union-attr]
-    truncated = first.event.truncated and got < sent  # type: ignore[union-attr]
-    good = notation(packets) == str(sent) and truncated and second.event.errno == "EAGAIN"  # type: ignore[union-attr]
+    got, sent = first.event.n or 0, run["size"]
+    truncated = first.event.truncated and got < sent
+    good = notation(packets) == str(sent) and truncated and second.event.errno == "EAGAIN"
     return found(bool(good), *packets, first, second, got=got, sent=sent, lost=sent - got)
 
 
 @claim("burst", PACKETS, SOCKETS, "box", BOB)
 def burst(run: Run) -> Found:
     """All were sent, and seen on the wire; those for which there was no room are counted, and gone."""
-    sends = [it for it in _calls(run, BOB, "sendto", "burst", "burst-read") if it.event.n]  # type: ignore[union-attr]
+    sends = [it for it in _calls(run, BOB, "sendto", "burst", "burst-read") if it.event.n]
     packets = _packets(run, "burst", "burst-read")
-    reads = [it for it in _calls(run, "box", "recvfrom", "burst-read", "nobody") if it.event.n]  # type: ignore[union-attr]
+    reads = [it for it in _calls(run, "box", "recvfrom", "burst-read", "nobody") if it.event.n]
     sample = run.sample(run.step("nobody").t)
     dropped = sample.counters.get("UdpRcvbufErrors", 0)
     sent = run["burst"]
@@ -100,7 +98,7 @@ def icmp(run: Run) -> Found:
 def refused(run: Run) -> Found:
     """Each ICMP error is told once, by the next call."""
     calls = [it for it in run.calls(ANN, "sendto", "recvfrom") if it.t >= run.step("nobody").t]
-    outcomes = [(type(it.event).__name__, it.event.errno) for it in calls]  # type: ignore[union-attr]
+    outcomes = [(type(it.event).__name__, it.event.errno) for it in calls]
     once = [("Sendto", None), ("Recvfrom", "ECONNREFUSED")]
     return found(outcomes == once * 2, *calls)
 
@@ -109,7 +107,7 @@ def refused(run: Run) -> Found:
 def silent(run: Run) -> Found:
     """Nobody tells it; it waits for an answer that will never come."""
     begin = run.step("nobody").t
-    sends = [it for it in run.calls(BOB, "sendto") if it.t >= begin and not it.event.errno]  # type: ignore[union-attr]
+    sends = [it for it in run.calls(BOB, "sendto") if it.t >= begin and not it.event.errno]
     last = run.calls(BOB)[-1]
     asleep = getattr(last.event, "awaits", "") == "recvfrom"
     return found(len(sends) == len(WRITERS) and asleep, *sends, last)

@@ -26,7 +26,8 @@ FALSE = {"backlog=1": ("full", "ignored", "alike")}
 
 def _error(run: Run, name: str) -> str | None:
     """What connect() failed with."""
-    return run.call(name, "connect").event.errno  # type: ignore[union-attr]
+    error: str | None = run.call(name, "connect").event.errno
+    return error
 
 
 def outcome(run: Run) -> str:
@@ -51,7 +52,7 @@ def refused(run: Run) -> Found:
 def full(run: Run) -> Found:
     """The kernel's own count of the queue."""
     listen, sample = run.call("server", "listen"), run.sample(run.step("ignored").t)
-    queued = sample.queue(listen.event.address)  # type: ignore[union-attr]
+    queued = sample.queue(listen.event.address)
     return found(queued > run["backlog"], listen, sample, queued=queued, backlog=run["backlog"])
 
 
@@ -59,7 +60,7 @@ def _in_vain(run: Run, name: str) -> Found:
     """SYNs, a second apart, and nothing comes back; after three seconds the client's kernel gives up."""
     call, packets = run.call(name, "connect"), run.packets(run.strand(name))
     gaps = [b.t - a.t for a, b in pairwise(packets)]
-    waited = call.event.dur  # type: ignore[union-attr]
+    waited = call.event.dur
     good = notation(packets) == "S S*" and all(SHORTEST < it < LONGEST for it in gaps)
     good &= _error(run, name) == "ETIMEDOUT" and EARLIEST < waited < LATEST
     shown = ", ".join(f"{it / 1e9:.2f} s" for it in gaps)

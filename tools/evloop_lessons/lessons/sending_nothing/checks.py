@@ -50,7 +50,7 @@ def tcp(run: Run) -> Found:
     send = run.call("client", "send")
     packets = [it for it in run.packets() if begin <= it.t < end]
     calls = [it for it in run.calls("server") if begin <= it.t < end]
-    good = send.event.n == 0 and not packets and not calls  # type: ignore[union-attr]
+    good = send.event.n == 0 and not packets and not calls
     return found(good, send, *packets, *calls, wait=f"{(end - begin) / 1e6:.0f} ms")
 
 
@@ -58,7 +58,7 @@ def tcp(run: Run) -> Found:
 def kept(run: Run) -> Found:
     """It is not kept for later either: there is nothing between the stream's bytes."""
     sends, recv = run.calls("client", "send")[:2], run.call("server", "recv")
-    return found(recv.event.data == b"hello", *sends, recv)  # type: ignore[union-attr]
+    return found(recv.event.data == b"hello", *sends, recv)
 
 
 @claim("udp", PACKETS, "client", "server")
@@ -68,7 +68,7 @@ def udp(run: Run) -> Found:
     sizes = [HEADER + it.packet.end - it.packet.begin for it in packets]
     calls = [run.call("client", "sendto"), run.call("server", "recvfrom")]
     calls += [run.call("server", "sendto"), run.call("client", "recvfrom")]
-    good = sizes == [HEADER] and [it.event.n for it in calls] == [0, 0, 0, 0]  # type: ignore[union-attr]
+    good = sizes == [HEADER] and [it.event.n for it in calls] == [0, 0, 0, 0]
     return found(good, *packets, *calls, length=", ".join(map(str, sizes)))
 
 
@@ -77,9 +77,9 @@ def end(run: Run) -> Found:
     """b'' on a stream is its end, and there it is a packet's doing; UDP has no end."""
     close = run.step("close").t
     fin = next(it for it in run.packets(_strand(run, "tcp"), client=True) if it.packet.flags & FIN)
-    empty = [it for it in run.calls("server", "recv") if it.event.n == 0]  # type: ignore[union-attr]
+    empty = [it for it in run.calls("server", "recv") if it.event.n == 0]
     later = [it for it in run.packets(_strand(run, "udp")) if it.t >= close]
     got = run.calls("server", "recvfrom")
-    heard = [it for it in got if it.t >= close and it.event.n is not None]  # type: ignore[union-attr]
+    heard = [it for it in got if it.t >= close and it.event.n is not None]
     good = len(empty) == 1 and close <= fin.t < empty[0].t and not later and not heard
     return found(good, fin, *empty, *later, *heard)

@@ -11,8 +11,8 @@ from evloop_trace.packets.segments import ACK, RST, SYN
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_lessons.run import Call, Run
+    from evloop_trace.correlate.entries import PacketEntry
 
 SHORTEST, LONGEST = 900_000_000, 1_200_000_000
 """Nanoseconds from one SYN to its repetition; the first are 1 s apart (RFC 6298, section 2)."""
@@ -25,10 +25,10 @@ def _callers(run: Run) -> list[str]:
     return [it for it in run.labels if it.startswith("client-")]
 
 
-def _connected(run: Run) -> list[CallEntry]:
+def _connected(run: Run) -> list[Call]:
     """The connects that were answered before the first caller left, one a client."""
     leave = run.step("leave").t
-    return [it for it in run.calls("", "connect") if it.t < leave and it.event.errno is None]  # type: ignore[union-attr]
+    return [it for it in run.calls("", "connect") if it.t < leave and it.event.errno is None]
 
 
 def _in_vain(run: Run) -> dict[int, list[PacketEntry]]:
@@ -66,9 +66,9 @@ def queue(run: Run) -> Found:
     """The kernel's own count of the queue."""
     listen = run.call("server", "listen")
     sample = run.sample(run.step("leave").t)
-    queued = sample.queue(listen.event.address)  # type: ignore[union-attr]
+    queued = sample.queue(listen.event.address)
     expected = min(run["backlog"] + 1, run["callers"] - 1)
-    backlog = listen.event.backlog  # type: ignore[union-attr]
+    backlog = listen.event.backlog
     return found(queued == expected, listen, sample, queued=queued, backlog=backlog)
 
 
@@ -115,7 +115,7 @@ def retry(run: Run) -> Found:
     waiting = _in_vain(run)
     for call in run.calls("", "connect"):
         strand = call.strand
-        if strand is None or strand.number not in waiting or call.event.errno is not None:  # type: ignore[union-attr]
+        if strand is None or strand.number not in waiting or call.event.errno is not None:
             continue
         packets = run.packets(strand)
         answer = next(it for it in packets if not it.packet.client)

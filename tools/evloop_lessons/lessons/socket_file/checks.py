@@ -8,8 +8,7 @@ from evloop_lessons.lesson import Missing, claim, found
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry
+    from evloop_lessons.run import Call, Run
 
 CROWD = 7  # clients that call while nobody accepts
 SIZE = 18  # bytes: of each 哈 UTF-8 makes three
@@ -20,27 +19,27 @@ FALSE = {"backlog=20": ("seventh",), "end=in-order": ("left-over",)}
 """What makes claims false, and which: the tests see that these fail then, and no others."""
 
 
-def _served(run: Run, client: str) -> list[CallEntry]:
+def _served(run: Run, client: str) -> list[Call]:
     """What the server called for a client."""
     number = run.strand(client).number
     calls = run.calls("server", "accept", "recv", "send", "close")
     return [it for it in calls if it.strand and it.strand.number == number]
 
 
-def _spelled(calls: list[CallEntry]) -> list[tuple[str, int | None]]:
+def _spelled(calls: list[Call]) -> list[tuple[str, int | None]]:
     return [(type(it.event).__name__, getattr(it.event, "n", None)) for it in calls]
 
 
-def _heard(run: Run) -> CallEntry:
+def _heard(run: Run) -> Call:
     """The recv with which the server was told how large the file is."""
     for it in run.calls("server", "recv"):
-        if b"st_size" in (it.event.data or b""):  # type: ignore[union-attr]
+        if b"st_size" in (it.event.data or b""):
             return it
     raise Missing("that somebody says how large the file is")
 
 
 def _size(run: Run) -> str:
-    return _heard(run).event.data.decode().rpartition(" ")[2]  # type: ignore[union-attr]
+    return str(_heard(run).event.data.decode().rpartition(" ")[2])
 
 
 def outcome(run: Run) -> str:
@@ -60,15 +59,15 @@ def nameless(run: Run) -> Found:
     """Only the TCP client has an address."""
     accepts = _served(run, "tcp")[0], _served(run, "unix")[0]
     tcp, unix = [it.event for it in accepts]
-    seen = [bool(it.peer) for it in (tcp, unix) if it.errno is None]  # type: ignore[union-attr]
-    return found(seen == [True, False], *accepts, peer=tcp.peer, pid=unix.pid)  # type: ignore[union-attr]
+    seen = [bool(it.peer) for it in (tcp, unix) if it.errno is None]
+    return found(seen == [True, False], *accepts, peer=tcp.peer, pid=unix.pid)
 
 
 @claim("seventh", "crowd")
 def seventh(run: Run) -> Found:
     """The queue is full, and connect() says so at once."""
     calls, fit = run.calls("crowd", "connect"), run["backlog"] + 1
-    errors = [it.event.errno for it in calls]  # type: ignore[union-attr]
+    errors = [it.event.errno for it in calls]
     good = fit < CROWD and errors == [None] * fit + ["EAGAIN"] * (CROWD - fit)
     return found(good, *reversed(calls), backlog=run["backlog"], number=errors.count(None))
 
@@ -78,7 +77,7 @@ def empty(run: Run) -> Found:
     """What was sent is in the kernel, and waits until somebody accepts; it is not in the file."""
     first, second = run.calls("crowd", "send")[:2]
     heard = _heard(run)
-    waited = first.event.n == SIZE and second.t < run.step("read").t < heard.t  # type: ignore[union-attr]
+    waited = first.event.n == SIZE and second.t < run.step("read").t < heard.t
     return found(waited and _size(run) == "0", first, second, heard, size=_size(run))
 
 
@@ -88,7 +87,7 @@ def left_over(run: Run) -> Found:
     connect = run.call("successor", "connect", -1)
     option = run.call("successor", "setsockopt")
     bind = run.call("successor", "bind")
-    errors = connect.event.errno, option.event.errno, bind.event.errno  # type: ignore[union-attr]
+    errors = connect.event.errno, option.event.errno, bind.event.errno
     return found(errors == ("ECONNREFUSED", None, "EADDRINUSE"), connect, option, bind)
 
 
@@ -96,13 +95,13 @@ def left_over(run: Run) -> Found:
 def unlinked(run: Run) -> Found:
     """It is to be had when the file is not there any more."""
     bind = run.call("successor", "bind", 1)
-    return found(bind.event.address == PATH and bind.event.errno is None, bind)  # type: ignore[union-attr]
+    return found(bind.event.address == PATH and bind.event.errno is None, bind)
 
 
 @claim("abstract", "server", "successor")
 def abstract(run: Run) -> Found:
     """An abstract name lasts as long as the socket that has it."""
     listen, bind = run.call("server", "listen", 2), run.call("successor", "bind", 2)
-    address = listen.event.address  # type: ignore[union-attr]
-    free = bind.event.address == address and bind.event.errno is None  # type: ignore[union-attr]
+    address = listen.event.address
+    free = bind.event.address == address and bind.event.errno is None
     return found(free and address.startswith("@"), listen, bind, address=address)

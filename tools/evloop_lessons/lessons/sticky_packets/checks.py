@@ -8,8 +8,8 @@ from evloop_lessons.lesson import PACKETS, claim, found
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_lessons.run import Call, Run
+    from evloop_trace.correlate.entries import PacketEntry
 
 SIZES = [3, 3, 5]  # bytes: one, two, three
 WORDS = ["one", "two", "three"]
@@ -23,13 +23,11 @@ def _data(run: Run, way: str) -> list[PacketEntry]:
     return [it for it in run.packets(run.strand(way), client=True) if it.packet.end > it.packet.begin]
 
 
-def _received(run: Run, way: str) -> list[CallEntry]:
+def _received(run: Run, way: str) -> list[Call]:
     """The calls with which the server got them."""
     number = run.strand(way).number
     return [
-        it
-        for it in run.calls("server", "recv")
-        if it.strand and it.strand.number == number and it.event.n  # type: ignore[union-attr]
+        it for it in run.calls("server", "recv") if it.strand and it.strand.number == number and it.event.n
     ]
 
 
@@ -51,7 +49,7 @@ def packets(run: Run) -> Found:
 def once(run: Run) -> Found:
     """All three with one recv."""
     calls = _received(run, "plain")
-    return found([it.event.n for it in calls] == [sum(SIZES)], *calls)  # type: ignore[union-attr]
+    return found([it.event.n for it in calls] == [sum(SIZES)], *calls)
 
 
 @claim("acknowledged", PACKETS, "server", "plain")
@@ -65,10 +63,10 @@ def acknowledged(run: Run) -> Found:
 @claim("nodelay", PACKETS, "server", "nodelay")
 def nodelay(run: Run) -> Found:
     """Without Nagle's algorithm nothing is different."""
-    option = next(it for it in run.calls("nodelay", "setsockopt") if it.event.option == "TCP_NODELAY")  # type: ignore[union-attr]
+    option = next(it for it in run.calls("nodelay", "setsockopt") if it.event.option == "TCP_NODELAY")
     data, calls = _data(run, "nodelay"), _received(run, "nodelay")
     sizes = [it.packet.end - it.packet.begin for it in data]
-    alike = sizes == SIZES and [it.event.n for it in calls] == [sum(SIZES)]  # type: ignore[union-attr]
+    alike = sizes == SIZES and [it.event.n for it in calls] == [sum(SIZES)]
     return found(alike, option, *data, *calls)
 
 
@@ -76,7 +74,7 @@ def nodelay(run: Run) -> Found:
 def framed(run: Run) -> Found:
     """One recv again; but now what it gives can be taken apart."""
     calls = _received(run, "framed")
-    data = b"".join(it.event.data for it in calls)  # type: ignore[union-attr]
+    data = b"".join(it.event.data for it in calls)
     return found(
         len(calls) == 1 and data.decode().split("\n") == [*WORDS, ""], *calls, data=repr(data.decode())
     )

@@ -29,7 +29,7 @@ def _reset(run: Run) -> PacketEntry:
 
 def outcome(run: Run) -> str:
     """a: both fail; b: the second does; c: neither does."""
-    sends = "".join("-+"[it.event.errno is None] for it in run.calls("server", "send"))  # type: ignore[union-attr]
+    sends = "".join("-+"[it.event.errno is None] for it in run.calls("server", "send"))
     return {"--": "a", "+-": "b", "++": "c"}.get(sends, "")
 
 
@@ -38,8 +38,8 @@ def first(run: Run) -> Found:
     """The FIN is there, and send() takes the word all the same."""
     fin = next(it for it in run.packets(client=True) if it.packet.flags & FIN)
     send = run.call("server", "send")
-    good = fin.t < send.t and send.event.n == WORD  # type: ignore[union-attr]
-    return found(good, fin, send, size=send.event.n)  # type: ignore[union-attr]
+    good = fin.t < send.t and send.event.n == WORD
+    return found(good, fin, send, size=send.event.n)
 
 
 @claim("reset", PACKETS, "server")
@@ -55,7 +55,7 @@ def second(run: Run) -> Found:
     """The second word is refused by the server's own kernel, which knows by now."""
     answer = _reset(run)
     send = run.call("server", "send", 1)
-    return found(answer.t < send.t and send.event.errno == EPIPE, answer, send)  # type: ignore[union-attr]
+    return found(answer.t < send.t and send.event.errno == EPIPE, answer, send)
 
 
 @claim("nothing", PACKETS, "server")
@@ -70,4 +70,4 @@ def nothing(run: Run) -> Found:
 def end(run: Run) -> Found:
     """recv() tells of an orderly end, not of the reset."""
     recv = run.call("server", "recv")
-    return found(recv.event.n == 0 and recv.event.errno is None, recv)  # type: ignore[union-attr]
+    return found(recv.event.n == 0 and recv.event.errno is None, recv)

@@ -11,8 +11,8 @@ from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run, Sample
-    from evloop_trace.correlate.entries import CallEntry, PacketEntry
+    from evloop_lessons.run import Call, Run, Sample
+    from evloop_trace.correlate.entries import PacketEntry
 
 AT_ONCE, LATE, NEVER, RESET, COPY = range(5)
 """The callers, as they came."""
@@ -31,7 +31,7 @@ def _goodbye(run: Run, caller: int) -> list[PacketEntry]:
     return list(dropwhile(lambda it: not it.packet.flags & (FIN | RST), packets))
 
 
-def _served(run: Run, caller: int, kind: str) -> CallEntry:
+def _served(run: Run, caller: int, kind: str) -> Call:
     """What the server called, the last time, for a caller."""
     number = run.strand("caller", caller).number
     return [it for it in run.calls("server", kind) if it.strand and it.strand.number == number][-1]
@@ -104,7 +104,7 @@ def reset(run: Run) -> Found:
     packets = _goodbye(run, RESET)
     server, client = _ends(run, RESET)
     close = _served(run, RESET, "close")
-    told = [it for it in run.calls("caller", "recv") if it.event.errno == "ECONNRESET"]  # type: ignore[union-attr]
+    told = [it for it in run.calls("caller", "recv") if it.event.errno == "ECONNRESET"]
     left = _in(run, server, client, "TIME-WAIT") + _in(run, client, server, "TIME-WAIT")
     good = notation(packets) == "R" and not packets[0].packet.client and len(told) == 1 and not left
     return found(good, close, *packets, *told)

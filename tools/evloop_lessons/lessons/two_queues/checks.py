@@ -83,7 +83,7 @@ def cookies(run: Run) -> Found:
 def spoken(run: Run) -> Found:
     """From one queue into the other."""
     send = run.call("with", "send")
-    data = [it for it in run.packets(send.strand, client=True) if notation([it]) == str(send.event.n)]  # type: ignore[union-attr]
+    data = [it for it in run.packets(send.strand, client=True) if notation([it]) == str(send.event.n)]
     before, after = _called(run), run.sample(run.step("none").t)
     half = [len(it.of(local=WITH, state=HALF)) for it in (before, after)]
     queue = [it.queue(WITH) for it in (before, after)]

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, Missing, claim, found
 from evloop_lessons.run import returned
-from evloop_trace.correlate.entries import CallEntry
 from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
+    from evloop_lessons.run import Call, Run
     from evloop_trace.correlate.entries import PacketEntry
 
 IDLE = 1_000_000_000
@@ -23,7 +22,7 @@ FALSE = {"greeting=read": ("unread",), "keepalive=off": ("cable",)}
 """What makes claims false, and which: the tests see that these fail then, and no others."""
 
 
-def _received(run: Run, name: str) -> list[CallEntry]:
+def _received(run: Run, name: str) -> list[Call]:
     """What the server's recv() gave of a client."""
     number = run.strand(name).number
     return [it for it in run.calls("server", "recv") if it.strand and it.strand.number == number]
@@ -37,12 +36,12 @@ def _flagged(run: Run, name: str, flag: int) -> list[PacketEntry]:
 def _ends_as_if_closed(run: Run, name: str) -> bool:
     """With a FIN, and no reset, and b''."""
     fins, resets = _flagged(run, name, FIN), _flagged(run, name, RST)
-    return bool(fins) and not resets and _received(run, name)[-1].event.n == 0  # type: ignore[union-attr]
+    return bool(fins) and not resets and _received(run, name)[-1].event.n == 0
 
 
 def outcome(run: Run) -> str:
     """Of how many the server gets b''."""
-    return str(len([it for it in run.calls("server", "recv") if it.event.n == 0]))  # type: ignore[union-attr]
+    return str(len([it for it in run.calls("server", "recv") if it.event.n == 0]))
 
 
 @claim("idle", PACKETS, "server", "idle")
@@ -56,7 +55,7 @@ def idle(run: Run) -> Found:
 def unread(run: Run) -> Found:
     """What it has not read is lost, and the server must know."""
     calls, resets = _received(run, "unread"), _flagged(run, "unread", RST)
-    good = resets and not _flagged(run, "unread", FIN) and calls[-1].event.errno == "ECONNRESET"  # type: ignore[union-attr]
+    good = resets and not _flagged(run, "unread", FIN) and calls[-1].event.errno == "ECONNRESET"
     return found(bool(good), *run.calls("unread", "recv"), *resets, *calls)
 
 
@@ -64,9 +63,9 @@ def unread(run: Run) -> Found:
 def sending(run: Run) -> Found:
     """A part, and then an end like any other."""
     calls = _received(run, "sending")
-    asked = next(it for it in run.calls("sending", "block") if it.event.awaits == "send")  # type: ignore[union-attr]
-    size: int = sum(it.event.n or 0 for it in calls)  # type: ignore[misc, union-attr]
-    total: int = asked.event.size  # type: ignore[assignment, union-attr]
+    asked = next(it for it in run.calls("sending", "block") if it.event.awaits == "send")
+    size: int = sum(it.event.n or 0 for it in calls)
+    total: int = asked.event.size
     good = 0 < size < total and _ends_as_if_closed(run, "sending")
     return found(good, asked, *_flagged(run, "sending", FIN), *calls, size=f"{size:,}", total=f"{total:,}")
 
@@ -76,10 +75,10 @@ def cable(run: Run) -> Found:
     """Nothing at all, until the server's own kernel gives up."""
     pulled, last = run.step("cable"), run.packets()[-1]
     end = _received(run, "quiet")
-    if not end or end[-1].event.errno != "ETIMEDOUT":  # type: ignore[union-attr]
+    if not end or end[-1].event.errno != "ETIMEDOUT":
         raise Missing("an end of the fourth connection")
     waited = returned(end[-1]) - last.t
-    events = [it for it in run.between(max(pulled.t, last.t + 1), end[-1].t) if isinstance(it, CallEntry)]
+    events = run.between(max(pulled.t, last.t + 1), end[-1].t, run.calls())
     # If it took us longer than that to pull it, keep-alive asked once more, and was answered, while we did.
     good = last.t < pulled.t + IDLE and not events and EARLIEST < waited < LATEST
     return found(good, last, *events, end[-1], waited=f"{waited / 1e9:.1f} s")

@@ -10,8 +10,7 @@ from evloop_trace.model.filters import kind_of
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
-    from evloop_lessons.run import Run
-    from evloop_trace.correlate.entries import CallEntry
+    from evloop_lessons.run import Call, Run
 
 EXPECTED = "S SA A 13 A"
 SIZE = 13  # bytes: anybody home?
@@ -20,9 +19,9 @@ FALSE = {"accept=early": ("alone", "returned", "queue", "at-once")}
 """What makes claims false, and which: the tests see that these fail then, and no others."""
 
 
-def _asked(call: CallEntry) -> int:
+def _asked(call: Call) -> int:
     """When a call was made; where it stands is when it returned."""
-    return returned(call) - call.event.dur  # type: ignore[union-attr]
+    return returned(call) - int(call.event.dur)
 
 
 def outcome(run: Run) -> str:
@@ -54,14 +53,14 @@ def both_returned(run: Run) -> Found:
     """The client cannot tell that no program has answered."""
     connect, send = run.call("client", "connect"), run.call("client", "send")
     accept = run.call("server", "accept")
-    good = connect.event.errno is None and send.event.n == SIZE  # type: ignore[union-attr]
+    good = connect.event.errno is None and send.event.n == SIZE
     return found(good and returned(connect) < returned(send) < _asked(accept), connect, send, accept)
 
 
 @claim("queue", SOCKETS, "server")
 def queue(run: Run) -> Found:
     """The kernel's own table: a connection in the listener's queue, and its bytes."""
-    address = run.call("server", "listen").event.address  # type: ignore[union-attr]
+    address = run.call("server", "listen").event.address
     sample = run.sample(run.step("accept").t)
     waits = sample.of(local=address, state="ESTABLISHED")
     good = sample.queue(address) == 1 and [it.unread for it in waits] == [SIZE]
@@ -73,7 +72,7 @@ def at_once(run: Run) -> Found:
     """The message was there before the conversation was."""
     accept = run.call("server", "accept")
     after = [it for it in run.calls("server", "block", "recv") if it.t > accept.t][:1]
-    good = kind_of(after[0].event) == "recv" and after[0].event.n == SIZE  # type: ignore[union-attr]
+    good = kind_of(after[0].event) == "recv" and after[0].event.n == SIZE
     return found(good, accept, *after)
 
 
@@ -82,12 +81,12 @@ def port(run: Run) -> Found:
     """The connection has no port of its own: the kernel has two sockets there, one with a peer."""
     listen, accept = run.call("server", "listen").event, run.call("server", "accept").event
     connect = run.call("client", "connect").event
-    good = listen.address == connect.peer == accept.local and connect.local == accept.peer  # type: ignore[union-attr]
+    good = listen.address == connect.peer == accept.local and connect.local == accept.peer
     sample = run.sample(run.step("accept").t)
-    sockets = sample.of(local=listen.address)  # type: ignore[union-attr]
+    sockets = sample.of(local=listen.address)
     return found(
-        good and {it.peer for it in sockets} == {"", accept.peer},  # type: ignore[union-attr]
+        good and {it.peer for it in sockets} == {"", accept.peer},
         *(f"{it.state} {it.local} {it.peer or '*'}" for it in sockets),
-        local=accept.local,  # type: ignore[union-attr]
-        peer=accept.peer,  # type: ignore[union-attr]
+        local=accept.local,
+        peer=accept.peer,
     )

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from evloop_trace.correlate.entries import Entry, Strand
-    from evloop_trace.packets.sightings import Sighting
 
     class Call(CallEntry):
         """An event of a kind that was asked for, and that is known to have what such events have."""
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
 else:
     Call = CallEntry
 
-__all__ = ["Call", "Run", "Sample", "Socket", "Step", "notation", "returned", "spelled"]
+__all__ = [
+    "Call", "Run", "Sample", "Socket", "Step", "first", "milliseconds", "notation",
+    "payload_size", "results", "returned", "spelled",
+]  # fmt: skip
 
 _Timed = TypeVar("_Timed", bound="Entry")
 
@@ -93,14 +95,15 @@ class Run(msgspec.Struct):
 
     # -- calls -----------------------------------------------------------------------------------------
 
-    def calls(self, log: str = "", *kinds: str) -> list[Call]:
-        """Events of a log, or of all; of these kinds (`ev`), or of all."""
+    def calls(self, log: str = "", *kinds: str, strand: Strand | None = None) -> list[Call]:
+        """Events of a log, or of all; of these kinds (`ev`), or of all; of a connection, or of any."""
         calls = [
             it
             for it in self.entries
             if isinstance(it, CallEntry)
             and log in {"", self.labels[it.log]}
             and (not kinds or kind_of(it.event) in kinds)
+            and (strand is None or (it.strand is not None and it.strand.number == strand.number))
         ]
         return cast("list[Call]", calls)
 
@@ -126,14 +129,25 @@ class Run(msgspec.Struct):
 
     # -- packets ---------------------------------------------------------------------------------------
 
-    def packets(self, strand: Strand | None = None, *, client: bool | None = None) -> list[PacketEntry]:
-        """Packets of a connection, or of all; of one side, or of both."""
+    def packets(
+        self, strand: Strand | None = None, *, client: bool | None = None, flags: int = 0, data: bool = False
+    ) -> list[PacketEntry]:
+        """Packets of a connection, or of all; of one side, or of both.
+
+        Args:
+            strand: The connection.
+            client: The side.
+            flags: Of TCP; only packets that have one of these.
+            data: Only packets that carry bytes of a stream, or a datagram that is not empty.
+        """
         return [
             it
             for it in self.entries
             if isinstance(it, PacketEntry)
             and (strand is None or it.strand.number == strand.number)
             and client in {None, it.packet.client}
+            and (not flags or it.packet.flags & flags)
+            and (not data or payload_size(it))
         ]
 
     # -- time ------------------------------------------------------------------------------------------
@@ -161,19 +175,61 @@ class Run(msgspec.Struct):
         return before[-1]
 
     @overload
-    def between(self, begin: int, end: int) -> list[Entry]: ...
+    def between(self, begin: int | str, end: int | str) -> list[Entry]: ...
 
     @overload
-    def between(self, begin: int, end: int, entries: Iterable[_Timed]) -> list[_Timed]: ...
+    def between(self, begin: int | str, end: int | str, entries: Iterable[_Timed]) -> list[_Timed]: ...
 
-    def between(self, begin: int, end: int, entries: Iterable[Any] | None = None) -> list[Any]:
-        """Entries, or those of these, with begin ≤ t < end."""
-        return [it for it in (self.entries if entries is None else entries) if begin <= it.t < end]
+    def between(self, begin: int | str, end: int | str, entries: Iterable[Any] | None = None) -> list[Any]:
+        """Entries, or those of these, with begin ≤ t < end.
+
+        Args:
+            begin: A time, or the name of a step: when that began.
+            end: The same.
+            entries: Else all.
+
+        Raises:
+            Missing: there was no such step.
+        """
+        since, until = (self.step(it).t if isinstance(it, str) else it for it in (begin, end))
+        return [it for it in (self.entries if entries is None else entries) if since <= it.t < until]
+
+
+def first(entries: Iterable[_Timed], what: str) -> _Timed:
+    """The first of them.
+
+    Args:
+        entries: What was looked for.
+        what: What that is, for who is told that it is not there.
+
+    Raises:
+        Missing: there is none.
+    """
+    for it in entries:
+        return it
+    raise Missing(what)
 
 
 def returned(entry: CallEntry) -> int:
     """When a call returned."""
     return due(entry.event)
+
+
+def results(calls: Iterable[Call]) -> list[tuple[str, Any]]:
+    """Each call by its kind, and what it gave: the name of an error, a number of bytes, or None."""
+    return [
+        (kind_of(it.event), getattr(it.event, "errno", None) or getattr(it.event, "n", None)) for it in calls
+    ]
+
+
+def payload_size(entry: PacketEntry) -> int:
+    """Bytes of a packet's payload."""
+    return entry.packet.end - entry.packet.begin
+
+
+def milliseconds(time: int) -> str:
+    """A time, for a blank of a sentence."""
+    return f"{time / 1e6:.0f} ms"
 
 
 def notation(packets: Iterable[PacketEntry]) -> str:
@@ -186,21 +242,21 @@ def notation(packets: Iterable[PacketEntry]) -> str:
 
 def spelled(entry: PacketEntry) -> str:
     """One of them."""
-    return _letters(entry.packet) + ("*" if entry.packet.found & AGAIN else "")
+    return _letters(entry) + ("*" if entry.packet.found & AGAIN else "")
 
 
-def _letters(packet: Sighting) -> str:
-    flags = packet.flags
+def _letters(entry: PacketEntry) -> str:
+    packet, flags = entry.packet, entry.packet.flags
     if packet.error:
         return "ICMP"
     if packet.wire.proto == "udp":
-        return str(packet.end - packet.begin)
+        return str(payload_size(entry))
     if flags & RST:
         return "R"
     if flags & SYN:
         return "SA" if flags & ACK else "S"
-    size = str(packet.end - packet.begin) if packet.end > packet.begin else ""
+    carried = str(payload_size(entry)) if payload_size(entry) else ""
     if flags & FIN:
         other_ended = packet.before[0 if packet.client else 1] in {"CLOSE-WAIT", "LAST-ACK", "CLOSING"}
-        return size + ("FA" if other_ended else "F")
-    return size or "A"
+        return carried + ("FA" if other_ended else "F")
+    return carried or "A"

@@ -98,6 +98,8 @@ def altered(run: Run) -> Iterator[tuple[str, Run]]:
     for at in range(len(run.labels)):
         yield f"{run.labels[at]} later", _moved(run, lambda it, at=at: _is_of(it, at), MINUTE)
         yield f"{run.labels[at]} earlier", _moved(run, lambda it, at=at: _is_of(it, at), -MINUTE)
+    yield "the programs' names exchanged", _with(run, labels=[*run.labels[1:], *run.labels[:1]])
+    yield "and the other way", _with(run, labels=[*run.labels[-1:], *run.labels[:-1]])
     yield "packets later", _moved(run, _is_packet, MINUTE)
     yield "packets earlier", _moved(run, _is_packet, -MINUTE)
     yield "slower", _timed(run, lambda t: t * 100)

@@ -66,9 +66,9 @@ def _plain(text: str) -> str:
 class Screen:
     """What there is of a run by now, drawn again and again on the terminal's other screen."""
 
-    def __init__(self, title: str, steps: Mapping[str, str], words: Words) -> None:
-        """`steps` are their sentences, by their names."""
-        self._title, self._steps, self._words = title, steps, words
+    def __init__(self, title: str, steps: Mapping[str, str], words: Words, *, packets: bool = True) -> None:
+        """`steps` are their sentences, by their names; `packets`: there is a capture."""
+        self._title, self._steps, self._words, self._captured = title, steps, words, packets
         self._due = 0.0
         self.caption = ""
         """What is said at the bottom."""
@@ -76,7 +76,13 @@ class Screen:
     def frame(self, run: Run, size: tuple[int, int]) -> list[Line]:
         """A screen."""
         width, height = size
-        panel = TimelinePanel(_labels(run), most=len(run.entries) + 1, say=self._words.say)
+        panel = TimelinePanel(
+            _labels(run),
+            most=len(run.entries) + 1,
+            packets=self._captured,
+            say=self._words.say,
+            begins=True,
+        )
         entries, left_out = shortened(run.entries, self._words("round"))
         panel.view.captions = _captions(run, self._steps, left_out, self._words)
         for entry in entries:

@@ -14,6 +14,7 @@ from evloop_lessons.leading.again import Again
 from evloop_lessons.leading.ladder import Screen, whole
 from evloop_lessons.leading.report import write_report
 from evloop_lessons.leading.telling import predicted, tell
+from evloop_lessons.lesson import PACKETS
 from evloop_lessons.plan import PLAN, read_plan
 from evloop_lessons.reading import read_run
 
@@ -103,7 +104,8 @@ class Leader:
 
     def _screen(self) -> Screen:
         title = f" {self._words('lesson', number=self._entry.lesson.number)} · {self._texts.title} "
-        return Screen(title, self._texts.steps, self._words)
+        captured = PACKETS in self._entry.lesson.needs
+        return Screen(title, self._texts.steps, self._words, packets=captured)
 
     def _terminal(self) -> AbstractContextManager[Terminal | None]:
         return Terminal() if self._paper.is_terminal else contextlib.nullcontext()

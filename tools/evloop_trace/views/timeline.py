@@ -50,7 +50,7 @@ class TimelineView:
 
     def __init__(
         self, width: int, labels: Sequence[str] = (), *, packets: bool = True, kernel: bool = False,
-        captions: Sequence[tuple[int, str]] = (), say: Callable[[str], str] = str,
+        captions: Sequence[tuple[int, str]] = (), say: Callable[[str], str] = str, begins: bool = False,
     ) -> None:  # fmt: skip
         """How it is drawn.
 
@@ -61,6 +61,7 @@ class TimelineView:
             kernel: The kernel tells of states.
             captions: What is to be said before the first row that is not earlier, in the order of time.
             say: Makes what the reader is told of an English sentence.
+            begins: Who is in no log yet may be in one soon.
         """
         self.captions = captions
         self.say = say
@@ -68,6 +69,7 @@ class TimelineView:
         self.labels = labels
         self.packets = packets
         self.kernel = kernel
+        self.begins = begins
 
     def lines(self, entries: Iterable[Entry]) -> Iterator[Line]:
         """Lines of exactly so many cells, the heading first."""
@@ -89,9 +91,10 @@ class TimelinePanel(Panel):
     def __init__(
         self, labels: Sequence[str] = (), entries: Iterable[Entry] = (), *,
         packets: bool = True, kernel: bool = False, most: int = 512, say: Callable[[str], str] = str,
+        begins: bool = False,
     ) -> None:  # fmt: skip
-        """Of so many entries at `most`."""
-        self.view = TimelineView(0, labels, packets=packets, kernel=kernel, say=say)
+        """Of so many entries at `most`; `begins`: there may be logs that have not begun."""
+        self.view = TimelineView(0, labels, packets=packets, kernel=kernel, say=say, begins=begins)
         self.entries: deque[Entry] = deque(maxlen=most)
         self._once = Once()
         self._known: Known | None = None
@@ -345,13 +348,13 @@ class _Drawer:
         """`client`, or the labels of more than one; `· loop` if it is one."""
         say, word = self._view.say, "client" if client else "server"
         labels = self._known.sides[not client]
-        if not labels:
+        if not labels and not self._view.begins:
             lane = self._columns.left if client else self._columns.right
             long = say(f"{word} (from its packets)" if self._view.packets else f"{word} (in no log)")
             return long if cell_len(long) <= lane - 1 else say(f"{word}, no log")
         if len(labels) > 1:
             title = f"{word}s: {', '.join([escape_text(it) for it in labels])}"
-        elif labels[0] not in ("", word):
+        elif labels and labels[0] not in ("", word):
             title = f"{word}: {escape_text(labels[0])}"
         else:
             title = word

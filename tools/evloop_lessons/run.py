@@ -147,7 +147,7 @@ class Run(msgspec.Struct):
             and (strand is None or it.strand.number == strand.number)
             and client in {None, it.packet.client}
             and (not flags or it.packet.flags & flags)
-            and (not data or payload_size(it))
+            and (not data or payload_size(it) > 0)
         ]
 
     # -- time ------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def _letters(entry: PacketEntry) -> str:
         return "R"
     if flags & SYN:
         return "SA" if flags & ACK else "S"
-    carried = str(payload_size(entry)) if payload_size(entry) else ""
+    carried = str(payload_size(entry)) if payload_size(entry) > 0 else ""
     if flags & FIN:
         other_ended = packet.before[0 if packet.client else 1] in {"CLOSE-WAIT", "LAST-ACK", "CLOSING"}
         return carried + ("FA" if other_ended else "F")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, claim, found
-from evloop_lessons.run import returned
-from evloop_trace.correlate.entries import PacketEntry
+from evloop_lessons.run import first, milliseconds, returned
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -49,8 +48,15 @@ def sleeps(run: Run) -> Found:
     """Watched for READ, it is not woken while nothing comes."""
     begin, end = run.step("read").t, run.step("write").t
     woken = _woken(run, begin, end)
-    sleep = next(it for it in run.calls("server", "poll") if returned(it) >= end)
-    return found(not woken, sleep, *woken, rest=_ms(begin, end), slept=_ms(sleep.event.t, returned(sleep)))
+    polls = [it for it in run.calls("server", "poll") if returned(it) >= end]
+    sleep = first(polls, "a poll that slept as long")
+    return found(
+        not woken,
+        sleep,
+        *woken,
+        rest=milliseconds(end - begin),
+        slept=milliseconds(returned(sleep) - sleep.event.t),
+    )
 
 
 @claim("spins", "server")
@@ -63,7 +69,7 @@ def spins(run: Run) -> Found:
         only and len(woken) > MANY,
         *woken[:3],
         times=f"{len(woken):,}",
-        span=f"{span / 1e6:.0f} ms",
+        span=milliseconds(span),
     )
 
 
@@ -72,15 +78,13 @@ def nothing(run: Run) -> Found:
     """There was nothing to do: it calls nothing on the connection."""
     begin, end = run.step("write").t, run.step("speak").t
     calls = run.between(begin, end, run.calls("server", "accept", "recv", "send", "close"))
-    return found(not calls, *calls, wait=_ms(begin, end))
+    return found(not calls, *calls, wait=milliseconds(end - begin))
 
 
 @claim("no-packets", PACKETS)
 def no_packets(run: Run) -> Found:
     """Nobody else sees anything of it."""
-    during = [
-        it for it in run.between(run.step("write").t, run.step("speak").t) if isinstance(it, PacketEntry)
-    ]
+    during = run.between("write", "speak", run.packets())
     return found(not during, *during)
 
 
@@ -92,7 +96,3 @@ def answered(run: Run) -> Found:
     answer = run.call("client", "recv")
     good = begin < recv.t < send.t < end and begin < answer.t < end and answer.event.n == send.event.n
     return found(good, recv, send, answer)
-
-
-def _ms(begin: int, end: int) -> str:
-    return f"{(end - begin) / 1e6:.0f} ms"

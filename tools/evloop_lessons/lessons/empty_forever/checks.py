@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, Missing, claim, found
-from evloop_lessons.run import returned
+from evloop_lessons.run import first, milliseconds, returned
 from evloop_trace.packets.segments import FIN
 
 if TYPE_CHECKING:
@@ -33,10 +33,7 @@ def _some_empty(run: Run) -> list[Call]:
 
 def _fin(run: Run) -> PacketEntry:
     """The client's."""
-    for it in run.packets(client=True):
-        if it.packet.flags & FIN:
-            return it
-    raise Missing("a FIN of the client")
+    return first(run.packets(client=True, flags=FIN), "a FIN of the client")
 
 
 def outcome(run: Run) -> str:
@@ -62,11 +59,11 @@ def fin(run: Run) -> Found:
 def forever(run: Run) -> Found:
     """b'' at every call, and the server never sleeps."""
     empty = _some_empty(run)
-    first, last = empty[0], empty[-1]
-    asleep = [it for it in run.calls("server", "block") if it.t > first.t]
-    time = f"{(returned(last) - first.t) / 1e6:.0f} ms"
-    good = len(empty) >= TURNS and _fin(run).t < first.t and not asleep
-    shown = [first] if first is last else [first, last]
+    begin, last = empty[0], empty[-1]
+    asleep = [it for it in run.calls("server", "block") if it.t > begin.t]
+    time = milliseconds(returned(last) - begin.t)
+    good = len(empty) >= TURNS and _fin(run).t < begin.t and not asleep
+    shown = [begin] if begin is last else [begin, last]
     return found(good, _fin(run), *shown, *asleep, number=f"{len(empty):,}", time=time)
 
 
@@ -76,7 +73,7 @@ def silent(run: Run) -> Found:
     empty = _some_empty(run)
     begin, end = empty[0].t, empty[-1].t
     sends = [it for it in run.calls("server", "send") if it.t > begin]
-    data = [it for it in run.packets(client=False) if begin < it.t < end and it.packet.end > it.packet.begin]
+    data = [it for it in run.packets(client=False, data=True) if begin < it.t < end]
     nothing = all(it.event.n == 0 for it in sends)
     return found(
         len(sends) >= TURNS and nothing and not data, *sends[:1], *sends[-1:], *data, number=f"{len(sends):,}"

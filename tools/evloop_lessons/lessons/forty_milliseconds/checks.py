@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop_lessons.lesson import PACKETS, Missing, claim, found
-from evloop_lessons.run import returned
+from evloop_lessons.run import first, payload_size, returned
 from evloop_trace.packets.segments import AGAIN
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class _Round(NamedTuple):
 def _rounds(run: Run, name: str) -> list[_Round]:
     strand = run.strand(name)
     packets = run.packets(strand)
-    full = [it for it in packets if it.packet.end > it.packet.begin and not it.packet.found & AGAIN]
+    full = [it for it in run.packets(strand, data=True) if not it.packet.found & AGAIN]
     data, answers = [it for it in full if it.packet.client], [it for it in full if not it.packet.client]
     sends, recvs = run.calls(name, "send"), run.calls(name, "recv")
     many = len(sends) // ROUNDS
@@ -90,8 +90,8 @@ def _ms(times: list[int]) -> str:
 
 def outcome(run: Run) -> str:
     """Which rounds wait. a: none; b: all but the first; c: the first; d: all."""
-    first, *others = [_is_late(it) and not _in_time(it) for it in _rounds(run, "first")]
-    return ("d" if first else "b") if any(others) else ("c" if first else "a")
+    begins, *others = [_is_late(it) and not _in_time(it) for it in _rounds(run, "first")]
+    return ("d" if begins else "b") if any(others) else ("c" if begins else "a")
 
 
 @claim("begin", PACKETS, "first")
@@ -116,10 +116,7 @@ def late(run: Run) -> Found:
     """And leaves as soon as the first is acknowledged, which happens alone, and late."""
     packets = run.packets(run.strand("first"))
     them = _stalled(_rounds(run, "first"))
-    good = all(
-        it.ack.packet.begin == it.ack.packet.end and packets[packets.index(it.ack) + 1] is it.data[1]
-        for it in them
-    )
+    good = all(not payload_size(it.ack) and packets[packets.index(it.ack) + 1] is it.data[1] for it in them)
     waits = [it.ack.t - it.data[0].t for it in them]
     good &= all(LATE <= it <= LATEST for it in waits)
     evidence = [entry for it in them for entry in (it.data[0], it.ack, it.data[-1])]
@@ -129,7 +126,8 @@ def late(run: Run) -> Found:
 @claim("nodelay", PACKETS, "second")
 def nodelay(run: Run) -> Found:
     """Without Nagle's algorithm nothing waits for an ACK."""
-    option = next(it for it in run.calls("second", "setsockopt") if it.event.option == "TCP_NODELAY")
+    options = [it for it in run.calls("second", "setsockopt") if it.event.option == "TCP_NODELAY"]
+    option = first(options, "the option TCP_NODELAY")
     rounds = _rounds(run, "second")
     evidence = [entry for it in rounds for entry in (it.sends[-1], it.data[-1])]
     return found(all(len(it.data) == 2 and _in_time(it) for it in rounds), option, *evidence)

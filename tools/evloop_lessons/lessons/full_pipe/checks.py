@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
-from evloop_lessons.run import returned
+from evloop_lessons.run import first, milliseconds, payload_size, returned
+from evloop_trace.model.filters import kind_of
 from evloop_trace.packets.segments import KEEP_ALIVE, PROBE, RST, SYN
 
 if TYPE_CHECKING:
@@ -37,13 +38,13 @@ def _refused(run: Run) -> list[Call]:
 def _closed(run: Run) -> PacketEntry:
     """The packet with which the server's kernel closed its window."""
     packets = run.packets(client=False)
-    return next(it for it in packets if not it.packet.window and not it.packet.flags & (SYN | RST))
+    closed = [it for it in packets if not it.packet.window and not it.packet.flags & (SYN | RST)]
+    return first(closed, "a packet with window 0")
 
 
 def _sizes(call: Call) -> tuple[int, int]:
     """Of a send() or recv(): the bytes that were asked for, and what it gave."""
-    event: Any = call.event
-    return event.size, event.n or 0
+    return call.event.size, call.event.n or 0
 
 
 def outcome(run: Run) -> str:
@@ -69,8 +70,8 @@ def partial(run: Run) -> Found:
 def full(run: Run) -> Found:
     """When there is no more room send() says so, the selector says so, and the program sleeps."""
     refused, *later = _refused(run)
-    asked, woken = [it for it in later if type(it.event).__name__ == "Poll"][:2]
-    asleep = next(it for it in later if type(it.event).__name__ == "Block")
+    asked, woken = [it for it in later if kind_of(it.event) == "poll"][:2]
+    asleep = first([it for it in later if kind_of(it.event) == "block"], "a sleep")
     read = run.step("read").t
     empty = asked.event.timeout == 0 and not asked.event.ready
     good = empty and asleep.event.t < read < returned(woken)
@@ -102,22 +103,24 @@ def zero(run: Run) -> Found:
 def probe(run: Run) -> Found:
     """The client's kernel asks again, and is told the same."""
     packets, closed = run.packets(), _closed(run)
-    first = next(it for it in packets if it.packet.client and it.packet.found & (PROBE | KEEP_ALIVE))
-    at = packets.index(first)
-    waited = first.t - packets[at - 1].t
-    answer = next(it for it in packets[at:] if not it.packet.client)
-    good = closed.t < first.t and SOONEST <= waited <= LATEST
-    good &= first.packet.begin == first.packet.end and not answer.packet.window
-    return found(good, closed, first, answer, waited=f"{waited / 1e6:.0f} ms")
+    probes = [it for it in run.packets(client=True) if it.packet.found & (PROBE | KEEP_ALIVE)]
+    probe = first(probes, "a probe")
+    at = packets.index(probe)
+    waited = probe.t - packets[at - 1].t
+    answer = first([it for it in packets[at:] if not it.packet.client], "an answer to it")
+    good = closed.t < probe.t and SOONEST <= waited <= LATEST
+    good &= not payload_size(probe) and not answer.packet.window
+    return found(good, closed, probe, answer, waited=milliseconds(waited))
 
 
 @claim("update", PACKETS, "server", "client")
 def update(run: Run) -> Found:
     """recv() makes room, and that wakes the client."""
     closed, recv = _closed(run), run.call("server", "recv")
-    opened = next(it for it in run.packets(client=False) if it.t > closed.t and it.packet.window)
-    calls = _refused(run)
-    woken = next(it for it in calls if type(it.event).__name__ == "Poll" and it.event.ready)
+    later = [it for it in run.packets(client=False) if it.t > closed.t and it.packet.window]
+    opened = first(later, "a window that is open again")
+    polls = [it for it in _refused(run) if kind_of(it.event) == "poll"]
+    woken = first([it for it in polls if it.event.ready], "a poll that is told of room")
     good = recv.event.t <= opened.t < returned(woken)
     return found(good, recv, opened, "select() = [WRITE]", window=f"{opened.packet.window:,}")
 

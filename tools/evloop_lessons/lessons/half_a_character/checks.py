@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, claim, found
+from evloop_lessons.run import first, payload_size
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -24,8 +25,7 @@ FALSE = {
 
 def _calls(run: Run, way: int, kind: str) -> list[Call]:
     """The server's calls on one of the three connections."""
-    number = run.strand("server", way).number
-    return [it for it in run.calls("server", kind) if it.strand and it.strand.number == number]
+    return run.calls("server", kind, strand=run.strand("server", way))
 
 
 def _sizes(calls: list[Call]) -> list[int]:
@@ -48,9 +48,9 @@ def outcome(run: Run) -> str:
 def packets(run: Run) -> Found:
     """All bytes went, with one send."""
     strand = run.strand("caller", EACH)
-    send = next(it for it in run.calls("caller", "send") if it.strand == strand)
-    data = [it for it in run.packets(strand, client=True) if it.packet.end > it.packet.begin]
-    sizes = [it.packet.end - it.packet.begin for it in data]
+    send = first(run.calls("caller", "send", strand=strand), "a send()")
+    data = run.packets(strand, client=True, data=True)
+    sizes = [payload_size(it) for it in data]
     good = sum(sizes) == send.event.n == LENGTH
     return found(good, send, *data, sizes=" + ".join(f"{it:,}" for it in sizes))
 

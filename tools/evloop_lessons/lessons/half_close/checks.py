@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
-from evloop_lessons.run import notation
+from evloop_lessons.run import first, notation
 from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ FALSE = {
 
 
 def _fins(run: Run, *, client: bool) -> list[PacketEntry]:
-    return [it for it in run.packets(client=client) if it.packet.flags & FIN]
+    return run.packets(client=client, flags=FIN)
 
 
 def _read(run: Run) -> list[Call]:
@@ -36,7 +36,7 @@ def outcome(run: Run) -> str:
     """a: it cannot be sent; b: it is sent, and refused; c: it is read; d: there is none."""
     if _read(run):
         return "c"
-    if any(it.packet.flags & RST for it in run.packets()):
+    if run.packets(flags=RST):
         return "b"
     return "a" if run.calls("server", "send") else "d"
 
@@ -54,11 +54,11 @@ def fin(run: Run) -> Found:
 @claim("eof", PACKETS, "server")
 def eof(run: Run) -> Found:
     """The server gets all of the question, and then is told that this was all."""
-    first = _fins(run, client=True)[0]
+    fin = _fins(run, client=True)[0]
     calls = run.calls("server", "recv")
     sizes = [it.event.n or 0 for it in calls]
     ended = sizes[-1] == 0 and sizes.count(0) == 1 and sum(sizes) == SIZE
-    return found(ended and first.t < calls[-1].t, first, calls[-1])
+    return found(ended and fin.t < calls[-1].t, fin, calls[-1])
 
 
 @claim("half", SOCKETS)
@@ -72,22 +72,22 @@ def half(run: Run) -> Found:
 @claim("mute", PACKETS, "client")
 def mute(run: Run) -> Found:
     """Who has said that it has no more to say cannot say more."""
-    send = next(it for it in run.calls("client", "send") if it.event.errno == "EPIPE")
-    first = _fins(run, client=True)[0]
-    late = [it for it in run.packets(client=True) if it.packet.end > it.packet.begin >= SIZE]
-    return found(first.t < send.t and not late, send, *late)
+    refused = [it for it in run.calls("client", "send") if it.event.errno == "EPIPE"]
+    send, fin = first(refused, "a send() that fails with EPIPE"), _fins(run, client=True)[0]
+    late = [it for it in run.packets(client=True, data=True) if it.packet.begin >= SIZE]
+    return found(fin.t < send.t and not late, send, *late)
 
 
 @claim("answer", PACKETS, "server", "client")
 def answer(run: Run) -> Found:
     """The other direction carries data as before."""
-    first = _fins(run, client=True)[0]
-    data = [it for it in run.packets(client=False) if it.packet.end > it.packet.begin]
+    fin = _fins(run, client=True)[0]
+    data = run.packets(client=False, data=True)
     read = _read(run)
     whole = b"".join(it.event.data for it in read)
-    later = bool(data) and all(it.t > first.t for it in data)
+    later = bool(data) and all(it.t > fin.t for it in data)
     sends = run.calls("server", "send")
-    return found(later and whole == SORTED, first, *sends, *data, *read, size=len(whole))
+    return found(later and whole == SORTED, fin, *sends, *data, *read, size=len(whole))
 
 
 @claim("last", PACKETS, "client")

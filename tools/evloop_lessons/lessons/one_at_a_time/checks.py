@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
-from evloop_lessons.run import returned
+from evloop_lessons.run import first, milliseconds, returned
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -66,8 +66,8 @@ def connected(run: Run) -> Found:
         it
         for server in SERVERS
         for strand in _strands(run, server)
-        for it in run.calls("", "connect")
-        if it.strand is strand and returned(it) < _left(run, server) and it.event.errno is None
+        for it in run.calls("", "connect", strand=strand)
+        if returned(it) < _left(run, server) and it.event.errno is None
     ]
     return found(len(calls) == 2 * run["callers"], *calls, callers=run["callers"])
 
@@ -78,8 +78,9 @@ def acknowledged(run: Run) -> Found:
     packets: list[PacketEntry] = []
     for server in SERVERS:
         for strand in _strands(run, server):
-            said = next(it for it in run.packets(strand, client=True) if it.packet.end > it.packet.begin)
-            ack = next(it for it in run.packets(strand, client=False) if it.packet.ack == said.packet.end)
+            said = first(run.packets(strand, client=True, data=True), "a packet with data")
+            acks = [it for it in run.packets(strand, client=False) if it.packet.ack == said.packet.end]
+            ack = first(acks, "an ACK of it")
             packets += [it for it in (said, ack) if it.t < _left(run, server)]
     return found(len(packets) == 4 * run["callers"], *packets, callers=run["callers"])
 
@@ -108,8 +109,7 @@ def asleep(run: Run) -> Found:
     sleeps = {it.event.thread: it for it in run.calls("first", "block") if it.t < end}
     only = [(it.event.awaits, it.event.conn) for it in sleeps.values()] == [("recv", conn)]
     calls = run.between(begin, end, run.calls("first", "accept", "recv", "send"))
-    rest = f"{(end - begin) / 1e6:.0f} ms"
-    return found(only and not calls, *sleeps.values(), *calls, rest=rest)
+    return found(only and not calls, *sleeps.values(), *calls, rest=milliseconds(end - begin))
 
 
 @claim("in-turn", "first")

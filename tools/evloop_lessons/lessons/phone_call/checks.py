@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, claim, found
-from evloop_lessons.run import notation, returned
-from evloop_trace.correlate.entries import PacketEntry
+from evloop_lessons.run import first, milliseconds, notation, results, returned
 from evloop_trace.packets.segments import FIN
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def ten(run: Run) -> Found:
     """No packet more and none less, in this order; one more only if the server was too busy to close."""
     packets = run.packets()
     seen = notation(packets)
-    fins = [it.t for it in packets if it.packet.flags & FIN]
+    fins = [it.t for it in run.packets(flags=FIN)]
     expected = SLOW if seen == SLOW and fins[-1] - fins[0] > PATIENCE else EXPECTED
     return found(seen == expected, *packets, seen=seen, expected=expected)
 
@@ -43,15 +42,15 @@ def calls(run: Run) -> Found:
     """All that the server calls for this client."""
     served = run.calls("server", "accept", "recv", "send", "close")
     conn = [it for it in served if getattr(it.event, "conn", None)]
-    seen = [(type(it.event).__name__, getattr(it.event, "n", None)) for it in conn]
-    wanted = [("Accept", None), ("Recv", SIZE), ("Send", SIZE), ("Recv", 0), ("Close", None)]
-    return found(seen == wanted, *conn)
+    wanted = [("accept", None), ("recv", SIZE), ("send", SIZE), ("recv", 0), ("close", None)]
+    return found(results(conn) == wanted, *conn)
 
 
 @claim("before-accept", PACKETS, "server")
 def before_accept(run: Run) -> Found:
     """The kernel shakes hands by itself."""
-    ack = next(it for it in run.packets(client=True) if notation([it]) == "A")
+    acks = [it for it in run.packets(client=True) if notation([it]) == "A"]
+    ack = first(acks, "an ACK of the client")
     accept = run.call("server", "accept")
     early = returned(accept) - ack.t
     return found(early > 0, ack, accept, early=f"{early / 1000:.0f} µs")
@@ -61,5 +60,5 @@ def before_accept(run: Run) -> Found:
 def silence(run: Run) -> Found:
     """A connection at rest needs no packets."""
     begin, end = run.step("silence").t, run.step("say").t
-    during = [it for it in run.between(begin, end) if isinstance(it, PacketEntry)]
-    return found(not during, *during, wait=f"{(end - begin) / 1e6:.0f} ms")
+    during = run.between(begin, end, run.packets())
+    return found(not during, *during, wait=milliseconds(end - begin))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
-from evloop_lessons.run import notation
+from evloop_lessons.run import notation, results
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 ANN, BOB = WRITERS = "ann", "bob"
 """Ann has called connect(), Bob has not."""
+CARD = 20  # bytes
 
 FALSE = {"server=prepared": ("cut", "burst", "icmp", "refused", "silent")}
 """What makes claims false, and which: the tests see that these fail then, and no others."""
@@ -21,12 +22,12 @@ FALSE = {"server=prepared": ("cut", "burst", "icmp", "refused", "silent")}
 
 def _calls(run: Run, log: str, kind: str, begin: str, end: str) -> list[Call]:
     """Those of a kind that began in a step and before another."""
-    return run.between(run.step(begin).t, run.step(end).t, run.calls(log, kind))
+    return run.between(begin, end, run.calls(log, kind))
 
 
 def _packets(run: Run, begin: str, end: str) -> list[PacketEntry]:
     """Those that went in a step and before another."""
-    return run.between(run.step(begin).t, run.step(end).t, run.packets())
+    return run.between(begin, end, run.packets())
 
 
 def _told(run: Run, writer: str) -> list[Call]:
@@ -98,9 +99,8 @@ def icmp(run: Run) -> Found:
 def refused(run: Run) -> Found:
     """Each ICMP error is told once, by the next call."""
     calls = [it for it in run.calls(ANN, "sendto", "recvfrom") if it.t >= run.step("nobody").t]
-    outcomes = [(type(it.event).__name__, it.event.errno) for it in calls]
-    once = [("Sendto", None), ("Recvfrom", "ECONNREFUSED")]
-    return found(outcomes == once * 2, *calls)
+    once = [("sendto", CARD), ("recvfrom", "ECONNREFUSED")]
+    return found(results(calls) == once * 2, *calls)
 
 
 @claim("silent", BOB)

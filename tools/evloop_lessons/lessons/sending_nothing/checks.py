@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, Missing, claim, found
+from evloop_lessons.run import first, milliseconds, payload_size
 from evloop_trace.packets.segments import FIN
 
 if TYPE_CHECKING:
@@ -28,12 +29,8 @@ def _strand(run: Run, proto: str) -> Strand:
 
 def _sent(run: Run, proto: str, step: str, end: str) -> list[PacketEntry]:
     """The client's packets from one step to another."""
-    strand = _strand(run, proto)
-    return [
-        it
-        for it in run.packets(strand, client=True)
-        if run.step(step).t <= it.t < run.step(end).t and (proto == "udp" or it.packet.end > it.packet.begin)
-    ]
+    packets = run.packets(_strand(run, proto), client=True, data=proto == "tcp")  # a bare ACK is nothing sent
+    return run.between(step, end, packets)
 
 
 def outcome(run: Run) -> str:
@@ -48,10 +45,10 @@ def tcp(run: Run) -> Found:
     """The call succeeds, and nothing comes of it."""
     begin, end = run.step("tcp").t, run.step("hello").t
     send = run.call("client", "send")
-    packets = [it for it in run.packets() if begin <= it.t < end]
-    calls = [it for it in run.calls("server") if begin <= it.t < end]
+    packets = run.between(begin, end, run.packets())
+    calls = run.between(begin, end, run.calls("server"))
     good = send.event.n == 0 and not packets and not calls
-    return found(good, send, *packets, *calls, wait=f"{(end - begin) / 1e6:.0f} ms")
+    return found(good, send, *packets, *calls, wait=milliseconds(end - begin))
 
 
 @claim("kept", "client", "server")
@@ -65,7 +62,7 @@ def kept(run: Run) -> Found:
 def udp(run: Run) -> Found:
     """An empty datagram is one."""
     packets = _sent(run, "udp", "udp", "close")
-    sizes = [HEADER + it.packet.end - it.packet.begin for it in packets]
+    sizes = [HEADER + payload_size(it) for it in packets]
     calls = [run.call("client", "sendto"), run.call("server", "recvfrom")]
     calls += [run.call("server", "sendto"), run.call("client", "recvfrom")]
     good = sizes == [HEADER] and [it.event.n for it in calls] == [0, 0, 0, 0]
@@ -76,7 +73,7 @@ def udp(run: Run) -> Found:
 def end(run: Run) -> Found:
     """b'' on a stream is its end, and there it is a packet's doing; UDP has no end."""
     close = run.step("close").t
-    fin = next(it for it in run.packets(_strand(run, "tcp"), client=True) if it.packet.flags & FIN)
+    fin = first(run.packets(client=True, flags=FIN), "a FIN of the client")
     empty = [it for it in run.calls("server", "recv") if it.event.n == 0]
     later = [it for it in run.packets(_strand(run, "udp")) if it.t >= close]
     got = run.calls("server", "recvfrom")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, Missing, claim, found
-from evloop_lessons.run import notation
+from evloop_lessons.run import first, notation
 from evloop_trace.packets.segments import ACK, RST, SYN
 
 if TYPE_CHECKING:
@@ -76,9 +76,9 @@ def queue(run: Run) -> Found:
 def heard(run: Run) -> Found:
     """The kernel acknowledges what somebody says whom nobody has accepted."""
     strand = run.strand("client-2")
-    said = next(it for it in run.packets(strand, client=True) if it.packet.end > it.packet.begin)
-    ack = next(it for it in run.packets(strand, client=False) if it.packet.ack == said.packet.end)
-    accepts = [it for it in run.calls("server", "accept") if it.strand and it.strand.number == strand.number]
+    said = first(run.packets(strand, client=True, data=True), "a packet with data")
+    acks = [it for it in run.packets(strand, client=False) if it.packet.ack == said.packet.end]
+    ack, accepts = first(acks, "an ACK of it"), run.calls("server", "accept", strand=strand)
     return found(not accepts or ack.t < accepts[0].t, said, ack, *accepts)
 
 
@@ -104,7 +104,7 @@ def syns(run: Run) -> Found:
 def no_reset(run: Run) -> Found:
     """There is no reset: nobody is refused."""
     leave = run.step("leave").t
-    resets = [it for it in run.packets() if it.packet.flags & RST and it.t < leave]
+    resets = [it for it in run.packets(flags=RST) if it.t < leave]
     return found(not resets, *resets)
 
 
@@ -118,10 +118,9 @@ def retry(run: Run) -> Found:
         if strand is None or strand.number not in waiting or call.event.errno is not None:
             continue
         packets = run.packets(strand)
-        answer = next(it for it in packets if not it.packet.client)
+        answer = first(run.packets(strand, client=False), "an answer")
         syn = max((it for it in packets if it.packet.client and it.t < answer.t), key=lambda it: it.t)
-        first = next(it for it in packets)
-        late = f"{(answer.t - first.t) / 1e9:.1f} s"
+        late = f"{(answer.t - packets[0].t) / 1e9:.1f} s"
         return found(
             notation([syn]) == "S*" and leave < syn.t,
             syn,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop_lessons.lesson import Missing, claim, found
+from evloop_lessons.lesson import claim, found
+from evloop_lessons.run import first, results
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 CROWD = 7  # clients that call while nobody accepts
 SIZE = 18  # bytes: of each 哈 UTF-8 makes three
-CALLS = [("Accept", None), ("Recv", SIZE), ("Send", SIZE), ("Recv", 0), ("Close", None)]
+CALLS = [("accept", None), ("recv", SIZE), ("send", SIZE), ("recv", 0), ("close", None)]
 PATH = "upper.sock"
 
 FALSE = {"backlog=20": ("seventh",), "end=in-order": ("left-over",)}
@@ -21,21 +22,13 @@ FALSE = {"backlog=20": ("seventh",), "end=in-order": ("left-over",)}
 
 def _served(run: Run, client: str) -> list[Call]:
     """What the server called for a client."""
-    number = run.strand(client).number
-    calls = run.calls("server", "accept", "recv", "send", "close")
-    return [it for it in calls if it.strand and it.strand.number == number]
-
-
-def _spelled(calls: list[Call]) -> list[tuple[str, int | None]]:
-    return [(type(it.event).__name__, getattr(it.event, "n", None)) for it in calls]
+    return run.calls("server", "accept", "recv", "send", "close", strand=run.strand(client))
 
 
 def _heard(run: Run) -> Call:
     """The recv with which the server was told how large the file is."""
-    for it in run.calls("server", "recv"):
-        if b"st_size" in (it.event.data or b""):
-            return it
-    raise Missing("that somebody says how large the file is")
+    said = [it for it in run.calls("server", "recv") if b"st_size" in (it.event.data or b"")]
+    return first(said, "that somebody says how large the file is")
 
 
 def _size(run: Run) -> str:
@@ -51,7 +44,7 @@ def outcome(run: Run) -> str:
 def same(run: Run) -> Found:
     """The server cannot tell a Unix client from a TCP client by what it has to do."""
     tcp, unix = _served(run, "tcp"), _served(run, "unix")
-    return found(_spelled(tcp) == _spelled(unix) == CALLS, *tcp, *unix)
+    return found(results(tcp) == results(unix) == CALLS, *tcp, *unix)
 
 
 @claim("nameless", "server", "tcp", "unix")

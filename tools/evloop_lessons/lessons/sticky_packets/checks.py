@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, claim, found
+from evloop_lessons.run import first, payload_size
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -20,15 +21,12 @@ FALSE = {"reads=at-once": ("once", "acknowledged", "nodelay", "framed")}
 
 def _data(run: Run, way: str) -> list[PacketEntry]:
     """The packets with which a caller's data went."""
-    return [it for it in run.packets(run.strand(way), client=True) if it.packet.end > it.packet.begin]
+    return run.packets(run.strand(way), client=True, data=True)
 
 
 def _received(run: Run, way: str) -> list[Call]:
     """The calls with which the server got them."""
-    number = run.strand(way).number
-    return [
-        it for it in run.calls("server", "recv") if it.strand and it.strand.number == number and it.event.n
-    ]
+    return [it for it in run.calls("server", "recv", strand=run.strand(way)) if it.event.n]
 
 
 def outcome(run: Run) -> str:
@@ -41,7 +39,7 @@ def outcome(run: Run) -> str:
 def packets(run: Run) -> Found:
     """A packet for each send, although Nagle's algorithm is on."""
     data = _data(run, "plain")
-    sizes = [it.packet.end - it.packet.begin for it in data]
+    sizes = [payload_size(it) for it in data]
     return found(sizes == SIZES, *run.calls("plain", "send"), *data, sizes=", ".join(map(str, sizes)))
 
 
@@ -55,17 +53,18 @@ def once(run: Run) -> Found:
 @claim("acknowledged", PACKETS, "server", "plain")
 def acknowledged(run: Run) -> Found:
     """The kernel has taken and acknowledged everything before the program asks for it."""
-    first = _received(run, "plain")[0]
+    received = _received(run, "plain")[0]
     acks = [it for it in run.packets(run.strand("plain"), client=False) if it.packet.ack == sum(SIZES)]
-    return found(acks[0].t < first.t, acks[0], first)
+    return found(acks[0].t < received.t, acks[0], received)
 
 
 @claim("nodelay", PACKETS, "server", "nodelay")
 def nodelay(run: Run) -> Found:
     """Without Nagle's algorithm nothing is different."""
-    option = next(it for it in run.calls("nodelay", "setsockopt") if it.event.option == "TCP_NODELAY")
+    options = [it for it in run.calls("nodelay", "setsockopt") if it.event.option == "TCP_NODELAY"]
+    option = first(options, "the option TCP_NODELAY")
     data, calls = _data(run, "nodelay"), _received(run, "nodelay")
-    sizes = [it.packet.end - it.packet.begin for it in data]
+    sizes = [payload_size(it) for it in data]
     alike = sizes == SIZES and [it.event.n for it in calls] == [sum(SIZES)]
     return found(alike, option, *data, *calls)
 

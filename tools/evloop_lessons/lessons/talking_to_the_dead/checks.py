@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop_lessons.lesson import PACKETS, Missing, claim, found
+from evloop_lessons.lesson import PACKETS, claim, found
+from evloop_lessons.run import first
 from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
@@ -21,10 +22,7 @@ FALSE = {"end=half": ("reset", "second", "nothing")}
 
 def _reset(run: Run) -> PacketEntry:
     """With which the client's kernel says that nobody will read any more."""
-    for it in run.packets(client=True):
-        if it.packet.flags & RST:
-            return it
-    raise Missing("a reset")
+    return first(run.packets(client=True, flags=RST), "a reset")
 
 
 def outcome(run: Run) -> str:
@@ -34,9 +32,9 @@ def outcome(run: Run) -> str:
 
 
 @claim("first", PACKETS, "server")
-def first(run: Run) -> Found:
+def sent(run: Run) -> Found:
     """The FIN is there, and send() takes the word all the same."""
-    fin = next(it for it in run.packets(client=True) if it.packet.flags & FIN)
+    fin = first(run.packets(client=True, flags=FIN), "a FIN of the client")
     send = run.call("server", "send")
     good = fin.t < send.t and send.event.n == WORD
     return found(good, fin, send, size=send.event.n)
@@ -45,7 +43,7 @@ def first(run: Run) -> Found:
 @claim("reset", PACKETS, "server")
 def reset(run: Run) -> Found:
     """Nobody has that socket any more: the client's kernel says so."""
-    data = next(it for it in run.packets(client=False) if it.packet.end > it.packet.begin)
+    data = first(run.packets(client=False, data=True), "a packet with data")
     answer = _reset(run)
     return found(data.t < answer.t, data, answer, late=f"{(answer.t - data.t) / 1000:.0f} µs")
 

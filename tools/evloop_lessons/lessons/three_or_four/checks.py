@@ -6,7 +6,7 @@ from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, Missing, claim, found
-from evloop_lessons.run import notation
+from evloop_lessons.run import milliseconds, notation
 from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def _goodbye(run: Run, caller: int) -> list[PacketEntry]:
 
 def _served(run: Run, caller: int, kind: str) -> Call:
     """What the server called, the last time, for a caller."""
-    number = run.strand("caller", caller).number
-    return [it for it in run.calls("server", kind) if it.strand and it.strand.number == number][-1]
+    return run.calls("server", kind, strand=run.strand("caller", caller))[-1]
 
 
 def _ends(run: Run, caller: int) -> tuple[str, str]:
@@ -75,9 +74,9 @@ def four(run: Run) -> Found:
     """The kernel acknowledges the client's FIN before the program has told it to send its own."""
     packets = _goodbye(run, LATE)
     seen, told = notation(packets), run.step("late-close").t
-    late = f"{_later(packets) / 1e6:.0f} ms"
+    late = milliseconds(_later(packets))
     early = seen == FOUR and packets[1].t < told <= packets[2].t
-    after = f"{(packets[1].t - packets[0].t) / 1e6:.0f} ms"
+    after = milliseconds(packets[1].t - packets[0].t)
     return found(early, *packets, _served(run, LATE, "close"), late=late, after=after, seen=seen)
 
 
@@ -116,7 +115,7 @@ def copy(run: Run) -> Found:
     close, child = _served(run, COPY, "close"), run.step("copy-close").t
     packets = _goodbye(run, COPY)
     good = packets[0].packet.flags & FIN and not packets[0].packet.client and close.t < child < packets[0].t
-    return found(bool(good), close, packets[0], late=f"{max(0, packets[0].t - close.t) / 1e6:.0f} ms")
+    return found(bool(good), close, packets[0], late=milliseconds(max(0, packets[0].t - close.t)))
 
 
 @claim("time-wait", PACKETS, SOCKETS, "caller")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, Missing, claim, found
-from evloop_lessons.run import returned
+from evloop_lessons.run import first, returned
 from evloop_trace.packets.segments import FIN, RST
 
 if TYPE_CHECKING:
@@ -24,13 +24,12 @@ FALSE = {"greeting=read": ("unread",), "keepalive=off": ("cable",)}
 
 def _received(run: Run, name: str) -> list[Call]:
     """What the server's recv() gave of a client."""
-    number = run.strand(name).number
-    return [it for it in run.calls("server", "recv") if it.strand and it.strand.number == number]
+    return run.calls("server", "recv", strand=run.strand(name))
 
 
 def _flagged(run: Run, name: str, flag: int) -> list[PacketEntry]:
     """The client's packets with that flag."""
-    return [it for it in run.packets(run.strand(name), client=True) if it.packet.flags & flag]
+    return run.packets(run.strand(name), client=True, flags=flag)
 
 
 def _ends_as_if_closed(run: Run, name: str) -> bool:
@@ -63,7 +62,8 @@ def unread(run: Run) -> Found:
 def sending(run: Run) -> Found:
     """A part, and then an end like any other."""
     calls = _received(run, "sending")
-    asked = next(it for it in run.calls("sending", "block") if it.event.awaits == "send")
+    asleep = [it for it in run.calls("sending", "block") if it.event.awaits == "send"]
+    asked = first(asleep, "a send() that sleeps")
     size: int = sum(it.event.n or 0 for it in calls)
     total: int = asked.event.size
     good = 0 < size < total and _ends_as_if_closed(run, "sending")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
-from evloop_lessons.run import notation, returned
-from evloop_trace.model.filters import kind_of
+from evloop_lessons.run import notation, results, returned
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -72,7 +71,7 @@ def at_once(run: Run) -> Found:
     """The message was there before the conversation was."""
     accept = run.call("server", "accept")
     after = [it for it in run.calls("server", "block", "recv") if it.t > accept.t][:1]
-    good = kind_of(after[0].event) == "recv" and after[0].event.n == SIZE
+    good = results(after) == [("recv", SIZE)]
     return found(good, accept, *after)
 
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from evloop_lessons.leading.lead import Leader
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.leading.words import Words
+    from evloop_lessons.lesson import Lesson
     from evloop_lessons.library import LessonFolder
+    from evloop_lessons.texts import Texts
 
 __all__ = ["lesson", "main"]
 
@@ -103,7 +105,7 @@ def _lesson(
         if not only_check:
             raise click.UsageError("name a lesson, or add --check")
         return _all(lessons, {}, words, as_json=as_json)
-    entry, given = find(lessons, what), dict(_setting(it) for it in settings)
+    entry, given = find(lessons, what, words.language), dict(_setting(it) for it in settings)
     if only_check:
         return _all([entry], given, words, as_json=as_json)
     return _lead(entry, words, given, not no_ask, "pace" * pace or "slow" * slow, save, replay)
@@ -161,15 +163,23 @@ def _list(lessons: list[LessonFolder], words: Words) -> int:
     from evloop_lessons.leading.performance import why_no_network
 
     paper, forbidden = Paper(), why_no_network()
-    rows = [(it, it.texts(words.language)) for it in lessons]
-    widest = max(cell_len(texts.title) for _, texts in rows)
-    for entry, texts in rows:
-        lesson = entry.lesson
-        here = "✗" if forbidden and entry.lesson.needs_lab else "✓"
+    rows: list[tuple[Lesson, Texts]] = []
+    broken: list[tuple[LessonFolder, str]] = []
+    for entry in lessons:
+        try:
+            entry.check(words.language)
+            rows.append((entry.lesson, entry.texts(words.language)))
+        except LessonError as error:
+            broken.append((entry, str(error)))
+    widest = max([cell_len(texts.title) for _, texts in rows], default=0)
+    for lesson, texts in rows:
+        here = "✗" if forbidden and lesson.needs_lab else "✓"
         space = " " * (widest - cell_len(texts.title))
         minutes = f"{lesson.minutes:>2} {words('minutes-head')}"
         first = f" {lesson.number:>2}  {here}  {texts.title}{space}  {minutes}  "
         paper.say(texts.question[0], first=first)
+    for entry, why in broken:
+        paper.say(words("not-whole", why=why), first=f" {entry.number or '?':>2}  ✗  ")
     paper.space()
     if forbidden:
         paper.say(words("forbidden", why=forbidden))
@@ -186,7 +196,7 @@ def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_
 
     if saved is None:
         raise click.UsageError("evloop lesson check DIR: name the folder of a run that was saved")
-    entry = find(lessons, str(read_plan(saved).lesson))
+    entry = find(lessons, str(read_plan(saved).lesson), words.language)
     run, judged = telling.verdicts(entry, saved, words.language)
     passed = bool(judged) and all(it.passed for it in judged)
     paper = Paper()
@@ -201,24 +211,31 @@ def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_
 
 
 def _all(lessons: list[LessonFolder], given: dict[str, str], words: Words, *, as_json: bool) -> int:
-    from evloop_lessons.leading.all import Outcome, check
+    from evloop_lessons.leading.all import Outcome, check, not_whole
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.leading.performance import why_no_network
 
     paper, forbidden = Paper(), why_no_network()
     outcomes: list[Outcome] = []
     for entry in lessons:
-        if not as_json and paper.is_terminal:
-            _bar(len(outcomes), len(lessons), entry.texts(words.language).title)
-        if forbidden and entry.lesson.needs_lab:
-            outcome = Outcome(entry.lesson.number, False, forbidden, 0, [])
+        title = entry.folder.name
+        try:
+            entry.check(words.language)
+            title = entry.texts(words.language).title
+        except LessonError as error:
+            outcome = not_whole(entry, error, words)
         else:
-            outcome = check(entry, entry.lesson.values(given), words)
+            if not as_json and paper.is_terminal:
+                _bar(len(outcomes), len(lessons), title)
+            if forbidden and entry.lesson.needs_lab:
+                outcome = Outcome(entry.number, False, forbidden, 0, [])
+            else:
+                outcome = check(entry, entry.lesson.values(given), words)
         outcomes.append(outcome)
         if as_json:
             print(outcome.line().decode(), flush=True)
         else:
-            _result(entry, outcome, paper, words)
+            _result(title, outcome, paper, words)
     if not as_json and len(lessons) > 1:
         seconds = f"{sum(it.seconds for it in outcomes):.1f}"
         passed = sum(it.passed for it in outcomes)
@@ -236,14 +253,14 @@ def _bar(done: int, number: int, title: str) -> None:
     sys.stdout.flush()
 
 
-def _result(entry: LessonFolder, outcome: Outcome, paper: Paper, words: Words) -> None:
+def _result(title: str, outcome: Outcome, paper: Paper, words: Words) -> None:
     if paper.is_terminal:
         sys.stdout.write("\r\x1b[K")
     mark, word = (
         ("○", "skipped") if outcome.skipped else ("✓", "passed") if outcome.passed else ("✗", "failed")
     )
-    title = entry.texts(words.language).title
-    paper.say(f"{title}  {words(word)}  {outcome.seconds:.1f} s", first=f"{mark} {outcome.lesson:>2}  ")
+    number = "?" if outcome.lesson is None else outcome.lesson
+    paper.say(f"{title}  {words(word)}  {outcome.seconds:.1f} s", first=f"{mark} {number:>2}  ")
     if outcome.skipped:
         paper.say(outcome.skipped, first="      ")
     for verdict in outcome.checks:

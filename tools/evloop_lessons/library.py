@@ -34,9 +34,27 @@ class LessonFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._texts: dict[str, Texts] = {}
+
+    @cached_property
+    def number(self) -> int | None:
+        """The lesson's; None where its scenario does not say it."""
+        try:
+            return self.lesson.number
+        except LessonError:
+            return None
+
+    def check(self, language: str) -> None:
+        """Nothing is missing.
+
+        Raises:
+            LessonError: something is.
+        """
         for name in _FILES:
-            if not (folder / name).is_file():
-                raise LessonError(f"{folder} is no lesson: {name} is missing")
+            if not (self.folder / name).is_file():
+                raise LessonError(f"{self.folder} is no lesson: {name} is missing")
+        assert self.play
+        assert self.outcome
+        self.texts(language)
 
     @cached_property
     def lesson(self) -> Lesson:
@@ -80,13 +98,22 @@ class LessonFolder:
         """What it says; every step, claim and parameter has its words."""
         if language not in self._texts:
             path = self.folder / f"{language}.md"
-            texts = read_texts(str(path), path.read_text(encoding="utf-8"))
+            texts = read_texts(str(path), self._read(path))
             lesson = self.lesson
             self._agree(path, "steps", texts.steps, lesson.steps)
             self._agree(path, "claims", texts.claims, [it.key for it in self.claims])
             self._agree(path, "parameters", texts.parameters, [it.name for it in lesson.parameters])
             self._texts[language] = texts
         return self._texts[language]
+
+    @staticmethod
+    def _read(path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise LessonError(f"{path} cannot be read: {error.strerror or error}") from None
+        except UnicodeDecodeError:
+            raise LessonError(f"{path} cannot be read: it is not UTF-8") from None
 
     @staticmethod
     def _agree(path: Path, what: str, said: Any, made: Any) -> None:
@@ -117,7 +144,7 @@ class LessonFolder:
             sys.modules[full] = module
             try:
                 spec.loader.exec_module(module)
-            except Exception as error:
+            except (Exception, SystemExit) as error:  # whatever it does, the others remain
                 del sys.modules[full]
                 raise LessonError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
         return sys.modules[full]
@@ -126,10 +153,13 @@ class LessonFolder:
 def library(folders: list[Path]) -> list[LessonFolder]:
     """The lessons in these folders, and ours, by their numbers; of two with one number the first counts.
 
+    One that is not whole does not keep the others from being used. Those without a number are the last.
+
     Raises:
-        LessonError: a folder is none, or a lesson in it is not whole.
+        LessonError: a folder is none.
     """
     found: dict[int, LessonFolder] = {}
+    unknown: list[LessonFolder] = []
     for folder in [*folders, OURS]:
         if not folder.is_dir():
             raise LessonError(f"{folder} is no folder: name the one that has the lessons' folders in it")
@@ -137,18 +167,24 @@ def library(folders: list[Path]) -> list[LessonFolder]:
         if not entries and folder != OURS:
             raise LessonError(f"{folder} has no lessons in it: a lesson is a folder with a scenario.py")
         for entry in entries:
-            found.setdefault(entry.lesson.number, entry)
-    return [found[number] for number in sorted(found)]
+            if entry.number is None:
+                unknown.append(entry)
+            else:
+                found.setdefault(entry.number, entry)
+    return [*(found[number] for number in sorted(found)), *unknown]
 
 
-def find(entries: list[LessonFolder], number: str) -> LessonFolder:
-    """The lesson of a number, or of a folder's name.
+def find(entries: list[LessonFolder], number: str, language: str = LANGUAGES[0]) -> LessonFolder:
+    """The lesson of a number, or of a folder's name, which is whole in a language.
 
     Raises:
         LessonError: there is none.
     """
     for entry in entries:
-        if number in {str(entry.lesson.number), entry.folder.name}:
+        if number in {str(entry.number), entry.folder.name}:
+            entry.check(language)
             return entry
-    have = ", ".join(str(it.lesson.number) for it in entries)
-    raise LessonError(f"there is no lesson {number}: there are {have}")
+    have = ", ".join(str(it.number) for it in entries if it.number is not None)
+    without = ", ".join(str(it.folder) for it in entries if it.number is None)
+    more = f"; no number is to be had of {without}" if without else ""
+    raise LessonError(f"there is no lesson {number}: there are {have}{more}")

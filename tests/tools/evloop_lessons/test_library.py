@@ -78,13 +78,44 @@ def test_what_is_not_whole_is_a_sentence(copied: Path, file: str, old: str, new:
     assert str(copied / "mine") in str(error.value)
 
 
-def test_folders_without_lessons(tmp_path: Path, copied: Path) -> None:
-    """None there, none in it, and one with a file missing."""
+def test_folders_without_lessons(tmp_path: Path) -> None:
+    """None there, and none in it."""
     with pytest.raises(LessonError, match="is no folder"):
         library([tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(LessonError, match="has no lessons in it"):
         library([tmp_path / "empty"])
-    (copied / "mine" / "zh.md").unlink()
-    with pytest.raises(LessonError, match=r"is no lesson: zh\.md is missing"):
-        library([copied])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("zh.md", None, r"is no lesson: zh\.md is missing"),
+        ("checks.py", None, r"is no lesson: checks\.py is missing"),
+        ("checks.py", "FALSE = {}", "has no outcome"),
+        ("scenario.py", "raise SystemExit(3)", "cannot be loaded: SystemExit: 3"),
+        ("en.md", b"\xff", r"en\.md cannot be read: it is not UTF-8"),
+    ],
+)
+def test_what_is_not_whole_leaves_the_others(
+    copied: Path, name: str, text: str | bytes | None, said: str
+) -> None:
+    """Ours are there; the one that is asked for says why it cannot be had."""
+    path = copied / "mine" / name
+    path.unlink()
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    entries = library([copied])
+    assert find(entries, "2").folder.parent == OURS
+    assert {it.number for it in ENTRIES} <= {it.number for it in entries}
+    with pytest.raises(LessonError, match=said):
+        find(entries, "mine")
+
+
+def test_who_has_no_number_stands_last(copied: Path) -> None:
+    """And is named to who looks for a number that nobody has."""
+    (copied / "mine" / "scenario.py").write_text("LESSON = None")
+    entries = library([copied])
+    assert [it.number for it in entries[-2:]] == [ENTRIES[-1].number, None]
+    with pytest.raises(LessonError, match=r"there is no lesson 99: there are 1, .*; no number .* of .*mine"):
+        find(entries, "99")

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     from evloop_lessons.lesson import Value
     from evloop_lessons.library import LessonFolder
 
-__all__ = ["Outcome", "check"]
+__all__ = ["Outcome", "check", "not_whole"]
 
 
 class Outcome(msgspec.Struct):
     """What became of a lesson."""
 
-    lesson: int
+    lesson: int | None
+    """None if nobody knows: it is not whole."""
     passed: bool
     skipped: str | None
     """Why it was left out."""
@@ -57,7 +58,6 @@ def check(entry: LessonFolder, values: dict[str, Value], words: Words) -> Outcom
         try:
             with Performance(entry, values, folder) as performance:
                 # While it prepares itself:
-                from evloop_lessons.judging import Verdict  # noqa: PLC0415
                 from evloop_lessons.leading.telling import verdicts  # noqa: PLC0415
 
                 performance.until("ready")
@@ -65,6 +65,17 @@ def check(entry: LessonFolder, values: dict[str, Value], words: Words) -> Outcom
                 performance.until("done")
             judged = verdicts(entry, folder, words.language)[1]
         except LessonError as error:
-            judged = [Verdict("", words("played"), False, missing=str(error))]
+            judged = [_not_played(error, words)]
     passed = all(it.passed for it in judged)
-    return Outcome(entry.lesson.number, passed, None, time.monotonic() - start, judged)
+    return Outcome(entry.number, passed, None, time.monotonic() - start, judged)
+
+
+def not_whole(entry: LessonFolder, error: LessonError, words: Words) -> Outcome:
+    """Of a lesson that cannot be played."""
+    return Outcome(entry.number, False, None, 0, [_not_played(error, words)])
+
+
+def _not_played(error: LessonError, words: Words) -> Verdict:
+    from evloop_lessons.judging import Verdict  # noqa: PLC0415 - see `check`
+
+    return Verdict("", words("played"), False, missing=str(error))

@@ -48,15 +48,19 @@ def shortened(entries: Sequence[Entry], meanwhile: str = "") -> tuple[list[Entry
     at = 0
     while at < len(entries):
         size, turns = _turns(keys, at)
-        if turns >= LEAST and not all(_is_poll(it) for it in entries[at : at + size]):
+        if turns < LEAST:
+            shown.append(entries[at])
+            at += 1
+        elif all(_is_poll(it) for it in entries[at : at + size]):
+            behind = at + (turns - LEAST) * size + 1  # up to here the same would be found
+            shown += entries[at:behind]
+            at = behind
+        else:
             shown += entries[at : at + _FIRST * size]
             last = at + (turns - 1) * size
             left_out.append(LeftOut(entries[last].t, turns - _FIRST - 1))
             shown.append(msgspec.structs.replace(entries[last], quiet=meanwhile))
             at = last + 1
-        else:
-            shown.append(entries[at])
-            at += 1
     return shown, left_out
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from evloop_lessons.leading.repeats import LEAST, LONGEST, LeftOut, shortened
 from evloop_trace.correlate.entries import CallEntry, PacketRef
 
@@ -65,8 +67,21 @@ def test_a_turn_has_only_so_many_calls() -> None:
 
 def test_polls_alone_are_no_turns() -> None:
     """They have no rows."""
-    entries = calls(*[Poll(0, 0, 0, 5, 0, "", []) for _ in range(100)])
+    polls = [Poll(0, 0, 0, 5, 0, "", []) for _ in range(100)]
+    entries = calls(*polls)
     assert shortened(entries) == (entries, [])
+    entries = calls(*polls, *[it for _ in range(LEAST) for it in (recv(), Poll(0, 0, 0, 5, 0, "", []))])
+    shown, left_out = shortened(entries)
+    assert [it.t for it in shown] == [*range(99 + 4), 99 + 2 * (LEAST - 1), 100 + 2 * (LEAST - 1), 115]
+    assert left_out == [LeftOut(99 + 2 * (LEAST - 1), LEAST - 3)]
+
+
+def test_a_loop_that_has_spun_for_long_is_looked_at_once() -> None:
+    """And not once more at each of its turns: the time would grow with their square."""
+    entries = calls(*[Poll(0, 0, 0, 5, 0, "", []) for _ in range(20_000)])
+    begin = time.process_time()
+    assert len(shortened(entries)[0]) == 20_000
+    assert time.process_time() - begin < 5
 
 
 def test_nothing_is_as_short_as_it_can_be() -> None:

@@ -82,7 +82,7 @@ def farewell(past: Past, entry: PacketEntry) -> str:
     if why or cause is None or mine.close is None or entry.t - ended(mine.close) < _AT_ONCE:
         return why
     why = f"{mine.word}'s {ref(cause)} was {duration(entry.t - mine.close.t)} ago"
-    if mine.heard_data < mine.close.t:
+    if packet.begin == packet.end and mine.heard_data < mine.close.t:
         return f"{why}: likely a copy of it was open until now, such as another process's"
     return f"{why}: what was sent before had to go first"
 

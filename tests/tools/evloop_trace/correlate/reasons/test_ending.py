@@ -140,6 +140,14 @@ def test_a_fin_behind_data(told: Any) -> None:
     ]
 
 
+def test_a_fin_with_data(told: Any) -> None:
+    """The bytes that it takes along were in its way, and nobody's copy."""
+    close = told.call(Close, t=10)
+    assert told.packet(True, 0, 100, flags=FIN | ACK, causes=(close,), t=210).reasons == [
+        f"{WAS_OPEN}: what was sent before had to go first"
+    ]
+
+
 def test_resets_by_what_was_called(told: Any) -> None:
     """Unread bytes; the second RST of an end is another matter."""
     told.call(Close, False, unread=6)

@@ -121,7 +121,7 @@ def _states(sample: Sample) -> str:
     return ", ".join([*queues, *(f"{number} {state}" for state, number in sorted(states.items()))])
 
 
-def numbers(which: Sequence[int]) -> str:
+def numbers(which: Sequence[int]) -> list[str]:
     """Numbers, with runs of them in short."""
     runs: list[list[int]] = []
     for number in sorted(set(which)):
@@ -129,4 +129,4 @@ def numbers(which: Sequence[int]) -> str:
             runs[-1][1] = number
         else:
             runs.append([number, number])
-    return ", ".join(f"{a}" if a == b else f"{a}\u2013{b}" for a, b in runs)
+    return [f"{a}" if a == b else f"{a}\u2013{b}" for a, b in runs]

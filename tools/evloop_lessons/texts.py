@@ -21,7 +21,7 @@ from evloop_lessons.lesson import LessonError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["LANGUAGES", "Texts", "filled", "read_texts"]
+__all__ = ["LANGUAGES", "Texts", "filled", "read_texts", "row"]
 
 LANGUAGES = ("en", "zh")
 
@@ -39,6 +39,8 @@ _SECTIONS = {
 _OPTIONAL = {"parameters"}
 _LISTS = {"steps", "claims", "source", "parameters"}
 _BLANK = re.compile(r"\{([a-z_]+)\}")
+_CHINESE = re.compile(r"[\u3400-\u9fff]")
+_WIDE = re.compile(r"[\u2e80-\u9fff\uff00-\uffef\u2018-\u201d]")
 _ITEM = re.compile(r"- `([^`]+)`\s*[:\uff1a]\s*(.+)")
 
 
@@ -104,8 +106,24 @@ def read_texts(name: str, text: str) -> Texts:
 
 
 def filled(sentence: str, values: Mapping[str, Any]) -> str:
-    """A sentence with its {blanks} filled in; one for which there is nothing is `?`."""
-    return _BLANK.sub(lambda match: str(values.get(match[1], "?")), sentence)
+    """A sentence with its {blanks} filled in; one for which there is nothing is `?`, a list is a row."""
+
+    def value(match: re.Match[str]) -> str:
+        it = values.get(match[1], "?")
+        return row(map(str, it), sentence) if isinstance(it, list | tuple) else str(it)
+
+    return _BLANK.sub(value, sentence)
+
+
+def row(items: Iterable[str], like: str, *, apart: bool = False) -> str:
+    """Items side by side, as the language of `like` writes them.
+
+    Args:
+        items: What they say.
+        like: A sentence.
+        apart: There may be commas in them.
+    """
+    return (("；" if apart else "、") if _CHINESE.search(like) else ", ").join(items)  # noqa: RUF001
 
 
 def _read(name: str, lines: list[str]) -> tuple[str, dict[str, _Section]]:
@@ -160,9 +178,10 @@ def _joined(lines: Iterable[str]) -> Iterator[tuple[str, tuple[int, str]]]:
 
 
 def _one_line(lines: list[str]) -> str:
-    """Lines as one: between Chinese characters nothing stands where the line was broken."""
+    """Lines as one: between Chinese characters, and beside their marks, a broken line leaves no space."""
     text = lines[0]
     for line in lines[1:]:
-        space = "" if ord(text[-1]) > 0x2E80 or ord(line[0]) > 0x2E80 else " "
-        text += space + line
+        ends, begins = (_WIDE.match(it) for it in (text[-1], line[0]))
+        marks = [it for it in (ends, begins) if it and not _CHINESE.match(it[0])]
+        text += ("" if marks or (ends and begins) else " ") + line
     return text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from evloop_lessons.lesson import LessonError
-from evloop_lessons.texts import read_texts
+from evloop_lessons.texts import filled, read_texts, row
 
 WHOLE = """# Title
 
@@ -91,3 +91,26 @@ def test_what_is_wrong_is_a_sentence_that_says_where(change: tuple[str, str], sa
     with pytest.raises(LessonError) as error:
         read_texts("en.md", WHOLE.replace(*change))
     assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("lines", "joined"),
+    [
+        ("一行的\n末尾", "一行的末尾"),
+        ("至少等\n40 毫秒", "至少等 40 毫秒"),
+        ("调用 recv()\n的人", "调用 recv() 的人"),
+        ("完了，\nFIN 来了", "完了，FIN 来了"),
+        ("发送“one”\n和“two”", "发送“one”和“two”"),
+        ("one\nline", "one line"),
+    ],
+)
+def test_where_a_line_was_broken(lines: str, joined: str) -> None:
+    """A space stands there as it would within a line."""
+    assert read_texts("zh.md", WHOLE.replace("Because.", lines)).why == (joined,)
+
+
+def test_a_row_is_written_as_its_sentence_is() -> None:
+    """Whoever fills it in."""
+    assert filled("after {gaps}: {n}", {"gaps": ["1 s", "2 s"], "n": 2}) == "after 1 s, 2 s: 2"
+    assert filled("过了 {gaps}：{n}", {"gaps": ["1 s", "2 s"], "n": 2}) == "过了 1 s、2 s：2"
+    assert row(["a, b", "c"], "问题", apart=True) == "a, b；c"

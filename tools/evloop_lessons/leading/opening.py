@@ -31,7 +31,7 @@ def begin(lesson: Lesson, texts: Texts, paper: Paper, words: Words) -> None:
 
 def ask(texts: Texts, paper: Paper, words: Words) -> str:
     """What the student says will happen: a choice's key, or a number; nothing, if they would rather not."""
-    keys = ", ".join(texts.choices)
+    keys = words.row(texts.choices)
     while given := paper.ask(words("answer-choice", keys=keys) if keys else words("answer-number")):
         answer = given if given in texts.choices else "" if keys else _whole(given)
         if answer:

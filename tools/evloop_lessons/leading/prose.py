@@ -18,11 +18,13 @@ __all__ = ["CODE", "paragraph"]
 CODE = Style(color="cyan")
 WIDEST = 100  # cells: longer lines are hard to read
 
-# Text in backquotes; a word with the marks behind it; a Chinese character with the marks that may not begin a
-# line; spaces.
+# Text in backquotes; a number with its unit; a Chinese character; a word: each with the marks before it that
+# may end no line, and those behind it that may begin none; spaces.
 _CLOSING = "\u3001\u3002\uff0c\uff1a\uff1b\uff01\uff1f\uff09\u300b\u201d\u2019,.;:!?)"
+_OPENING = "\uff08\u300a\u201c\u2018"
+_WIDE = "\u2e80-\u9fff\uff00-\uffef"
 _PIECE = re.compile(
-    rf"`[^`]*`[{_CLOSING}]*|[\u2e80-\u9fff\uff00-\uffef][{_CLOSING}]*|\s+|[^\s`\u2e80-\u9fff\uff00-\uffef]+[{_CLOSING}]*|`"
+    rf"[{_OPENING}]*(?:`[^`]*`|\d[\d,.]* (?:ns|µs|ms|s|B)\b|[{_WIDE}]|[^\s`{_WIDE}]+)[{_CLOSING}]*|\s+|`"
 )
 
 

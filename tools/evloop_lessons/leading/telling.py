@@ -42,7 +42,7 @@ def predicted(entry: LessonFolder, texts: Texts, run: Run, words: Words) -> str:
     was, said = happened(entry.outcome, run, entry.lesson.needs), run.prediction
     if not was:
         return words("unknown")
-    shown = {key: f"{key} ({text.rstrip('.。')})" for key, text in texts.choices.items()}
+    shown = {key: words("choice", which=key, text=text.rstrip(".。")) for key, text in texts.choices.items()}
     if not said:
         return words("was", was=shown.get(was, was))
     return words("right" if said == was else "predicted", said=shown.get(said, said), was=shown.get(was, was))
@@ -69,20 +69,21 @@ def founded(verdict: Verdict, words: Words) -> list[str]:
     for where in dict.fromkeys(it.where for it in verdict.evidence):
         cited = [it for it in verdict.evidence if it.where == where]
         if where == "packets":
-            which = numbers([it.number for it in cited])
+            which = words.row(numbers([it.number for it in cited]))
             what = words("packet" if len(cited) == 1 else "packets", numbers=which)
             lines.append(words("of", what=what, said=_row(cited)))
         elif where == "sockets":
             for it in cited[:MOST_CITED]:
                 when = words("kernel", time=f"{it.t:.1f} ms")
-                lines.append(words("of", what=when, said=words.say(it.what)))
+                states = words.row([words.say(state) for state in it.what.split(", ")], apart=True)
+                lines.append(words("of", what=when, said=states))
         elif where:
-            some = ", ".join(f"#{it.number} {words.say(it.what)}" for it in cited[:MOST_CITED])
+            some = words.row([f"#{it.number} {words.say(it.what)}" for it in cited[:MOST_CITED]], apart=True)
             some += " …" * (len(cited) > MOST_CITED)
             alike.setdefault(some, []).append(where)
         else:
             lines += [it.what for it in cited]
-    return [f"{', '.join(whose)}: {some}" for some, whose in alike.items()] + lines
+    return [words("of", what=words.row(whose), said=some) for some, whose in alike.items()] + lines
 
 
 def _row(cited: list[Evidence]) -> str:

@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from evloop_lessons.texts import row
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,7 +33,7 @@ _KINDS = {
     "end": r"(?:the|a) (?:client|server)",
     "call": r"[\w.]+\([^()]*\)(?: (?:#\d+|[=→…].*|E[A-Z]+))?",
     "name": r'(?:(?![,;:] | · )[^"])+?',
-    "names": r'[^"]+',
+    "names": r'(?:(?! · )[^"])+',
     "mark": r"[▸◂≈? ]*[▸◂≈?]",
     "bits": r"(?:readable|writable|hung up|in error)(?: and (?:readable|writable|hung up|in error))*",
     "phrase": r"[^;]+?",
@@ -39,6 +41,8 @@ _KINDS = {
 }
 _TRANSLATED = {"end", "bits", "phrase", "rest"}
 """Kinds of blanks that are not of every language."""
+_ROWS = {"numbers", "names"}
+"""Kinds of blanks with commas in them."""
 
 _WIDE = re.compile(r"[\u2e80-\u9fff\uff00-\uffef]")
 _CHARACTER = re.compile(r"[\u3400-\u9fff]")
@@ -109,7 +113,9 @@ class Catalogue:
         """The translation; nothing if what fills a blank has none."""
         used = frozenset({pattern})
         for blank, value in values.items():
-            if blank.rstrip("0123456789") in _TRANSLATED:
+            if blank in _ROWS:
+                values[blank] = row(value.split(", "), pattern.translated)
+            elif blank.rstrip("0123456789") in _TRANSLATED:
                 values[blank], more = self._find(value)
                 used |= more
                 if not values[blank]:

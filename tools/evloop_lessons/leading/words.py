@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evloop_lessons.leading.translation import translation
-from evloop_lessons.texts import filled
+from evloop_lessons.texts import filled, row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Words", "language"]
 
@@ -28,6 +31,10 @@ class Words:
     def __call__(self, key: str, **values: Any) -> str:
         """A sentence with its blanks filled in."""
         return filled(self._sentences[key], values)
+
+    def row(self, items: Iterable[str], *, apart: bool = False) -> str:
+        """Items side by side; `apart` if there may be commas in them."""
+        return row(items, self._sentences["check"], apart=apart)
 
 
 def language(given: str | None) -> str:

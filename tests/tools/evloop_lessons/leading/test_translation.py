@@ -9,7 +9,7 @@ import evloop_lessons
 import pytest
 from evloop_lessons.leading.translation import Catalogue, translation
 from evloop_trace.correlate import reasons
-from evloop_trace.packets import spelling
+from evloop_trace.packets import icmp, spelling
 from evloop_trace.views import calls
 
 import evloop
@@ -58,8 +58,10 @@ SAYING = [
     *LOOP,
     *VIEWS,
     Path(spelling.__file__),
+    Path(icmp.__file__),
     *[Path(calls.__file__).with_name(f"{it}.py") for it in ("columns", "timeline")],
     *[Path(evloop.__file__).parent / it for it in ("programs.py", "recording.py", "instrument/process.py")],
+    Path(evloop.__file__).parent / "instrument/outcome.py",
     *[LESSONS / it for it in ("judging.py", "reading.py", "run.py")],
 ]
 """Who else says something."""
@@ -75,6 +77,8 @@ ENGLISH = re.compile(r"(?<![\w-])(?!(?:tcp|backlog|connect|rtt|min|poll|loop)\b)
 def samples(sentences) -> list[str]:
     """All that reasons, quiet times and calls can say."""
     made = [*sentences(REASONS, HINTS), *sentences([*VIEWS, Path(spelling.__file__)], IN_VIEWS).strings()]
+    made += re.findall(r': "([a-z ]+)"', Path(icmp.__file__).read_text(encoding="utf-8"))
+    made += ["accept() interrupted", "recv() timeout"]
     return [it for it in dict.fromkeys(made) if it not in PARTS]
 
 

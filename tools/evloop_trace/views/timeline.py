@@ -170,14 +170,14 @@ class _Drawer:
         """The rule above everything."""
         columns = self._columns
         left, right = (self._title(client=client) for client in _SIDES)
-        wire = self._view.say("wire" if self._view.packets else "no capture")
+        wire, tick = self._view.say("wire" if self._view.packets else "no capture"), self._view.say("tick")
         text = (
             " ms ".rjust(columns.clock + 2, "─")
             + "─" * (columns.names + 2 if columns.names else 0)
             + padded(f" {cut(left, columns.left)} ", columns.left + 2, str.ljust, "─")
             + padded(f" {wire} ", columns.wire + 1, str.center, "─")
             + " "
-            + ("tick ".rjust(columns.tick + 2, "─") if columns.tick else " ")
+            + (padded(f"{tick} ", columns.tick + 2, str.rjust, "─") if columns.tick else " ")
             + f"{cut(right, columns.right - 1)} "
         )
         line = [Segment(padded(text, self._view.width, str.ljust, "─"), DIM)]

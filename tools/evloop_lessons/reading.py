@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -62,7 +63,10 @@ def read_run(folder: Path, plan: Plan, *, whole: bool = True) -> Run:
     if run.steps and not run.steps[-1].name:  # from here on it is only tidied up
         curtain = run.steps.pop().t
         run.entries = [it for it in run.entries if it.t < curtain]
-    elif whole:
+    elif not whole:
+        now = clock(time.monotonic_ns(), time.time_ns())
+        run.silence = now, timeline.silence(now)
+    else:
         run.remarks.append("the run is not whole: it was broken off, or its steps are missing")
     run.samples = [
         Sample(clock(*it.t), tuple(it.sockets), it.counters)

@@ -88,6 +88,8 @@ class Run(msgspec.Struct):
     remarks: list[str] = []
     """What is to be said of the files."""
     prediction: str = ""
+    silence: tuple[int, str] = (0, "")
+    """While it grows: until when nothing has happened since the last entry, and why (a sentence)."""
 
     def __getitem__(self, parameter: str) -> Any:
         """A parameter's value."""

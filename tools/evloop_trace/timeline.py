@@ -79,6 +79,10 @@ class Timeline:
             loom.take()
         yield from loom.settled(NEVER)
 
+    def silence(self, t: int) -> str:
+        """Why nothing happens at `t`, behind all entries; empty if nobody knows."""
+        return self._loom.silence(t)
+
     def _in_turn(
         self, calls: Iterator[_Item], packets: Iterator[_Item], kernel: Iterator[_Item]
     ) -> Iterator[_Item]:

@@ -28,7 +28,7 @@ class Again:
 
     def __init__(self, run: Run, screen: Screen, terminal: Terminal, paper: Paper) -> None:
         self._run, self._screen, self._terminal, self._paper = run, screen, terminal, paper
-        self._now = 0  # on the run's clock
+        self._now = self._until = 0  # on the run's clock: what is shown, and what comes next
 
     def play(
         self, pace: str, sentence: Callable[[str], str], stop: Callable[[Callable[[], None]], None]
@@ -45,6 +45,7 @@ class Again:
         due, skipped = time.monotonic(), False
         for before, t in zip(times[:1] + times, times, strict=False):
             due += min((t - before) / 1e9, LONGEST)
+            self._until = t
             skipped = skipped or self._paper.key(due, self._draw)
             if t in names:
                 self._screen.caption = sentence(names[t])
@@ -62,4 +63,5 @@ class Again:
         """What there was by now."""
         entries = [it for it in self._run.entries if it.t <= self._now]
         steps = [it for it in self._run.steps if it.t <= self._now]
-        return msgspec.structs.replace(self._run, entries=entries, steps=steps)
+        why = next((it.quiet for it in self._run.entries[len(entries) :]), "")
+        return msgspec.structs.replace(self._run, entries=entries, steps=steps, silence=(self._until, why))

@@ -87,6 +87,7 @@ class Screen:
         panel.view.captions = _captions(run, self._steps, left_out, self._words)
         for entry in entries:
             panel.append(entry)
+        panel.silence = run.silence
         bottom = paragraph(self.caption, width, "▸ ", style=BOLD)[:3] if self.caption else []
         room = height - 2 - len(bottom)
         lines: list[Line] = [exact([Segment(self._title, TITLE)], width)]

@@ -126,6 +126,10 @@ class Loom:
             self._settle(entry)
             yield entry
 
+    def silence(self, t: int) -> str:
+        """Why nothing happens at `t`, behind all that was taken; empty if nobody knows."""
+        return self._reasons.now(t)
+
     def pass_over(self, more: int = 0) -> int:
         """Leave out what waits: there is too much to look at each; how much it was.
 

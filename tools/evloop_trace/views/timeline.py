@@ -39,6 +39,9 @@ __all__ = ["TimelinePanel", "TimelineView"]
 QUIET = 10_000_000
 """Nanoseconds in which nothing happens that are worth a row."""
 
+LONG = 300_000_000
+"""Nanoseconds of a silence that goes on: what happened a moment ago may not have been read yet."""
+
 _AHEAD = 4096  # entries that say how wide the columns are to be
 _LEAST = 60  # cells, below which lines are cut
 _SIDES = (True, False)
@@ -96,6 +99,8 @@ class TimelinePanel(Panel):
         """Of so many entries at `most`; `begins`: there may be logs that have not begun."""
         self.view = TimelineView(0, labels, packets=packets, kernel=kernel, say=say, begins=begins)
         self.entries: deque[Entry] = deque(maxlen=most)
+        self.silence = (0, "")
+        """Until when nothing has happened since the last of them, and why: a sentence."""
         self._once = Once()
         self._known: Known | None = None
         for entry in entries:
@@ -119,6 +124,7 @@ class TimelinePanel(Panel):
         if before:
             drawer.said_already(before[-1].t)
         lines = [line for row in drawer.rows(entries) for line in drawer.row(row)]
+        lines += drawer.silence(*self.silence)
         return [exact(line, width) for line in lines[-height:]]
 
     def heading(self, width: int) -> Line:
@@ -204,7 +210,7 @@ class _Drawer:
         lines: list[Line] = []
         if self._before is not None and row.t - self._until >= QUIET:
             lines += self.captions((self._until + row.t) // 2)  # it is said before what it is nearer to
-            lines += self._quiet(row)
+            lines += self._quiet(row.t, row.quiet)
         lines += self.captions(row.t)
         if row.strand is not None:
             number = row.strand.number
@@ -219,6 +225,12 @@ class _Drawer:
         self._until = row.until if self._before is None else max(row.until, self._until)
         self._before = row
         yield from (exact(line, width) for line in lines)
+
+    def silence(self, t: int, why: str) -> Iterator[Line]:
+        """Behind the last row."""
+        if self._before is not None and t - self._until >= LONG:
+            yield from self.captions(t)
+            yield from self._quiet(t, why)
 
     # -- the parts of a row ----------------------------------------------------------------------------
 
@@ -310,10 +322,10 @@ class _Drawer:
             for at, it in enumerate(wrapped(escape_text(text), self._view.width - 3)):
                 yield [Segment(f"{'  ' if at else '▸ '}{it}", BOLD)]
 
-    def _quiet(self, row: Row) -> Iterator[Line]:
+    def _quiet(self, t: int, why: str) -> Iterator[Line]:
         before = " " * self._columns.before
-        why = escape_text(self._view.say(row.quiet or "nothing happens"))  # somebody may sleep in a call
-        text = f"{duration(row.t - self._until)} · {why}"
+        why = escape_text(self._view.say(why or "nothing happens"))  # somebody may sleep in a call
+        text = f"{duration(t - self._until)} · {why}"
         rows = wrapped(text, self._view.width - len(before) - 8)
         for at, it in enumerate(rows):
             ends = " ┄┄┄" if at == len(rows) - 1 else ""

@@ -22,6 +22,7 @@ class Show:
         self.now = 0.0
         self.caption = ""
         self.drawn: list[tuple[float, str, list[int]]] = []
+        self.silences: list[tuple[int, str]] = []
 
     def monotonic(self) -> float:
         """The clock."""
@@ -30,6 +31,7 @@ class Show:
     def draw(self, _terminal, run, *, now: bool = False) -> None:
         """What is seen."""
         seen = self.now, self.caption, [it.t // MS for it in run().entries]
+        self.silences.append(run().silence)
         if now or not self.drawn or seen[1:] != self.drawn[-1][1:]:
             self.drawn.append(seen)
 
@@ -45,7 +47,7 @@ class Show:
 
 RUN = Run(
     {},
-    [SimpleNamespace(t=it * MS) for it in (100, 150, 9000, 9100)],
+    [SimpleNamespace(t=it * MS, quiet=f"before {it}") for it in (100, 150, 9000, 9100)],
     [],
     [Step(0, "call"), Step(9050 * MS, "say")],
     [],
@@ -99,3 +101,11 @@ def test_somebody_who_explains_stops_it_at_every_step(play) -> None:
 def test_slowly_there_is_time_at_every_step(play) -> None:
     """It is added to what there was."""
     assert [it[0] for it in play(Show(), "slow")][1] == round(THINK + 0.1, 3)
+
+
+def test_while_nothing_happens_it_is_said_why(play) -> None:
+    """The silence before what comes next is on the screen while it lasts, and not only behind it."""
+    show = Show()
+    play(show)
+    assert (9000 * MS, "before 9000") in show.silences
+    assert (9050 * MS, "before 9100") in show.silences

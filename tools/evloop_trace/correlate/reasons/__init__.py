@@ -71,7 +71,7 @@ class Reasons:
         why = ""
         if not self._is_again(entry):
             strand = entry.strand or self._woken(entry)
-            why = self.quiet(strand, entry.t, entry) or self._quiet_everywhere(entry)
+            why = self.quiet(strand, entry.t, entry) or self._quiet_everywhere(entry.t, entry)
         past = self._past(entry.strand)
         if past is not None:
             self._doubt(entry, past)
@@ -112,13 +112,21 @@ class Reasons:
         why = quiet(past, self._threads, self._listeners, t, coming) if seen else ""
         return why or self._said(programs(past, self._threads, t), coming)
 
-    def _quiet_everywhere(self, entry: Entry) -> str:
-        """Why nothing at all happens before what is of no connection, or of a new one."""
-        if not self._shown or entry.t - self._shown < QUIET:
+    def now(self, t: int) -> str:
+        """Why nothing happens at `t`, behind all that was told; empty if nobody knows."""
+        captured, self.captured = self.captured, None  # it is known that no packet came
+        try:
+            return self._quiet_everywhere(t)
+        finally:
+            self.captured = captured
+
+    def _quiet_everywhere(self, t: int, coming: Entry | None = None) -> str:
+        """Why nothing at all happens; if it is ended by what is of no connection, or of a new one."""
+        if not self._shown or t - self._shown < QUIET:
             return ""
         alive = [it for it in self._pasts.values() if it.strand.proto == TCP and not it.is_quiet]
-        if len(alive) == 1 and entry.strand is None:
-            why = self.quiet(alive[0].strand, entry.t, entry)
+        if len(alive) == 1 and (coming is None or coming.strand is None):
+            why = self.quiet(alive[0].strand, t, coming)
             if why:
                 name = next(filter(None, alive[0].strand.names), "")
                 # What follows is of another connection, so that it must be said which one this is about.
@@ -129,8 +137,8 @@ class Reasons:
             assert last is not None
             them.append(Program("the client" if last.client else "the server", key, ""))
         waits = unread(self._pasts.values(), self._listeners)
-        silence = Silence(self._shown, entry.t, them, is_whole=True, unread=waits)
-        return self._said(silence, entry)
+        silence = Silence(self._shown, t, them, is_whole=True, unread=waits)
+        return self._said(silence, coming)
 
     def _said(self, silence: Silence, coming: Entry | None) -> str:
         """What it says now; it may know more before what ended it is settled."""

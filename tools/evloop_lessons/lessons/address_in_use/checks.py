@@ -68,5 +68,5 @@ def no_port(run: Run) -> Found:
     errors = _errors(run, "busy", "connect")
     few = run["ports"]
     good = few < CALLS and errors == [""] * few + ["EADDRNOTAVAIL"] * (CALLS - few) and len(ports) == few
-    shown = ", ".join(sorted(it.rpartition(":")[2] for it in ports))
+    shown = sorted(it.rpartition(":")[2] for it in ports)
     return found(good, *connects, run.samples[-1], ports=shown, number=errors.count(""))

@@ -84,8 +84,8 @@ def _in_time(it: _Round) -> bool:
     return it.data[-1].t <= returned(it.sends[-1]) + SHORTLY
 
 
-def _ms(times: list[int]) -> str:
-    return ", ".join(f"{it / 1e6:.1f} ms" for it in times)
+def _ms(times: list[int]) -> list[str]:
+    return [f"{it / 1e6:.1f} ms" for it in times]
 
 
 def outcome(run: Run) -> str:

@@ -63,7 +63,7 @@ def _in_vain(run: Run, name: str) -> Found:
     waited = call.event.dur
     good = notation(packets) == "S S*" and all(SHORTEST < it < LONGEST for it in gaps)
     good &= _error(run, name) == "ETIMEDOUT" and EARLIEST < waited < LATEST
-    shown = ", ".join(f"{it / 1e9:.2f} s" for it in gaps)
+    shown = [f"{it / 1e9:.2f} s" for it in gaps]
     return found(good, *packets, call, gaps=shown, waited=f"{waited / 1e9:.1f} s")
 
 

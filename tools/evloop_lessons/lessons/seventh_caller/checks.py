@@ -96,7 +96,7 @@ def syns(run: Run) -> Found:
         gaps += [b - a for a, b in pairwise(times)]
         good &= len(packets) >= 2 and all(it.packet.flags & (SYN | ACK) == SYN for it in packets)
     good &= all(SHORTEST <= it <= LONGEST for it in gaps)
-    shown = ", ".join(f"{it / 1e9:.2f} s" for it in gaps[:4])
+    shown = [f"{it / 1e9:.2f} s" for it in gaps[:4]]
     return found(good, *[it for packets in wires.values() for it in packets], number=len(wires), gaps=shown)
 
 

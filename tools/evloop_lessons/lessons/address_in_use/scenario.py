@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop_lessons.lesson import NETWORK, Lesson, Parameter
+from evloop_lessons.lesson import PACKETS, Lesson, Parameter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LESSON = Lesson(
     number=17,
     minutes=12,
-    needs=(NETWORK,),
+    needs=(PACKETS,),
     steps=("listen", "restart", "ports"),
     parameters=(
         Parameter("first", "server", choices=("server", "client")),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -227,6 +226,8 @@ def begin_captures(
 @contextmanager
 def _nameless_file() -> Iterator[int]:
     """The descriptor of a file for what is drawn and not kept: nothing is left of it, however we end."""
+    import tempfile  # noqa: PLC0415 - much to import for what is mostly not needed
+
     with tempfile.TemporaryFile() as file:
         fd = out_of_the_way(os.dup(file.fileno()))
     try:

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import sys
+import tempfile
 import threading
 
 import pytest
@@ -105,7 +106,7 @@ def test_what_cannot_be_followed(record):
 
 def test_a_log_that_is_drawn_and_not_kept(record, monkeypatch, tmp_path):
     """It is in a file that has no name at any time, so that none is left; the picture ends before it."""
-    monkeypatch.setattr(recording.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     seen = []
 
     class Picture:

@@ -52,8 +52,8 @@ class LessonFolder:
         for name in _FILES:
             if not (self.folder / name).is_file():
                 raise LessonError(f"{self.folder} is no lesson: {name} is missing")
-        assert self.play
-        assert self.outcome
+        self._part("scenario", "play")
+        self._part("checks", "outcome")
         self.texts(language)
 
     @cached_property

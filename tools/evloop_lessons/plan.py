@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CAPTURE", "PLAN", "SAMPLES", "STEPS", "TEMPORARY", "THINK", "Plan", "read_plan", "why_unread",
+    "write_plan",
 ]  # fmt: skip
 
 THINK = 1.5  # seconds before each step, with --slow
@@ -82,6 +83,11 @@ def read_plan(folder: Path, lesson: Lesson | None = None) -> Plan:
         values = lesson.values({name: str(it) for name, it in plan.parameters.items()}, f"{path}: ")
         return msgspec.structs.replace(plan, parameters=dict(values))
     return plan
+
+
+def write_plan(folder: Path, plan: Plan) -> None:
+    """Write it down there."""
+    (folder / PLAN).write_bytes(msgspec.json.encode(plan))
 
 
 def why_unread(path: Path) -> str:

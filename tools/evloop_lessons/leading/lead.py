@@ -15,7 +15,7 @@ from evloop_lessons.leading.ladder import Screen, whole
 from evloop_lessons.leading.report import write_report
 from evloop_lessons.leading.telling import predicted, tell
 from evloop_lessons.lesson import PACKETS
-from evloop_lessons.plan import PLAN, read_plan
+from evloop_lessons.plan import read_plan, write_plan
 from evloop_lessons.reading import read_run
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class Leader:
         self._begin()
         self._play(performance, folder)
         if prediction:
-            plan = msgspec.structs.replace(read_plan(folder), prediction=prediction)
-            (folder / PLAN).write_bytes(msgspec.json.encode(plan))
+            write_plan(folder, msgspec.structs.replace(read_plan(folder), prediction=prediction))
         passed = self._close(read_run(folder, read_plan(folder)))
         if manner.save:
             write_report(entry, folder, words)

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -20,7 +19,7 @@ import msgspec
 from evloop import lab
 from evloop.errors import EvloopError
 from evloop_lessons.lesson import LessonError
-from evloop_lessons.plan import PLAN, TEMPORARY, Plan
+from evloop_lessons.plan import TEMPORARY, Plan, write_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +58,7 @@ class Performance:
         self.over = False
 
     def __enter__(self) -> Self:
-        (self._folder / PLAN).write_bytes(msgspec.json.encode(self.plan))
+        write_plan(self._folder, self.plan)
         source, folder = os.path.abspath(self._entry.folder), os.path.abspath(self._folder)
         command = [
             sys.executable,
@@ -127,7 +126,7 @@ class Performance:
     def until(self, word: str) -> None:
         """Wait until it says this."""
         while not any(it.word == word for it in self.words(1.0)):
-            time.sleep(0)
+            pass
 
 
 def why_not(lesson: Lesson) -> str:

@@ -24,7 +24,7 @@ import msgspec
 from evloop import lab
 from evloop.errors import EvloopError
 from evloop_lessons.library import LessonFolder
-from evloop_lessons.plan import PLAN, TEMPORARY, THINK, read_plan
+from evloop_lessons.plan import TEMPORARY, THINK, read_plan, write_plan
 from evloop_lessons.stage.leash import end_with_parent
 from evloop_lessons.stage.stage import Stage
 
@@ -68,7 +68,7 @@ def _play(entry: LessonFolder, folder: Path, pace: str) -> None:
         try:
             entry.play(stage)
         finally:
-            (folder / PLAN).write_bytes(msgspec.json.encode(plan))
+            write_plan(folder, plan)
 
 
 def _say(word: str, about: str = "") -> None:

@@ -128,7 +128,7 @@ def _mixed(entries: Sequence[Entry]) -> bool:
 
 def columns(known: Known, width: int, *, packets: bool) -> Columns:
     """The columns of lines that are so wide."""
-    names = max(5, min(width // 10, max(map(cell_len, known.names.values())))) if known.mixed else 0
+    names = max(5, min(width // 10 + 1, max(map(cell_len, known.names.values())))) if known.mixed else 0
     tick = max(3, known.tick) if known.tick else 0
     rest = width - known.clock - 7 - (names + 2 if names else 0) - (tick + 1 if tick else 0)
     left, right = (bool(it) for it in known.sides)

@@ -6,6 +6,7 @@ ends stand beside the wire, where they change.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -41,6 +42,8 @@ QUIET = 10_000_000
 
 LONG = 300_000_000
 """Nanoseconds of a silence that goes on: what happened a moment ago may not have been read yet."""
+
+_A_NAME = re.compile(r"[^\s;,()]+?(?=:?(?:[\s;,()]|$))")
 
 _AHEAD = 4096  # entries that say how wide the columns are to be
 _LEAST = 60  # cells, below which lines are cut
@@ -162,6 +165,7 @@ class _Drawer:
         self._tick = 0
         self._last = -1  # the connection of the last row that has one
         self._captions = deque(view.captions)
+        self._called: dict[str, str] = {}  # what rows call a connection, by the names of its ends
         self.introduced: set[int] = set()
         """Connections that have had their line."""
 
@@ -193,8 +197,7 @@ class _Drawer:
         """Connections that need no introduction; the last of them goes on."""
         for strand in strands:
             if strand is not None:
-                self.introduced.add(strand.number)
-                self._last = strand.number
+                self._introduce(strand)
 
     def said_already(self, t: int) -> None:
         """Captions up to then."""
@@ -216,8 +219,7 @@ class _Drawer:
             number = row.strand.number
             if number not in self.introduced or (not self._columns.names and number != self._last):
                 lines.append(self._introduction(row.strand))
-            self.introduced.add(number)
-            self._last = number
+            self._introduce(row.strand)
         lines += self._main(row)
         for client, reason in row.reasons:
             if not self._once.is_told(reason, row.strand):
@@ -322,9 +324,16 @@ class _Drawer:
             for at, it in enumerate(wrapped(escape_text(text), self._view.width - 3)):
                 yield [Segment(f"{'  ' if at else '▸ '}{it}", BOLD)]
 
+    def _introduce(self, strand: Strand) -> None:
+        self.introduced.add(strand.number)
+        self._last = strand.number
+        if len(self._known.names) > 1:
+            self._called |= {it: self._name_of(strand) for it in strand.names if ":" in it}
+
     def _quiet(self, t: int, why: str) -> Iterator[Line]:
         before = " " * self._columns.before
-        why = escape_text(self._view.say(why or "nothing happens"))  # somebody may sleep in a call
+        why = _A_NAME.sub(lambda it: self._called.get(it[0], it[0]), why or "nothing happens")
+        why = escape_text(self._view.say(why))  # somebody may sleep in a call
         text = f"{duration(t - self._until)} · {why}"
         rows = wrapped(text, self._view.width - len(before) - 8)
         for at, it in enumerate(rows):

@@ -360,6 +360,33 @@ def test_reasons_and_quiet_times_are_never_cut(talk: Any) -> None:
         assert quiet in text
 
 
+def test_a_silence_calls_connections_what_their_rows_call_them(talk: Any) -> None:
+    """Whatever their other end calls them; what is no connection keeps its name."""
+    ann, bob = (
+        talk.strand(at, 5000 + at, (f"{it}:tcp-1", f"s:tcp-{at + 2}")) for at, it in enumerate(["ann", "bob"])
+    )
+    why = "the server sleeps in recv() on s:tcp-2 and accept() on s:tcp-1; it sleeps in send() on bob:tcp-1"
+    packets = [talk.data(at, it, at, 0, b"x") for at, it in ((1, ann), (2, bob), (3, ann))]
+    packets[2].t += 50 * MS
+    packets[2].quiet = f"s:tcp-3: {why}"
+    text = " ".join(" ".join(talk.drawn(packets, 120)).split())
+    assert (
+        "bob: the server sleeps in recv() on ann and accept() on s:tcp-1; it sleeps in send() on bob ┄"
+        in text
+    )
+
+
+def test_nine_letters_of_a_name_have_room(talk: Any) -> None:
+    """On a terminal of 80 columns."""
+    some = [talk.strand(at, 5000 + at, (f"client-{at}:tcp-1", "")) for at in (9, 10)]
+    packets = [talk.data(at, some[at % 2], at, 0, b"x") for at in range(1, 4)]
+    assert [line.split()[1] for line in talk.drawn(packets) if "│" in line] == [
+        "client-10",
+        "client-9",
+        "client-10",
+    ]
+
+
 def test_who_knows_one_side_only_does_not_say_that_nobody_calls(talk: Any) -> None:
     """Without the logs of both ends nothing happens, as far as can be seen."""
     it = talk.strand(names=("", ""))

@@ -79,10 +79,10 @@ def cookies(run: Run) -> Found:
     return found(counted == rest == queue, sample, said, counted=counted, queue=queue)
 
 
-@claim("spoken", PACKETS, SOCKETS, "with")
+@claim("spoken", PACKETS, SOCKETS, "on")
 def spoken(run: Run) -> Found:
     """From one queue into the other."""
-    send = run.call("with", "send")
+    send = run.call("on", "send")
     data = [it for it in run.packets(send.strand, client=True) if notation([it]) == str(send.event.n)]
     before, after = _called(run), run.sample(run.step("none").t)
     half = [len(it.of(local=WITH, state=HALF)) for it in (before, after)]

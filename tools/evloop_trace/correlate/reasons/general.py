@@ -13,6 +13,7 @@ __all__ = ["Once"]
 _GENERAL = [
     re.compile(pattern)
     for pattern in (
+        r"^the socket does not block: the kernel does the handshake meanwhile$",
         r"closed first, and so waits in TIME-WAIT",
         r"three segments, not four$",
         r"sends no more, but ",

@@ -447,3 +447,14 @@ def test_bytes_that_wait_on_many_connections(told: Any, new_told: Any) -> None:
         "15 B wait on 3 connections; a server sleeps in recv() on s-2; a server sleeps in accept() on m; "
         "the client sleeps in recv() on c"
     )
+
+
+def test_a_silence_that_goes_on(told: Any) -> None:
+    """Nothing has ended it; and it is known that no packet came, though the capture is read to its end."""
+    told.reasons.captured = 0
+    begun(told)
+    sleeps(told, False)
+    soon, late = told.at(None), told.at(500)
+    assert told.reasons.now(soon) == ""
+    assert told.reasons.now(late) == "the server sleeps in recv(); the client is in no call"
+    assert told.reasons.captured == 0

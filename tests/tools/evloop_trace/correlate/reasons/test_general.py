@@ -38,6 +38,12 @@ def test_all_of_the_first_and_none_of_the_next(new_told: Any) -> None:
         assert [once.is_told(it, other) for it in entry.reasons] == [True] * len(entry.reasons)
 
 
+def test_a_socket_that_does_not_block() -> None:
+    """Of many that connect so, the first is enough."""
+    once, why = Once(), "the socket does not block: the kernel does the handshake meanwhile"
+    assert [once.is_told(why, Strand(number, "tcp", "", "")) for number in range(3)] == [False, True, True]
+
+
 @pytest.mark.parametrize(
     "why",
     [

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from evloop_lessons.leading.report import picture, report
 from evloop_lessons.leading.words import Words
 from evloop_lessons.library import find, library
+from evloop_lessons.plan import read_plan
+from evloop_lessons.reading import read_run
 from evloop_lessons.texts import LANGUAGES
 
 if TYPE_CHECKING:
@@ -61,12 +63,13 @@ def write(entry: LessonFolder) -> None:
     with tempfile.TemporaryDirectory() as name:
         lesson = [sys.executable, "-P", "-m", "evloop", "lesson", str(entry.lesson.number), "--no-ask"]
         subprocess.run([*lesson, f"--save={name}"], check=True, stdout=subprocess.DEVNULL)
+        run = read_run(Path(name), read_plan(Path(name), entry.lesson))
         for language in LANGUAGES:
             words, to = Words(language), FOLDER / page(entry, language)
             to.parent.mkdir(exist_ok=True)
             ladder = to.with_suffix(".svg")
-            ladder.write_text(picture(entry, Path(name), words), encoding="utf-8")
-            text = report(entry, Path(name), words, ladder.name)
+            ladder.write_text(picture(entry, run, words), encoding="utf-8")
+            text = report(entry, run, words, ladder.name)
             to.with_suffix(".md").write_text(text, encoding="utf-8")
 
 

@@ -65,9 +65,10 @@ class Leader:
         self._play(performance, folder)
         if prediction:
             write_plan(folder, msgspec.structs.replace(read_plan(folder), prediction=prediction))
-        passed = self._close(read_run(folder, read_plan(folder)))
+        run = read_run(folder, read_plan(folder))
+        passed = self._close(run)
         if manner.save:
-            write_report(entry, folder, words)
+            write_report(entry, run, folder, words)
             again = f"`evloop lesson {entry.lesson.number} --replay {folder}`"
             paper.space()
             paper.say(words("saved", folder=f"`{folder}`", command=again))

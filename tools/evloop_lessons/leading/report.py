@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from evloop_trace.apps.svg import svg
 
+from evloop_lessons.judging import judge
 from evloop_lessons.leading.ladder import whole
-from evloop_lessons.leading.telling import MARKS, founded, predicted, verdicts
+from evloop_lessons.leading.telling import MARKS, founded, predicted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from evloop_lessons.judging import Verdict
     from evloop_lessons.leading.words import Words
     from evloop_lessons.library import LessonFolder
+    from evloop_lessons.run import Run
 
 __all__ = ["PICTURE", "REPORT", "picture", "report", "write_report"]
 
@@ -25,23 +27,22 @@ WIDTH = 110  # columns
 _MARKUP = re.compile(r"[\\`*_<>\[\]|]")  # what Markdown would take for its own
 
 
-def write_report(entry: LessonFolder, folder: Path, words: Words) -> None:
-    """Write both into the folder of the run."""
-    (folder / REPORT).write_text(report(entry, folder, words, PICTURE), encoding="utf-8")
-    (folder / PICTURE).write_text(picture(entry, folder, words), encoding="utf-8")
+def write_report(entry: LessonFolder, run: Run, folder: Path, words: Words) -> None:
+    """Write both into the run's folder."""
+    (folder / REPORT).write_text(report(entry, run, words, PICTURE), encoding="utf-8")
+    (folder / PICTURE).write_text(picture(entry, run, words), encoding="utf-8")
 
 
-def picture(entry: LessonFolder, folder: Path, words: Words) -> str:
+def picture(entry: LessonFolder, run: Run, words: Words) -> str:
     """The whole ladder as SVG."""
     texts = entry.texts(words.language)
-    run, _ = verdicts(entry, folder, words.language)
     return svg([*whole(run, texts.steps, WIDTH, words)], WIDTH, _title(entry, words))
 
 
-def report(entry: LessonFolder, folder: Path, words: Words, ladder: str) -> str:
+def report(entry: LessonFolder, run: Run, words: Words, ladder: str) -> str:
     """The lesson, and what became of its claims; `ladder` is where the picture is."""
     texts = entry.texts(words.language)
-    run, judged = verdicts(entry, folder, words.language)
+    judged = judge(entry.claims, texts.claims, run)
     parts = [
         f"# {_title(entry, words)}",
         *texts.scene,

@@ -31,6 +31,8 @@ CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
 CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
 # A network of its own, in which every port is free and nothing leads out.
 ALONE = ("unshare", "-Urn", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+# Of root's rights nothing is left: setpriv(1).
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
 
 # -- what the tests need --------------------------------------------------------------------
@@ -43,9 +45,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @functools.cache
 def is_here(program: str) -> bool:
-    """Whether a program is installed; `namespaces`, `ptrace` and `tracefs` are what the system must allow."""
+    """Whether a program is installed; what is in `tries` is what the system must allow."""
     tries = {
         "namespaces": [*ALONE, "true"],
+        "nobody": ["unshare", "-m", *NOBODY, *ALONE, "true"],  # to be it, and to have a network then
         "ptrace": ["strace", "-o", os.devnull, "true"],
         "tracefs": [*CAPTURE, "--kernel", os.devnull, "--duration", "1ms"],
     }
@@ -87,6 +90,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """The line that says what was left out."""
     if line := config.stash.get(LEFT_OUT, ""):
         terminalreporter.write_line(line, yellow=True)
+
+
+@pytest.fixture(scope="session")
+def nobody() -> tuple[str, ...]:
+    """What a command begins with that has no rights; what it needs may have to be made readable first."""
+    return NOBODY
 
 
 # -- processes ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Told to, it calls a server and says who it is; told again, it hangs up, but not before it has its answer.
+"""Told to, it calls a server and says its name; told again, it hangs up, but not before it has its answer.
 
 caller.py NAME HOST:PORT HOST:PORT...
 """
@@ -11,7 +11,7 @@ for server in servers:
     sys.stdin.readline()  # until it is our turn
     host, port = server.split(":")
     sock = socket.create_connection((host, int(port)))
-    sock.send(f"I am {name}".encode())
+    sock.send(name.encode())
     sock.recv(1024)
     sys.stdin.readline()  # until we may hang up
     sock.close()

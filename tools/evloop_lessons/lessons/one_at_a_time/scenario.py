@@ -9,6 +9,9 @@ from evloop_lessons.lesson import PACKETS, Lesson, Parameter
 if TYPE_CHECKING:
     from evloop_lessons.stage import Actor, Server, Stage
 
+NAMES = ("ann", "bob", "cat", "dan", "eve", "fay", "gus")
+"""No more: one is served, and the queue of the first server has room for six."""
+
 LESSON = Lesson(
     number=10,
     minutes=10,
@@ -24,7 +27,7 @@ LESSON = Lesson(
         "second-leave",
     ),
     parameters=(
-        Parameter("callers", 6, low=2, high=7),
+        Parameter("callers", 6, low=2, high=len(NAMES)),
         Parameter("first", "sequential", choices=("sequential", "threaded")),
         Parameter("second", "loop", choices=("loop", "threaded", "sequential")),
     ),
@@ -38,8 +41,8 @@ def play(stage: Stage) -> None:
     """First at the one server, then at the other."""
     stage.step("listen")
     addresses = [f"127.0.0.1:{port}" for port in PORTS.values()]
-    numbers = range(1, stage["callers"] + 1)
-    callers = [stage.program("caller.py", str(it), *addresses, name=f"c{it}") for it in numbers]
+    names = NAMES[: stage["callers"]]
+    callers = [stage.program("caller.py", it, *addresses, name=it) for it in names]
     first = _server(stage, "first")
     _call(stage, first, callers, 1)
     stage.step("listen-again")

@@ -16,7 +16,7 @@ LESSON = Lesson(
     steps=("listen", "call", "read", "write", "speak", "mended"),
     parameters=(
         Parameter("write", "always", choices=("always", "when-needed")),
-        Parameter("seconds", 0.05, low=0.02, high=1.0),
+        Parameter("seconds", 0.05, low=0.02, high=0.5),
     ),
 )
 

@@ -34,7 +34,8 @@ def ten(run: Run) -> Found:
     seen = notation(packets)
     fins = [it.t for it in run.packets(flags=FIN)]
     expected = SLOW if seen == SLOW and fins[-1] - fins[0] > PATIENCE else EXPECTED
-    return found(seen == expected, *packets, seen=seen, expected=expected)
+    number = len(expected.split())
+    return found(seen == expected, *packets, seen=seen, expected=expected, number=number)
 
 
 @claim("calls", "server")

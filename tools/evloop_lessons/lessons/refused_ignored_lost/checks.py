@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
+from evloop_lessons.lesson import PACKETS, SOCKETS, Missing, claim, found
 from evloop_lessons.run import notation
 from evloop_trace.packets.segments import RST
 
@@ -59,6 +59,8 @@ def full(run: Run) -> Found:
 def _in_vain(run: Run, name: str) -> Found:
     """SYNs, a second apart, and nothing comes back; after three seconds the client's kernel gives up."""
     call, packets = run.call(name, "connect"), run.packets(run.strand(name))
+    if not notation(packets).startswith("S S*"):
+        raise Missing("a second SYN")
     gaps = [b.t - a.t for a, b in pairwise(packets)]
     waited = call.event.dur
     good = notation(packets) == "S S*" and all(SHORTEST < it < LONGEST for it in gaps)

@@ -8,7 +8,7 @@ import msgspec
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
 from evloop_trace.views.rungs import brief
 
-from evloop_lessons.lesson import PACKETS, SOCKETS
+from evloop_lessons.lesson import PACKETS, SOCKETS, Missing
 from evloop_lessons.run import Sample, spelled
 from evloop_lessons.texts import filled
 
@@ -68,7 +68,7 @@ def _judge(claim: Claim, sentence: str, run: Run) -> Verdict:
     try:
         found: Found = claim.judge(run)
     except _NOT_THERE as error:
-        missing = str(error) or type(error).__name__
+        missing = str(error) if isinstance(error, Missing) else _unsaid(error)
         return Verdict(claim.key, filled(sentence, {}), False, missing=missing)
     evidence = [_cited(it, run) for it in found.evidence]
     return Verdict(claim.key, filled(sentence, found.values), bool(found.passed), evidence)
@@ -76,6 +76,11 @@ def _judge(claim: Claim, sentence: str, run: Run) -> Verdict:
 
 # What a claim raises that looks for what is not there: `Missing`; or others, if somebody has changed a log.
 _NOT_THERE = (LookupError, StopIteration, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
+def _unsaid(error: Exception) -> str:
+    """For who knows nothing of Python; the error's name is for who has written the claim."""
+    return f"a call, a packet or a step that it counts on ({type(error).__name__})"
 
 
 def _no_log(what: str, run: Run) -> str:

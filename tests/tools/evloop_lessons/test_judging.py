@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from evloop_lessons.judging import judge
-from evloop_lessons.lesson import claim, found
+from evloop_lessons.lesson import Found, Missing, claim, found
 from evloop_lessons.run import Run
 from evloop_trace.correlate.entries import PacketEntry, Strand
 from evloop_trace.packets.sightings import Sighting, Wire
@@ -26,3 +27,21 @@ def test_an_icmp_error_comes_from_the_other_end() -> None:
     both = claim("both")(lambda run: found(True, *run.packets()))
     [verdict] = judge([both], {"both": "Both."}, Run({}, [*packets], [], [], []))
     assert [it.what for it in verdict.evidence] == ["c 20", "s ICMP"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (Missing("a reset"), "a reset"),
+        (IndexError("list index out of range"), "a call, a packet or a step that it counts on (IndexError)"),
+        (StopIteration(), "a call, a packet or a step that it counts on (StopIteration)"),
+    ],
+)
+def test_what_is_not_there_is_told_to_who_knows_no_python(error: Exception, said: str) -> None:
+    """The claim fails."""
+
+    def look(_: Run) -> Found:
+        raise error
+
+    [verdict] = judge([claim("it")(look)], {"it": "It."}, Run({}, [], [], [], []))
+    assert (verdict.passed, verdict.missing) == (False, said)

@@ -456,4 +456,5 @@ def _sentence(error: click.ClickException) -> str:
     """What is wrong, and where help is, if the message does not say."""
     message = error.format_message()
     name = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "evloop"
-    return message if ":" in message else f"{message.rstrip('.')}: see {name} --help"
+    said = ":" in message or "\uff1a" in message  # a lesson's may be Chinese
+    return message if said else f"{message.rstrip('.')}: see {name} --help"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from evloop_trace.console import standard_output
 
 from evloop_lessons.lesson import LessonError
 
@@ -54,8 +55,11 @@ def lesson(what: str | None, saved: Path | None, **options: Any) -> int:
     """  # noqa: D301 - click wants the control character itself, before what it must not wrap
     try:
         return _lesson(what, saved, **options)
-    except LessonError as error:
-        raise click.UsageError(str(error)) from None
+    except (LessonError, click.UsageError) as error:
+        from evloop_lessons.leading.words import Words, language
+
+        said = error.message if isinstance(error, click.UsageError) else str(error)
+        raise click.UsageError(Words(language(options["lang"])).say(said)) from None
 
 
 def main(arguments: tuple[str, ...]) -> int:
@@ -64,7 +68,9 @@ def main(arguments: tuple[str, ...]) -> int:
     Raises:
         ClickException: it is used wrongly.
         EvloopError: it cannot go on.
+        OSError: standard output is closed.
     """
+    standard_output().reconfigure(errors="backslashreplace")  # not every encoding has ✓, let alone Chinese
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: nothing is left behind
         signal.signal(number, signal.default_int_handler)
     code: int = lesson.main(list(arguments), prog_name="evloop lesson", standalone_mode=False)
@@ -182,7 +188,7 @@ def _list(lessons: list[LessonFolder], words: Words) -> int:
         paper.say(words("not-whole", why=why), first=f" {entry.number or '?':>2}  ✗  ")
     paper.space()
     if forbidden:
-        paper.say(words("forbidden", why=forbidden))
+        paper.say(words("forbidden", why=words.say(forbidden)))
     paper.say(words("list"))
     return OK
 
@@ -262,8 +268,11 @@ def _result(title: str, outcome: Outcome, paper: Paper, words: Words) -> None:
     number = "?" if outcome.lesson is None else outcome.lesson
     paper.say(f"{title}  {words(word)}  {outcome.seconds:.1f} s", first=f"{mark} {number:>2}  ")
     if outcome.skipped:
-        paper.say(outcome.skipped, first="      ")
+        paper.say(words.say(outcome.skipped), first="      ")
     for verdict in outcome.checks:
         if not verdict.passed:
             why = verdict.lacks or verdict.missing
-            paper.say(f"{verdict.claim}{f' ({why})' if why else ''}", first="      ")
+            paper.say(
+                words("because", what=verdict.claim, why=words.say(why)) if why else verdict.claim,
+                first="      ",
+            )

@@ -140,8 +140,7 @@ def _joined(left: str, right: str) -> str:
 
 @lru_cache
 def translation(language: str) -> Callable[[str], str]:
-    """What translates a sentence of the ladder's; English stays as it is."""
-    path = _HERE / f"ladder.{language}.md"
-    if not path.exists():
-        return str
-    return Catalogue(path.read_text(encoding="utf-8")).say
+    """What translates a sentence of the ladder's, or an error's; English stays as it is."""
+    paths = [_HERE / f"{it}.{language}.md" for it in ("ladder", "errors")]
+    texts = [it.read_text(encoding="utf-8") for it in paths if it.exists()]
+    return Catalogue("\n".join(texts)).say if texts else str

@@ -32,7 +32,7 @@ def _refused(run: Run) -> list[Call]:
     read = run.step("read").t
     calls = sorted(run.calls("client"), key=lambda it: it.event.seq)
     refused = [it for it in calls if getattr(it.event, "errno", None) == "EAGAIN" and it.event.t < read]
-    return calls[calls.index(refused[-1]) :]
+    return calls[calls.index(first(refused[::-1], "a send() that fails with EAGAIN")) :]
 
 
 def _closed(run: Run) -> PacketEntry:

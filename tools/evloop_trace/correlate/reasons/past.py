@@ -219,8 +219,11 @@ class Past:
 
     @property
     def is_quiet(self) -> bool:
-        """Nothing more is to come: it is over, or both ends have sent their FIN."""
-        return self.is_over or all(end.fin is not None for end in self.ends.values())
+        """Nothing more is to come: it is over, or both ends have sent their FIN; unseen, both have closed."""
+        ends = self.ends.values()
+        if self.strand.wire is None and all(end.close is not None for end in ends):
+            return True
+        return self.is_over or all(end.fin is not None for end in ends)
 
     def is_recorded(self, *, client: bool) -> bool:
         """An end's calls are in a log."""

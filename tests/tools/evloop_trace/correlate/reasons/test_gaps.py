@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from evloop_trace.correlate.entries import KernelEntry, Strand
+from evloop_trace.correlate.reasons.past import Past
 from evloop_trace.packets.segments import ACK, FIN, KEEP_ALIVE, RETRANSMISSION, RST, SYN, ZERO_WINDOW
 from evloop_trace.packets.sightings import Wire
 
@@ -458,3 +459,14 @@ def test_a_silence_that_goes_on(told: Any) -> None:
     assert told.reasons.now(soon) == ""
     assert told.reasons.now(late) == "the server sleeps in recv(); the client is in no call"
     assert told.reasons.captured == 0
+
+
+@pytest.mark.parametrize(("captured", "over"), [(False, True), (True, False)])
+def test_what_both_ends_have_closed(told: Any, *, captured: bool, over: bool) -> None:
+    """Where no packet is seen nothing more is to come; else a FIN is."""
+    past = Past(told.strand if captured else Strand(0, "tcp", "c", "s", ("c", "s"), None))
+    closes = told.call(Close), told.call(Close, False)
+    past.ends[True].close = closes[0]
+    assert not past.is_quiet
+    past.ends[False].close = closes[1]
+    assert past.is_quiet == over

@@ -74,10 +74,10 @@ def empty(run: Run) -> Found:
     return found(waited and _size(run) == "0", first, second, heard, size=_size(run))
 
 
-@claim("left-over", "successor")
+@claim("left-over", "late", "successor")
 def left_over(run: Run) -> Found:
     """The name is in the file system; who had it is gone, and it is not to be had."""
-    connect = run.call("successor", "connect", -1)
+    connect = run.call("late", "connect")
     option = run.call("successor", "setsockopt")
     bind = run.call("successor", "bind")
     errors = connect.event.errno, option.event.errno, bind.event.errno

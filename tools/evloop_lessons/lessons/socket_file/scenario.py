@@ -34,6 +34,7 @@ def play(stage: Stage) -> None:
     tcp = stage.program("caller.py", server.address, name="tcp")
     unix = stage.program("caller.py", PATH, name="unix")
     crowd = stage.program("crowd.py", PATH)
+    visitor = stage.program("visitor.py", PATH, name="late")
     successor = stage.program("successor.py", PATH, name)
     stage.step("tcp")
     _call(tcp)
@@ -52,6 +53,8 @@ def play(stage: Stage) -> None:
     server.signal("SIGKILL" if stage["end"] == "killed" else "SIGTERM")
     server.wait()
     stage.step("again")
+    visitor.say("your turn")
+    visitor.wait()
     successor.say("your turn")
     successor.wait()
 

@@ -11,11 +11,6 @@ import sys
 path, name = sys.argv[1:]
 sys.stdin.readline()  # until it is our turn
 
-client = socket.socket(socket.AF_UNIX)
-with contextlib.suppress(OSError):
-    client.connect(path)  # is there somebody?
-client.close()
-
 server = socket.socket(socket.AF_UNIX)
 server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 with contextlib.suppress(OSError):
@@ -24,8 +19,10 @@ with contextlib.suppress(OSError):
 os.unlink(path)
 another = socket.socket(socket.AF_UNIX)
 another.bind(path)
+another.listen()
 
 abstract = socket.socket(socket.AF_UNIX)
 abstract.bind(f"\0{name}")
+abstract.listen()
 
 os.unlink(path)

@@ -120,7 +120,7 @@ def _processes(folder: Path) -> list[str]:
     [
         (["99"], "there is no lesson 99: there are 1, "),
         (["99", "--lang", "zh"], "没有第 99 课"),
-        (["all", "--lang", "zh"], "：见 evloop lesson --help\n"),  # noqa: RUF001
+        (["all", "--lang", "zh"], "：见 evloop lesson --help\n"),
         (["1", "--set", "wait"], "--set wait: write NAME=VALUE"),
         (["1", "--set", "wait=long"], "--set wait=long: wait is a number, 0 … 60"),
         (["1", "--set", "door=1"], "lesson 1 has no such parameter: it has wait, messages"),

@@ -73,7 +73,7 @@ class Paper:
         if not self.asks:
             return ""
         try:
-            return input(f"{prompt} ").strip()
+            return input(prompt if prompt.endswith("\uff1a") else f"{prompt} ").strip()
         except EOFError:
             self.space()
             return ""

@@ -66,7 +66,9 @@ def paragraph(
 
 def _parts(piece: str, style: Style) -> Line:
     """A piece without its backquotes."""
-    if not piece.startswith("`") or piece == "`":
+    before, quote, text = piece.partition("`")
+    code, end, behind = text.partition("`")
+    if not (quote and end):
         return [Segment(piece, style)]
-    code, _, behind = piece[1:].partition("`")
-    return [Segment(code, CODE), *([Segment(behind, style)] if behind else [])]
+    said = [Segment(before, style), Segment(code, CODE), Segment(behind, style)]
+    return [it for it in said if it.text]

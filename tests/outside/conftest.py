@@ -262,6 +262,15 @@ def evloop(
     return functools.partial(run, *SERVE[:-1])
 
 
+@pytest.fixture(scope="session")
+def saved_lesson(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the first lesson, kept; who changes something in it takes a copy."""
+    folder = tmp_path_factory.mktemp("lesson") / "saved"
+    command = [sys.executable, "-P", "-m", "evloop", "lesson", "1", "--no-ask", "--save", str(folder)]
+    subprocess.run(command, check=True, capture_output=True, timeout=2 * SECONDS)
+    return folder
+
+
 @pytest.fixture
 def alone() -> tuple[str, ...]:
     """What to put before a command to give it a network of its own."""

@@ -113,23 +113,14 @@ class Window:
         return self.popen.returncode
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory) -> str:
-    """A run of the first lesson."""
-    folder = tmp_path_factory.mktemp("lesson") / "saved"
-    command = [*LESSON, "1", "--no-ask", "--save", str(folder)]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return str(folder)
-
-
 def lesson(*options: str, **how) -> Window:
     """A command about lessons, in a window."""
     return Window(*LESSON, *options, env=how.pop("env", ENGLISH), **how)
 
 
-def test_a_saved_run_grows_again(saved: str) -> None:
+def test_a_saved_run_grows_again(saved_lesson: Path) -> None:
     """On the other screen, here from stop to stop; the whole of it, and the check, are told on ours."""
-    with lesson("1", "--replay", saved, "--pace") as window:
+    with lesson("1", "--replay", str(saved_lesson), "--pace") as window:
         window.until("Enter: it begins")
         window.press("\r")
         for step, has, lacks in (
@@ -153,9 +144,9 @@ def test_a_saved_run_grows_again(saved: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["\r", " "])
-def test_a_key_goes_to_the_end_of_it(saved: str, key: str) -> None:
+def test_a_key_goes_to_the_end_of_it(saved_lesson: Path, key: str) -> None:
     """Other keys do nothing."""
-    with lesson("1", "--replay", saved, "--slow") as window:
+    with lesson("1", "--replay", str(saved_lesson), "--slow") as window:
         window.until("Enter: to the end")
         start = time.monotonic()
         window.press("x")

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from evloop_lessons.stage import Actor, Stage
     from evloop_trace.packets.sightings import Sighting
 
+APART = 0.1
+"""Seconds from one caller who is not answered to the next.
+
+Their kernels ask again after a second, by timers that are coarse (80 ms, with HZ=100). Of two SYNs at once
+both would find the one place free, and the ACK of the second would be dropped: another story.
+"""
+
 LESSON = Lesson(
     number=7,
     minutes=12,
@@ -40,7 +47,11 @@ def play(stage: Stage) -> None:
     stage.step("others")
     for number, caller in enumerate(others, 2):
         caller.say("your turn")
-        caller.until("connect" if number < stage["backlog"] + 3 else "block")
+        if number < stage["backlog"] + 3:
+            caller.until("connect")
+        else:
+            caller.until("block")
+            stage.still(APART)
     stage.step("speak")
     others[0].say("I am here")
     others[0].until("send")

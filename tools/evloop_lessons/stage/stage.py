@@ -170,23 +170,29 @@ class Stage:
             time.sleep(LOOK)
 
     def until_packets(self, test: Callable[[Sequence[Sighting]], bool], what: str) -> None:
-        """Wait until the packets in the capture are so; they get there some 30 ms after they were sent."""
+        """Wait until the packets in the capture are so; they get there some 30 ms after they were sent.
+
+        Raises:
+            StageError: it takes too long, or nothing is captured.
+        """
+        camera = self._camera
+        if camera is None:
+            raise StageError("nobody captures packets: the lesson's `needs` lack PACKETS")
 
         def seen() -> bool:
-            assert self._camera
-            self.packets += self._camera.more()
+            self.packets += camera.more()
             return test(self.packets)
 
         self.until(seen, what)
 
     def until_sockets(self, test: Callable[[Sequence[Socket]], bool], what: str) -> None:
-        """Wait until the kernel's table of TCP sockets is so."""
+        """Wait until the kernel's table of TCP sockets is so.
 
-        def seen() -> bool:
-            self._look()
-            return test([Socket(*row) for row in self._seen[0]])
-
-        self.until(seen, what)
+        Raises:
+            StageError: it takes too long.
+        """
+        self._look()  # and `until` does so again after each test
+        self.until(lambda: test([Socket(*row) for row in self._seen[0]]), what)
 
     def _look(self) -> None:
         """Write down what the kernel says of sockets, if it is something new."""

@@ -21,10 +21,6 @@ FALSE = {"backlog=20": ("syns", "retry")}
 """What makes claims false, and which: the tests see that these fail then, and no others."""
 
 
-def _callers(run: Run) -> list[str]:
-    return [it for it in run.labels if it.startswith("client-")]
-
-
 def _connected(run: Run) -> list[Call]:
     """The connects that were answered before the first caller left, one a client."""
     leave = run.step("leave").t

@@ -83,7 +83,7 @@ def draw(packet: Sighting, width: int, say: Callable[[str], str] = str) -> tuple
     room = width - _LEAST
     said = [say(it) for it in spoken(packet)]
     notable = ", ".join(said)
-    shorter = words(packet)
+    shorter = [say(it) for it in words(packet)] if packet.error else words(packet)
     if notable:
         with_it = [_join(it, notable) for it in shorter]
         bare = [notable] if not packet.end - packet.begin else []

@@ -81,3 +81,11 @@ def test_what_has_no_room_on_the_arrow_is_handed_back() -> None:
     assert draw(again, 20) == ("── 9 B  [0,9) ─────▶", ["spurious retransmission"])
     assert "spurious retransmission" in draw(again, 50)[0]
     assert kind(again) == "trouble"
+
+
+def test_an_error_is_said_in_the_readers_language() -> None:
+    """In as many words as there is room for."""
+    packet = sighting(wire=UDP, error="port unreachable")
+    assert draw(packet, 26, str.upper)[0] == "◀╍╍╍╍╍ PORT UNREACHABLE ╍╍"
+    wide = {"ICMP port unreachable": "ICMP 端口不可达"}
+    assert draw(packet, 26, lambda it: wide.get(it, it))[0] == "◀╍ #7 ╍ ICMP 端口不可达 ╍╍"

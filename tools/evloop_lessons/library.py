@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["OURS", "LessonFolder", "find", "library"]
 
 OURS = Path(__file__).parent / "lessons"
-_FILES = ("scenario.py", "checks.py", *(f"{it}.md" for it in LANGUAGES))
+_FILES = ("scenario.py", "checks.py")
 
 
 class LessonFolder:
@@ -52,6 +52,8 @@ class LessonFolder:
         for name in _FILES:
             if not (self.folder / name).is_file():
                 raise LessonError(f"{self.folder} is no lesson: {name} is missing")
+        if not any(it.is_file() for it in self._pages(language)):
+            raise LessonError(f"{self.folder} is no lesson: {language}.md is missing")
         self._part("scenario", "play")
         self._part("checks", "outcome")
         self.texts(language)
@@ -95,9 +97,9 @@ class LessonFolder:
         return {setting: set(failing) for setting, failing in false.items()}
 
     def texts(self, language: str) -> Texts:
-        """What it says; every step, claim and parameter has its words."""
+        """What it says; every step, claim and parameter has its words. Else it speaks the other language."""
         if language not in self._texts:
-            path = self.folder / f"{language}.md"
+            path = next(filter(Path.is_file, self._pages(language)), self.folder / f"{language}.md")
             texts = read_texts(str(path), self._read(path))
             lesson = self.lesson
             self._agree(path, "steps", texts.steps, lesson.steps)
@@ -105,6 +107,10 @@ class LessonFolder:
             self._agree(path, "parameters", texts.parameters, [it.name for it in lesson.parameters])
             self._texts[language] = texts
         return self._texts[language]
+
+    def _pages(self, language: str) -> list[Path]:
+        """Where the words may be, those of the language first."""
+        return [self.folder / f"{it}.md" for it in (language, *LANGUAGES)]
 
     @staticmethod
     def _read(path: Path) -> str:

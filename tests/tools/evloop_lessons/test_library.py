@@ -90,7 +90,6 @@ def test_folders_without_lessons(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("zh.md", None, r"is no lesson: zh\.md is missing"),
         ("checks.py", None, r"is no lesson: checks\.py is missing"),
         ("checks.py", "FALSE = {}", "has no outcome"),
         ("scenario.py", "raise SystemExit(3)", "cannot be loaded: SystemExit: 3"),
@@ -119,3 +118,27 @@ def test_who_has_no_number_stands_last(copied: Path) -> None:
     assert [it.number for it in entries[-2:]] == [ENTRIES[-1].number, None]
     with pytest.raises(LessonError, match=r"there is no lesson 99: there are 1, .*; no number .* of .*mine"):
         find(entries, "99")
+
+
+@pytest.mark.parametrize(("language", "other"), [("en", "zh"), ("zh", "en")])
+def test_a_lesson_in_one_language(copied: Path, language: str, other: str) -> None:
+    """It is told in that; without any it is none."""
+    folder = copied / "mine"
+    title = LessonFolder(folder).texts(other).title
+    (folder / f"{language}.md").unlink()
+    entry = find(library([copied]), "mine", language)
+    assert entry.texts(language).title == title
+    (folder / f"{other}.md").unlink()
+    with pytest.raises(LessonError, match=rf"is no lesson: {language}\.md is missing"):
+        find(library([copied]), "mine", language)
+
+
+def test_ours_are_in_both() -> None:
+    """Each has its words in every language."""
+    missing = [
+        (it.folder.name, of)
+        for it in ENTRIES
+        for of in ("en", "zh")
+        if not (it.folder / f"{of}.md").is_file()
+    ]
+    assert not missing

@@ -70,6 +70,12 @@ class Window:
         return termios.tcgetattr(self._slave)
 
     @property
+    def unread(self) -> int:
+        """Bytes that were typed, and wait for who reads next: ioctl_tty(2)."""
+        waits = fcntl.ioctl(self._slave, termios.FIONREAD, bytes(4))
+        return int.from_bytes(waits, sys.byteorder)
+
+    @property
     def text(self) -> str:
         """What it shows."""
         return "\n".join(line.rstrip() for line in self.screen.display)
@@ -182,6 +188,23 @@ def test_time_to_think_does_not_change_what_is_seen() -> None:
     done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
     assert time.monotonic() - start > 5 * THINK
+
+
+def test_keys_while_it_runs_are_not_the_shells() -> None:
+    """What is typed then is gone when it is over. Ctrl-Z gives the terminal back, and fg goes on."""
+    with lesson("1", "--no-ask", "--set", "wait=3") as window:
+        window.until("nobody says anything")
+        window.press("ls -la\rq")
+        window.press("\x1a")
+        _, status = os.waitpid(window.popen.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        window.read()
+        assert window.said.count(OUR_SCREEN) == 1
+        assert window.modes() == window.before
+        window.popen.send_signal(signal.SIGCONT)
+        assert window.end() == 0
+        assert window.said.count(OTHER_SCREEN) == window.said.count(OUR_SCREEN) == 2
+        assert window.unread == 0
 
 
 # -- broken off --------------------------------------------------------------------------------------------

@@ -88,7 +88,8 @@ class Screen:
         for entry in entries:
             panel.append(entry)
         panel.silence = run.silence
-        bottom = paragraph(self.caption, width, "▸ ", style=BOLD)[:3] if self.caption else []
+        bottom = paragraph(self.caption, width, "▸ ", style=BOLD) if self.caption else []
+        bottom = bottom[: max(1, min(3, height // 4))]
         room = height - 2 - len(bottom)
         lines: list[Line] = [exact([Segment(self._title, TITLE)], width)]
         if run.entries:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from evloop_trace.apps.terminal import Terminal
+from evloop_trace.apps.terminal import Terminal, suspended_well
 
 from evloop_lessons.judging import judge
 from evloop_lessons.leading.again import Again
@@ -19,8 +20,7 @@ from evloop_lessons.plan import read_plan, write_plan
 from evloop_lessons.reading import read_run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from evloop_lessons.leading.paper import Paper
@@ -69,9 +69,9 @@ class Leader:
         passed = self._close(run)
         if manner.save:
             write_report(entry, run, folder, words)
-            again = f"`evloop lesson {entry.lesson.number} --replay {folder}`"
+            again = f"evloop lesson {entry.lesson.number} --replay {shlex.quote(str(folder))}"
             paper.space()
-            paper.say(words("saved", folder=f"`{folder}`", command=again))
+            paper.say(words("saved", folder=_code(str(folder)), command=_code(again)))
         return passed
 
     def replay(self, folder: Path) -> bool:
@@ -107,8 +107,17 @@ class Leader:
         captured = PACKETS in self._entry.lesson.needs
         return Screen(title, self._texts.steps, self._words, packets=captured)
 
-    def _terminal(self) -> AbstractContextManager[Terminal | None]:
-        return Terminal() if self._paper.is_terminal else contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _terminal(self) -> Iterator[Terminal | None]:
+        """The other screen, if there is one; keys that are pressed while it is there are not the shell's."""
+        if not self._paper.is_terminal:
+            yield None
+            return
+        with Terminal() as terminal, suspended_well(terminal):
+            try:
+                yield terminal
+            finally:
+                self._paper.forget_keys()
 
     def _play(self, performance: Performance, folder: Path) -> None:
         screen = self._screen()
@@ -172,3 +181,8 @@ class Leader:
     def _turn(self) -> None:
         if self._manner.pace == "pace":
             self._paper.pause(self._words("go-on"))
+
+
+def _code(text: str) -> str:
+    """In backquotes, which show it as code and leave no word of it out; they are not for what has some."""
+    return text if "`" in text else f"`{text}`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -106,7 +107,8 @@ class Paper:
     def forget_keys(self) -> None:
         """What was typed when nobody asked for it is meant for nobody."""
         if self.asks:
-            termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
+            with contextlib.suppress(termios.error):  # the terminal is gone
+                termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def _read(fd: int) -> bytes:

@@ -21,7 +21,7 @@ from rich.segment import Segment
 
 from evloop_trace.apps.feed import SocketFeed, connect, expect_events
 from evloop_trace.apps.follow import FileFeed
-from evloop_trace.apps.terminal import Terminal
+from evloop_trace.apps.terminal import Terminal, suspended_well
 from evloop_trace.apps.woven import Woven
 from evloop_trace.escape import escape_text
 from evloop_trace.model.picture import Picture
@@ -172,28 +172,12 @@ def draw_live(
         packets: As for `watch`.
     """
     live = _Live(Present(feed, clock, monotonic_ns, packets), terminal, clock)
-    with closing(live.present), terminal, _suspended_well(terminal):
+    with closing(live.present), terminal, suspended_well(terminal):
         while not feed.ended:
             live.turn()
         live.present.finish()
     live.farewell()
     return live.present.picture
-
-
-@contextmanager
-def _suspended_well(terminal: Terminal) -> Iterator[None]:
-    """Ctrl-Z gives the terminal back before we stop, and takes it again when we go on."""
-
-    def suspend(_number: int, _frame: Any) -> None:
-        terminal.leave()
-        os.kill(os.getpid(), signal.SIGSTOP)
-        terminal.enter()
-
-    before = signal.signal(signal.SIGTSTP, suspend)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTSTP, before)
 
 
 class Present:

@@ -6,9 +6,12 @@ that a resized window needs no signal.
 
 from __future__ import annotations
 
+import os
+import signal
 import termios
 import tty
-from typing import TYPE_CHECKING, Self
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.control import Control
@@ -16,13 +19,13 @@ from rich.segment import Segment
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import IO, TextIO
 
     from evloop_trace.views.cells import Line
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "suspended_well"]
 
 
 class Terminal:
@@ -111,6 +114,22 @@ class Terminal:
                 text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
                 text.rstrip()
                 console.print(text, no_wrap=True, overflow="ignore")
+
+
+@contextmanager
+def suspended_well(terminal: Terminal) -> Iterator[None]:
+    """Ctrl-Z gives the terminal back before we stop, and takes it again when we go on."""
+
+    def suspend(_number: int, _frame: Any) -> None:
+        terminal.leave()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        terminal.enter()
+
+    before = signal.signal(signal.SIGTSTP, suspend)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 def _silence(out: IO[str], *, raw: bool) -> list[int | list[bytes | int]] | None:

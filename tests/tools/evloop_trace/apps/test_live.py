@@ -423,7 +423,7 @@ def test_a_suspended_picture_gives_the_terminal_back(monkeypatch: pytest.MonkeyP
     out = Tty()
     stopped: list[str] = []
     monkeypatch.setattr(os, "kill", lambda _pid, number: stopped.append(f"{number}{out.getvalue()[-8:]}"))
-    with live._suspended_well(Terminal(out, lambda: (80, 24))):
+    with live.suspended_well(Terminal(out, lambda: (80, 24))):
         signal.raise_signal(signal.SIGTSTP)
     assert stopped == [f"{signal.SIGSTOP}\x1b[?1049l"]
     assert "\x1b[?1049h" in out.getvalue()

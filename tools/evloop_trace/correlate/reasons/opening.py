@@ -32,7 +32,7 @@ class Listener(NamedTuple):
     backlog: int
     queued: int
     counted: bool
-    """The kernel has said how many are in the queue; else it is from packets."""
+    """The kernel has just said how many are in the queue; else it is from packets."""
     closed: CallEntry | None
     made: CallEntry
     """Its listen()."""
@@ -72,8 +72,9 @@ class Listeners:
             self._join(sock, 1)
 
     def _join(self, sock: str, number: int) -> None:
-        if sock in self._known and not self._known[sock].counted:
-            self._change(sock, queued=max(0, self._known[sock].queued + number))
+        """What has changed since the kernel said how many there are is from packets."""
+        if sock in self._known:
+            self._change(sock, queued=max(0, self._known[sock].queued + number), counted=False)
 
     def _change(self, sock: str, **fields: object) -> None:
         if sock in self._known:
@@ -135,7 +136,7 @@ def opening(past: Past, entry: PacketEntry, listeners: Listeners) -> str:
         return ""
     if not packet.flags & SYN or not mine.syns.count:
         return ""
-    first, waited = mine.syns.number, duration(entry.t - mine.syns.last)
+    first, waited = mine.syns.number, duration(entry.t - mine.syns.since)
     if packet.flags & ACK:
         return f"no ACK of packet #{first} for {waited}: sent again"
     listener = listeners.at(past.strand.server)

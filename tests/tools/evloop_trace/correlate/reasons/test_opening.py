@@ -56,6 +56,9 @@ def test_a_syn_again(told: Any) -> None:
     assert told.packet(True, flags=SYN, t=1025).reasons == [
         "no answer to packet #1 for 1.0 s: sent again, try 2"
     ]
+    assert told.packet(True, flags=SYN, t=2049).reasons == [
+        "no answer to packet #1 for 2.0 s: sent again, try 3"
+    ]
 
 
 @pytest.mark.parametrize("counted", [True, False])
@@ -83,8 +86,20 @@ def test_who_was_accepted_is_not_in_the_queue_any_more(told: Any) -> None:
     told.packet(True, flags=SYN, t=10)
     assert "sent again" in told.packet(True, flags=SYN, t=20).reasons[0]
     told.call(Accept, False, loose=True, sock="l", queued=7)
+    assert ": the listener's queue is full, 7 in it" in told.packet(True, flags=SYN, t=30).reasons[0]
     told.call(Accept, False, loose=True, sock="l")
-    assert "7 in it" in told.packet(True, flags=SYN, t=30).reasons[0]
+    assert "likely the listener's queue is full, 6 in it" in told.packet(True, flags=SYN, t=31).reasons[0]
+
+
+def test_the_queue_grows_after_the_kernel_has_counted_it(new_told: Any) -> None:
+    """The server has accepted one, and none since: what packets tell counts again."""
+    told, other = new_told(), new_told()
+    told.listen(backlog=0)
+    told.call(Accept, False, loose=True, sock="l", queued=0)
+    other.reasons = told.reasons
+    other.opened()
+    told.packet(True, flags=SYN, t=100)
+    assert "likely the listener's queue is full, 1 in it" in told.packet(True, flags=SYN, t=1100).reasons[0]
 
 
 def test_a_listener_that_failed_is_none(told: Any) -> None:

@@ -53,7 +53,7 @@ def report(entry: LessonFolder, run: Run, words: Words, ladder: str) -> str:
         f"![{texts.title}]({ladder})",
         f"## {words('check')}",
         _list(_judged(it, words) for it in judged),
-        *(f"> {it}" for it in run.remarks),
+        *(f"> {words.say(it)}" for it in run.remarks),
         f"## {words('why')}",
         *texts.why,
         f"## {words('next')}",

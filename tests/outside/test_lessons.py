@@ -156,6 +156,20 @@ def test_the_list_says_what_there_is(run: Run) -> None:
     assert "✗" not in english
 
 
+def test_any_encoding_will_do(run: Run) -> None:
+    """What it does not have is told by its code."""
+    done = lesson(run, "--lang", "zh", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0
+    assert "1  \\u2713  \\u4e00" in done.stdout
+
+
+def test_without_standard_output_it_is_a_sentence(run: Run) -> None:
+    """Before anything is played."""
+    done = run("sh", "-c", 'exec "$@" >&-', "sh", *LESSON, "1", "--check")
+    assert done.returncode == 1
+    assert done.stderr == "evloop: cannot go on: standard output is closed\n"
+
+
 def test_the_documented_lesson_is_one(run: Run, tmp_path: Path) -> None:
     """Its blocks, in their files, are a lesson that is found and passes."""
     text = (Path(__file__).parents[2] / "docs" / "writing-a-lesson.md").read_text(encoding="utf-8")

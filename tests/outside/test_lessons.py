@@ -176,7 +176,7 @@ def test_the_documented_lesson_is_one(run: Run, tmp_path: Path) -> None:
     scenario, checks, words = re.findall(r"```(?:python|markdown)\n(.*?)```", text, re.DOTALL)
     folder = tmp_path / "mine" / "hello"
     folder.mkdir(parents=True)
-    for name, block in (("scenario.py", scenario), ("checks.py", checks), ("en.md", words), ("zh.md", words)):
+    for name, block in (("scenario.py", scenario), ("checks.py", checks), ("en.md", words)):
         (folder / name).write_text(block, encoding="utf-8")
     command = ("21", "--dir", str(tmp_path / "mine"), "--check", "--json")
     done = lesson(run, *command)

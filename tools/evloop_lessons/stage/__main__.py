@@ -44,6 +44,7 @@ def main() -> int:
         _say("error", str(error))
         return 1
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to be ended but this process
         if os.getppid() != parent and folder.name.startswith(TEMPORARY):
             shutil.rmtree(folder, ignore_errors=True)  # who leads was killed, and cannot do it
     _say("done")

@@ -28,12 +28,15 @@ _NAME = "evloop-trace: "
 class CaptureProcess:
     """It captures from its making until `end`, or until we are no more: then its standard input ends."""
 
-    def __init__(self, options: Sequence[str], output: int = subprocess.DEVNULL) -> None:
-        """Start it, and wait until the next packet will be seen.
+    def __init__(
+        self, options: Sequence[str], output: int = subprocess.DEVNULL, *, wait: bool = True
+    ) -> None:
+        """Start it, and wait until it is `ready`, unless something else can be done meanwhile.
 
         Args:
             options: As `evloop-trace capture` has them.
             output: The descriptor of its standard output.
+            wait: Until it is ready; else who wants it to be waits.
 
         Raises:
             LogError: it could not begin; the message is its own.
@@ -55,8 +58,22 @@ class CaptureProcess:
         self.over = False
         """Whether it has said all."""
         self._line = b""  # as much of one as has come
+        self._is_ready = False
+        if wait:
+            self.ready()
+
+    def ready(self) -> None:
+        """Wait until the next packet will be seen.
+
+        Raises:
+            LogError: it could not begin, and has ended; the message is its own.
+        """
+        if self._is_ready:
+            return
+        assert self._process.stderr
         first = self._process.stderr.readline()
-        if not first.startswith(_READY.encode()):
+        self._is_ready = first.startswith(_READY.encode())
+        if not self._is_ready:
             self._line = first
             said = self.end()
             self.close()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    Start = Callable[[str], CaptureProcess]
+    Start = Callable[..., CaptureProcess]
 
 READY = "echo capturing on lo >&2;"
 
@@ -26,12 +26,12 @@ READY = "echo capturing on lo >&2;"
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Start a shell script instead of a capture."""
 
-    def run(script: str) -> CaptureProcess:
+    def run(script: str, **how: bool) -> CaptureProcess:
         file = tmp_path / "python"
         file.write_text(f"#!/bin/sh\n{script}\n")
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
         monkeypatch.setattr(sys, "executable", str(file))
-        return CaptureProcess(["-w-x.pcapng"])
+        return CaptureProcess(["-w-x.pcapng"], **how)
 
     return run
 
@@ -58,6 +58,21 @@ def test_it_cannot_begin(start: Start, script: str, message: str) -> None:
     """The sentence is its own, or else how it ended."""
     with pytest.raises(EvloopError, match=message):
         start(script)
+
+
+def test_who_has_something_else_to_do_meanwhile_asks_later(start: Start) -> None:
+    """Whether it is ready, and as often as they like; or ends it without having asked."""
+    process = start(f"{READY} read x", wait=False)
+    process.ready()
+    process.ready()
+    assert process.end() == []
+    process.close()
+    process = start(f"{READY} read x", wait=False)
+    process.end()
+    process.close()
+    process = start("echo evloop-trace: no rights >&2; exit 2", wait=False)
+    with pytest.raises(EvloopError, match=r"^no rights$"):
+        process.ready()
 
 
 def test_it_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

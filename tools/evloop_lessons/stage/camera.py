@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
 from evloop_trace.packets.capture_file import Capture
 from evloop_trace.packets.pcapng import Growing
 from evloop_trace.packets.sightings import Sightings
 
+from evloop.capture_process import CaptureProcess
+from evloop.errors import LogError
 from evloop_lessons.plan import CAPTURE
-from evloop_lessons.stage.actors import StageError, python
-from evloop_lessons.stage.leash import die_with_parent
+from evloop_lessons.stage.actors import StageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,21 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Camera"]
 
-ENDING = 5.0  # seconds to write what it has
-
 
 class Camera:
     """`evloop-trace capture`, from its making to `close`."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / CAPTURE
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            python("evloop_trace", "capture", "--attached", f"-w{self._path}"),
-            stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe, preexec_fn=die_with_parent,  # noqa: PLW1509
-            start_new_session=True,
-        )  # fmt: skip
-        self._runs = False
+        self._process: CaptureProcess | None = CaptureProcess([f"-w{self._path}"], wait=False)
         self._fd = -1
         self._packets = Growing(self._read, Capture())
         self._sightings = Sightings()
@@ -46,15 +38,12 @@ class Camera:
         Raises:
             StageError: it cannot begin.
         """
-        if self._runs:
-            return
-        assert self._process.stderr
-        line = self._process.stderr.readline()
-        if not line.startswith(b"capturing on "):
-            lines = (line + self._process.stderr.read()).decode(errors="replace").splitlines()
-            said = lines[-1].removeprefix("evloop-trace: ") if lines else "it has not said why"
-            raise StageError(f"the capture could not begin: {said}")
-        self._runs = True
+        assert self._process
+        try:
+            self._process.ready()
+        except LogError as error:
+            self._process = None
+            raise StageError(str(error)) from None
 
     def more(self) -> list[Sighting]:
         """The packets that were not asked for before."""
@@ -70,14 +59,8 @@ class Camera:
 
     def close(self) -> None:
         """Let it write what it has."""
-        assert self._process.stdin
-        assert self._process.stderr
-        self._process.stdin.close()
-        try:
-            self._process.wait(ENDING)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process.stderr.close()
+        if self._process:
+            self._process.end()
+            self._process.close()
         if self._fd >= 0:
             os.close(self._fd)

@@ -55,16 +55,16 @@ def _server(stage: Stage, name: str) -> Server:
 
 
 def _call(stage: Stage, server: Server, callers: list[Actor], calls: int) -> None:
-    """Everybody calls, one after another; then all may hang up who have their answer."""
+    """Everybody calls, the next when the one before is answered, or waits; then all may hang up who are."""
     stage.step(server.name)
+    one = stage[server.name] == "sequential"
     for caller in callers:
         caller.say("your turn")
         caller.until("send", calls)
-    answered = callers if stage[server.name] != "sequential" else callers[:1]
-    for caller in answered:
-        caller.until("recv", calls)
-    if stage[server.name] == "sequential":
-        stage.until(lambda: _sleeps(server), f"that the {server.name} server sleeps")
+        if caller is callers[0] or not one:
+            caller.until("recv", calls)
+        if caller is callers[0] and one:
+            stage.until(lambda: _sleeps(server), f"that the {server.name} server sleeps")
     stage.step(f"{server.name}-rest")
     stage.still(REST)
     stage.step(f"{server.name}-leave")

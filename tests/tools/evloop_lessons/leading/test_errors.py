@@ -11,7 +11,7 @@ import evloop_lessons
 import pytest
 from evloop_lessons.leading.translation import Catalogue, translation
 
-from evloop import lab
+from evloop import capture_process, lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +73,7 @@ def test_errors_in_chinese(said: str, chinese: str | None) -> None:
 
 def test_no_error_is_translated_that_nobody_says() -> None:
     """A sentence that has changed leaves no old one behind."""
-    paths = [*LESSONS.rglob("*.py"), Path(lab.__file__)]
+    paths = [*LESSONS.rglob("*.py"), Path(lab.__file__), Path(capture_process.__file__)]
     source = re.sub(r'"\s+f?"', "", "".join([it.read_text(encoding="utf-8") for it in paths]))
     for it in OURS.patterns:
         parts = [part.strip() for part in re.split(r"\{\w+\}|[:;,…]|a (?=whole|number)", it.english)]

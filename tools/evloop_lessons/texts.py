@@ -130,7 +130,7 @@ def _read(name: str, lines: list[str]) -> tuple[str, dict[str, _Section]]:
     """The title, and the sections by their names."""
     title = ""
     sections: dict[str, _Section] = {}
-    section: _Section | None = None
+    section, key = None, None
     for line, (number, text) in _joined(lines):
         if text.startswith("# ") and not title:
             title = text[2:].strip()
@@ -146,7 +146,7 @@ def _read(name: str, lines: list[str]) -> tuple[str, dict[str, _Section]]:
             raise LessonError(
                 f"{name}:{number}: a lesson begins with # and its title, then its sections: {line[:40]!r}"
             )
-        elif match := _ITEM.fullmatch(text):
+        elif (match := _ITEM.fullmatch(text)) and key in {*_LISTS, "question"}:
             if match[1] in section.items:
                 raise LessonError(f"{name}:{number}: `{match[1]}` is there twice")
             section.items[match[1]] = match[2]

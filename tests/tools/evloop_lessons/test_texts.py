@@ -93,6 +93,14 @@ def test_what_is_wrong_is_a_sentence_that_says_where(change: tuple[str, str], sa
     assert str(error.value).startswith(said)
 
 
+def test_prose_has_no_keys() -> None:
+    """What looks like an item of a list is said as it is, where no list is looked for."""
+    texts = read_texts(
+        "en.md", WHOLE.replace("Because.", "- `a`: one").replace("- Try it.", "- `x --y`: try")
+    )
+    assert (texts.why, texts.next) == (("- `a`: one",), ("- `x --y`: try",))
+
+
 @pytest.mark.parametrize(
     ("lines", "joined"),
     [

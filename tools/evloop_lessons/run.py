@@ -25,8 +25,8 @@ else:
     Call = CallEntry
 
 __all__ = [
-    "Call", "Run", "Sample", "Socket", "Step", "first", "milliseconds", "notation",
-    "payload_size", "results", "returned", "spelled",
+    "Call", "Run", "Sample", "Socket", "Step", "by_connection", "first", "milliseconds",
+    "notation", "payload_size", "results", "returned", "spelled",
 ]  # fmt: skip
 
 _Timed = TypeVar("_Timed", bound="Entry")
@@ -210,6 +210,15 @@ def first(entries: Iterable[_Timed], what: str) -> _Timed:
     for it in entries:
         return it
     raise Missing(what)
+
+
+def by_connection(entries: Iterable[_Timed]) -> dict[int, list[_Timed]]:
+    """Those of a connection, by its number; in the order in which they come."""
+    those: dict[int, list[_Timed]] = {}
+    for it in entries:
+        if it.strand is not None:
+            those.setdefault(it.strand.number, []).append(it)
+    return those
 
 
 def returned(entry: CallEntry) -> int:

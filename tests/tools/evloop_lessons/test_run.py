@@ -9,6 +9,7 @@ from evloop_lessons.run import (
     Sample,
     Socket,
     Step,
+    by_connection,
     first,
     milliseconds,
     notation,
@@ -113,6 +114,12 @@ def test_what_calls_gave() -> None:
         ("accept", None), ("recv", 18), ("recv", 0), ("send", "EPIPE"), ("block", None),
     ]  # fmt: skip
     assert returned(RECV) == 25
+
+
+def test_entries_by_their_connections() -> None:
+    """Those of none are left out."""
+    assert by_connection(RUN.calls("server")) == {0: [ACCEPT, RECV], 1: [EMPTY, REFUSED]}
+    assert by_connection(RUN.packets()) == {0: PACKETS[:3], 1: PACKETS[3:]}
 
 
 def test_the_first_or_what_is_not_there() -> None:

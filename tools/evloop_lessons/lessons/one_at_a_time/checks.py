@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, claim, found
-from evloop_lessons.run import first, milliseconds, returned
+from evloop_lessons.run import by_connection, first, milliseconds, returned
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -45,11 +45,7 @@ def _answers(run: Run, server: str) -> list[Call]:
 
 def _each(run: Run, server: str, kind: str) -> list[Call]:
     """Calls of a server, a connection each: its first accept, its first recv, its close."""
-    calls: dict[int, Call] = {}
-    for it in run.calls(server, kind):
-        if it.strand is not None:
-            calls.setdefault(it.strand.number, it)
-    return [*calls.values()]
+    return [them[0] for them in by_connection(run.calls(server, kind)).values()]
 
 
 def outcome(run: Run) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, Missing, claim, found
-from evloop_lessons.run import first, notation
+from evloop_lessons.run import by_connection, first, notation
 from evloop_trace.packets.segments import ACK, RST, SYN
 
 if TYPE_CHECKING:
@@ -30,10 +30,7 @@ def _connected(run: Run) -> list[Call]:
 def _in_vain(run: Run) -> dict[int, list[PacketEntry]]:
     """The packets, up to then, of connections that were not answered."""
     leave = run.step("leave").t
-    wires: dict[int, list[PacketEntry]] = {}
-    for it in run.packets():
-        if it.t < leave:
-            wires.setdefault(it.strand.number, []).append(it)
+    wires = by_connection([it for it in run.packets() if it.t < leave])
     return {number: them for number, them in wires.items() if all(it.packet.client for it in them)}
 
 

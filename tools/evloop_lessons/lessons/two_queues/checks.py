@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_lessons.lesson import PACKETS, SOCKETS, Missing, claim, found
-from evloop_lessons.run import notation
+from evloop_lessons.run import by_connection, notation
 
 if TYPE_CHECKING:
     from evloop_lessons.lesson import Found
@@ -26,11 +26,8 @@ FALSE = {
 
 def _wires(run: Run, server: str, end: int) -> list[list[PacketEntry]]:
     """The packets up to then of each connection with a listener, in the order in which they began."""
-    wires: dict[int, list[PacketEntry]] = {}
-    for it in run.packets():
-        if it.strand.server == server and it.t < end:
-            wires.setdefault(it.strand.number, []).append(it)
-    return list(wires.values())
+    packets = [it for it in run.packets() if it.strand.server == server and it.t < end]
+    return list(by_connection(packets).values())
 
 
 def _called(run: Run) -> Sample:

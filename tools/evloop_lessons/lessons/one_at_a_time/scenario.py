@@ -19,10 +19,12 @@ LESSON = Lesson(
     steps=(
         "listen",
         "first",
+        "first-others",
         "first-rest",
         "first-leave",
         "listen-again",
         "second",
+        "second-others",
         "second-rest",
         "second-leave",
     ),
@@ -57,14 +59,16 @@ def _server(stage: Stage, name: str) -> Server:
 def _call(stage: Stage, server: Server, callers: list[Actor], calls: int) -> None:
     """Everybody calls, the next when the one before is answered, or waits; then all may hang up who are."""
     stage.step(server.name)
+    first, *others = callers
+    first.say("your turn")
+    first.until("recv", calls)
     one = stage[server.name] == "sequential"
-    for caller in callers:
+    if one:
+        stage.until(lambda: _sleeps(server), f"that the {server.name} server sleeps")
+    stage.step(f"{server.name}-others")
+    for caller in others:
         caller.say("your turn")
-        caller.until("send", calls)
-        if caller is callers[0] or not one:
-            caller.until("recv", calls)
-        if caller is callers[0] and one:
-            stage.until(lambda: _sleeps(server), f"that the {server.name} server sleeps")
+        caller.until("send" if one else "recv", calls)
     stage.step(f"{server.name}-rest")
     stage.still(REST)
     stage.step(f"{server.name}-leave")

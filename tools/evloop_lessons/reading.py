@@ -57,7 +57,7 @@ def read_run(folder: Path, plan: Plan, *, whole: bool = True) -> Run:
             run.remarks += [
                 f"{it}.jsonl has {plural(n, 'line')} that cannot be read" for it, n in broken.items()
             ]
-            run.remarks += [f"{CAPTURE} {it}" for it in timeline.capture.problems]
+            run.remarks += [f"{CAPTURE}: {it}" for it in timeline.capture.problems]
         clock = timeline.clocks.of_mono
     run.steps = [Step(clock(*it.t), it.step) for it in _lines(folder / STEPS, _Begun, run, whole=whole)]
     if run.steps and not run.steps[-1].name:  # from here on it is only tidied up

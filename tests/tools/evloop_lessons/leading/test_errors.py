@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import evloop_lessons
 import pytest
 from evloop_lessons.leading.translation import Catalogue, translation
+from evloop_trace.packets import capture_file, pcapng
 
 from evloop import capture_process, lab
+from evloop.events import reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,7 @@ SAY = translation("zh")
 
 SAYING = [LESSONS / it for it in ("cli.py", "plan.py", "run.py", "leading/performance.py")]
 SAYING += sorted(LESSONS.glob("lessons/*/checks.py"))
+SAYING_ELSEWHERE = [lab, capture_process, capture_file, pcapng, reader]
 RAISED = {"LessonError": 0, "UsageError": 0, "Missing": 0, "first": 1}
 """What takes a sentence, and as which argument."""
 
@@ -63,6 +66,8 @@ def test_all_that_cannot_be_done_is_said_in_chinese() -> None:
         ("lesson 1 needs a network of its own: the system forbids it (Operation not permitted)", None),
         (f"lesson 1 needs a network of its own: {lab._why(1)}", None),
         ("run.json is missing", "缺少 run.json"),
+        ("run.pcapng: the file ends in the middle of a block, behind packet 4: it was cut off", None),
+        (f"run.pcapng {capture_file._what_else(b'abcd')}", None),
         ("the disk is on fire", "the disk is on fire"),
     ],
 )
@@ -73,7 +78,7 @@ def test_errors_in_chinese(said: str, chinese: str | None) -> None:
 
 def test_no_error_is_translated_that_nobody_says() -> None:
     """A sentence that has changed leaves no old one behind."""
-    paths = [*LESSONS.rglob("*.py"), Path(lab.__file__), Path(capture_process.__file__)]
+    paths = [*LESSONS.rglob("*.py"), *(Path(str(it.__file__)) for it in SAYING_ELSEWHERE)]
     source = re.sub(r'"\s+f?"', "", "".join([it.read_text(encoding="utf-8") for it in paths]))
     for it in OURS.patterns:
         parts = [part.strip() for part in re.split(r"\{\w+\}|[:;,…]|a (?=whole|number)", it.english)]

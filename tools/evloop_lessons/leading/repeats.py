@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from evloop_trace.correlate.entries import CallEntry
+from evloop_trace.correlate.entries import CallEntry, PacketEntry
 
 from evloop.events.schema import Poll
 
@@ -23,6 +23,7 @@ LONGEST = 4
 _FIRST = 2  # turns that are shown before the others are left out; and behind them the last
 
 _OWN = {"seq", "t", "tick", "dur"}  # what is never the same again
+_UDP = "udp"
 
 
 class LeftOut(NamedTuple):
@@ -36,7 +37,7 @@ class LeftOut(NamedTuple):
 def shortened(entries: Sequence[Entry], meanwhile: str = "") -> tuple[list[Entry], list[LeftOut]]:
     """Entries without what only repeats those before; and where that was.
 
-    Left out are only calls that no packet has to do with.
+    Left out are only calls that no packet has to do with; and bursts of datagrams of one size, with their packets.
 
     Args:
         entries: In the order of time.
@@ -47,7 +48,7 @@ def shortened(entries: Sequence[Entry], meanwhile: str = "") -> tuple[list[Entry
     left_out: list[LeftOut] = []
     at = 0
     while at < len(entries):
-        size, turns = _turns(keys, at)
+        size, turns = _turns(entries, keys, at)
         if turns < LEAST:
             shown.append(entries[at])
             at += 1
@@ -64,9 +65,10 @@ def shortened(entries: Sequence[Entry], meanwhile: str = "") -> tuple[list[Entry
     return shown, left_out
 
 
-def _turns(keys: Sequence[Any], at: int) -> tuple[int, int]:
-    """How many calls are a turn that begins there, and how many turns there are."""
-    for size in range(1, LONGEST + 1):
+def _turns(entries: Sequence[Entry], keys: Sequence[Any], at: int) -> tuple[int, int]:
+    """How many entries are a turn that begins there, and how many turns there are. One begins with a call."""
+    longest = LONGEST if isinstance(entries[at], CallEntry) else 0
+    for size in range(1, longest + 1):
         end = at + size
         while end < len(keys) and keys[end] is not None and keys[end] == keys[end - size]:
             end += 1
@@ -76,11 +78,16 @@ def _turns(keys: Sequence[Any], at: int) -> tuple[int, int]:
 
 
 def _key(entry: Entry) -> Any:
-    """What is the same for two calls that look the same; None if it must be shown."""
-    if not isinstance(entry, CallEntry) or entry.packets:
+    """What is the same for two entries that look the same; None if it must be shown."""
+    datagram = getattr(entry, "strand", None) is not None and entry.strand.proto == _UDP  # type: ignore[union-attr]
+    if isinstance(entry, PacketEntry) and datagram and not entry.packet.error:
+        packet = entry.packet
+        return entry.strand.number, packet.client, packet.end - packet.begin, packet.found, entry.reasons
+    if not isinstance(entry, CallEntry) or (entry.packets and not datagram):
         return None
     event = entry.event
-    said = [getattr(event, it) for it in event.__struct_fields__ if it not in _OWN]
+    own = {*_OWN, "data"} if datagram else _OWN  # the cards of a burst may be numbered
+    said = [getattr(event, it) for it in event.__struct_fields__ if it not in own]
     return entry.log, type(event), said, entry.reasons
 
 

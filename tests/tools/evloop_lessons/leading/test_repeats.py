@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 from evloop_lessons.leading.repeats import LEAST, LONGEST, LeftOut, shortened
-from evloop_trace.correlate.entries import CallEntry, PacketRef
+from evloop_trace.correlate.entries import CallEntry, PacketEntry, PacketRef, Strand
+from evloop_trace.packets.sightings import Sighting, Wire
 
-from evloop.events.schema import Block, Event, Poll, Recv, Send
+from evloop.events.schema import Block, Event, Poll, Recv, Send, Sendto
 
 
 def calls(*events: Event) -> list[CallEntry]:
@@ -82,6 +83,38 @@ def test_a_loop_that_has_spun_for_long_is_looked_at_once() -> None:
     begin = time.process_time()
     assert len(shortened(entries)[0]) == 20_000
     assert time.process_time() - begin < 5
+
+
+def datagrams(count: int) -> list[CallEntry | PacketEntry]:
+    """A burst: calls, each with its packet; no two say the same."""
+    wire = Wire(0, "udp", "127.0.0.1:40000", "127.0.0.1:8080", whole=True)
+    strand = Strand(0, "udp", wire.client, wire.server, ("c", "s"), wire)
+    entries: list[CallEntry | PacketEntry] = []
+    for at in range(count):
+        event = Sendto(at, 2 * at, 0, 5, "udp-1", 7, wire.server, 20, b"card %d" % at)
+        call = CallEntry(2 * at, 0, event, client=True, strand=strand)
+        call.packets = [PacketRef(at + 1)]
+        packet = Sighting(at + 1, 2 * at + 1, wire, client=True, begin=0, end=20)
+        entries += [call, PacketEntry(2 * at + 1, packet, strand)]
+    return entries
+
+
+def test_a_burst_of_datagrams_is_shortened_with_its_packets() -> None:
+    """Each call that is shown has its own, and what was said of one is shown."""
+    entries = datagrams(50)
+    entries[41].reasons = ["nobody took it"]
+    shown, left_out = shortened(entries)
+    assert [it.t for it in shown] == [0, 1, 2, 3, *range(38, 46), 98, 99]
+    assert left_out == [LeftOut(38, 17), LeftOut(98, 26)]
+
+
+def test_an_error_of_a_datagram_is_shown() -> None:
+    """Each."""
+    entries = datagrams(50)
+    for it in entries[1::2]:
+        assert isinstance(it, PacketEntry)
+        it.packet.error = "port unreachable"
+    assert shortened(entries) == (entries, [])
 
 
 def test_nothing_is_as_short_as_it_can_be() -> None:

@@ -211,7 +211,7 @@ def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_
         return OK if passed else FAILED
     texts = entry.texts(words.language)
     paper.heading(f"{words('lesson', number=entry.lesson.number)} · {texts.title}")
-    telling.tell(run, judged, paper, words)
+    telling.tell(entry, run, judged, paper, words)
     paper.say(telling.predicted(entry, texts, run, words))
     return OK if passed else FAILED
 

@@ -162,7 +162,7 @@ class Leader:
         self._turn()
         judged = judge(entry.claims, texts.claims, run)
         paper.space()
-        tell(run, judged, paper, words)
+        tell(entry, run, judged, paper, words)
         paper.say(predicted(entry, texts, run, words))
         for key, paragraphs in (("why", texts.why), ("next", texts.next)):
             self._turn()

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
     from evloop_lessons.judging import Evidence, Verdict
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.leading.words import Words
+    from evloop_lessons.lesson import Lesson
     from evloop_lessons.library import LessonFolder
     from evloop_lessons.run import Run
     from evloop_lessons.texts import Texts
 
-__all__ = ["MARKS", "founded", "predicted", "tell", "verdicts"]
+__all__ = ["MARKS", "excuse", "founded", "predicted", "tell", "verdicts"]
 
 MOST_CITED = 6  # pieces of evidence that are told of a log
 MARKS = {True: "✓", False: "✗", None: "○"}
 """Before a claim: it holds, it does not, it could not be judged."""
 
 
-def tell(run: Run, judged: list[Verdict], paper: Paper, words: Words) -> None:
+def tell(entry: LessonFolder, run: Run, judged: list[Verdict], paper: Paper, words: Words) -> None:
     """What was judged, and what is to be said of the files."""
     paper.heading(words("check"))
     for remark in run.remarks:
@@ -35,6 +36,18 @@ def tell(run: Run, judged: list[Verdict], paper: Paper, words: Words) -> None:
     for verdict in judged:
         _verdict(verdict, paper, words)
     paper.space()
+    if why := excuse(entry.lesson, run, judged, words):
+        paper.say(why)
+        paper.space()
+
+
+def excuse(lesson: Lesson, run: Run, judged: list[Verdict], words: Words) -> str:
+    """What was changed, if something does not hold; empty if nothing was."""
+    changed = [
+        f"{it.name}={run[it.name]}" for it in lesson.parameters if run.parameters.get(it.name) != it.default
+    ]
+    failed = any(it.passed is False for it in judged)
+    return words("changed", what=", ".join(changed)) if changed and failed else ""
 
 
 def predicted(entry: LessonFolder, texts: Texts, run: Run, words: Words) -> str:

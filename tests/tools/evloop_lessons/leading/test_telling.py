@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from evloop_lessons.judging import Evidence, Verdict
-from evloop_lessons.leading.telling import founded
+from evloop_lessons.leading.telling import excuse, founded
 from evloop_lessons.leading.words import Words
+from evloop_lessons.lesson import Lesson, Parameter
+from evloop_lessons.run import Run
 
 EVIDENCE = [
     Evidence("c1", 3, 1.0, "connect() = 0 · to 10.0.0.1:80, after 1 ms"),
@@ -30,3 +32,16 @@ def test_evidence_is_told_in_the_readers_language() -> None:
         "packets 1, 5: cS sSA",
         "kernel at 3.0 ms: queue 2, queue 0, 2 ESTABLISHED",
     ]
+
+
+def test_who_has_changed_the_scene_is_not_alarmed() -> None:
+    """What was set is said beside a check that fails, and else nothing."""
+    lesson = Lesson(7, 5, parameters=(Parameter("backlog", 5), Parameter("callers", 10)))
+    failed, passed = (Verdict("", "", it, []) for it in (False, True))
+
+    def said(verdict: Verdict, **values: int) -> str:
+        run = Run({"backlog": 5, "callers": 10, **values}, [], [], [], [])
+        return excuse(lesson, run, [passed, verdict], Words("en"))
+
+    assert said(failed) == said(passed, backlog=1) == ""
+    assert said(failed, backlog=1, callers=3).startswith("You have set backlog=1, callers=3. ")

@@ -112,7 +112,7 @@ def _cited(what: Any, run: Run) -> Evidence:
 def _called(entry: CallEntry, run: Run) -> str:
     ends = run.calls(run.labels[entry.log], "shutdown")
     finished = any(it.strand == entry.strand and it.t < entry.t for it in ends)
-    said = brief(entry.event, finished=finished, outgoing=entry.client)  # type: ignore[arg-type]
+    said = brief(entry.event, finished=finished, outgoing=entry.client)
     return said or type(entry.event).__name__.lower()
 
 

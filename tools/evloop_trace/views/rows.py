@@ -36,6 +36,7 @@ from evloop_trace.views.rungs import woken
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from evloop.events.schema import AnyEvent
     from evloop_trace.correlate.entries import Entry
 
 __all__ = ["Row", "Rows", "told"]
@@ -243,7 +244,7 @@ class Rows:
                 self._open.append(going.row())
             going.entries = 0
 
-    def _words(self, entry: CallEntry, event: object) -> Words | None:
+    def _words(self, entry: CallEntry, event: AnyEvent | Unknown) -> Words | None:
         if isinstance(event, Unknown):
             return None
         if isinstance(event, Poll) and event.tick and (event.dur < SLEPT or not event.ready):
@@ -253,7 +254,7 @@ class Rows:
             return None  # the loop asks until there is nobody
         name = getattr(entry.event, "conn", None) or ""
         finished = name in self._shut or (isinstance(event, Close) and name in self._failed)
-        said = call(entry, event, finished=finished, deaf=name in self._deaf)  # type: ignore[arg-type]
+        said = call(entry, event, finished=finished, deaf=name in self._deaf)
         self._learn(event, name)
         if isinstance(event, Connect) and said is not None and _is_short(entry):
             return said._replace(call="connect()", kind="life", details=())

@@ -33,6 +33,7 @@ from evloop.events.schema import (
     Socket,
     TcpInfo,
     Timer,
+    Unknown,
     Unseen,
 )
 from evloop_trace.correlate.reasons.past import NO_TIME
@@ -101,7 +102,7 @@ class Rung(NamedTuple):
 
 
 def rung(
-    event: AnyEvent, *, finished: bool = False, outgoing: bool = False, deaf: bool = False
+    event: AnyEvent | Unknown, *, finished: bool = False, outgoing: bool = False, deaf: bool = False
 ) -> Rung | None:
     """What the ladder says of an event, or None where it says nothing.
 
@@ -130,7 +131,7 @@ def rung(
     return said._replace(where=short_place(event)) if isinstance(event, Located) else said
 
 
-def brief(event: AnyEvent | None, *, finished: bool = False, outgoing: bool = False) -> str:
+def brief(event: AnyEvent | Unknown | None, *, finished: bool = False, outgoing: bool = False) -> str:
     """An event in a few words, for a table."""
     said = rung(event, finished=finished, outgoing=outgoing) if event is not None else None
     if said is None:

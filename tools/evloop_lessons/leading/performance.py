@@ -11,13 +11,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+import click
 import msgspec
 
 from evloop import lab
 from evloop.errors import EvloopError
+from evloop.printable import printable
 from evloop_lessons.lesson import LessonError
 from evloop_lessons.plan import TEMPORARY, Plan, write_plan
 
@@ -31,6 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["Performance", "kept_in", "why_no_network", "why_not"]
 
 ENDING = 10.0  # seconds: what it has to end is told to in its turn, and that takes as long as a program takes
+
+
+LARGEST = 65536
+"""Bytes of what a scenario has printed that are told."""
+
+PATIENCE = 300.0
+"""Seconds for a lesson in which nobody is asked: every one is over in a tenth of this."""
 
 
 class Word(msgspec.Struct):
@@ -70,9 +80,11 @@ class Performance:
             self.pace,
             str(os.getpid()),
         ]
+        self._printed = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
-        )
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed,
+            start_new_session=True,
+        )  # fmt: skip
         return self
 
     def __exit__(
@@ -88,6 +100,15 @@ class Performance:
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe
             pipe.close()
+        self._tell_printed()
+
+    def _tell_printed(self) -> None:
+        """What the scenario has printed, when nothing is drawn any more."""
+        with self._printed:
+            self._printed.seek(0)
+            text = self._printed.read(LARGEST).decode(errors="replace")
+        for line in text.splitlines():
+            click.echo(printable(line), err=True)
 
     def go(self) -> None:
         """It may go on."""
@@ -124,9 +145,15 @@ class Performance:
         return words
 
     def until(self, word: str) -> None:
-        """Wait until it says this."""
+        """Wait until it says this.
+
+        Raises:
+            LessonError: it cannot be played, or does not end.
+        """
+        end = time.monotonic() + PATIENCE
         while not any(it.word == word for it in self.words(1.0)):
-            pass
+            if time.monotonic() > end:
+                raise LessonError(f"the scenario is not over after {PATIENCE:g} s")
 
 
 def why_not(lesson: Lesson) -> str:

@@ -16,6 +16,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,8 +26,8 @@ from evloop import lab
 from evloop.errors import EvloopError
 from evloop_lessons.library import LessonFolder
 from evloop_lessons.plan import TEMPORARY, THINK, read_plan, write_plan
-from evloop_lessons.stage.leash import end_with_parent
-from evloop_lessons.stage.stage import Stage
+from evloop_lessons.stage.leash import adopt_orphans, end_children, end_with_parent
+from evloop_lessons.stage.stage import Stage, StageError
 
 __all__ = ["main"]
 
@@ -38,22 +39,27 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who leads: that one ends us
     source, folder, pace, parent = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    say = _Words()
     try:
-        _play(LessonFolder(source), folder, pace)
+        _play(LessonFolder(source), folder, pace, say)
     except EvloopError as error:
-        _say("error", str(error))
+        say("error", str(error))
         return 1
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to be ended but this process
         if os.getppid() != parent and folder.name.startswith(TEMPORARY):
             shutil.rmtree(folder, ignore_errors=True)  # who leads was killed, and cannot do it
-    _say("done")
+    say("done")
     return 0
 
 
-def _play(entry: LessonFolder, folder: Path, pace: str) -> None:
+class _Left(SystemExit):
+    """Nobody leads any more, or who leads has had enough."""
+
+
+def _play(entry: LessonFolder, folder: Path, pace: str, say: _Words) -> None:
     def told(word: str, about: str) -> None:
-        _say(word, about)
+        say(word, about)
         if word == "step" and pace == "slow":
             time.sleep(THINK)
         if word == "step" and pace == "pace":
@@ -63,28 +69,49 @@ def _play(entry: LessonFolder, folder: Path, pace: str) -> None:
     if plan.network:
         lab.enter(buckets=BUCKETS)
     end_with_parent()
-    with Stage(entry.lesson, plan, entry.folder, folder, told) as stage:
-        _say("ready")
-        _heed()
-        try:
-            entry.play(stage)
-        finally:
-            write_plan(folder, plan)
+    adopt_orphans()
+    try:
+        with Stage(entry.lesson, plan, entry.folder, folder, told) as stage:
+            say("ready")
+            _heed()
+            try:
+                entry.play(stage)
+            except (EvloopError, _Left):
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a scenario does, it is told
+                raise StageError(_what(error, entry.folder)) from None
+            finally:
+                write_plan(folder, plan)
+    finally:
+        end_children()
 
 
-def _say(word: str, about: str = "") -> None:
-    sys.stdout.buffer.write(msgspec.json.encode({"word": word, "about": about}) + b"\n")
-    sys.stdout.buffer.flush()
+def _what(error: BaseException, folder: Path) -> str:
+    """An error of the scenario's, and the last line of the lesson's that it went through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = [f"{it.filename}:{it.lineno}" for it in frames if it.filename.startswith(f"{folder}{os.sep}")]
+    return ": ".join(filter(None, [where[-1] if where else str(folder), type(error).__name__, str(error)]))
+
+
+class _Words:
+    """What we say on standard output. It is ours alone: what a scenario prints goes to standard error."""
+
+    def __init__(self) -> None:
+        self._out = open(os.dup(1), "wb", buffering=0)  # noqa: SIM115 - as long as we live
+        os.dup2(2, 1)
+
+    def __call__(self, word: str, about: str = "") -> None:
+        self._out.write(msgspec.json.encode({"word": word, "about": about}) + b"\n")
 
 
 def _heed() -> None:
     """Wait for a line; if there will be none, nobody leads any more."""
     if not sys.stdin.buffer.readline():
-        raise SystemExit(1)
+        raise _Left(1)
 
 
 def _end(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit(128 + signal.SIGTERM)
+    raise _Left(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ SERIOUS = (
 """What a packet is drawn as trouble for."""
 
 _LEAST = 6  # cells of an arrow that are not words
-_ROOMY = 26  # cells of an arrow that has the packet's number
+_ROOMY = 20  # cells of an arrow that has the packet's number
 
 
 def kind(packet: Sighting) -> str:

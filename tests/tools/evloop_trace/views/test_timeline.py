@@ -47,19 +47,19 @@ def test_a_conversation_at_80_columns(talk: Any) -> None:
     """Cause, packet and effect, from the left to the right and back."""
     assert talk.drawn(talk.conversation()) == [
         " tcp-1  127.0.0.1:5000 → 127.0.0.1:8080",
-        "  0.100  connect()  SYN-SENT │══ SYN ════════════▶│",
-        "  0.140          ESTABLISHED │◀════════ SYN ACK ══│     SYN-RECEIVED",
-        "  0.160  = 0                 │── ACK ────────────▶│     ESTABLISHED",
+        "  0.100  connect()  SYN-SENT │══ SYN ═══════ #1 ═▶│",
+        "  0.140          ESTABLISHED │◀═ #2 ═══ SYN ACK ══│     SYN-RECEIVED",
+        "  0.160  = 0                 │── ACK ─────── #3 ─▶│     ESTABLISHED",
         "         ┄┄┄ 10.8 ms · nothing happens ┄┄┄",
         " 11.000                      │                    │   1 woke: listen-1 readable",
         " 11.100                      │                    │     accept() → tcp-1  fd 7",
         ' 11.200  send() = 5  "hello" │── 5 B  [0,5) ─────▶│',
-        " 11.230                      │◀────────── ACK 5 ──│",
+        " 11.230                      │◀─ #5 ───── ACK 5 ──│",
         ' 11.310                      │                    │   2 recv() = 5  "hello"',
         ' 11.320                      │◀───── 5 B  [0,5) ──│     send() = 5  "HELLO"',
-        " 11.340                      │── ACK 5 ──────────▶│",
+        " 11.340                      │── ACK 5 ───── #7 ─▶│",
         ' 11.400  recv() = 5  "HELLO" │                    │',
-        " 11.500  close()  FIN-WAIT-1 │══ FIN ACK  ack 5 ═▶│     CLOSE-WAIT",
+        " 11.500  close()  FIN-WAIT-1 │══ FIN ACK ═══ #8 ═▶│     CLOSE-WAIT",
         "         ╰ it sends no more  │                    │",
     ]
 
@@ -185,7 +185,7 @@ def test_one_after_the_other_needs_no_column_of_names(talk: Any) -> None:
     lines = talk.drawn(both)
     assert lines[0] == " tcp-1  127.0.0.1:5000 → 127.0.0.1:8080"
     assert " tcp-2  127.0.0.1:5001 → 127.0.0.1:8080" in lines
-    assert "  0.100  connect()  SYN-SENT │══ SYN ════════════▶│" in lines
+    assert "  0.100  connect()  SYN-SENT │══ SYN ═══════ #1 ═▶│" in lines
 
 
 def test_who_has_no_name_is_called_by_the_port(talk: Any) -> None:

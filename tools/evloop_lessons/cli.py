@@ -59,7 +59,11 @@ def lesson(what: str | None, saved: Path | None, **options: Any) -> int:
         from evloop_lessons.leading.words import Words, language
 
         said = error.message if isinstance(error, click.UsageError) else str(error)
-        raise click.UsageError(Words(language(options["lang"])).say(said)) from None
+        words = Words(language(options["lang"]))
+        translated = words.say(said)
+        if translated != said and not {":", "\uff1a"} & {*translated}:
+            translated = words("help", what=translated)
+        raise click.UsageError(translated) from None
 
 
 def main(arguments: tuple[str, ...]) -> int:

@@ -79,6 +79,8 @@ def samples(sentences) -> list[str]:
     made = [*sentences(REASONS, HINTS), *sentences([*VIEWS, Path(spelling.__file__)], IN_VIEWS).strings()]
     made += re.findall(r': "([a-z ]+)"', Path(icmp.__file__).read_text(encoding="utf-8"))
     made += ["accept() interrupted", "recv() timeout"]
+    for path in LOOP:  # what timers are for
+        made += re.findall(r'\.after\([^#]{,150}?"((?:[\w\']+ )+\w+)"', path.read_text(encoding="utf-8"))
     return [it for it in dict.fromkeys(made) if it not in PARTS]
 
 

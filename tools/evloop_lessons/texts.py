@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evloop.printable import printable
 from evloop_lessons.lesson import LessonError
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def read_texts(name: str, text: str) -> Texts:
     Raises:
         LessonError: it has another form; the message says where, and what was expected.
     """
-    title, sections = _read(name, text.splitlines())
+    lines = [printable(it.expandtabs()) for it in text.splitlines()]  # nothing that a terminal would obey
+    title, sections = _read(name, lines)
     for wanted in dict.fromkeys(_SECTIONS.values()):
         if wanted not in sections and wanted not in _OPTIONAL:
             names = " or ".join(f"## {it}" for it, section in _SECTIONS.items() if section == wanted)

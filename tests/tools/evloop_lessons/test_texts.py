@@ -60,6 +60,14 @@ def test_what_stands_where() -> None:
     assert texts.parameters == {}
 
 
+def test_no_text_commands_a_terminal() -> None:
+    """What it would obey is shown instead, wherever a text is said."""
+    texts = read_texts("en.md", WHOLE.replace("Title", "Ti\x1b[2Jtle").replace("it goes", "it\tgoes\x07"))
+    assert texts.title == r"Ti\x1b[2Jtle"
+    assert texts.steps["go"].endswith(r"goes\x07")
+    assert "\t" not in texts.steps["go"]
+
+
 def test_chinese_has_its_own_headings_and_no_space_where_a_line_was_broken() -> None:
     """The colon may be a wide one, too."""
     text = WHOLE.replace("## Scene", "## 场景").replace("One line\nand", "一行\n还有")

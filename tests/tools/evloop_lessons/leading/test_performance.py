@@ -68,9 +68,8 @@ def test_who_is_left_alone_is_ended(played: Callable[[str], None], tmp_path: Pat
     """A daemon has another session and another parent, and still belongs to the scenario."""
     note = tmp_path / "pid"
     begin = f"subprocess.run(['setsid', '-f', 'sh', '-c', 'echo $$ >{note}; exec sleep 99'])"
-    played(
-        f"{begin}\n    while not os.path.exists({str(note)!r}) or not os.path.getsize({str(note)!r}): pass"
-    )
+    written = f"os.path.exists({str(note)!r}) and os.path.getsize({str(note)!r})"
+    played(f"{begin}\n    while not ({written}): pass")
     pid = int(note.read_text(encoding="ascii"))
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)

@@ -34,6 +34,7 @@ _KINDS = {
     "call": r"[\w.]+\([^()]*\)(?: (?:#\d+|[=→…].*|E[A-Z]+))?",
     "name": r'(?:(?![,;:] | · )[^"])+?',
     "names": r'(?:(?! · )[^"])+',
+    "text": r'[^"]+',
     "mark": r"[▸◂≈? ]*[▸◂≈?]",
     "bits": r"(?:readable|writable|hung up|in error)(?: and (?:readable|writable|hung up|in error))*",
     "phrase": r"[^;]+?",

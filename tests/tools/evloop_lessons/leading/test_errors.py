@@ -65,6 +65,7 @@ def test_all_that_cannot_be_done_is_said_in_chinese() -> None:
         ("x: run.json: wait=9: wait is a whole number, 0 … 6", None),
         ("lesson 1 needs a network of its own: the system forbids it (Operation not permitted)", None),
         (f"lesson 1 needs a network of its own: {lab._why(1)}", None),
+        ("waited for 30 s, and it did not come: one, and more", "等了 30 s，没有等到：one, and more"),
         ("run.json is missing", "缺少 run.json"),
         ("run.pcapng: the file ends in the middle of a block, behind packet 4: it was cut off", None),
         (f"run.pcapng {capture_file._what_else(b'abcd')}", None),

@@ -37,7 +37,7 @@ class LeftOut(NamedTuple):
 def shortened(entries: Sequence[Entry], meanwhile: str = "") -> tuple[list[Entry], list[LeftOut]]:
     """Entries without what only repeats those before; and where that was.
 
-    Left out are only calls that no packet has to do with; and bursts of datagrams of one size, with their packets.
+    Left out are only calls that no packet has to do with; and bursts of datagrams, with their packets.
 
     Args:
         entries: In the order of time.

@@ -47,7 +47,7 @@ def excuse(lesson: Lesson, run: Run, judged: list[Verdict], words: Words) -> str
         f"{it.name}={run[it.name]}" for it in lesson.parameters if run.parameters.get(it.name) != it.default
     ]
     failed = any(it.passed is False for it in judged)
-    return words("changed", what=", ".join(changed)) if changed and failed else ""
+    return words("changed", what=words.row(changed)) if changed and failed else ""
 
 
 def predicted(entry: LessonFolder, texts: Texts, run: Run, words: Words) -> str:

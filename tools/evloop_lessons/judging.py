@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
-from evloop_trace.views.rungs import brief
+from evloop_trace.views.rungs import brief, woken
 
+from evloop.events.schema import Poll
 from evloop_lessons.lesson import PACKETS, SOCKETS, Missing
 from evloop_lessons.run import Sample, spelled
 from evloop_lessons.texts import filled
@@ -110,6 +111,8 @@ def _cited(what: Any, run: Run) -> Evidence:
 
 
 def _called(entry: CallEntry, run: Run) -> str:
+    if isinstance(entry.event, Poll):
+        return f"woke: {woken(entry.event.ready) or 'time-out'}"
     ends = run.calls(run.labels[entry.log], "shutdown")
     finished = any(it.strand == entry.strand and it.t < entry.t for it in ends)
     said = brief(entry.event, finished=finished, outgoing=entry.client)

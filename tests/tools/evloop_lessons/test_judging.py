@@ -6,8 +6,10 @@ import pytest
 from evloop_lessons.judging import judge
 from evloop_lessons.lesson import Found, Missing, claim, found
 from evloop_lessons.run import Run
-from evloop_trace.correlate.entries import PacketEntry, Strand
+from evloop_trace.correlate.entries import CallEntry, PacketEntry, Strand
 from evloop_trace.packets.sightings import Sighting, Wire
+
+from evloop.events.schema import Poll
 
 CLIENT, SERVER = "127.0.0.1:40000", "127.0.0.1:8080"
 
@@ -27,6 +29,17 @@ def test_an_icmp_error_comes_from_the_other_end() -> None:
     both = claim("both")(lambda run: found(True, *run.packets()))
     [verdict] = judge([both], {"both": "Both."}, Run({}, [*packets], [], [], []))
     assert [it.what for it in verdict.evidence] == ["c 20", "s ICMP"]
+
+
+def test_a_poll_says_what_it_woke_for() -> None:
+    """In the ladder's words."""
+    polls = [
+        CallEntry(it, 0, Poll(it, it, 0, 5, 0, "", ready), client=False)
+        for it, ready in enumerate(([("tcp-1", "OUT")], []))
+    ]
+    both = claim("both")(lambda _: found(True, *polls))
+    [verdict] = judge([both], {"both": "Both."}, Run({}, [*polls], ["server"], [], []))
+    assert [it.what for it in verdict.evidence] == ["woke: tcp-1 writable", "woke: time-out"]
 
 
 @pytest.mark.parametrize(

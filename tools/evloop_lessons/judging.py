@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from evloop_trace.correlate.entries import CallEntry, PacketEntry
+from evloop_trace.views.calls import bare
 from evloop_trace.views.rungs import brief, woken
 
 from evloop.events.schema import Poll
@@ -111,12 +112,13 @@ def _cited(what: Any, run: Run) -> Evidence:
 
 
 def _called(entry: CallEntry, run: Run) -> str:
-    if isinstance(entry.event, Poll):
-        return f"woke: {woken(entry.event.ready) or 'time-out'}"
+    event = bare(entry.event, run.labels[entry.log])
+    if isinstance(event, Poll):
+        return f"woke: {woken(event.ready) or 'time-out'}"
     ends = run.calls(run.labels[entry.log], "shutdown")
     finished = any(it.strand == entry.strand and it.t < entry.t for it in ends)
-    said = brief(entry.event, finished=finished, outgoing=entry.client)
-    return said or type(entry.event).__name__.lower()
+    said = brief(event, finished=finished, outgoing=entry.client)
+    return said or type(event).__name__.lower()
 
 
 def _states(sample: Sample) -> str:

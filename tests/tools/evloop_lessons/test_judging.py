@@ -32,10 +32,10 @@ def test_an_icmp_error_comes_from_the_other_end() -> None:
 
 
 def test_a_poll_says_what_it_woke_for() -> None:
-    """In the ladder's words."""
+    """In the ladder's words, and without the name of its log, which stands before it."""
     polls = [
         CallEntry(it, 0, Poll(it, it, 0, 5, 0, "", ready), client=False)
-        for it, ready in enumerate(([("tcp-1", "OUT")], []))
+        for it, ready in enumerate(([("server:tcp-1", "OUT")], []))
     ]
     both = claim("both")(lambda _: found(True, *polls))
     [verdict] = judge([both], {"both": "Both."}, Run({}, [*polls], ["server"], [], []))

@@ -93,6 +93,16 @@ def test_a_run_that_was_broken_off_says_so(copy: Path) -> None:
     assert "the run is not whole" in judged(copy)[1]
 
 
+def test_a_capture_that_was_broken_off_is_no_evidence(copy: Path) -> None:
+    """Its last block is missing, which says what was lost: that no packet is there would prove anything."""
+    path = copy / "run.pcapng"
+    data = path.read_bytes()
+    path.write_bytes(data[: -int.from_bytes(data[-4:], sys.byteorder)])
+    verdict, said = judged(copy)
+    assert "the capture was broken off: nobody knows what is not in it" in said
+    assert verdict == [None, True, None, None]
+
+
 def test_what_a_file_says_does_not_reach_the_terminal(copy: Path) -> None:
     """Nothing that it would obey."""
     change(copy, prediction="\x1b[2J9")

@@ -23,6 +23,8 @@ from evloop_lessons.run import Run, Sample, Socket, Step
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from evloop_trace.packets.capture_file import Capture
+
     from evloop_lessons.plan import Plan
 
 __all__ = ["read_run"]
@@ -53,6 +55,8 @@ def read_run(folder: Path, plan: Plan, *, whole: bool = True) -> Run:
         run.entries = list(timeline.entries(_packets(folder, timeline, run, files), tell=tell))
         if timeline.capture.dropped:
             run.lacks[PACKETS] = f"the capture lost {plural(timeline.capture.dropped, 'packet')}"
+        elif whole and PACKETS not in run.lacks and not _ended(timeline.capture):
+            run.lacks[PACKETS] = "the capture was broken off: nobody knows what is not in it"
         if whole:
             run.remarks += [
                 f"{it}.jsonl has {plural(n, 'line')} that cannot be read" for it, n in broken.items()
@@ -112,6 +116,11 @@ def _packets(folder: Path, timeline: Timeline, run: Run, files: ExitStack) -> An
     except CaptureError as error:
         run.lacks[PACKETS] = str(error)
         return ()
+
+
+def _ended(capture: Capture) -> bool:
+    """The last that a capture writes is how many packets it has lost, also if there are none."""
+    return bool(capture.interfaces) and all(it.dropped is not None for it in capture.interfaces)
 
 
 def _until_broken(packets: Any, run: Run) -> Iterator[Any]:

@@ -19,7 +19,7 @@ from evloop_trace.packets.capture_file import Capture, read_packets
 from evloop_trace.states.reader import MAX_LINE
 from evloop_trace.timeline import Timeline
 
-from evloop.events.schema import Accept, Clock, Close, Connect, Recv, Send
+from evloop.events.schema import Accept, Block, Clock, Close, Connect, Recv, Send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,6 +164,19 @@ def _several(*talks: Any) -> bytes:
     frames = sorted(it for talk in talks for it in talk.frames)
     made: bytes = sys.modules["timeline_tests_wire"].pcap(frames)
     return made
+
+
+def test_a_silence_at_the_end(new_book: type, tmp_path: Path) -> None:
+    """Whoever looks while nothing happens is told who sleeps."""
+    book = new_book()
+    book.add(Accept, 100, "listen-1", "tcp-1", 7, HERE, THERE, 0)
+    book.add(Block, "recv", conn="tcp-1", fd=7)
+    path = tmp_path / "server.jsonl"
+    path.write_bytes(book.encode())
+    with open_logs([str(path)]) as logs:
+        timeline = Timeline(logs)
+        *_, last = timeline.entries(())
+        assert timeline.silence(last.t + SECOND) == "the server sleeps in recv()"
 
 
 def test_out_of_order(both: Callable[..., Any], lay: Laid) -> None:

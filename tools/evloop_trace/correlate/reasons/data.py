@@ -54,7 +54,7 @@ def sent(past: Past, entry: CallEntry) -> str:
         return "the send buffer is full" + (f": {size(waits)} are not acknowledged" if waits > 0 else "")
     if event.n is not None and event.n < event.size:
         return f"the send buffer had room for {size(event.n)} of {size(event.size)}"
-    if event.n == 0:
+    if event.n == 0 and not mine.has_sent_nothing:
         return "nothing to send: no packet, and the peer does not notice"
     return ""
 

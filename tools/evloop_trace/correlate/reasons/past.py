@@ -86,6 +86,8 @@ class End:
         """The last that got bytes."""
         self.ends = 0
         """How often recv() was 0."""
+        self.has_sent_nothing = False
+        """It has called send() for no bytes."""
         self.shutdown: CallEntry | None = None
         self.close: CallEntry | None = None
         self.linger: CallEntry | None = None
@@ -159,6 +161,7 @@ class End:
         self.is_told = self.is_told or getattr(event, "errno", None) in _RESET
         if isinstance(event, Send):
             self.sent = max(self.sent, event.off[1] if event.off else 0)
+            self.has_sent_nothing = self.has_sent_nothing or event.n == event.size == 0
         elif isinstance(event, Recv):
             self._received(entry, event)
         elif isinstance(event, Shutdown):

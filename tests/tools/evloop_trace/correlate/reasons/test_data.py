@@ -44,10 +44,11 @@ def test_a_send_without_a_capture(new_told: Any) -> None:
 
 
 def test_a_send_of_nothing(told: Any) -> None:
-    """No packet."""
-    assert told.call(Send, size=0, n=0, off=(0, 0)).reasons == [
-        "nothing to send: no packet, and the peer does not notice"
-    ]
+    """No packet; of who does it again and again it is said once."""
+    why = "nothing to send: no packet, and the peer does not notice"
+    assert told.call(Send, size=0, n=0, off=(0, 0)).reasons == [why]
+    assert told.call(Send, size=0, n=0, off=(0, 0)).reasons == []
+    assert told.call(Send, False, size=0, n=0, off=(0, 0)).reasons == [why]
 
 
 def test_a_send_in_several_segments(told: Any) -> None:

@@ -103,12 +103,17 @@ class CaptureProcess:
         *lines, self._line = (self._line + data).split(b"\n")
         return [line.decode(errors="replace").removeprefix(_NAME) for line in lines]
 
-    def end(self) -> list[str]:
-        """Its standard input ends, and so does it; what it has said that was not read before."""
+    def tell_to_end(self) -> None:
+        """Its standard input ends, and so will it; `end` waits for that."""
         assert self._process.stdin
-        died, ours = self.died, False
+        self._died = self.died
         with suppress(OSError):  # it is gone
             self._process.stdin.close()
+
+    def end(self) -> list[str]:
+        """Its standard input ends, and so does it; what it has said that was not read before."""
+        self.tell_to_end()
+        died, ours = self.died, False
         try:
             self._process.wait(ENDING)
         except subprocess.TimeoutExpired:

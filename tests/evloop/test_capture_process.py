@@ -75,6 +75,17 @@ def test_who_has_something_else_to_do_meanwhile_asks_later(start: Start) -> None
         process.ready()
 
 
+def test_who_has_something_else_to_end_says_so_first(start: Start) -> None:
+    """What ends because it was told to has not died."""
+    process = start(f"{READY} read x; echo the end >&2")
+    process.tell_to_end()
+    while process.read():
+        pass
+    assert process.end() == []
+    assert not process.died
+    process.close()
+
+
 def test_it_cannot_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who replaces its Python while it runs finds out."""
     monkeypatch.setattr(sys, "executable", "/nowhere/python")

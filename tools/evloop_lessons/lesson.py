@@ -19,6 +19,8 @@ __all__ = [
 PACKETS, NETWORK, SOCKETS = "packets", "network", "sockets"
 """What a lesson needs, or a claim looks at: a capture; its own network; the kernel's table of sockets."""
 
+_SHOWN = 40  # characters of what is no value
+
 Value: TypeAlias = "int | float | str"
 
 
@@ -66,7 +68,8 @@ class Parameter(NamedTuple):
             if isinstance(value, int | float) and self.low <= value <= self.high:
                 return value
         kind = {int: "a whole number, ", float: "a number, "}.get(type(self.default), "")
-        raise LessonError(f"{said}{self.name}={text}: {self.name} is {kind}{self.range}")
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        raise LessonError(f"{said}{self.name}={shown}: {self.name} is {kind}{self.range}")
 
 
 class Lesson(NamedTuple):

@@ -23,6 +23,7 @@ def test_values_have_the_type_of_the_default() -> None:
     [
         ("count", "21", "--set count=21: count is a whole number, 0 … 20"),
         ("count", "1.5", "--set count=1.5: count is a whole number, 0 … 20"),
+        ("count", "9" * 5000, f"--set count={'9' * 40}…: count is a whole number, 0 … 20"),
         ("wait", "nan", "--set wait=nan: wait is a number, 0 … 1"),
         ("way", "c", "--set way=c: way is a | b"),
         ("door", "1", "--set door: lesson 3 has no such parameter: it has count, wait, way"),

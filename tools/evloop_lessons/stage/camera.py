@@ -57,6 +57,11 @@ class Camera:
                 return b""
         return os.read(self._fd, size)
 
+    def tell_to_end(self) -> None:
+        """What comes now is wanted no more."""
+        if self._process:
+            self._process.tell_to_end()
+
     def close(self) -> None:
         """Let it write what it has."""
         if self._process:

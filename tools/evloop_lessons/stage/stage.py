@@ -67,6 +67,8 @@ class Stage:
     ) -> None:
         if kind is None:
             self._write_step("")  # what is done from here on is no part of the lesson
+        if self._camera:
+            self._camera.tell_to_end()  # which takes it a while
         clients = [it for it in self.actors if not isinstance(it, Server)]
         servers = [it for it in self.actors if isinstance(it, Server)]
         for group in (clients, servers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from evloop_lessons.library import OURS
 
 if TYPE_CHECKING:
     import subprocess
@@ -154,6 +156,18 @@ def test_the_list_says_what_there_is(run: Run) -> None:
     english = lesson(run, "--lang", "en").stdout
     assert "The seventh caller" in english
     assert "✗" not in english
+
+
+def test_who_has_begun_and_cannot_go_on_ends_with_1(run: Run, tmp_path: Path) -> None:
+    """With a sentence, and without a word about usage."""
+    folder = tmp_path / "lessons" / "mine"
+    shutil.copytree(OURS / "phone_call", folder)
+    text = (folder / "scenario.py").read_text(encoding="utf-8")
+    (folder / "scenario.py").write_text(text.replace("stage.step", "stage.stop"), encoding="utf-8")
+    done = lesson(run, "mine", "--dir", str(folder.parent), "--no-ask")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"evloop: {folder / 'scenario.py'}:")
+    assert done.stderr.endswith("AttributeError: 'Stage' object has no attribute 'stop'\n")
 
 
 def test_any_encoding_will_do(run: Run) -> None:

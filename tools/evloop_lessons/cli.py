@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from evloop_trace.console import standard_output
 
-from evloop_lessons.lesson import LessonError
+from evloop_lessons.lesson import LessonError, UnplayedError
 
 if TYPE_CHECKING:
     from evloop_lessons.leading.all import Outcome
@@ -61,6 +61,8 @@ def lesson(what: str | None, saved: Path | None, **options: Any) -> int:
         said = error.message if isinstance(error, click.UsageError) else str(error)
         words = Words(language(options["lang"]))
         translated = words.say(said)
+        if isinstance(error, UnplayedError):
+            raise UnplayedError(translated) from None
         if translated != said and not {":", "\uff1a"} & {*translated}:
             translated = words("help", what=translated)
         raise click.UsageError(translated) from None

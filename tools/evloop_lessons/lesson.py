@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NETWORK", "PACKETS", "SOCKETS", "Claim", "Found", "Lesson", "LessonError", "Missing", "Parameter",
-    "Value", "claim", "found",
+    "UnplayedError", "Value", "claim", "found",
 ]  # fmt: skip
 
 PACKETS, NETWORK, SOCKETS = "packets", "network", "sockets"
@@ -26,6 +26,10 @@ Value: TypeAlias = "int | float | str"
 
 class LessonError(EvloopError):
     """A lesson cannot begin: it is not there, not whole, or asked for what it does not have."""
+
+
+class UnplayedError(LessonError):
+    """A lesson has begun, and cannot be played to its end."""
 
 
 class Missing(LookupError):  # noqa: N818 - it is no error of the program's

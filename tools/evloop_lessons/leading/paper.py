@@ -40,7 +40,7 @@ class Paper:
     @property
     def width(self) -> int:
         """Columns, now."""
-        return max(60, shutil.get_terminal_size((100, 0)).columns) if self.is_terminal else 100
+        return max(60, shutil.get_terminal_size((100, 0)).columns) if sys.stdout.isatty() else 100
 
     def lines(self, lines: Iterable[Line]) -> None:
         """Write lines; spaces at their ends are left out."""

@@ -21,7 +21,7 @@ import msgspec
 from evloop import lab
 from evloop.errors import EvloopError
 from evloop.printable import printable
-from evloop_lessons.lesson import LessonError
+from evloop_lessons.lesson import LessonError, UnplayedError
 from evloop_lessons.plan import TEMPORARY, Plan, write_plan
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Performance:
         """What it has said, waiting for so long at most.
 
         Raises:
-            LessonError: it cannot be played.
+            UnplayedError: it cannot be played.
         """
         assert self._process.stdout
         fd = self._process.stdout.fileno()
@@ -134,13 +134,15 @@ class Performance:
         words = [msgspec.json.decode(line, type=Word) for line in lines]
         for word in words:
             if word.word == "error":
-                raise LessonError(word.about)
+                raise UnplayedError(word.about)
             if word.word == "program":
                 name, _, pid = word.about.rpartition(" ")
                 self.plan.programs[name] = int(pid)
         if not data:
             code = self._process.wait()
-            raise LessonError(f"the scenario ended with code {code}, and did not say why")
+            if code < 0:
+                raise UnplayedError(f"the process that plays the scenario was killed by signal {-code}")
+            raise UnplayedError(f"the scenario ended with code {code}, and did not say why")
         self.over = any(word.word == "done" for word in words)
         return words
 
@@ -148,12 +150,12 @@ class Performance:
         """Wait until it says this.
 
         Raises:
-            LessonError: it cannot be played, or does not end.
+            UnplayedError: it cannot be played, or does not end.
         """
         end = time.monotonic() + PATIENCE
         while not any(it.word == word for it in self.words(1.0)):
             if time.monotonic() > end:
-                raise LessonError(f"the scenario is not over after {PATIENCE:g} s")
+                raise UnplayedError(f"the scenario is not over after {PATIENCE:g} s")
 
 
 def why_not(lesson: Lesson) -> str:

@@ -26,7 +26,7 @@ SAY = translation("zh")
 SAYING = [LESSONS / it for it in ("cli.py", "plan.py", "run.py", "leading/performance.py")]
 SAYING += sorted(LESSONS.glob("lessons/*/checks.py"))
 SAYING_ELSEWHERE = [lab, capture_process, capture_file, pcapng, reader]
-RAISED = {"LessonError": 0, "UsageError": 0, "Missing": 0, "first": 1}
+RAISED = {"LessonError": 0, "UnplayedError": 0, "UsageError": 0, "Missing": 0, "first": 1}
 """What takes a sentence, and as which argument."""
 
 SYSTEM = {"7: 7", "--save 7: 7", "7", "7 7; make one with evloop lesson N --save DIR"}

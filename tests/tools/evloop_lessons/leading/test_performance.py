@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from evloop_lessons.leading import performance
 from evloop_lessons.leading.performance import Performance
-from evloop_lessons.lesson import LessonError
+from evloop_lessons.lesson import UnplayedError
 from evloop_lessons.library import LessonFolder
 
 if TYPE_CHECKING:
@@ -47,12 +47,13 @@ def played(tmp_path: Path) -> Callable[[str], None]:
         ("sys.exit(0)", "mine/scenario.py:6: SystemExit: 0"),
         ("raise KeyboardInterrupt", "mine/scenario.py:6: KeyboardInterrupt"),
         ("stage.step('call')", "'call' is none of the lesson's steps: "),
+        ("os.kill(os.getpid(), 9)", "the process that plays the scenario was killed by signal 9"),
         ("os._exit(7)", "the scenario ended with code 7, and did not say why"),
     ],
 )
 def test_what_goes_wrong_is_a_sentence(played: Callable[[str], None], line: str, said: str) -> None:
     """It names the line."""
-    with pytest.raises(LessonError, match=f"{re.escape(said)}$"):
+    with pytest.raises(UnplayedError, match=f"{re.escape(said)}$"):
         played(line)
 
 
@@ -78,5 +79,5 @@ def test_who_is_left_alone_is_ended(played: Callable[[str], None], tmp_path: Pat
 def test_what_never_ends_is_ended(played: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody is asked, nobody waits for ever."""
     monkeypatch.setattr(performance, "PATIENCE", 0.5)
-    with pytest.raises(LessonError, match=r"the scenario is not over after 0\.5 s"):
+    with pytest.raises(UnplayedError, match=r"the scenario is not over after 0\.5 s"):
         played("while True: pass")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from evloop_trace.console import standard_output
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["lesson", "main"]
 
 OK, FAILED = 0, 1
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FOLDER = click.Path(path_type=Path)
 
 
@@ -77,10 +78,18 @@ def main(arguments: tuple[str, ...]) -> int:
         OSError: standard output is closed.
     """
     standard_output().reconfigure(errors="backslashreplace")  # not every encoding has ✓, let alone Chinese
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: nothing is left behind
-        signal.signal(number, signal.default_int_handler)
+    for number in _ENDING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup(1)
+            signal.signal(number, _end)
     code: int = lesson.main(list(arguments), prog_name="evloop lesson", standalone_mode=False)
     return code
+
+
+def _end(_number: int, _frame: Any) -> NoReturn:
+    """As Ctrl-C, and once: who closes a window sends two of them, and nothing is to be left behind."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _lesson(

@@ -13,12 +13,13 @@ import pytest
 SECONDS = 30
 TRACE = (sys.executable, "-P", "-m", "evloop_trace")
 
+# A line with its end in one write(2): those of our own come from another process, in between.
 SERVER = """
 import socket, sys
 phone = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 phone.bind(('127.0.0.1', 0))
 phone.listen(5)
-print(phone.getsockname()[1], file=sys.stderr, flush=True)
+sys.stderr.write(f"{phone.getsockname()[1]}\\n")
 conn, client_addr = phone.accept()
 data = conn.recv(1024)
 conn.send(data.upper())
@@ -28,7 +29,7 @@ conn.send(data.upper())
 HANGS = """
 import os, socket, sys
 phone = socket.create_server(("127.0.0.1", 0), backlog=5)
-print(phone.getsockname()[1], file=sys.stderr, flush=True)
+sys.stderr.write(f"{phone.getsockname()[1]}\\n")
 if {forks} and os.fork():
     phone.close()
     os.wait()
@@ -40,7 +41,7 @@ conn.recv(1024)
 FORKS = """
 import os, socket, sys
 with socket.create_server(("127.0.0.1", 0)) as listener:
-    print(listener.getsockname()[1], file=sys.stderr, flush=True)
+    sys.stderr.write(f"{listener.getsockname()[1]}\\n")
     conn, _ = listener.accept()
     if os.fork() == 0:
         conn.sendall(conn.recv(1024).upper())

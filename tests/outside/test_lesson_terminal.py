@@ -198,8 +198,7 @@ def test_keys_while_it_runs_are_not_the_shells() -> None:
         window.press("\x1a")
         _, status = os.waitpid(window.popen.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
-        window.read()
-        assert window.said.count(OUR_SCREEN) == 1
+        window.until(lambda _: window.said.count(OUR_SCREEN) == 1)
         assert window.modes() == window.before
         window.popen.send_signal(signal.SIGCONT)
         assert window.end() == 0

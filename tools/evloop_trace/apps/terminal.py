@@ -94,7 +94,7 @@ class Terminal:
         """
         whole = size != self._shown_size or len(lines) != len(self._shown)
         moved = cursor != self._cursor
-        with self._console as console:
+        with _unsuspended(), self._console as console:
             if size != self._shown_size:
                 console.clear()
             for number, line in enumerate(lines):
@@ -130,6 +130,16 @@ def suspended_well(terminal: Terminal) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTSTP, before)
+
+
+@contextmanager
+def _unsuspended() -> Iterator[None]:
+    """Ctrl-Z comes behind this: what was written within waits to be shown, and would do so while we stop."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _silence(out: IO[str], *, raw: bool) -> list[int | list[bytes | int]] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 import pty
+import signal
 import termios
 
 import pytest
-from evloop_trace.apps.terminal import Terminal
+from evloop_trace.apps.terminal import Terminal, suspended_well
 from rich.segment import Segment
 from rich.style import Style
 
@@ -103,3 +104,21 @@ def test_a_real_terminal_does_not_echo_keys() -> None:
         assert termios.tcgetattr(slave) == before
         os.read(master, 4096)
     os.close(master)
+
+
+def test_a_frame_is_finished_before_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-Z within a frame: the terminal is given back behind it, and not after we have gone on."""
+
+    class Line(list):
+        def __iter__(self):
+            signal.raise_signal(signal.SIGTSTP)
+            return super().__iter__()
+
+    out = Tty()
+    stopped: list[str] = []
+    monkeypatch.setattr(os, "kill", lambda _pid, _number: stopped.append(out.getvalue()))
+    terminal = Terminal(out, lambda: (20, 2))
+    with terminal, suspended_well(terminal):
+        terminal.draw([Line([Segment("here")]), [Segment("there")]], (20, 2))
+    assert stopped
+    assert all("there" in it and it.endswith("\x1b[?1049l") for it in stopped)

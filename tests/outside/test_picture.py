@@ -22,9 +22,12 @@ def terminal(tmp_path):
     """A terminal of 80 by 24, or taller, in which a command runs; what it shows is waited for."""
     tmux = ("tmux", "-S", str(tmp_path / "tmux.sock"), "-f", "/dev/null")
 
+    # Readline sets LINES and COLUMNS behind the back of os.environ, as soon as somebody imports it.
+    plain = {name: value for name, value in os.environ.items() if name not in {"LINES", "COLUMNS"}}
+
     def call(*command):
         return subprocess.run(
-            [*tmux, *command], check=True, capture_output=True, text=True, timeout=SECONDS
+            [*tmux, *command], check=True, capture_output=True, text=True, timeout=SECONDS, env=plain
         ).stdout
 
     class Terminal:

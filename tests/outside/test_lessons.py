@@ -130,6 +130,8 @@ def _processes(folder: Path) -> list[str]:
         (["1", "--pace"], "--pace waits for Enter, and nobody can press it here"),
         (["1", "here"], "here is one word too many"),
         (["1", "--json"], "--json is for --check"),
+        (["1", "--check", "--save", "here"], "--check only judges"),
+        (["all", "--check", "--set", "wait=1"], "--set is for one lesson"),
         (["1", "--save", "/dev/null/x"], "--save /dev/null/x: Not a directory"),
         (["1", "--replay", "."], "is no saved lesson: it has no run.json"),
         (["1", "--replay", ".", "--set", "wait=1"], "--replay shows what was"),
@@ -155,6 +157,7 @@ def test_the_list_says_what_there_is(run: Run) -> None:
     assert "第七个来电" in lesson(run, env=environment).stdout
     english = lesson(run, "--lang", "en").stdout
     assert "The seventh caller" in english
+    assert "10 min  nothing  The 18 bytes" in english
     assert "✗" not in english
 
 

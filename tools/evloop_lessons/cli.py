@@ -13,13 +13,10 @@ from evloop_trace.console import standard_output
 from evloop_lessons.lesson import LessonError, UnplayedError
 
 if TYPE_CHECKING:
-    from evloop_lessons.leading.all import Outcome
     from evloop_lessons.leading.lead import Leader
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.leading.words import Words
-    from evloop_lessons.lesson import Lesson
     from evloop_lessons.library import LessonFolder
-    from evloop_lessons.texts import Texts
 
 __all__ = ["lesson", "main"]
 
@@ -111,25 +108,54 @@ def _lesson(
     from evloop_lessons.library import find, library
 
     words = Words(language(lang))
+    _refuse(
+        what, saved, settings=settings, pace=pace, slow=slow, kept=bool(save or replay),
+        only_check=only_check, as_json=as_json,
+    )  # fmt: skip
+    lessons = library(list(folders))
+    if what is None:
+        from evloop_lessons.leading.listing import listing
+
+        listing(lessons, words)
+        return OK
+    if what == "check":
+        from evloop_lessons.leading.checking import check_saved
+
+        assert saved is not None  # see `_refuse`
+        return OK if check_saved(lessons, saved, words, as_json=as_json) else FAILED
+    if what == "all":
+        return _check(lessons, {}, words, as_json=as_json)
+    entry, given = find(lessons, what, words.language), dict(_setting(it) for it in settings)
+    if only_check:
+        return _check([entry], given, words, as_json=as_json)
+    return _lead(entry, words, given, not no_ask, "pace" * pace or "slow" * slow, save, replay)
+
+
+def _refuse(
+    what: str | None, saved: Path | None, *, settings: tuple[str, ...], pace: bool, slow: bool, kept: bool,
+    only_check: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Raise UsageError for what does not go together."""
     if pace and slow:
         raise click.UsageError("--pace waits for Enter, --slow for a while: choose one")
     if saved is not None and what != "check":
         raise click.UsageError(f"{saved} is one word too many: evloop lesson N, or evloop lesson check DIR")
     if as_json and not (only_check or what == "check"):
         raise click.UsageError("--json is for --check, and for evloop lesson check DIR")
-    lessons = library(list(folders))
-    if what is None:
-        return _list(lessons, words)
-    if what == "check":
-        return _judge(lessons, saved, words, as_json=as_json)
-    if what == "all":
-        if not only_check:
-            raise click.UsageError("name a lesson, or add --check")
-        return _all(lessons, {}, words, as_json=as_json)
-    entry, given = find(lessons, what, words.language), dict(_setting(it) for it in settings)
-    if only_check:
-        return _all([entry], given, words, as_json=as_json)
-    return _lead(entry, words, given, not no_ask, "pace" * pace or "slow" * slow, save, replay)
+    if only_check and (kept):
+        raise click.UsageError("--check only judges: --save and --replay are for a lesson that is led")
+    if what == "all" and settings:
+        raise click.UsageError("--set is for one lesson: evloop lesson N --set NAME=VALUE")
+    if what == "all" and not only_check:
+        raise click.UsageError("name a lesson, or add --check")
+    if what == "check" and saved is None:
+        raise click.UsageError("evloop lesson check DIR: name the folder of a run that was saved")
+
+
+def _check(lessons: list[LessonFolder], given: dict[str, str], words: Words, *, as_json: bool) -> int:
+    from evloop_lessons.leading.checking import check_all
+
+    return OK if check_all(lessons, given, words, as_json=as_json) else FAILED
 
 
 def _lead(
@@ -175,119 +201,3 @@ def _setting(text: str) -> tuple[str, str]:
     if not equals:
         raise click.UsageError(f"--set {text}: write NAME=VALUE")
     return name, value
-
-
-def _list(lessons: list[LessonFolder], words: Words) -> int:
-    from rich.cells import cell_len
-
-    from evloop_lessons.leading.paper import Paper
-    from evloop_lessons.leading.performance import why_no_network
-
-    paper, forbidden = Paper(), why_no_network()
-    rows: list[tuple[Lesson, Texts]] = []
-    broken: list[tuple[LessonFolder, str]] = []
-    for entry in lessons:
-        try:
-            entry.check(words.language)
-            rows.append((entry.lesson, entry.texts(words.language)))
-        except LessonError as error:
-            broken.append((entry, str(error)))
-    widest = max([cell_len(texts.title) for _, texts in rows], default=0)
-    for lesson, texts in rows:
-        here = "✗" if forbidden and lesson.needs_lab else "✓"
-        space = " " * (widest - cell_len(texts.title))
-        minutes = f"{lesson.minutes:>2} {words('minutes-head')}"
-        first = f" {lesson.number:>2}  {here}  {texts.title}{space}  {minutes}  "
-        paper.say(texts.question[0], first=first)
-    for entry, why in broken:
-        paper.say(words("not-whole", why=why), first=f" {entry.number or '?':>2}  ✗  ")
-    paper.space()
-    if forbidden:
-        paper.say(words("forbidden", why=words.say(forbidden)))
-    paper.say(words("list"))
-    return OK
-
-
-def _judge(lessons: list[LessonFolder], saved: Path | None, words: Words, *, as_json: bool) -> int:
-    from evloop_lessons.leading import telling
-    from evloop_lessons.leading.all import Outcome
-    from evloop_lessons.leading.paper import Paper
-    from evloop_lessons.library import find
-    from evloop_lessons.plan import read_plan
-
-    if saved is None:
-        raise click.UsageError("evloop lesson check DIR: name the folder of a run that was saved")
-    entry = find(lessons, str(read_plan(saved).lesson), words.language)
-    run, judged = telling.verdicts(entry, saved, words.language)
-    passed = bool(judged) and all(it.passed for it in judged)
-    paper = Paper()
-    if as_json:
-        print(Outcome(entry.lesson.number, passed, None, 0, judged).line().decode())
-        return OK if passed else FAILED
-    texts = entry.texts(words.language)
-    paper.heading(f"{words('lesson', number=entry.lesson.number)} · {texts.title}")
-    telling.tell(entry, run, judged, paper, words)
-    paper.say(telling.predicted(entry, texts, run, words))
-    return OK if passed else FAILED
-
-
-def _all(lessons: list[LessonFolder], given: dict[str, str], words: Words, *, as_json: bool) -> int:
-    from evloop_lessons.leading.all import Outcome, check, not_whole
-    from evloop_lessons.leading.paper import Paper
-    from evloop_lessons.leading.performance import why_no_network
-
-    paper, forbidden = Paper(), why_no_network()
-    outcomes: list[Outcome] = []
-    for entry in lessons:
-        title = entry.folder.name
-        try:
-            entry.check(words.language)
-            title = entry.texts(words.language).title
-        except LessonError as error:
-            outcome = not_whole(entry, error, words)
-        else:
-            if not as_json and paper.is_terminal:
-                _bar(len(outcomes), len(lessons), title)
-            if forbidden and entry.lesson.needs_lab:
-                outcome = Outcome(entry.number, False, forbidden, 0, [])
-            else:
-                outcome = check(entry, entry.lesson.values(given), words)
-        outcomes.append(outcome)
-        if as_json:
-            print(outcome.line().decode(), flush=True)
-        else:
-            _result(title, outcome, paper, words)
-    if not as_json and len(lessons) > 1:
-        seconds = f"{sum(it.seconds for it in outcomes):.1f}"
-        passed = sum(it.passed for it in outcomes)
-        skipped = sum(it.skipped is not None for it in outcomes)
-        key = "of-all-skipped" if skipped else "of-all"
-        paper.say(words(key, passed=passed, number=len(outcomes), seconds=seconds, skipped=skipped))
-    good = all(it.passed or it.skipped for it in outcomes)
-    return OK if good and any(it.passed for it in outcomes) else FAILED
-
-
-def _bar(done: int, number: int, title: str) -> None:
-    """How far it is; the next line is written over it."""
-    full = round(20 * done / number)
-    sys.stdout.write(f"\r\x1b[K{'█' * full}{'░' * (20 - full)} {done}/{number}  {title}")
-    sys.stdout.flush()
-
-
-def _result(title: str, outcome: Outcome, paper: Paper, words: Words) -> None:
-    if paper.is_terminal:
-        sys.stdout.write("\r\x1b[K")
-    mark, word = (
-        ("○", "skipped") if outcome.skipped else ("✓", "passed") if outcome.passed else ("✗", "failed")
-    )
-    number = "?" if outcome.lesson is None else outcome.lesson
-    paper.say(f"{title}  {words(word)}  {outcome.seconds:.1f} s", first=f"{mark} {number:>2}  ")
-    if outcome.skipped:
-        paper.say(words.say(outcome.skipped), first="      ")
-    for verdict in outcome.checks:
-        if not verdict.passed:
-            why = verdict.lacks or verdict.missing
-            paper.say(
-                words("because", what=verdict.claim, why=words.say(why)) if why else verdict.claim,
-                first="      ",
-            )

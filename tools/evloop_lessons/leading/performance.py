@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import click
 import msgspec
 
 from evloop import lab
@@ -108,7 +107,7 @@ class Performance:
             self._printed.seek(0)
             text = self._printed.read(LARGEST).decode(errors="replace")
         for line in text.splitlines():
-            click.echo(printable(line), err=True)
+            print(printable(line), file=sys.stderr)
 
     def go(self) -> None:
         """It may go on."""

@@ -246,7 +246,7 @@ def nobody_connected(port):
 def together(port):
     """Two sends in a segment, and a recv for each."""
     life = Life(port).accept()
-    for _ in range(20):  # a send that takes over 1 ms stands at its end, as one that slept, behind its segment
+    for _ in range(20):  # a send of over 1 ms stands behind its segment, as one that slept
         since = time.monotonic()
         life.client.send(b"abc", socket.MSG_MORE)
         life.client.send(b"def")

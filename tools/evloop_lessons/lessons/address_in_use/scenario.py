@@ -31,6 +31,9 @@ def play(stage: Stage) -> None:
     """Three old servers, three clients, one new server; and a client with few ports."""
     # By default (2) the kernel takes a port on lo out of TIME-WAIT after a second, if it needs one.
     stage.sysctl("net.ipv4.tcp_tw_reuse", 0)
+    # The ACK of a FIN, held back, now and then comes when its socket is gone. TIME-WAIT answers it, is reset
+    # for that, and by default (0) a reset ends TIME-WAIT (RFC 1337).
+    stage.sysctl("net.ipv4.tcp_rfc1337", 1)
     stage.step("listen")
     old = stage.program("old.py", HOST, stage["first"])
     user = stage.program("user.py", HOST, stage["first"])

@@ -240,14 +240,16 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Process]]:
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run a command to its end: text in, text out."""
 
-    def start(*command: str, said: str | None = "", **how: object) -> subprocess.CompletedProcess[str]:
+    def start(
+        *command: str, said: str | None = "", seconds: float = SECONDS, **how: object
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             check=False,
             input=said,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=seconds,
             **{"cwd": tmp_path, **how},
         )
 

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.needs("namespaces")
 
 LESSON = (sys.executable, "-P", "-m", "evloop", "lesson")
 MINUTE = 60_000_000_000  # ns
+LONGEST = 50  # seconds: a lesson waits longer for what must come than others have for all that they do
 LESSONS = library([])
 ENGLISH = re.compile(r"(?<![\w./-])[a-z]{2,} [a-z]{2,}(?![\w.(/-])|^(?!fd|tcp_info|eof)[a-z ]{3,}$")
 FALSE = [(str(it.lesson.number), setting) for it in LESSONS for setting in it.false]
@@ -39,7 +40,7 @@ FALSE = [(str(it.lesson.number), setting) for it in LESSONS for setting in it.fa
 def played(run: Command, folder: Path, number: str, *options: str) -> tuple[int, Run]:
     """A lesson's exit code, and its run; coverage is not measured here, since it takes time."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    done = run(*LESSON, number, "--no-ask", "--save", str(folder), *options, env=plain)
+    done = run(*LESSON, number, "--no-ask", "--save", str(folder), *options, env=plain, seconds=LONGEST)
     assert not done.stderr
     return done.returncode, read_run(folder, read_plan(folder))
 

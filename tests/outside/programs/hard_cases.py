@@ -28,6 +28,12 @@ def end(*socks):
         sock.close()
 
 
+def sleeps(thread):
+    """Whether it does: proc_pid_stat(5). A send(2) that has no room any more may still be on its way."""
+    with open(f"/proc/self/task/{thread.native_id}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "S"
+
+
 def big():
     client, server = pair(9001)
 
@@ -38,7 +44,7 @@ def big():
     thread = threading.Thread(target=drain)
     sender = threading.Thread(target=client.sendall, args=(b"x" * 8_000_000,))
     sender.start()
-    while select.select([], [client], [], 0)[1]:  # there is still room, so that the send does not sleep
+    while select.select([], [client], [], 0)[1] or not sleeps(sender):  # it is full, and the send waits
         pass
     thread.start()
     sender.join()

@@ -123,7 +123,7 @@ def _traced_loop(
 
     recorder = Recorder(header, on_broken_sink)
     log = FileSink(open_log(keep.log), keep.log, report) if keep.log else None
-    kernel = TracedKernel(recorder, keep.payload_limit)
+    kernel = TracedKernel(Kernel(), recorder, keep.payload_limit)
     loop = make(kernel, EventTrace(kernel))
     stack.callback(loop.close)
     watchers = Watchers(loop, recorder.header, kernel.snapshot)

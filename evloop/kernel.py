@@ -22,8 +22,9 @@ import socket
 import stat
 import struct
 import time
-from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from evloop import socket_state
 from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, format_sockaddr
 from evloop.errors import AddressError
 from evloop.signals import Interrupts, SignalPipe
@@ -43,11 +44,11 @@ __all__ = [
     "Kernel",
     "Poller",
     "Socket",
+    "State",
     "is_broken_listener",
     "is_missing_address",
     "is_resource_shortage",
     "raise_descriptor_limit",
-    "recvmsg_call",
     "selector_names",
     "send_all",
 ]
@@ -66,6 +67,7 @@ Recv: TypeAlias = "Callable[[int], bytes]"
 Send: TypeAlias = "Callable[[bytes | memoryview], int]"
 Recvfrom: TypeAlias = "Callable[[int], tuple[bytes, InetSockaddr]]"
 Sendto: TypeAlias = "Callable[[bytes, InetSockaddr], int]"
+Recvmsg: TypeAlias = "Callable[[int], tuple[bytes, bool, InetSockaddr]]"
 
 
 class Socket(Protocol):
@@ -73,6 +75,28 @@ class Socket(Protocol):
 
     def fileno(self) -> int:
         """The descriptor's number; it is reused as soon as it is closed."""
+
+
+class State(Protocol):
+    """What `evloop.socket_state` tells of the sockets of a kernel."""
+
+    def accept_queue(self, sock: Any) -> tuple[int, int] | None:
+        """As there."""
+
+    def queue_wait(self, sock: Any) -> int | None:
+        """As there."""
+
+    def peer_process(self, sock: Any) -> int | None:
+        """As there."""
+
+    def tcp_info(self, sock: Any) -> socket_state.TcpState | None:
+        """As there."""
+
+    def unread_bytes(self, fd: int) -> int | None:
+        """As there."""
+
+    def unsent_bytes(self, fd: int) -> int | None:
+        """As there."""
 
 
 class Poller:
@@ -137,7 +161,10 @@ def selector_names() -> list[str]:
 class Kernel:
     """The system calls of the server; every method says what it may raise besides OSError."""
 
-    now = staticmethod(time.monotonic_ns)
+    now = woke = staticmethod(time.monotonic_ns)
+    """Monotonic ns: the present; and when the last poll returned, which is asked right after it did."""
+    state: State = socket_state
+    """What is only looked at, for the log."""
     pid = staticmethod(os.getpid)
 
     def __init__(self, *, blocking: bool = False) -> None:
@@ -251,6 +278,17 @@ class Kernel:
         """recvfrom(2) and sendto(2), for reads of `size` bytes."""
         assert isinstance(sock, socket.socket)
         return sock.recvfrom, cast("Sendto", sock.sendto)
+
+    def recvmsg_call(self, sock: Socket) -> Recvmsg:
+        """recvmsg(2) as (data, whether it was cut, peer): only its flags tell of a cut (MSG_TRUNC)."""
+        assert isinstance(sock, socket.socket)
+        recvmsg, truncated = sock.recvmsg, socket.MSG_TRUNC
+
+        def receive(size: int) -> tuple[bytes, bool, InetSockaddr]:
+            data, _, flags, peer = recvmsg(size)
+            return data, bool(flags & truncated), peer
+
+        return receive
 
     # -- looking and ending ------------------------------------------------------------
 
@@ -407,18 +445,6 @@ def send_all(send: Send, data: bytes) -> None:
     sent = send(data)
     while sent < len(data):
         sent += send(memoryview(data)[sent:])
-
-
-def recvmsg_call(sock: Socket) -> Callable[[int], tuple[bytes, bool, InetSockaddr]]:
-    """recvmsg(2) as (data, whether the datagram was cut, peer): only its flags tell of a cut (MSG_TRUNC)."""
-    assert isinstance(sock, socket.socket)
-    recvmsg, truncated = sock.recvmsg, socket.MSG_TRUNC
-
-    def receive(size: int) -> tuple[bytes, bool, InetSockaddr]:
-        data, _, flags, peer = recvmsg(size)
-        return data, bool(flags & truncated), peer
-
-    return receive
 
 
 def raise_descriptor_limit(selector: str) -> int:

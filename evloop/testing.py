@@ -167,7 +167,7 @@ class ScriptedKernel(Kernel):
         self.pollers: list[ScriptedPoller] = []
         self.listeners: list[ScriptedSocket] = []  # that `listen` and `bind` hand out next
         self.local_hosts = {"127.0.0.1", "::1"}
-        self.now = lambda: self.time
+        self.now = self.woke = lambda: self.time
         self._next_fd = 3
 
     # -- for the test --------------------------------------------------------------------

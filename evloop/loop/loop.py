@@ -45,7 +45,7 @@ class Loop:
         self.timers = Timers()
         self.poller = kernel.poller(selector)
         self.interests = Interests(self.poller, self.trace)
-        self.time = kernel.now()  # of this tick, for whoever needs no better
+        self.time = kernel.woke()  # when this tick began, for whoever needs no better
         self._closing: list[Closing] = []
         self._running = False
 
@@ -63,7 +63,7 @@ class Loop:
         """One turn."""
         timeout = self._timeout()
         ready = self.poller.poll(timeout)
-        self.time = self.kernel.now()
+        self.time = self.kernel.woke()
 
         watched = self.interests.watched
         for fd, bits in ready:
@@ -95,9 +95,8 @@ class Loop:
         return min(max(left, 0), LONGEST_SLEEP) / SECOND
 
     def _run_timers(self) -> None:
-        now = self.kernel.now()
-        for timer in self.timers.due(now):
-            self.trace.timer(timer.why, now - timer.when)
+        for timer in self.timers.due(self.time):
+            self.trace.timer(timer.why, self.time - timer.when)
             self._attempt("timer", timer.callback)
 
     def close_later(self, close: Closing) -> None:
@@ -126,8 +125,11 @@ class Loop:
         self._report(f"{where} failed: {type(error).__name__}: {error}")
 
     def after(self, seconds: float, callback: Closing, why: str) -> Timer:
-        """Have `callback` run `seconds` from now."""
-        return self.timers.set(self.kernel.now() + round(seconds * SECOND), callback, why)
+        """Have `callback` run `seconds` after this tick's beginning, as libuv's timers count.
+
+        So the clock is read once a tick, and all that becomes due in a tick follows from that one time.
+        """
+        return self.timers.set(self.time + round(seconds * SECOND), callback, why)
 
     def finish(self) -> None:
         """After the last tick: close what is still to be closed, and hand on what was recorded."""

@@ -139,7 +139,7 @@ class LoopServer:
         stays, and is set anew only when it fires too early.
         """
         loop = self._loop
-        left = seconds - (loop.kernel.now() - stream.active) / 1e9
+        left = seconds - (loop.time - stream.active) / 1e9
         if left <= 0:
             stream.close("idle-timeout")
             return

@@ -18,7 +18,6 @@ from evloop.events.schema import (
     Slow,
     Timer,
 )
-from evloop.socket_state import accept_queue
 from evloop.trace import Trace
 from evloop.tracing.kernel import INTEREST, TracedKernel, TracedSocket
 
@@ -95,7 +94,7 @@ class EventTrace(Trace):
     def queue(self, sock: Socket) -> None:
         """Written when it changed."""
         assert isinstance(sock, TracedSocket)
-        queue = accept_queue(sock.sock)
+        queue = self._kernel.state.accept_queue(sock.sock)
         if queue and queue[0] != sock.queued:
             sock.queued = queue[0]
             self._recorder.append(Queue(*self._begin(), sock.name, *queue))

@@ -1,4 +1,4 @@
-"""A `Kernel` whose every call leaves an event, and whose sockets have names."""
+"""A `Kernel` on top of another: it has that one make every call, and each leaves an event."""
 
 from __future__ import annotations
 
@@ -17,23 +17,17 @@ from evloop.events.schema import (
     Snapshot,
     TcpInfo,
 )
-from evloop.kernel import MAX_DATAGRAM, READ, WRITE, Kernel, Poller, Socket, recvmsg_call
-from evloop.socket_state import (
-    accept_queue,
-    errno_name,
-    peer_process,
-    queue_wait,
-    tcp_info,
-    unread_bytes,
-    unsent_bytes,
-)
+from evloop.kernel import MAX_DATAGRAM, READ, WRITE, Kernel, Poller, Socket
+from evloop.socket_state import errno_name
 from evloop.tracing.calls import traced_poll, traced_recv, traced_recvfrom, traced_send, traced_sendto
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Literal
 
     from evloop.events.recorder import Recorder
     from evloop.kernel import Recv, Recvfrom, Send, Sendto
+    from evloop.signals import SignalPipe
 
 __all__ = ["INTEREST", "TracedKernel", "TracedSocket"]
 
@@ -75,15 +69,19 @@ class _Names(dict[int, str]):
 
 
 class TracedKernel(Kernel):
-    """The system calls of the server, recorded."""
+    """The calls of a loop's server, recorded."""
 
-    def __init__(self, recorder: Recorder, payload_limit: int) -> None:
-        """`payload_limit`: bytes kept of each payload."""
+    def __init__(self, kernel: Kernel, recorder: Recorder, payload_limit: int) -> None:
+        """`kernel` makes the calls; `payload_limit`: bytes kept of each payload."""
         super().__init__()
+        self.kernel = kernel
+        self.now = kernel.now
+        self.state = kernel.state
         self.recorder = recorder
         self.payload_limit = payload_limit
         self.why = ""  # the next sleep's reason; `EventTrace.prepare` sets it
-        self.woke_at = self.now()
+        self.woke_at = recorder.origin  # no clock is read for it: whatever depends on it, the log tells
+        self.woke = lambda: self.woke_at
         self.blocked = 0  # ns asleep in poll so far
         self.names = _Names()
         self.open: dict[str, TracedSocket] = {}
@@ -105,17 +103,17 @@ class TracedKernel(Kernel):
 
     def poller(self, name: str) -> Poller:
         """A selector whose polls are recorded."""
-        poller = super().poller(name)
+        poller = self.kernel.poller(name)
         poller.poll = traced_poll(self, poller.poll)
         return poller
 
     def listen(self, address: Address, backlog: int, *, private: bool = False) -> Socket:
         """One event for the calls that make a listener."""
         recorder, t = self.recorder, self.clock()
-        sock = super().listen(address, backlog, private=private)
+        sock = self.kernel.listen(address, backlog, private=private)
         dur = self.clock() - t
         proto = "unix" if isinstance(address, UnixPath) else "tcp"
-        traced = self._adopt(sock, "listen", proto, super().address_of(sock))
+        traced = self._adopt(sock, "listen", proto, self.kernel.address_of(sock))
         traced.backlog = backlog
         recorder.append(
             Listen(
@@ -135,9 +133,9 @@ class TracedKernel(Kernel):
     def bind(self, address: Inet) -> Socket:
         """One event for the calls that make a datagram socket."""
         recorder, t = self.recorder, self.clock()
-        sock = super().bind(address)
+        sock = self.kernel.bind(address)
         dur = self.clock() - t
-        traced = self._adopt(sock, "udp", "udp", super().address_of(sock))
+        traced = self._adopt(sock, "udp", "udp", self.kernel.address_of(sock))
         recorder.append(
             Bind(recorder.next_seq(), t, recorder.tick, dur, traced.name, traced.fd, "udp", traced.address)
         )
@@ -148,7 +146,7 @@ class TracedKernel(Kernel):
         assert isinstance(listener, TracedSocket)
         recorder, t = self.recorder, self.clock()
         try:
-            sock, peer = super().accept(listener.sock)
+            sock, peer = self.kernel.accept(listener.sock)
         except OSError as error:
             dur = self.clock() - t
             name = errno_name(error.errno)
@@ -157,11 +155,11 @@ class TracedKernel(Kernel):
         dur = self.clock() - t
         traced = self._adopt(sock, listener.proto, listener.proto, format_sockaddr(peer))
         traced.is_connection, traced.opened, traced.listener = True, t, listener.name
-        traced.local = super().address_of(sock)
-        waited, pid = queue_wait(sock), peer_process(sock)
+        traced.local = self.kernel.address_of(sock)
+        waited, pid = self.state.queue_wait(sock), self.state.peer_process(sock)
         listener.accepted += 1
         self.accepted += 1
-        queue = accept_queue(listener.sock)
+        queue = self.state.accept_queue(listener.sock)
         listener.queued = queue[0] if queue else None
         recorder.append(
             Accept(
@@ -177,26 +175,48 @@ class TracedKernel(Kernel):
     def stream_calls(self, sock: Socket) -> tuple[Recv, Send]:
         """recv(2) and send(2), recorded."""
         assert isinstance(sock, TracedSocket)
-        recv, send = super().stream_calls(sock.sock)
+        recv, send = self.kernel.stream_calls(sock.sock)
         return traced_recv(self, sock, recv), traced_send(self, sock, send)
 
     def datagram_calls(self, sock: Socket, size: int) -> tuple[Recvfrom, Sendto]:
         """recvfrom(2) and sendto(2), recorded; recvmsg(2) where `size` could cut a datagram, for it tells."""
         assert isinstance(sock, TracedSocket)
-        recvfrom, sendto = super().datagram_calls(sock.sock, size)
+        recvfrom, sendto = self.kernel.datagram_calls(sock.sock, size)
 
         def receive_whole(size: int) -> tuple[bytes, bool, InetSockaddr]:
             data, peer = recvfrom(size)
             return data, False, peer
 
-        receive = receive_whole if size >= MAX_DATAGRAM else recvmsg_call(sock.sock)
+        receive = receive_whole if size >= MAX_DATAGRAM else self.kernel.recvmsg_call(sock.sock)
         return traced_recvfrom(self, sock, receive), traced_sendto(self, sock, sendto)
+
+    # -- as they are: no socket is asked, or it has no name yet ------------------------
+
+    def signals(self, names: Iterable[str]) -> SignalPipe:
+        """Its signals."""
+        return self.kernel.signals(names)
+
+    def resolve(self, address: Inet, *, datagram: bool = False) -> list[Inet]:
+        """Its answer."""
+        return self.kernel.resolve(address, datagram=datagram)
+
+    def is_local(self, host: str) -> bool:
+        """Its answer."""
+        return self.kernel.is_local(host)
+
+    def inode_of(self, address: UnixPath) -> int:
+        """Its answer."""
+        return self.kernel.inode_of(address)
+
+    def remove_path(self, address: UnixPath, inode: int) -> None:
+        """Its deed."""
+        self.kernel.remove_path(address, inode)
 
     # -- looking and ending ------------------------------------------------------------
 
     def tcp_info(self, sock: TracedSocket, why: Literal["close", "send", "sample"]) -> None:
         """What TCP says of a connection now; of a Unix socket it says nothing."""
-        info = tcp_info(sock.sock) if sock.proto == "tcp" else None
+        info = self.state.tcp_info(sock.sock) if sock.proto == "tcp" else None
         if info is not None:
             recorder = self.recorder
             recorder.append(TcpInfo(recorder.next_seq(), self.clock(), recorder.tick, sock.name, why, *info))
@@ -204,14 +224,14 @@ class TracedKernel(Kernel):
     def address_of(self, sock: Socket) -> str:
         """The local address."""
         assert isinstance(sock, TracedSocket)
-        return super().address_of(sock.sock)
+        return self.kernel.address_of(sock.sock)
 
     def shutdown(self, sock: Socket) -> None:
         """Recorded, also when the peer was faster; shutdown(2)."""
         assert isinstance(sock, TracedSocket)
         recorder, t, name = self.recorder, self.clock(), None
         try:
-            super().shutdown(sock.sock)
+            self.kernel.shutdown(sock.sock)
         except OSError as error:
             name = errno_name(error.errno)
             raise
@@ -227,10 +247,10 @@ class TracedKernel(Kernel):
         recorder, stream = self.recorder, sock.is_connection
         if stream:
             self.tcp_info(sock, "close")
-        unread = unread_bytes(sock.fd) if stream else None
-        unsent = unsent_bytes(sock.fd) if stream and sock.proto == "tcp" else None
+        unread = self.state.unread_bytes(sock.fd) if stream else None
+        unsent = self.state.unsent_bytes(sock.fd) if stream and sock.proto == "tcp" else None
         t = self.clock()
-        super().close(sock.sock, reason)
+        self.kernel.close(sock.sock, reason)
         dur = self.clock() - t
         del self.names[sock.fd], self.open[sock.name]
         if stream:

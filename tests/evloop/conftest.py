@@ -173,7 +173,7 @@ class Real:
         if traced:
             self.recorder = Recorder(make_header(selector), lambda sink, error: self.said.append(str(error)))
             self.recorder.sinks.append(self.sink)
-            self.kernel: Kernel = TracedKernel(self.recorder, payload)
+            self.kernel: Kernel = TracedKernel(Kernel(), self.recorder, payload)
             self.loop = Loop(self.kernel, selector, EventTrace(self.kernel))
         else:
             self.kernel = Kernel()

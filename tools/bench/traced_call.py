@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from evloop.events.recorder import Recorder
 from evloop.events.schema import SCHEMA, Header
 from evloop.events.sinks import FileSink, encode
-from evloop.kernel import IN
+from evloop.kernel import IN, Kernel
 from evloop.tracing.calls import traced_poll, traced_recv, traced_recvfrom, traced_send, traced_sendto
 from evloop.tracing.kernel import TracedKernel, TracedSocket
 
@@ -129,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     goes = max(1, parser.parse_args(argv).goes)
     header = Header(0, 0, 0, SCHEMA, time.monotonic_ns(), 0, 0, 1, [], {}, "epoll", "echo", "prefix", 64)
     recorder = Recorder(header, lambda _sink, _error: None)
-    kernel = TracedKernel(recorder, 64)
+    kernel = TracedKernel(Kernel(), recorder, 64)
     sink = FileSink(os.open(os.devnull, os.O_WRONLY), os.devnull, lambda _: None)
     print(f"{'ns a call of 64 B':18}{'record':>8}{'encode':>8}{'write':>8}{'in all':>8}   bytes a line")
     with socket.socket() as sock:

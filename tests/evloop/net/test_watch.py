@@ -59,7 +59,7 @@ class Watched:
 
     def __init__(self, selector, header, recorder):
         self.loop = Loop(Kernel(), selector, Trace())
-        kernel = TracedKernel(recorder, 64)
+        kernel = TracedKernel(Kernel(), recorder, 64)
         self.watchers = Watchers(self.loop, header, kernel.snapshot)
         self.seq = 1
         self.t = 0

@@ -10,7 +10,7 @@ import pytest
 from evloop.address import Inet
 from evloop.events.recorder import Recorder
 from evloop.events.sinks import MemorySink, encode
-from evloop.kernel import ERR, HUP, IN, OUT, READ
+from evloop.kernel import ERR, HUP, IN, OUT, READ, Kernel
 from evloop.testing import failure
 from evloop.tracing import TracedKernel
 from evloop.tracing.calls import traced_poll, traced_recv, traced_recvfrom, traced_send, traced_sendto
@@ -27,7 +27,7 @@ class Tick:
         self.sink = MemorySink()
         self.recorder = Recorder(header, print)
         self.recorder.sinks.append(self.sink)
-        self.kernel = TracedKernel(self.recorder, limit)
+        self.kernel = TracedKernel(Kernel(), self.recorder, limit)
         self.kernel.now = self.now
         self.sock = TracedSocket(self, "tcp-1", "fake", "127.0.0.1:5000")  # which has no TCP_INFO
         self.sock.is_connection = True

@@ -12,7 +12,7 @@ from evloop.address import Inet
 from evloop.events.recorder import Recorder
 from evloop.events.schema import Call, Header, Poll, Recv, Send, Slow, TcpInfo
 from evloop.events.sinks import MemorySink, encode
-from evloop.kernel import READ, WRITE
+from evloop.kernel import READ, WRITE, Kernel
 from evloop.tracing import EventTrace, TracedKernel
 
 
@@ -22,7 +22,7 @@ def trace(header):
     first = header()
     recorder, sink = Recorder(first, print), MemorySink()
     recorder.sinks.append(sink)
-    made = EventTrace(TracedKernel(recorder, 64))
+    made = EventTrace(TracedKernel(Kernel(), recorder, 64))
     recorder.flush()
 
     def events():

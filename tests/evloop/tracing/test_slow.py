@@ -6,6 +6,7 @@ import pytest
 
 from evloop.events.recorder import Recorder
 from evloop.events.sinks import MemorySink
+from evloop.kernel import Kernel
 from evloop.loop.loop import Loop
 from evloop.tracing import EventTrace, TracedKernel
 
@@ -15,7 +16,7 @@ def loop(header):
     """A traced loop, that woke up a second ago and has not slept since."""
     recorder = Recorder(header(), lambda _sink, error: pytest.fail(str(error)))
     recorder.sinks.append(MemorySink())
-    kernel = TracedKernel(recorder, 64)
+    kernel = TracedKernel(Kernel(), recorder, 64)
     loop = Loop(kernel, "epoll", EventTrace(kernel))
     kernel.woke_at -= 1_000_000_000
     yield loop

@@ -1,4 +1,4 @@
-"""Fakes for tests of whatever runs on the loop: a kernel that answers from a script, and its clock.
+"""A kernel that answers from a script, and its clock.
 
     kernel = ScriptedKernel()
     sock = kernel.socket(recv=[b"abc"], send=[2, failure(errno.EAGAIN), 1])

@@ -1,0 +1,261 @@
+"""The command `evloop serve`: its options, and what of them goes together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from evloop.address import Inet, UnixPath
+from evloop.cli_options import (
+    A_YEAR,
+    BYTES,
+    INET,
+    SECONDS,
+    SECONDS_OR_NONE,
+    UNIX,
+    Seconds,
+    log_options,
+    payload_options,
+)
+
+if TYPE_CHECKING:
+    from evloop.recording import LogOptions
+
+__all__ = ["serve"]
+
+# What a program that sleeps in one call cannot do: look at a clock, or at anybody else.
+LOOP_ONLY = (
+    "watch", "max_connections", "idle_timeout", "lifetime", "high_water", "drain_timeout", "selector",
+    "sample",
+)  # fmt: skip
+
+
+@click.command()
+@click.option(
+    "--model",
+    type=click.Choice(["once", "conversation", "sequential", "threaded", "loop"]),
+    default="loop",
+    show_default=True,
+    help="How it serves: see above.",
+)
+@click.option("--tcp", type=INET, multiple=True, help="Listen for TCP connections; port 0 is any free one.")
+@click.option("--udp", type=INET, multiple=True, help="Answer UDP datagrams.")
+@click.option("--unix", type=UNIX, multiple=True, help="Listen on a Unix socket; @NAME is an abstract one.")
+@click.option(
+    "--mode", type=click.Choice(["upper", "echo"]), default="upper", show_default=True, help="What to answer."
+)
+@click.option("--trace", is_flag=True, help="Draw what happens, live.")
+@click.option("--log", metavar="FILE", help="Write the event log; - is standard output.")
+@payload_options
+@click.option("--capture", metavar="FILE", help="Capture the packets of its ports into a pcapng file.")
+@click.option("--packets", is_flag=True, help="With --trace: draw the packets as well.")
+@click.option("--kernel", metavar="FILE", help="Write what the kernel says of TCP's states: for root.")
+@click.option(
+    "--sample",
+    type=Seconds(min=0.001, max=A_YEAR),
+    metavar="S",
+    help="Ask the kernel every S seconds what TCP says of each connection: TCP_INFO, into the log.",
+)
+@click.option("--watch", type=UNIX, help="Offer the events on a Unix socket, for evloop-trace watch.")
+@click.option("--control", type=UNIX, help="Be told on a Unix socket what to hold back, and to go on.")
+@click.option(
+    "--hold",
+    type=click.Choice(["accept", "read", "close", "write"]),
+    multiple=True,
+    help="With --control: hold it back from the beginning.",
+)
+@click.option(
+    "--backlog",
+    type=click.IntRange(min=0, max=2**31 - 1),
+    help="Connections that may wait to be accepted.  [default: 128; 5 for the models that block]",
+)
+@click.option(
+    "--max-connections", type=click.IntRange(min=1), metavar="N", help="Accept no more than N at a time."
+)
+@click.option(
+    "--idle-timeout",
+    type=SECONDS,
+    metavar="S",
+    help="Close a connection that has neither sent nor taken anything for S seconds.",
+)
+@click.option(
+    "--lifetime", type=SECONDS, metavar="S", help="Close a connection S seconds after it was accepted."
+)
+@click.option(
+    "--high-water",
+    type=BYTES,
+    metavar="BYTES",
+    default=256 * 1024,
+    show_default=True,
+    help="Read no more from a client for whom so much waits to be sent.",
+)
+@click.option(
+    "--recv-size",
+    type=BYTES,
+    metavar="BYTES",
+    help="Ask recv for so much.  [default: 65536, more when filled; 1024 for the models that block]",
+)
+@click.option(
+    "--drain-timeout",
+    type=SECONDS_OR_NONE,
+    metavar="S",
+    default=5.0,
+    show_default=True,
+    help="Wait so long for connections to end when stopping.",
+)
+@click.option(
+    "--selector",
+    type=click.Choice(["epoll", "kqueue", "poll", "select"]),
+    help="How to wait.  [default: the best there is]",
+)
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    /,
+    model: str,
+    tcp: tuple[Inet, ...],
+    udp: tuple[Inet, ...],
+    unix: tuple[UnixPath, ...],
+    trace: bool,
+    log: str | None,
+    payload: str,
+    payload_max: int | None,
+    capture: str | None,
+    packets: bool,
+    kernel: str | None,
+    watch: UnixPath | None,
+    control: UnixPath | None,
+    hold: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Serve TCP, UDP and Unix clients, until SIGINT or SIGTERM.
+
+    \b
+    The models:
+      once          one client, one exchange, and it ends
+      conversation  one client until it hangs up, and it ends
+      sequential    one client after another; the others wait
+      threaded      a thread for each client
+      loop          one thread for all clients
+
+    All but the loop sleep in one call at a time, and serve one address. UDP has no connections:
+    there, conversation and sequential are the same and answer everybody, and threaded cannot be.
+
+    Without an address it serves TCP, and with the loop UDP too, on 127.0.0.1:8080.
+    """  # noqa: D301 - click wants the control character itself, before what it must not wrap
+    keep = log_options(log, payload, payload_max, watch, trace)
+    if log == "-" and trace:
+        raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
+    if capture is not None or kernel is not None:
+        _check_capture(capture, kernel, tcp, udp, unix)
+        keep = keep._replace(capture=capture, kernel=kernel)
+    if hold and control is None:
+        raise click.UsageError(
+            "--hold would hold it back for ever: say where it is released with --control PATH"
+        )
+    if "write" in hold and model != "loop":
+        raise click.UsageError(_why_only_loop("hold", model))
+    keep = keep._replace(control=control, hold=hold)
+    chosen = {name: value for name, value in options.items() if value is not None}
+    if "sample" in chosen and not keep.is_traced:
+        raise click.UsageError("--sample has nowhere to write: add --log FILE, --trace or --watch PATH")
+    if packets:
+        _check_packets(trace, tcp, udp, unix)
+        keep = keep._replace(packets=True)
+    if model == "loop":
+        _serve_with_loop(tcp, udp, unix, chosen, keep)
+    else:
+        for name in LOOP_ONLY:
+            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(_why_only_loop(name, model))
+        _serve_one(model, _one_address(model, tcp, udp, unix), chosen, keep)
+
+
+def _serve_one(
+    model: str, address: tuple[str, Inet | UnixPath], options: dict[str, Any], keep: LogOptions
+) -> None:
+    from evloop import programs
+
+    wanted = {name: options[name] for name in ("mode", "backlog", "recv_size") if name in options}
+    programs.serve(*address, programs.BlockingOptions(model, **wanted), keep)
+
+
+def _check_packets(
+    trace: bool, tcp: tuple[Inet, ...], udp: tuple[Inet, ...], unix: tuple[UnixPath, ...]
+) -> None:
+    """Whether there is a picture for packets, and packets for a picture."""
+    if not trace:
+        raise click.UsageError("--packets draws beside --trace: add that, or keep them with --capture FILE")
+    if unix and not (tcp or udp):
+        raise click.UsageError("--packets has nothing to see: a Unix socket sends no packets")
+
+
+def _check_capture(
+    capture: str | None,
+    kernel: str | None,
+    tcp: tuple[Inet, ...],
+    udp: tuple[Inet, ...],
+    unix: tuple[UnixPath, ...],
+) -> None:
+    """Files that cannot be written, or would have nothing in them."""
+    for option, path in (("--capture", capture), ("--kernel", kernel)):
+        if path in {"", "-"}:
+            raise click.UsageError(f"{option} {path!r} is no file: name one")
+    if capture is not None and unix and not (tcp or udp):
+        raise click.UsageError("--capture has nothing to see: a Unix socket sends no packets")
+    if kernel is not None and (udp or unix) and not tcp:
+        raise click.UsageError("--kernel has nothing to see: of these addresses none is TCP's")
+    if capture is not None and capture == kernel:
+        raise click.UsageError("--capture and --kernel would write the same file: name two")
+
+
+def _serve_with_loop(
+    tcp: tuple[Inet, ...],
+    udp: tuple[Inet, ...],
+    unix: tuple[UnixPath, ...],
+    options: dict[str, Any],
+    keep: LogOptions,
+) -> None:
+    from evloop import composition
+    from evloop.kernel import selector_names
+    from evloop.servers.loop import ServerOptions
+
+    selector = options.pop("selector", None)
+    if selector and selector not in selector_names():
+        names = ", ".join(selector_names())
+        raise click.UsageError(f"--selector {selector} is not to be had on this system: it has {names}")
+    if not (tcp or udp or unix):
+        tcp = udp = (Inet("127.0.0.1", 8080),)
+    composition.serve(composition.Addresses(tcp, udp, unix), ServerOptions(**options), keep, selector)
+
+
+def _why_only_loop(name: str, model: str) -> str:
+    option = f"--{name.replace('_', '-')}"
+    if name == "watch":
+        return f"{option} needs the loop: keep a --log, and follow it with evloop-trace watch LOG"
+    return (
+        f"{option} needs the loop: a program of --model {model} sleeps in one call, and sees to nothing else"
+    )
+
+
+def _one_address(
+    model: str, tcp: tuple[Inet, ...], udp: tuple[Inet, ...], unix: tuple[UnixPath, ...]
+) -> tuple[str, Inet | UnixPath]:
+    """The kind and the address that a blocking model is to serve."""
+    given = [
+        (kind, address)
+        for kind, addresses in (("tcp", tcp), ("udp", udp), ("unix", unix))
+        for address in addresses
+    ]
+    if len(given) > 1:
+        raise click.UsageError(
+            f"--model {model} serves one address, not {len(given)}: one thread can wait in one call only, "
+            "which is why there is --model loop"
+        )
+    if udp and model == "threaded":
+        raise click.UsageError(
+            "--model threaded cannot serve --udp: there are no connections to give threads to; "
+            "--model sequential answers everybody with one thread"
+        )
+    return given[0] if given else ("tcp", Inet("127.0.0.1", 8080))

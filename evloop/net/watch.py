@@ -106,7 +106,7 @@ class Watcher:
         kernel.set_patience(self.sock, LAST_WORDS)
         deadline = kernel.now() + round(LAST_WORDS * SECOND)
         self._finish_until(deadline)
-        if self._missed or not self._begun:
+        if self._rest is None and (self._missed or not self._begun):
             self._catch_up(end, 0)
             self._finish_until(deadline)
         if self._rest is None:
@@ -127,7 +127,7 @@ class Watcher:
     def _put(self, data: bytes | memoryview) -> None:
         try:
             sent = self._send(data)
-        except BlockingIOError:
+        except (BlockingIOError, TimeoutError):  # the latter when it had patience
             sent = 0
         except OSError:
             self._watchers.leave(self)

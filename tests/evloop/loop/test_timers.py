@@ -98,6 +98,20 @@ def test_the_heap_is_rebuilt_when_most_of_it_is_cancelled():
     assert list(timers.due(5000)) == living
 
 
+def test_when_the_heap_is_rebuilt():
+    """It is longer than a small one, and more than half of it is cancelled: not before, for it costs."""
+    assert COMPACT_ABOVE == 100
+    for size, kept in ((100, 100), (101, 50), (102, 50)):
+        timers = Timers()
+        made = [timers.set(1, nothing, "") for _ in range(size)]
+        for timer in made[: size // 2]:
+            timers.cancel(timer)
+        assert len(timers._heap) == size
+        timers.cancel(made[-1])
+        assert len(timers._heap) == kept
+        assert len(timers) == size - size // 2 - 1
+
+
 def test_a_rebuild_in_the_middle_of_due():
     """Callbacks that cancel so many that the heap is rebuilt lose nobody who is due."""
     timers = Timers()

@@ -58,6 +58,21 @@ def test_a_signal_that_cannot_be_handled_ends_the_program(scripted):
         server.tick(pipe)
 
 
+def test_why_it_is_watched_and_let_go(scripted):
+    """Its descriptor is the loop's own; it is watched from the first moment to the last."""
+    server = scripted()
+    owned, pipe = [], server.kernel.signals(())
+    server.trace.own = lambda *given: owned.append(given)
+    wakeup = Wakeup(server.loop, pipe, print)
+    assert owned == [(pipe.fileno(), "signals")]
+    wakeup.close()
+    assert pipe.closed
+    assert server.trace.of("interest")[-2:] == [
+        ("interest", pipe.fileno(), 0, READ, "signals"),
+        ("interest", pipe.fileno(), READ, 0, "the loop ends"),
+    ]
+
+
 # -- real signals ----------------------------------------------------------------------------
 
 

@@ -160,11 +160,16 @@ def test_a_handler_that_raises(scripted, monkeypatch):
 def test_a_socket_that_fails_otherwise(scripted):
     """A fault of ours ends this socket, and no other."""
     server = scripted()
-    broken, other = server.datagrams(recvfrom=[TypeError("fault")]), server.datagrams("127.0.0.1:9")
+    fault = TypeError("fault")
+    broken, other = server.datagrams(recvfrom=[fault]), server.datagrams("127.0.0.1:9")
     server.tick(broken)
     assert server.closed(broken) == ("handler-error", 0, None)
     assert server.watching(other) == READ
-    assert len(server.trace.of("error")) == 1
+    assert server.trace.of("error") == [("error", "datagram socket", fault, broken)]
+    assert [said[2:] for said in server.trace.of("interest") if said[1] == broken.fileno()] == [
+        (0, READ, "datagrams may come at any time"),
+        (READ, 0, "handler-error"),
+    ]
     server.server.close()
     assert len(server.calls("close", broken)) == 1
 

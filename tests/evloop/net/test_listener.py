@@ -52,7 +52,9 @@ def test_the_listener_is_broken(scripted, number):
     assert server.watching(listener) == 0
     assert server.watching(other) == READ
     assert server.calls("send", old) == [(b"A",)]
-    assert len(server.trace.of("error")) == 1
+    ((_, where, error, whose),) = server.trace.of("error")
+    assert (where, error.errno, whose) == ("listener", number, listener)
+    assert server.trace.of("interest")[-1] == ("interest", listener.fileno(), READ, 0, "handler-error")
     assert not server.kernel.unused()
 
 
@@ -76,6 +78,25 @@ def test_a_shortage(scripted, number):
     server.tick(listener)
     assert server.watching(sock) == READ
     assert [active for _, _, active in server.trace.of("limit")] == [True, False]
+
+
+def test_the_words_of_a_shortage(scripted):
+    """What is short, of which listener, why it sleeps, and why it is watched again."""
+    server = scripted()
+    heard = []
+    server.trace.limit = lambda what, *, active, sock: heard.append((what, active, sock))
+    listener = server.listener(failure(errno.EMFILE))
+    server.tick(listener)
+    assert server.loop.timers.next().why == "accept again after a shortage of descriptors or memory"
+    server.sleep()
+    server.tick(listener)
+    what = "accept: Too many open files"
+    assert heard == [(what, True, listener), (what, False, listener)]
+    assert [said[2:] for said in server.trace.of("interest") if said[1] == listener.fileno()] == [
+        (0, READ, "there is room for connections"),
+        (READ, 0, "accept failed: Too many open files"),
+        (0, READ, "there is room for connections"),
+    ]
 
 
 def test_a_shortage_that_lasts(scripted):
@@ -204,8 +225,9 @@ def test_the_queue_is_sampled_while_nobody_accepts(scripted):
     listener = server.listener(only)
     server.tick(listener)
     for _ in range(4):
+        assert server.loop.timers.next().why == "look at the accept queue"
         server.sleep()
-    assert len(server.trace.of("queue")) == 5
+    assert server.trace.of("queue") == [("queue", listener.fileno())] * 5
     assert server.kernel.time == 2_000_000_000
     server.tick(only)
     assert server.watching(listener) == READ

@@ -221,6 +221,29 @@ def test_reading_stops_above_high_water_and_goes_on_below_low(scripted):
     assert len(server.calls("recv", sock)) == 2
 
 
+def test_a_refusal_after_a_piece_was_taken(scripted):
+    """What was taken before it counts: what is left is below the low mark, and reading goes on."""
+    server = scripted(high_water=8)
+    sock = server.connect(recv=[b"x" * 7, b"yy"], send=[AGAIN, 7, AGAIN])
+    server.tick(sock)
+    server.tick(sock)
+    assert server.watching(sock) == WRITE
+    server.tick((sock, OUT))
+    assert server.stream(sock).buffered == 2
+    assert server.watching(sock) == READ | WRITE
+    assert not server.kernel.unused()
+
+
+def test_what_it_can_send_makes_it_active(scripted):
+    """A peer that reads is not idle, though it says nothing."""
+    server = scripted()
+    sock = server.connect(recv=[b"abc"], send=[1, 2])
+    server.tick(sock)
+    server.kernel.advance(5)
+    server.tick((sock, OUT))
+    assert server.stream(sock).active == server.kernel.time
+
+
 def test_exactly_at_high_water_is_not_above(scripted):
     """The mark itself is allowed."""
     server = scripted(high_water=4)

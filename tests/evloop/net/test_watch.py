@@ -15,12 +15,12 @@ import pytest
 from evloop.address import UnixPath
 from evloop.errors import AddressError
 from evloop.events.recorder import Recorder
-from evloop.events.schema import End, Signal
+from evloop.events.schema import End, Signal, Snapshot
 from evloop.events.sinks import encode
-from evloop.kernel import ERR, Kernel
+from evloop.kernel import ERR, READ, Kernel
 from evloop.loop.loop import Loop
 from evloop.net.watch import SNAPSHOT_EVERY, Watchers, WatchPoint
-from evloop.testing import failure
+from evloop.testing import Call, failure
 from evloop.trace import Trace
 from evloop.tracing import TracedKernel
 
@@ -450,3 +450,210 @@ def test_a_quiet_server_wakes_for_a_watcher_that_is_behind(watched):
     kinds = reader.read().kinds
     assert kinds[kinds.index("gap") + 1] == "snapshot"
     assert len(watched.loop.timers) == 0
+
+
+# -- a kernel that answers from a script -----------------------------------------------------
+
+TENTH = 0.1  # seconds by which the scripted clock goes on whenever it is read
+AGAIN = failure(errno.EAGAIN)
+
+
+class Alone:
+    """A watcher on a scripted kernel, whose sends take what the script says and note it."""
+
+    def __init__(self, server, header, takes):
+        self.server = server
+        self.kernel = server.kernel
+        self.kernel.set_patience = self._set_patience
+        self.patience = None
+        self.watchers = Watchers(
+            server.loop, header, lambda lost: Snapshot(-1, 0, 0, [], [], 0, 0, lost=lost)
+        )
+        self.watchers.kernel = self.kernel
+        self.taken = b""
+        self.takes = list(takes)
+        self.tries = 0
+        self.sock = self.kernel.socket()
+        self.kernel.stream_calls = lambda _: (lambda size: self.sock.call("recv", size), self._send)
+        self.watchers.join(self.sock)
+
+    def _set_patience(self, sock, seconds):
+        self.kernel.calls.append(Call("patience", sock.fileno(), (seconds,)))
+        self.patience = seconds
+
+    def _send(self, data):
+        self.tries += 1
+        n = self.takes.pop(0) if self.takes else None
+        if n is None and self.patience is not None:
+            self.kernel.advance(self.patience)
+            raise TimeoutError("timed out")  # socket.settimeout: no BlockingIOError
+        if n is None:
+            raise AGAIN
+        self.taken += bytes(data[:n])
+        return min(n, len(data))
+
+    def say(self, event):
+        """An event."""
+        self.watchers.write(encode([event]), [event])
+
+    def end(self):
+        """The last line; the clock runs meanwhile. How long that took, in tenths of a second."""
+        begun = self.kernel.time
+
+        def now():
+            self.kernel.advance(TENTH)
+            return self.kernel.time
+
+        self.kernel.now = now
+        self.say(End(9, 5, 1, "stopped", 10))
+        return round((self.kernel.time - begun) / TENTH / 1e9)
+
+    @property
+    def lines(self):
+        """What it was sent, whole lines and the one that was begun."""
+        return self.taken.split(b"\n")
+
+
+ALL = 1 << 20  # more than anything here is long
+
+
+@pytest.fixture
+def alone(scripted, header):
+    """One watcher, whose socket takes so many bytes in turn; None is no room, as everything after it."""
+    return lambda *takes: Alone(scripted(), header(), takes)
+
+
+def test_the_end_is_waited_for_half_a_second(alone):
+    """And no longer: a watcher that has stopped reading does not keep the server from ending."""
+    watched = alone(5)
+    watched.say(Signal(1, 0, 0, "SIGINT"))  # the header and the state, of which 5 bytes are taken
+    watched.watchers._watchers[0]._miss(3)
+    assert watched.end() == 1 + 5 + 1  # the clock is read, the send waits, the clock is read
+    assert watched.tries == 1 + 1
+    assert watched.server.calls("patience", watched.sock) == [(0.5,)]
+    assert len(watched.taken) == 5
+
+
+def test_a_watcher_that_takes_a_byte_at_a_time(alone):
+    """It has half a second in all; what it makes room for later is not begun within a line."""
+    watched = alone(*[1] * 6, *[ALL] * 9)
+    watched.say(Signal(1, 0, 0, "SIGINT"))
+    watched.watchers._watchers[0]._miss(3)
+    assert watched.end() == 1 + 5
+    assert watched.tries == 1 + 5
+    assert len(watched.taken) == 6
+
+
+@pytest.mark.parametrize(
+    ("takes", "tenths"),
+    [
+        ([ALL] * 3, 1),
+        ([ALL, 3, 4, ALL, ALL], 2),
+        ([ALL, 3, 4, 5, ALL, 2, ALL], 3),
+        ([5, ALL, ALL, ALL], 1),
+        ([5, 1, 1, ALL, ALL, ALL], 3),
+    ],
+)
+def test_the_last_lines_in_pieces(alone, takes, tenths):
+    """What was missed, the state, and the end with the count; as soon as it is sent, nobody waits."""
+    watched = alone(*takes)
+    watched.say(Signal(1, 0, 0, "SIGINT"))
+    watched.watchers._watchers[0]._miss(3)
+    assert watched.end() == tenths
+    events = [json.loads(line) for line in watched.lines[:-1]]
+    assert [event["ev"] for event in events] == ["header", "snapshot", "gap", "snapshot", "end"]
+    gap, snapshot, end = events[2:]
+    assert gap["lost"] == snapshot["lost"] == end["lost"] == 3
+    assert gap["reason"] == "this watcher did not keep up"
+    assert (gap["seq"], gap["t"], gap["tick"]) == (-1, 5, 1)
+
+
+def test_a_watcher_that_comes_just_before_the_end(alone):
+    """It has missed nothing, and is told no gap."""
+    watched = alone(ALL, ALL)
+    assert watched.end() == 1  # the deadline's own reading
+    assert [json.loads(line)["ev"] for line in watched.lines[:-1]] == ["header", "snapshot", "end"]
+
+
+def test_why_a_watcher_is_watched_and_let_go(alone):
+    """Its descriptor is the loop's own, and each change has its reason."""
+    watched = alone()
+    owned = []
+    watched.server.trace.own = lambda *given: owned.append(given)
+    late = watched.kernel.socket()
+    watched.watchers.join(late)
+    assert owned == [(late.fileno(), "watchers")]
+    watched.kernel.stream_calls = None  # nothing more is joined
+    late_watcher, first = watched.watchers._watchers[1], watched.watchers._watchers[0]
+    watched.watchers.leave(late_watcher)
+    watched.server.tick()
+    assert watched.server.closed(late) == ("eof", 0, None)
+    watched.watchers.close()
+    assert watched.server.closed(first.sock) == ("stop", 0, None)
+    changes = [
+        said[1:] for said in watched.server.trace.of("interest") if said[1] in {late.fileno(), first.fd}
+    ]
+    assert changes == [
+        (first.fd, 0, READ, "a watcher may leave"),
+        (late.fileno(), 0, READ, "a watcher may leave"),
+        (late.fileno(), READ, 0, "the watcher left"),
+        (first.fd, READ, 0, "the loop ends"),
+    ]
+
+
+def test_a_watch_point_from_its_beginning_to_its_end(alone):
+    """Listens for itself alone, waits for 100 ms when descriptors are short, and ends once."""
+    watched = alone()
+    server, owned = watched.server, []
+    server.trace.own = lambda *given: owned.append(given)
+    address = UnixPath("/run/w")
+    listener = watched.kernel.socket(accept=[failure(errno.EMFILE)])
+    watched.kernel.listeners.append(listener)
+    point = WatchPoint(server.loop, address, watched.watchers)
+    assert server.calls("listen", listener) == [(address, 16, True)]
+    assert owned == [(listener.fileno(), "watchers")]
+    server.tick(listener)
+    assert (server.loop.timers.next().why, len(server.loop.timers)) == ("let watchers in again", 1)
+    begun = server.kernel.time
+    server.sleep()
+    assert server.kernel.time - begun == 100_000_000
+    assert point.watching == READ
+    listener._scripts["accept"].append(failure(errno.EMFILE))
+    server.tick(listener)
+    point.close()
+    point.close()
+    assert len(server.loop.timers) == 0
+    assert server.closed(listener) == ("stop", 0, None)
+    assert [call.args for call in server.kernel.calls if call.name == "unlink"] == [(address, 0)]
+    assert [said[2:] for said in server.trace.of("interest") if said[1] == point.fd] == [
+        (0, READ, "watchers may come"),
+        (READ, 0, "descriptors are short"),
+        (0, READ, "watchers may come"),
+        (READ, 0, "descriptors are short"),
+    ]
+
+
+def test_a_watch_point_that_ends_while_it_is_watched(alone):
+    """Its path goes first, since that of a closed socket is anybody's."""
+    watched = alone()
+    server = watched.server
+    point = WatchPoint(server.loop, UnixPath("/run/w"), watched.watchers)
+    before = len(server.kernel.calls)
+    point.close()
+    assert [call.name for call in server.kernel.calls[before:]] == ["unlink", "close"]
+    assert server.trace.of("interest")[-1] == ("interest", point.fd, READ, 0, "the loop ends")
+
+
+def test_a_deaf_watcher_at_the_end(watched, monkeypatch):
+    """A real send that has waited long enough is no broken one: the line stays begun, and nothing follows."""
+    monkeypatch.setattr("evloop.net.watch.LAST_WORDS", 0.02)
+    reader = watched.join(room=4096)
+    watched.say()
+    for _ in range(20):
+        watched.say(2, size=BIG)
+    watcher = watched.watcher
+    watched.watchers.write(b"", [End(watched.seq, watched.t, 1, "stopped", watched.seq + 1)])
+    assert watched.watcher is watcher
+    assert watcher._rest is not None
+    assert "end" not in reader.read().kinds  # every line is whole but the last
+    assert not reader.text.endswith(b"\n")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evloop.address import UnixPath
-    from evloop.kernel import Poller, Socket
+    from evloop.kernel import Socket
     from evloop.loop.interest import Watched
     from evloop.servers.loop import ServerOptions
     from evloop.trace import Trace
@@ -26,10 +26,11 @@ __all__ = ["ControlPoint", "GatedLoop", "GatedServer"]
 
 
 class GatedInterests(Interests):
-    """What is watched, less what is held back."""
+    """What is watched, less what is held back; how it is watched, other interests know."""
 
-    def __init__(self, poller: Poller, trace: Trace, gates: Gates) -> None:
-        super().__init__(poller, trace)
+    def __init__(self, interests: Interests, gates: Gates) -> None:  # it has a selector already
+        self.watched = interests.watched
+        self._interests = interests
         self._gates = gates
         self._asleep: dict[
             int, Watched
@@ -42,12 +43,12 @@ class GatedInterests(Interests):
         mask = self._allowed(item, wanted)
         if wanted and not mask:
             self._asleep[item.fd] = item
-        self._set(item, mask, reason if mask == wanted else "as the gates are")
+        self._interests.watch(item, mask, reason if mask == wanted else "as the gates are")
 
     def drop(self, item: Watched, reason: str) -> None:
         """Watch `item` no more."""
         self._asleep.pop(item.fd, None)
-        super().drop(item, reason)
+        self._interests.drop(item, reason)
 
     def changed(self) -> None:
         """A gate was held, or released."""
@@ -73,13 +74,13 @@ class GatedLoop(Loop):
         self,
         kernel: Kernel,
         selector: str,
+        trace: Trace,
+        report: Callable[[str], None],
         gates: Gates,
-        trace: Trace | None = None,
-        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(kernel, selector, trace, report)
         self._gates = gates
-        interests = self.interests = GatedInterests(self.poller, self.trace, gates)
+        interests = self.interests = GatedInterests(self.interests, gates)
 
         def changed(gate: str, held: bool) -> None:
             self.trace.control(gate, held=held)
@@ -124,7 +125,7 @@ class ControlPoint:
         """
         self._loop, self._address, self._gates = loop, address, gates
         self.kernel = Kernel()  # plain: this is none of what is to be seen
-        self.sock = self.kernel.listen(address, 4, private=True)
+        self.sock = self.kernel.listen(address, 4, mode=0o600)
         self._inode = self.kernel.inode_of(address)
         self._controllers: set[_Controller] = set()
         self.fd = self.sock.fileno()

@@ -48,13 +48,14 @@ class Interests:
     def update(self, item: Watched) -> None:
         """Watch `item` for what it wants now."""
         mask, reason = item.wants()
-        self._set(item, mask, reason)
+        self.watch(item, mask, reason)
 
     def drop(self, item: Watched, reason: str) -> None:
         """Watch `item` no more; a readiness that was already reported in this tick will not reach it."""
-        self._set(item, 0, reason)
+        self.watch(item, 0, reason)
 
-    def _set(self, item: Watched, mask: int, reason: str) -> None:
+    def watch(self, item: Watched, mask: int, reason: str) -> None:
+        """Make the selector know this mask of `item`, if it does not yet."""
         old = item.watching
         if mask == old:
             return

@@ -31,6 +31,8 @@ LONGEST_SLEEP = 24 * 3600 * SECOND  # epoll_wait(2) takes at most 2**31 ms
 class Loop:
     """Watches sockets and calls whoever is ready, until `stop`."""
 
+    interests_class = Interests
+
     def __init__(
         self,
         kernel: Kernel,
@@ -44,7 +46,7 @@ class Loop:
         self.trace = trace or Trace()
         self.timers = Timers()
         self.poller = kernel.poller(selector)
-        self.interests = Interests(self.poller, self.trace)
+        self.interests = self.interests_class(self.poller, self.trace)
         self.time = kernel.woke()  # when this tick began, for whoever needs no better
         self._closing: list[Closing] = []
         self._running = False

@@ -24,6 +24,8 @@ class Datagrams:
     No connection, no accept, no end of stream: a datagram of length 0 is data.
     """
 
+    why_unanswered = staticmethod(why_unanswered)
+
     def __init__(
         self, loop: Loop, address: Inet, respond: Respond, recv_size: int, own_ports: set[int]
     ) -> None:
@@ -47,7 +49,7 @@ class Datagrams:
     def on_ready(self, _bits: int) -> None:
         """Answer what has arrived, up to a batch."""
         recvfrom, sendto, respond, size = self._recvfrom, self._sendto, self._respond, self._size
-        own_ports, is_local = self._own_ports, self._loop.kernel.is_local
+        own_ports, is_local, why_unanswered = self._own_ports, self._loop.kernel.is_local, self.why_unanswered
         for _ in range(DATAGRAM_BATCH):
             try:
                 data, peer = recvfrom(size)

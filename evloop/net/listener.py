@@ -64,12 +64,9 @@ class Listener:
                 self._found_room()
                 return
             except OSError as error:
-                if is_resource_shortage(error):
-                    self._wait_for_room(error)
-                    return
-                if is_broken_listener(error):
-                    raise
-                continue  # this one connection failed on its way (accept(2)); the next is another
+                if self._may_go_on(error):
+                    continue
+                return
             if self._short:
                 self._found_room()
             if not self._hand_over(connection):
@@ -84,6 +81,15 @@ class Listener:
             loop.failed("accepted connection", error, connection)
             loop.close_later(lambda: loop.kernel.close(connection, "handler-error"))
             return True
+
+    def _may_go_on(self, error: OSError) -> bool:
+        """accept(2) failed: whether the next connection may be asked for at once."""
+        if is_resource_shortage(error):
+            self._wait_for_room(error)
+            return False
+        if is_broken_listener(error):
+            raise error
+        return True  # this one connection failed on its way (accept(2)); the next is another
 
     # -- no room -----------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from evloop.net.stream import Stream, StreamLimits
 from evloop.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from evloop.address import Inet, UnixPath
     from evloop.kernel import Socket
@@ -44,6 +44,11 @@ class ServerOptions(NamedTuple):
 class LoopServer:
     """Opens sockets, takes connections in, and ends them all when told to."""
 
+    # What it is made of, for who makes one of other parts: `evloop.bugs`.
+    listener_class = Listener
+    stream_class = Stream
+    datagrams_class = Datagrams
+
     def __init__(self, loop: Loop, options: ServerOptions, report: Callable[[str], None]) -> None:
         """`report` gets sentences for the person who runs the server."""
         self._loop = loop
@@ -56,10 +61,12 @@ class LoopServer:
         self._datagrams: list[Datagrams] = []
         self._paths: list[tuple[UnixPath, int]] = []
         self._udp_ports: set[int] = set()
-        self._streams: set[Stream] = set()
+        # In the order in which they came: a set's changes from run to run, and with it who is drained first.
+        self._streams: dict[Stream, None] = {}
         self._stopping = False
         self.reason = ""
         self._wakeup: Wakeup | None = None
+        self._heard: dict[str, Callable[[str], None]] = {}
 
     # -- opening -----------------------------------------------------------------------
 
@@ -67,7 +74,7 @@ class LoopServer:
         """Listen on every address of a host, with one port for all; gives them as they were bound."""
 
         def open_one(numeric: Inet) -> Listener:
-            return Listener(self._loop, numeric, self._options.backlog, self._on_accept)
+            return self.listener_class(self._loop, numeric, self._options.backlog, self._on_accept)
 
         opened = _open_all(self._loop.kernel.resolve(address), open_one)
         self._listeners += opened
@@ -79,7 +86,7 @@ class LoopServer:
         size = self._options.recv_size or MAX_DATAGRAM
 
         def open_one(numeric: Inet) -> Datagrams:
-            return Datagrams(self._loop, numeric, respond, size, self._udp_ports)
+            return self.datagrams_class(self._loop, numeric, respond, size, self._udp_ports)
 
         opened = _open_all(self._loop.kernel.resolve(address, datagram=True), open_one)
         self._datagrams += opened
@@ -88,7 +95,9 @@ class LoopServer:
 
     def listen_unix(self, address: UnixPath) -> list[str]:
         """Listen on a path; a path that a dead server left is taken over."""
-        self._listeners.append(Listener(self._loop, address, self._options.backlog, self._on_accept))
+        self._listeners.append(
+            self.listener_class(self._loop, address, self._options.backlog, self._on_accept)
+        )
         self._paths.append((address, self._loop.kernel.inode_of(address)))
         return [str(address)]
 
@@ -96,12 +105,14 @@ class LoopServer:
 
     def _on_accept(self, sock: Socket) -> bool:
         """Take a connection in; whether there is room for another."""
-        stream = Stream(self._loop, sock, self._limits)
-        self._streams.add(stream)
+        stream = self.stream_class(self._loop, sock, self._limits)
+        self._streams[stream] = None
         if self._options.idle_timeout or self._options.lifetime:
             self._set_timers(stream)
-        if not self._is_full:
-            return True
+        return self._full_with(stream) if self._is_full else True
+
+    def _full_with(self, _last: Stream) -> bool:
+        """The last place has been taken: nobody else is let in until one is free."""
         self._loop.trace.limit("connections", active=True)
         for listener in self._listeners:
             listener.pause(f"{len(self._streams)} connections are open, as many as are allowed")
@@ -113,7 +124,7 @@ class LoopServer:
 
     def _on_close(self, stream: Stream) -> None:
         full = self._is_full
-        self._streams.discard(stream)
+        self._streams.pop(stream, None)
         if self._stopping:
             self._stop_when_empty()
         elif full:
@@ -150,13 +161,18 @@ class LoopServer:
 
     # -- running and ending ------------------------------------------------------------
 
-    def handle_signals(self, signals: tuple[str, ...] = ("SIGINT", "SIGTERM")) -> None:
-        """From now on these signals stop the server well.
+    def handle_signals(
+        self,
+        signals: tuple[str, ...] = ("SIGINT", "SIGTERM"),
+        heard: Mapping[str, Callable[[str], None]] | None = None,
+    ) -> None:
+        """From now on these signals stop the server well; those `heard` only call what they name.
 
         To be called before it says that it listens: who waited for that may send one at once.
         """
         loop = self._loop
-        self._wakeup = Wakeup(loop, loop.kernel.signals(signals), self._on_signal)
+        self._heard.update(heard or {})
+        self._wakeup = Wakeup(loop, loop.kernel.signals((*signals, *self._heard)), self._on_signal)
 
     def run(self) -> None:
         """Serve until a signal says to stop, and all is closed."""
@@ -188,7 +204,9 @@ class LoopServer:
         self._loop.finish()
 
     def _on_signal(self, name: str) -> None:
-        if self._stopping:
+        if name in self._heard:
+            self._heard[name](name)
+        elif self._stopping:
             self._report(f"{name} again: stopping at once")
             self.abort()
         else:

@@ -53,10 +53,10 @@ def test_a_model_with_all_its_options(run):
 
 def test_the_loop(run):
     """It is the default, with its own numbers, on several addresses."""
-    addresses, options, _, selector = run("serve")
+    addresses, options, _, selector, *_ = run("serve")
     assert (addresses.tcp, addresses.udp) == ((Inet("127.0.0.1", 8080),), (Inet("127.0.0.1", 8080),))
     assert (options, selector) == (ServerOptions(), None)
-    addresses, options, _, selector = run(
+    addresses, options, _, selector, *_ = run(
         "serve", "--model", "loop", "--unix", "./s", "--selector", "select", "--backlog", "0"
     )
     assert (addresses, selector) == (composition.Addresses(unix=(UnixPath("./s"),), tcp=(), udp=()), "select")

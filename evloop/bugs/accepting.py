@@ -1,0 +1,74 @@
+"""accept(2) in batches: what an error says of the next one."""
+
+from __future__ import annotations
+
+from evloop.bugs.bug import Bug, Parts
+from evloop.net.listener import Listener
+from evloop.servers.loop import LoopServer
+
+__all__ = ["BUGS"]
+
+
+class _NeverGivesUp(Listener):
+    def _may_go_on(self, error: OSError) -> bool:
+        """Without descriptors it backs off, and then asks for the next one all the same."""
+        super()._may_go_on(error)
+        return True
+
+
+class _NeverGivesUpServer(LoopServer):
+    listener_class = _NeverGivesUp
+
+
+class _GivesUpTooSoon(Listener):
+    def _may_go_on(self, error: OSError) -> bool:
+        """One connection that failed on its way ends the batch, as if there were no more."""
+        super()._may_go_on(error)
+        return False
+
+
+class _GivesUpTooSoonServer(LoopServer):
+    listener_class = _GivesUpTooSoon
+
+
+BUGS = (
+    Bug(
+        name="emfile-no-return",
+        wrong="accept fails for want of descriptors. The server stops watching the listener and sets a "
+        "timer to try again, as it should, but its batch of accepts goes on: every one of them "
+        "fails, and sets a timer of its own.",
+        project="CPython's asyncio, from 3.8 on: one EMFILE gave a hundred calls of the handler and a "
+        "hundred timers. The test asserted that it was called, and did not count",
+        thread="https://github.com/python/cpython/issues/151615",
+        cure="Return: the shortage is over when somebody closes something, and not for the next one of "
+        "the batch.",
+        parts=Parts(server=_NeverGivesUpServer),
+        prefix="ulimit -n 16;",
+        provoke=(
+            "# more clients than there are descriptors for",
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do { sleep 1; } | ncat 127.0.0.1 8080 & done; wait",
+        ),
+        seen="Sixteen accepts in a row fail with EMFILE, and a tenth of a second later sixteen timers "
+        "run in one tick.",
+    ),
+    Bug(
+        name="abort-stops-batch",
+        wrong="A connection that was aborted before it was accepted ends the batch, as if the queue "
+        "were empty. Those behind it wait for another turn of the loop, each time.",
+        project="CPython's asyncio, 3.12 to 3.14: ECONNABORTED shared its branch with EAGAIN, which means "
+        "that there are no more",
+        thread="https://github.com/python/cpython/issues/127529",
+        cure="Tell the errors of accept(2) apart: EAGAIN is the end of the queue, ECONNABORTED and the "
+        "network's are of one connection, a shortage is of the system.",
+        parts=Parts(server=_GivesUpTooSoonServer),
+        prefix="strace -D -qq -o /dev/null -e trace=accept4 -e inject=accept4:error=ECONNABORTED:when=1",
+        provoke=(
+            "# three clients are there when it looks; the kernel, for once, says that the first was aborted",
+            "kill -STOP $SERVER",
+            "for i in 1 2 3; do evloop client 127.0.0.1:8080 hello & done",
+            "sleep 1; kill -CONT $SERVER; wait",
+        ),
+        seen="The accept that failed is the last of its tick, though others wait: the listener is "
+        "reported again, at once.",
+    ),
+)

@@ -1,0 +1,55 @@
+"""What an entry of the gallery says, and of which parts a server with the bug is made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from evloop.kernel import Kernel
+from evloop.loop.loop import Loop
+from evloop.servers.loop import LoopServer
+
+__all__ = ["Bug", "Parts"]
+
+
+class Parts(NamedTuple):
+    """The classes of a server; those that are right, unless a bug says otherwise."""
+
+    kernel: type[Kernel] = Kernel
+    loop: type[Loop] = Loop
+    server: type[LoopServer] = LoopServer
+
+
+class Bug(NamedTuple):
+    """One bug: what goes wrong, where it did, how to see it, and what to do instead."""
+
+    name: str
+    wrong: str
+    project: str
+    thread: str
+    """Where the project's people tell of it: a URL."""
+    cure: str
+    parts: Parts
+    provoke: tuple[str, ...]
+    """What to type into a shell (bash) beside the server, at 127.0.0.1:8080; $SERVER is its process."""
+    seen: str
+    options: tuple[str, ...] = ()
+    """Of `evloop serve`, besides --bug: without them it does not come to light."""
+    prefix: str = ""
+    """What the server's command begins with, where the system must be made to fail."""
+    selectors: tuple[str, ...] = ()
+    """The selectors with which it can be seen; none is all."""
+
+    @property
+    def command(self) -> str:
+        """How the server is started."""
+        return " ".join(
+            [
+                *filter(None, [self.prefix]),
+                "evloop serve",
+                "--bug",
+                self.name,
+                *self.options,
+                "--log",
+                "bug.jsonl",
+            ]
+        )

@@ -120,7 +120,7 @@ def test_logs_that_a_client_cannot_keep(run, options, hint):
 def test_a_capture(run, model):
     """Of any model; a file is needed for it, and an address that packets go to."""
     assert (
-        run("serve", "--model", model, "--capture", "a.pcapng")[-2 if model == "loop" else -1].capture
+        run("serve", "--model", model, "--capture", "a.pcapng")[2 if model == "loop" else -1].capture
         == "a.pcapng"
     )
     for file in ("", "-"):
@@ -133,7 +133,7 @@ def test_a_capture(run, model):
 @pytest.mark.parametrize("model", ["loop", *MODELS])
 def test_what_the_kernel_says(run, model):
     """Of any model; with a capture or without; only TCP has states."""
-    kept = run("serve", "--model", model, "--kernel", "k.jsonl")[-2 if model == "loop" else -1]
+    kept = run("serve", "--model", model, "--kernel", "k.jsonl")[2 if model == "loop" else -1]
     assert (kept.capture, kept.kernel, kept.is_captured) == (None, "k.jsonl", True)
     for options, said in (
         (["--kernel", "-"], "--kernel '-' is no file: name one"),

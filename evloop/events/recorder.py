@@ -46,6 +46,9 @@ class Recorder:
     the end of the tick, when nobody waits for an answer any more.
     """
 
+    clocks = staticmethod(read_clocks)
+    """What reads both clocks."""
+
     def __init__(self, header: Header, on_broken_sink: Callable[[Sink, Exception], None]) -> None:
         self.header = header
         self.origin = header.mono_ns
@@ -81,7 +84,7 @@ class Recorder:
 
     def _record_clock(self, t: int) -> None:
         self._next_clock = t + CLOCK_EVERY
-        mono_ns, wall_ns, bracket_ns = read_clocks()
+        mono_ns, wall_ns, bracket_ns = self.clocks()
         self.append(Clock(self.next_seq(), mono_ns - self.origin, self.tick, mono_ns, wall_ns, bracket_ns))
 
     def close(self, t: int) -> None:

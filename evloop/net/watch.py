@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from evloop.loop.loop import Loop
     from evloop.loop.timers import Timer
 
-__all__ = ["WatchPoint", "Watchers"]
+__all__ = ["BEHIND", "LET_IN", "WatchPoint", "Watchers"]
 
 SNAPSHOT_EVERY = 250_000_000  # ns, at most so often for a watcher that keeps falling behind
 LAST_WORDS = 0.5  # seconds that a watcher may take for the last lines
 LOOK_AGAIN = 0.3  # seconds, whether there is room for one that is behind
+
+# Of timers: what the log says of the watchers besides their wake-ups.
+BEHIND, LET_IN = "a watcher is behind", "let watchers in again"
 
 
 class Watcher:
@@ -167,7 +170,7 @@ class Watchers:
         for watcher in tuple(self._watchers):
             watcher.offer(block, events)
         if self._look_again is None and any(watcher.is_behind for watcher in self._watchers):
-            self._look_again = self._loop.after(LOOK_AGAIN, self._wake, "a watcher is behind")
+            self._look_again = self._loop.after(LOOK_AGAIN, self._wake, BEHIND)
 
     def _wake(self) -> None:
         """That the loop woke is an event, and with it `write` is called: that is all that is needed."""
@@ -211,7 +214,7 @@ class WatchPoint:
             if is_broken_listener(error):
                 raise
             if is_resource_shortage(error):
-                self._retry = self._loop.after(RETRY_AFTER, self._try_again, "let watchers in again")
+                self._retry = self._loop.after(RETRY_AFTER, self._try_again, LET_IN)
                 self._loop.interests.update(self)
             return
         self._watchers.join(sock)

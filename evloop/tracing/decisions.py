@@ -61,10 +61,12 @@ class EventTrace(Trace):
 
     def tick_done(self) -> None:
         """Encode and hand on."""
-        worked = self._kernel.now() - self._kernel.woke_at
-        if worked > SLOW and self._recorder.batch:
-            whose = _longest_turn(self._recorder.batch, self._kernel.clock())
-            self._recorder.append(Slow(*self._begin(), worked, whose))
+        recorder, now = self._recorder, self._kernel.now()
+        worked = now - self._kernel.woke_at
+        if worked > SLOW and recorder.batch:
+            t = now - recorder.origin
+            whose = _longest_turn(recorder.batch, t)
+            recorder.append(Slow(recorder.next_seq(), t, recorder.tick, worked, whose))
         self._recorder.flush()
 
     def interest(self, sock: Socket, old: int, new: int, reason: str) -> None:
@@ -79,8 +81,9 @@ class EventTrace(Trace):
         self._recorder.append(Timer(*self._begin(), why, late))
 
     def signal(self, name: str) -> None:
-        """A signal arrived; the last one is why the log ends."""
-        self._recorder.reason = name
+        """A signal arrived; the last one is why the log ends, unless it only asks for something."""
+        if name != "SIGUSR1":
+            self._recorder.reason = name
         self._recorder.append(Signal(*self._begin(), name))
 
     def control(self, gate: str, *, held: bool) -> None:

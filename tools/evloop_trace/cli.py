@@ -14,7 +14,7 @@ import click
 
 from evloop import __version__
 from evloop.errors import EvloopError
-from evloop_trace import cli_packets, options
+from evloop_trace import cli_packets, cli_proof, options
 from evloop_trace.console import (
     FOUND,
     INTERRUPTED,
@@ -457,5 +457,5 @@ def schema() -> None:
     write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
 
 
-for command in (cli_packets.capture, cli_packets.packets, cli_packets.timeline):
+for command in (cli_packets.capture, cli_packets.packets, cli_packets.timeline, cli_proof.rerun):
     cli.add_command(command)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-__all__ = ["dimensions", "kinds", "ranges", "speed", "time"]
+if TYPE_CHECKING:
+    from evloop_trace.rerunning import Break
+
+__all__ = ["break_at", "dimensions", "kinds", "ranges", "speed", "time"]
 
 
 def speed(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
@@ -56,5 +61,15 @@ def ranges(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 
     try:
         return [parse_range(value) for value in values]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def break_at(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Break | None:
+    """Which events a rerun stops at."""
+    from evloop_trace.rerunning import parse_break
+
+    try:
+        return None if value is None else parse_break(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None

@@ -1,0 +1,396 @@
+"""The kernel that answers from a log: each call gets the result that is recorded of it.
+
+It touches no socket and no clock. A call that the log does not have next is not answered: the rerun ends
+with a `Difference`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, cast
+
+from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, parse_inet
+from evloop.errors import AddressError
+from evloop.events.schema import (
+    Accept,
+    Bind,
+    Close,
+    Interest,
+    Listen,
+    Poll,
+    Queue,
+    Recv,
+    Recvfrom,
+    Refuse,
+    Send,
+    Sendto,
+    Shutdown,
+    Signal,
+    TcpInfo,
+)
+from evloop.kernel import ERR, HUP, IN, OUT, Kernel
+from evloop.socket_state import TcpState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from evloop.events.schema import CloseReason
+    from evloop.kernel import Recv as RecvCall
+    from evloop.kernel import Recvfrom as RecvfromCall
+    from evloop.kernel import Recvmsg as RecvmsgCall
+    from evloop.kernel import Send as SendCall
+    from evloop.kernel import Sendto as SendtoCall
+    from evloop.kernel import Socket
+    from evloop.rerun.tape import Tape, UnusableLog
+
+__all__ = ["OWN", "RecordedKernel", "RecordedSocket"]
+
+OWN = {"signals": -2, "watchers": -3, "control": -4, "capture": -5, "evloop": -6}
+"""What a poll may report besides sockets, and the descriptors that stand for it: the log has no numbers of
+them."""
+
+_BITS = {"": 0, "IN": IN, "OUT": OUT, "ERR": ERR, "HUP": HUP}
+_WHOLE = "rerun needs a log that was written with --payload full"
+
+
+class RecordedSocket:
+    """A socket as the log knows it."""
+
+    def __init__(self, name: str, fd: int, address: str) -> None:
+        self.name = name
+        self.fd = fd
+        self.address = address
+
+    def fileno(self) -> int:
+        """The number that the descriptor had."""
+        return self.fd
+
+
+class RecordedPoller:
+    """A selector whose every wait is over at once, and reports what it did then."""
+
+    def __init__(self, tape: Tape, fds: dict[str, int]) -> None:
+        self._tape = tape
+        self._fds = fds
+        self._registered: set[int] = set()
+
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        """What was ready; the clock is then where it was when the real one woke."""
+        tape = self._tape
+        event = tape.next
+        if type(event) is not Poll:
+            asked = "for as long as it takes" if timeout is None else f"for {timeout:g} s at most"
+            tape.differs(f"the loop waits in poll(), {asked}")
+        fds = self._fds
+        try:
+            ready = [(fds[name], _bits(words)) for name, words in event.ready]
+        except KeyError as error:
+            what = error.args[0][:40]
+            raise tape.broken(f"reports {what!r}, which is not open, or no event of a poll") from None
+        tape.time += event.dur
+        return ready
+
+    # What is watched is compared as `interest` events; the poller minds that it is told the truth.
+
+    def register(self, fd: int, mask: int) -> None:
+        """As `Poller`."""
+        del mask
+        if fd in self._registered:
+            raise KeyError(f"descriptor {fd!r} is registered already")
+        self._registered.add(fd)
+
+    def modify(self, fd: int, mask: int) -> None:
+        """As `Poller`."""
+        del mask
+        if fd not in self._registered:
+            raise KeyError(f"descriptor {fd!r} is not registered")
+
+    def unregister(self, fd: int) -> None:
+        """As `Poller`."""
+        self._registered.remove(fd)
+
+    def close(self) -> None:
+        """As `Poller`."""
+
+
+def _bits(words: str) -> int:
+    """`IN|HUP` as poll(2) has it."""
+    bits = 0
+    for word in words.split("|"):
+        bits |= _BITS[word]
+    return bits
+
+
+class RecordedSignals:
+    """The signal pipe: tells of a signal when the log does."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def fileno(self) -> int:
+        """A number that no socket has."""
+        return OWN["signals"]
+
+    def drain(self) -> tuple[Iterator[str], bool]:
+        """As `SignalPipe`. Each is asked for when what the one before led to is over, so it comes next."""
+        return self._arrived(), True
+
+    def _arrived(self) -> Iterator[str]:
+        while isinstance(signal := self._tape.next, Signal):
+            yield signal.signal
+            if self._tape.next is signal:  # nobody has recorded it
+                return
+
+    def close(self) -> None:
+        """As `SignalPipe`."""
+
+
+class RecordedState:
+    """What was looked at, for the log: it is in the event that comes next, or nobody was told."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def accept_queue(self, sock: RecordedSocket) -> tuple[int, int] | None:
+        """Of a listener: asked behind each accept, and now and then; None also if it was as before."""
+        event = self._tape.next
+        if isinstance(event, Accept) and event.queued is not None:
+            return event.queued, 0
+        return (event.queued, event.backlog) if isinstance(event, Queue) and event.sock == sock.name else None
+
+    def queue_wait(self, sock: RecordedSocket) -> int | None:  # noqa: ARG002
+        """Of a connection that is being accepted."""
+        event = self._tape.next
+        return event.waited if isinstance(event, Accept) else None
+
+    def peer_process(self, sock: RecordedSocket) -> int | None:  # noqa: ARG002
+        """Of a connection that is being accepted."""
+        event = self._tape.next
+        return event.pid if isinstance(event, Accept) else None
+
+    def tcp_info(self, sock: RecordedSocket) -> TcpState | None:
+        """Of a connection."""
+        event = self._tape.next
+        if not isinstance(event, TcpInfo) or event.conn != sock.name:
+            return None
+        return TcpState(*(getattr(event, field) for field in TcpState._fields))
+
+    def unread_bytes(self, fd: int) -> int | None:  # noqa: ARG002
+        """Of a connection that is being closed."""
+        event = self._tape.next
+        return event.unread if isinstance(event, Close) else None
+
+    def unsent_bytes(self, fd: int) -> int | None:  # noqa: ARG002
+        """Of a connection that is being closed."""
+        event = self._tape.next
+        return event.unsent if isinstance(event, Close) else None
+
+
+class RecordedKernel(Kernel):
+    """The system calls of a server, answered from a log."""
+
+    def __init__(self, tape: Tape) -> None:
+        super().__init__()
+        self._tape = tape
+        self._fds = dict(OWN)  # by name
+        self.now = self.woke = lambda: tape.time
+        self.state = RecordedState(tape)
+        self.pid = lambda: tape.header.pid
+        self._retried = False
+
+    # -- opening ---------------------------------------------------------------------
+
+    def poller(self, name: str) -> RecordedPoller:  # type: ignore[override]  # noqa: ARG002
+        """One for all: which was used, the log says, and what it reported."""
+        return RecordedPoller(self._tape, self._fds)
+
+    def signals(self, names: Iterable[str]) -> RecordedSignals:  # type: ignore[override]  # noqa: ARG002
+        """Those that came."""
+        return RecordedSignals(self._tape)
+
+    def resolve(self, address: Inet, *, datagram: bool = False) -> list[Inet]:  # noqa: ARG002
+        """The address itself: the log has numeric ones.
+
+        Or several, if a port that was free in the first family was taken in the next: then the log has the
+        sockets that were given up, and the next try.
+        """
+        opened = 0
+        for event in self._tape.of_turn():
+            if isinstance(event, Listen | Bind):
+                opened += 1
+            elif isinstance(event, Interest) and not event.new:
+                self._retried = True
+                return [address._replace(port=0)] * (opened + 1)
+            elif isinstance(event, Poll):
+                break
+        return [address]
+
+    def listen(self, address: Address, backlog: int, *, mode: int | None = None) -> RecordedSocket:
+        """The listener that was made then."""
+        del mode
+        event = self._tape.next
+        if type(event) is not Listen:
+            self._fail_again()
+            self._tape.differs(f"listen({backlog}) on {address}")
+        return self._opened(event.sock, event.fd, event.address, event)
+
+    def bind(self, address: Inet) -> RecordedSocket:
+        """The datagram socket that was made then."""
+        event = self._tape.next
+        if type(event) is not Bind:
+            self._fail_again()
+            self._tape.differs(f"bind() to {address}")
+        return self._opened(event.sock, event.fd, event.address, event)
+
+    def _fail_again(self) -> None:
+        """A port was taken, which leaves no event but those of giving up the others."""
+        if self._retried and isinstance(self._tape.next, Interest):
+            raise AddressError("taken, as it was then")
+
+    def _opened(
+        self, name: str, fd: int | None, address: str | None, event: Listen | Bind | Accept
+    ) -> RecordedSocket:
+        if fd is None or fd < 0 or address is None or event.errno:
+            raise self._tape.broken("opens a socket and does not say which")
+        self._tape.time += event.dur
+        self._fds[name] = fd
+        return RecordedSocket(name, fd, address)
+
+    def accept(self, listener: Socket) -> tuple[RecordedSocket, Sockaddr]:
+        """The connection that came then, or what failed."""
+        event, name = self._tape.next, _name(listener)
+        if type(event) is not Accept or event.sock != name:
+            self._tape.differs(f"accept() on {name}")
+        if event.errno:
+            self._tape.time += event.dur
+            raise self._failure(event.errno)
+        # The peer goes from here to the log and nowhere else, and stays text.
+        return self._opened(event.conn or "", event.fd, event.local, event), event.peer
+
+    # -- for every message -------------------------------------------------------------
+
+    def stream_calls(self, sock: Socket) -> tuple[RecvCall, SendCall]:
+        """recv(2) and send(2) of a connection."""
+        tape, name = self._tape, _name(sock)
+
+        def recv(size: int) -> bytes:
+            event = tape.next
+            if type(event) is not Recv or event.conn != name:
+                tape.differs(f"recv({size}) on {name}")
+            tape.time += event.dur
+            if event.errno:
+                raise self._failure(event.errno)
+            return self._payload(event)
+
+        def send(data: bytes | memoryview) -> int:
+            event = tape.next
+            if type(event) is not Send or event.conn != name:
+                tape.differs(f"send({len(data)}) on {name}")
+            return self._taken(event, len(data))
+
+        return recv, send
+
+    def datagram_calls(self, sock: Socket, size: int) -> tuple[RecvfromCall, SendtoCall]:
+        """recvfrom(2) and sendto(2) of a datagram socket."""
+        tape, name, receive = self._tape, _name(sock), self.recvmsg_call(sock)
+
+        def recvfrom(size: int) -> tuple[bytes, InetSockaddr]:
+            data, _, peer = receive(size)
+            return data, peer
+
+        def sendto(data: bytes, peer: InetSockaddr) -> int:
+            event = tape.next
+            if type(event) is not Sendto or event.sock != name:
+                tape.differs(f"sendto() of {len(data)} bytes to {peer[0]} port {peer[1]} on {name}")
+            return self._taken(event, len(data))
+
+        del size
+        return recvfrom, sendto
+
+    def recvmsg_call(self, sock: Socket) -> RecvmsgCall:
+        """recvmsg(2): the same, and whether the datagram was cut."""
+        tape, name = self._tape, _name(sock)
+
+        def receive(size: int) -> tuple[bytes, bool, InetSockaddr]:
+            event = tape.next
+            if type(event) is not Recvfrom or event.sock != name:
+                tape.differs(f"recvfrom({size}) on {name}")
+            tape.time += event.dur
+            if event.errno:
+                raise self._failure(event.errno)
+            return self._payload(event), event.truncated, self._sender(event)
+
+        return receive
+
+    def _payload(self, event: Recv | Recvfrom) -> bytes:
+        """What was received, if the log has all of it."""
+        data, n = event.data, event.n
+        if len(data) != n:
+            if n is None:
+                raise self._tape.broken("has neither a result nor an errno")
+            raise self._tape.broken(f"has {len(data):,} of its {n:,} bytes: {_WHOLE}")
+        return data
+
+    def _taken(self, event: Send | Sendto, size: int) -> int:
+        """How many bytes the kernel took."""
+        self._tape.time += event.dur
+        if event.errno:
+            raise self._failure(event.errno)
+        if event.n is None:
+            raise self._tape.broken("has neither a result nor an errno")
+        if event.n > size:
+            self._tape.differs(f"{size:,} bytes are handed over, fewer than the kernel then took")
+        return event.n
+
+    def _sender(self, event: Recvfrom) -> InetSockaddr:
+        try:
+            return tuple(parse_inet(event.peer or ""))  # type: ignore[return-value]
+        except AddressError:
+            raise self._tape.broken("was sent by nobody who has an address and a port") from None
+
+    def _failure(self, name: str) -> OSError | UnusableLog:
+        """What the call raised then."""
+        number = getattr(errno, name, None) if name in errno.errorcode.values() else None
+        if number is None:
+            return self._tape.broken(f"failed with {name[:40]!r}, which is no errno of this system")
+        return OSError(number, os.strerror(number))
+
+    # -- looking and ending ------------------------------------------------------------
+
+    def address_of(self, sock: Socket) -> str:
+        """What it was bound to."""
+        return cast("RecordedSocket", sock).address
+
+    def is_local(self, host: str) -> bool:  # noqa: ARG002
+        """It is asked of a datagram's sender, and if he was one of us then, the datagram was refused."""
+        return isinstance(self._tape.next, Refuse)
+
+    def shutdown(self, sock: Socket) -> None:
+        """As it went then."""
+        event, name = self._tape.next, _name(sock)
+        if type(event) is not Shutdown or event.conn != name:
+            self._tape.differs(f"shutdown() of {name}")
+        self._tape.time += event.dur
+        if event.errno:
+            raise self._failure(event.errno)
+
+    def close(self, sock: Socket, reason: CloseReason, buffered: int = 0, error: int | None = None) -> None:
+        """The name and the descriptor are nobody's any more."""
+        del buffered, error
+        event, name = self._tape.next, _name(sock)
+        if type(event) is not Close or name not in {event.conn, event.sock}:
+            self._tape.differs(f"close() of {name}, because of {reason}")
+        self._tape.time += event.dur
+        del self._fds[name]
+
+    def remove_path(self, address: UnixPath, inode: int) -> None:
+        """Nothing lies there for us."""
+
+    def inode_of(self, address: UnixPath) -> int:  # noqa: ARG002
+        """No path is a file here."""
+        return 0
+
+
+def _name(sock: Socket) -> str:
+    return cast("RecordedSocket", sock).name

@@ -1,0 +1,163 @@
+"""`evloop-trace rerun`: the server of a log, run again on what is recorded of its calls, and how that went.
+
+The one command that runs the runtime itself: all others know logs, and no server.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from evloop.errors import LogError
+from evloop.events.schema import EVENT_TYPES
+from evloop.rerun import rerun
+from evloop.rerun.debugger import Debugger, Quit
+from evloop_trace.escape import escape_payload, escape_text
+from evloop_trace.logs import open_logs
+from evloop_trace.numbers import plural
+from evloop_trace.progress import track
+from evloop_trace.views.lines import format_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from evloop.events.schema import Event
+    from evloop.rerun import Difference, Moment, Outcome
+
+__all__ = ["Break", "Verdict", "parse_break", "rerun_log"]
+
+_VALUE = 60  # characters of a value that differs
+_FIELDS = {"ev", *(field for cls in EVENT_TYPES.values() for field in cls.__struct_fields__)}
+
+
+class Break(NamedTuple):
+    """Where to stop: at events whose fields have these values, as a log has them."""
+
+    fields: tuple[tuple[str, str], ...]
+
+    def wants(self, event: Event) -> bool:
+        """Whether it is one of them."""
+        return all(_text(event, name) == value for name, value in self.fields)
+
+
+def _text(event: Event, field: str) -> str:
+    return event.__struct_config__.tag if field == "ev" else str(getattr(event, field, ""))  # type: ignore[return-value]
+
+
+def parse_break(text: str) -> Break:
+    """An event's number, or fields and their values: `conn=tcp-3 ev=send`.
+
+    Raises:
+        ValueError: it is neither, or no event has such a field.
+    """
+    if text.isdecimal():
+        return Break((("seq", str(int(text[:19]))),))
+    pairs = [word.partition("=")[::2] for word in text.split()]
+    if not pairs or not all(name and value for name, value in pairs):
+        raise ValueError(f"{text!r} is no event's number, nor words as in 'conn=tcp-3 ev=send'")
+    for name, value in pairs:
+        if name not in _FIELDS:
+            raise ValueError(f"no event has {name!r}: docs/event-log.md has all fields")
+        if name == "ev" and value not in EVENT_TYPES:
+            raise ValueError(f"{value!r} is no event: there are {', '.join(EVENT_TYPES)}")
+    return Break(tuple(pairs))
+
+
+class Verdict(NamedTuple):
+    """How a rerun went."""
+
+    same: bool
+    """As far as the log goes, and as far as it was run."""
+    notes: list[str]
+    """What else is to be said, in sentences."""
+
+
+def rerun_log(path: str, write: Callable[[str], None], at: Break | None = None) -> Verdict:
+    """Rerun a log, and write how that went.
+
+    Args:
+        path: Its name, or -.
+        write: Takes lines.
+        at: Where the debugger comes in.
+
+    Raises:
+        LogError: it cannot be read, or not be rerun.
+    """
+    name = escape_text(path)
+    debugger, stops = Debugger(), 0
+    last: Event | None = None
+
+    def stop(moment: Moment) -> None:
+        nonlocal stops, last
+        stops, last = stops + 1, moment.event
+        write(f"{format_event(moment.event)}\n")  # type: ignore[arg-type]
+        debugger.stop(moment)
+
+    with open_logs([path], alone=True) as logs:
+        blocks = (block for _, block in track(logs, "rerun"))
+        try:
+            outcome = rerun(logs.logs[0].header, blocks, wanted=at.wants if at else None, stop=stop)
+        except LogError as error:
+            raise LogError(f"{path} cannot be rerun: {error}") from None
+        except Quit:
+            number = last.seq if last else 0
+            write(f"{name}: left behind event {number}; so far all events are the same\n")
+            return Verdict(True, [])
+    notes = []
+    if at is not None and not stops:
+        notes.append("no event was as --break wants it")
+    if outcome.difference is not None:
+        write(_differs(name, outcome.events, outcome.difference))
+        return Verdict(False, notes)
+    if not outcome.ended:
+        torn = f" and its last line {outcome.torn}" if outcome.torn else ""
+        notes.append(
+            f"{path} has no end{torn}: the server was killed, and was rerun up to where the log stops"
+        )
+    write(f"{name}: {plural(outcome.events, 'event')}: the rerun is the same{_guests(outcome)}\n")
+    return Verdict(not (at is not None and not stops), notes)
+
+
+_GUESTS = {
+    "watchers": "of watchers", "capture": "of captures", "control": "through --control",
+    "timers": "of watchers' timers", "evloop": "of the loop's own",
+}  # fmt: skip
+
+
+def _guests(outcome: Outcome) -> str:
+    """What was not run again."""
+    told = [f"{count:,} {_GUESTS[name]}" for name, count in outcome.guests.items()]
+    return f" (what woke the loop besides was taken from the log: {', '.join(told)})" if told else ""
+
+
+def _differs(name: str, events: int, difference: Difference) -> str:
+    """The events before, and both."""
+    logged, other = difference.logged, difference.rerun
+    lines = [f"{name}: the rerun differs behind {plural(events, 'event')} that are the same:"]
+    lines += [f"       {format_event(event)}" for event in difference.before]  # type: ignore[arg-type]
+    lines.append(f"log    {format_event(logged) if logged else 'has nothing more'}")  # type: ignore[arg-type]
+    if isinstance(other, str):
+        lines.append(f"rerun  {escape_text(other)}")
+    else:
+        lines.append(f"rerun  {format_event(other)}")  # type: ignore[arg-type]
+        if type(other) is type(logged):
+            lines += [f"       {line}" for line in _fields(logged, other)]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(logged: Event | None, other: Event) -> list[str]:
+    """Which fields differ, and how."""
+    return [
+        f"{name}: {_shown(then)} in the log, {_shown(now)} in the rerun"
+        for name in other.__struct_fields__
+        if (then := getattr(logged, name)) != (now := getattr(other, name))
+    ]
+
+
+def _shown(value: Any) -> str:
+    """A field's value, short and safe."""
+    if isinstance(value, bytes | memoryview):
+        return f'"{escape_payload(bytes(value), _VALUE, len(value))}"'
+    text = escape_text(msgspec.json.encode(value).decode())
+    return text if len(text) <= _VALUE else text[: _VALUE - 1] + "…"

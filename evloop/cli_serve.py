@@ -9,8 +9,10 @@ import click
 from evloop.address import Inet, UnixPath
 from evloop.cli_options import (
     A_YEAR,
+    BUG,
     BYTES,
     INET,
+    MODE,
     SECONDS,
     SECONDS_OR_NONE,
     UNIX,
@@ -20,14 +22,16 @@ from evloop.cli_options import (
 )
 
 if TYPE_CHECKING:
+    from evloop.bugs.bug import Bug
+    from evloop.events.ring import Lint
     from evloop.recording import LogOptions
 
 __all__ = ["serve"]
 
 # What a program that sleeps in one call cannot do: look at a clock, or at anybody else.
 LOOP_ONLY = (
-    "watch", "max_connections", "idle_timeout", "lifetime", "high_water", "drain_timeout", "selector",
-    "sample",
+    "watch", "ring", "log_max_bytes", "max_connections", "idle_timeout", "lifetime", "high_water",
+    "drain_timeout", "selector", "sample", "bug",
 )  # fmt: skip
 
 
@@ -57,7 +61,37 @@ LOOP_ONLY = (
     metavar="S",
     help="Ask the kernel every S seconds what TCP says of each connection: TCP_INFO, into the log.",
 )
+@click.option(
+    "--ring",
+    type=click.IntRange(1, 10_000_000),
+    metavar="N",
+    help="Keep the last N events in memory; write them to the log on SIGUSR1, a lint, a slow tick, a crash.",
+)
+@click.option(
+    "--ring-on",
+    type=click.Choice(["lint", "slow"]),
+    multiple=True,
+    help="With --ring: besides SIGUSR1 and a crash, write on this only; repeatable.  [default: both]",
+)
+@click.option(
+    "--log-max-bytes",
+    type=click.IntRange(4096, 1 << 50),
+    metavar="BYTES",
+    help="Begin the log anew when it has so many; the older file is FILE.old-000001, and so on.",
+)
+@click.option(
+    "--log-keep",
+    type=click.IntRange(0, 100_000),
+    metavar="N",
+    help="Keep N older files of a log that is rotated, or of a --ring.  [default: 5]",
+)
 @click.option("--watch", type=UNIX, help="Offer the events on a Unix socket, for evloop-trace watch.")
+@click.option(
+    "--watch-mode",
+    type=MODE,
+    metavar="MODE",
+    help="With --watch: who may connect, as chmod has it.  [default: 600]",
+)
 @click.option("--control", type=UNIX, help="Be told on a Unix socket what to hold back, and to go on.")
 @click.option(
     "--hold",
@@ -109,6 +143,7 @@ LOOP_ONLY = (
     type=click.Choice(["epoll", "kqueue", "poll", "select"]),
     help="How to wait.  [default: the best there is]",
 )
+@click.option("--bug", type=BUG, help="Serve with a bug that a real project had; list tells of all.")
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -124,9 +159,15 @@ def serve(
     capture: str | None,
     packets: bool,
     kernel: str | None,
+    ring: int | None,
+    ring_on: tuple[str, ...],
+    log_max_bytes: int | None,
+    log_keep: int | None,
     watch: UnixPath | None,
+    watch_mode: int | None,
     control: UnixPath | None,
     hold: tuple[str, ...],
+    bug: Bug | None,
     **options: Any,
 ) -> None:
     """Serve TCP, UDP and Unix clients, until SIGINT or SIGTERM.
@@ -157,6 +198,14 @@ def serve(
     if "write" in hold and model != "loop":
         raise click.UsageError(_why_only_loop("hold", model))
     keep = keep._replace(control=control, hold=hold)
+    _check_files(keep, ring, ring_on, log_max_bytes, log_keep)
+    keep = keep._replace(
+        ring=ring,
+        ring_on=ring_on or ("lint", "slow"),
+        log_max_bytes=log_max_bytes,
+        log_keep=5 if log_keep is None else log_keep,
+        watch_mode=_watch_mode(watch, watch_mode),
+    )
     chosen = {name: value for name, value in options.items() if value is not None}
     if "sample" in chosen and not keep.is_traced:
         raise click.UsageError("--sample has nowhere to write: add --log FILE, --trace or --watch PATH")
@@ -164,7 +213,7 @@ def serve(
         _check_packets(trace, tcp, udp, unix)
         keep = keep._replace(packets=True)
     if model == "loop":
-        _serve_with_loop(tcp, udp, unix, chosen, keep)
+        _serve_with_loop(tcp, udp, unix, chosen, keep, bug)
     else:
         for name in LOOP_ONLY:
             if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -179,6 +228,40 @@ def _serve_one(
 
     wanted = {name: options[name] for name in ("mode", "backlog", "recv_size") if name in options}
     programs.serve(*address, programs.BlockingOptions(model, **wanted), keep)
+
+
+def _check_files(
+    keep: LogOptions,
+    ring: int | None,
+    ring_on: tuple[str, ...],
+    log_max_bytes: int | None,
+    log_keep: int | None,
+) -> None:
+    """Whether there is a file for what is kept of the log, and whether it is wanted so."""
+    if ring is None and ring_on:
+        raise click.UsageError("--ring-on says when a flight recorder is written: add --ring N")
+    if ring is None and log_max_bytes is None:
+        if log_keep is not None:
+            raise click.UsageError("--log-keep counts older files: add --log-max-bytes BYTES, or --ring N")
+        return
+    option = "--log-max-bytes" if ring is None else "--ring"
+    if keep.log in {None, "-"}:
+        raise click.UsageError(f"{option} needs a file: add --log FILE")
+    if ring is not None and log_max_bytes is not None:
+        raise click.UsageError(
+            "--ring and --log-max-bytes contradict each other: a ring keeps the last events, a log all"
+        )
+
+
+def _watch_mode(watch: UnixPath | None, mode: int | None) -> int:
+    """The mode of the watchers' socket."""
+    if mode is None:
+        return 0o600
+    if watch is None:
+        raise click.UsageError("--watch-mode is that of the watchers' socket: add --watch PATH")
+    if watch.path.startswith("@"):
+        raise click.UsageError(f"{watch} is an abstract name, which has no mode: give --watch a path")
+    return mode
 
 
 def _check_packets(
@@ -216,6 +299,7 @@ def _serve_with_loop(
     unix: tuple[UnixPath, ...],
     options: dict[str, Any],
     keep: LogOptions,
+    bug: Bug | None,
 ) -> None:
     from evloop import composition
     from evloop.kernel import selector_names
@@ -227,13 +311,30 @@ def _serve_with_loop(
         raise click.UsageError(f"--selector {selector} is not to be had on this system: it has {names}")
     if not (tcp or udp or unix):
         tcp = udp = (Inet("127.0.0.1", 8080),)
-    composition.serve(composition.Addresses(tcp, udp, unix), ServerOptions(**options), keep, selector)
+    if bug and bug.selectors and (selector or selector_names()[0]) not in bug.selectors:
+        names = " or ".join(bug.selectors)
+        raise click.UsageError(f"--bug {bug.name} does not come to light here: it needs --selector {names}")
+    composition.serve(
+        composition.Addresses(tcp, udp, unix), ServerOptions(**options), keep, selector, bug, lint=_lint(keep)
+    )
+
+
+def _lint(keep: LogOptions) -> Lint | None:
+    """What a flight recorder has look at the events: the one thing of the tools that a server may run."""
+    if keep.ring is None or "lint" not in keep.ring_on:
+        return None
+    from evloop_trace.model.lint import Linter
+
+    linter = Linter()
+    return lambda events: [(finding.kind, finding.sentence) for finding in linter.feed(events)]
 
 
 def _why_only_loop(name: str, model: str) -> str:
     option = f"--{name.replace('_', '-')}"
     if name == "watch":
         return f"{option} needs the loop: keep a --log, and follow it with evloop-trace watch LOG"
+    if name == "bug":
+        return f"{option} needs the loop: the bugs are in its parts, and --model {model} has none of them"
     return (
         f"{option} needs the loop: a program of --model {model} sleeps in one call, and sees to nothing else"
     )

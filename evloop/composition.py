@@ -2,31 +2,49 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from evloop.bugs.bug import Bug, Parts
 from evloop.control.gates import Gates
 from evloop.control.looped import ControlPoint, GatedLoop, GatedServer
 from evloop.events.recorder import Recorder
-from evloop.events.sinks import FileSink, Sink, open_log
 from evloop.header import make_header
+from evloop.keeping import keep_events
 from evloop.kernel import Kernel, raise_descriptor_limit, selector_names
-from evloop.loop.loop import Loop
 from evloop.net.watch import Watchers, WatchPoint
 from evloop.recording import Reporter, begin_captures
-from evloop.servers.loop import LoopServer, ServerOptions
 from evloop.trace import Trace
 from evloop.tracing import EventTrace, TracedKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from evloop.address import Inet, UnixPath
+    from evloop.events.ring import Lint
     from evloop.events.schema import Header
+    from evloop.events.sinks import Sink
+    from evloop.loop.loop import Loop
     from evloop.recording import LogOptions
+    from evloop.servers.loop import LoopServer, ServerOptions
 
 __all__ = ["Addresses", "serve"]
+
+
+class _Recorded(NamedTuple):
+    """What a recorded loop is told of besides its sockets."""
+
+    begin: Callable[[str | int | None], None]
+    """The server has begun; packets for the picture come from there."""
+    heard: Mapping[str, Callable[[str], None]] = {}
+    """Signals that do not end it."""
+    crashed: Callable[[BaseException], None] = lambda _error: None
+    """It ended of an exception."""
+
+
+_Gated = TypeVar("_Gated", GatedLoop, GatedServer)
 
 
 class Addresses(NamedTuple):
@@ -42,42 +60,54 @@ def serve(
     options: ServerOptions,
     keep: LogOptions,
     selector: str | None,
+    bug: Bug | None = None,
+    *,
+    lint: Lint | None = None,
 ) -> None:
-    """Serve until a signal says to stop.
+    """Serve until a signal says to stop; with a `bug`, its parts take the place of those that are right.
+
+    `lint` is what a flight recorder has look at the events.
 
     Raises:
         EvloopError: an address or a file cannot be opened; the message says why.
     """
     selector = selector or selector_names()[0]
     raise_descriptor_limit(selector)
+    parts = bug.parts if bug else Parts()
     report, gates = Reporter(), Gates() if keep.control else None
     with ExitStack() as stack:
         stack.callback(report.tell)
-        begin: Callable[[str | int | None], None] = lambda _packets: None  # noqa: E731
-        make = _maker(selector, report, gates)
+        recorded = _Recorded(lambda _packets: None)
+        make = _maker(parts, selector, report, gates)
         if keep.is_traced:
             header = _header(selector, options, keep)
-            loop, begin = _traced_loop(make, header, keep, stack, report)
+            loop, recorded = _traced_loop(make, parts.kernel(), header, keep, stack, report, lint=lint)
         else:
-            loop = make(Kernel(), Trace())
+            loop = make(parts.kernel(), Trace())
             stack.callback(loop.close)
         after_server = stack.enter_context(ExitStack())  # what is put on it ends when the server has
         if gates is None:
-            server = LoopServer(loop, options, report)
+            server = parts.server(loop, options, report)
         else:
-            server = GatedServer(loop, options, report, gates)
+            server = _with_gates(GatedServer, parts.server)(loop, options, report, gates)
         stack.callback(server.close)
         if gates is not None and keep.control:
             after_server.callback(ControlPoint(loop, keep.control, gates).close)
             for gate in keep.hold:
                 gates.set(gate, held=True)
-        server.handle_signals()
+        if bug:
+            report(f"serving with the bug {bug.name}, as process {os.getpid()}: {bug.wrong}")
+        server.handle_signals(heard=recorded.heard)
         opened = _open(server, addresses)
         packets = begin_captures(keep, opened, report, after_server, loop) if keep.is_captured else None
         for kind, bound in opened:
             report.listening(kind, bound)
-        begin(packets)
-        server.run()
+        recorded.begin(packets)
+        try:
+            server.run()
+        except BaseException as error:
+            recorded.crashed(error)
+            raise
 
 
 def _open(server: LoopServer, addresses: Addresses) -> list[tuple[str, str]]:
@@ -88,15 +118,22 @@ def _open(server: LoopServer, addresses: Addresses) -> list[tuple[str, str]]:
     return opened
 
 
-def _maker(selector: str, report: Reporter, gates: Gates | None) -> Callable[[Kernel, Trace], Loop]:
+def _maker(
+    parts: Parts, selector: str, report: Reporter, gates: Gates | None
+) -> Callable[[Kernel, Trace], Loop]:
     """Makes a loop; one with gates, if somebody is to control it."""
 
     def make(kernel: Kernel, trace: Trace) -> Loop:
         if gates is None:
-            return Loop(kernel, selector, trace, report)
-        return GatedLoop(kernel, selector, gates, trace, report)
+            return parts.loop(kernel, selector, trace, report)
+        return _with_gates(GatedLoop, parts.loop)(kernel, selector, trace, report, gates)
 
     return make
+
+
+def _with_gates(gated: type[_Gated], part: type) -> type[_Gated]:
+    """A class with gates, made of another that has none."""
+    return gated if issubclass(gated, part) else type(gated.__name__, (gated, part), {})
 
 
 def _header(selector: str, options: ServerOptions, keep: LogOptions) -> Header:
@@ -106,12 +143,15 @@ def _header(selector: str, options: ServerOptions, keep: LogOptions) -> Header:
 
 def _traced_loop(
     make: Callable[[Kernel, Trace], Loop],
+    calls: Kernel,
     header: Header,
     keep: LogOptions,
     stack: ExitStack,
     report: Reporter,
-) -> tuple[Loop, Callable[[str | int | None], None]]:
-    """A loop on a traced kernel, and what attaches its sinks, to be called when the server has begun.
+    *,
+    lint: Lint | None,
+) -> tuple[Loop, _Recorded]:
+    """A loop whose `calls` are traced, and what attaches its sinks, to be called when the server has begun.
 
     The stack ends them after the server, which is put on it last: nobody new may watch; the log gets
     its last line, and with it the watchers' streams end; the picture, now complete, is waited for; and
@@ -122,9 +162,10 @@ def _traced_loop(
         report(f"{type(sink).__name__} failed ({error}): serving goes on without it")
 
     recorder = Recorder(header, on_broken_sink)
-    log = FileSink(open_log(keep.log), keep.log, report) if keep.log else None
-    kernel = TracedKernel(Kernel(), recorder, keep.payload_limit)
-    loop = make(kernel, EventTrace(kernel))
+    kernel = TracedKernel(calls, recorder, keep.payload_limit)
+    kept = keep_events(keep, report, header, kernel.standing, lint)
+    trace = EventTrace(kernel)
+    loop = make(kernel, trace)
     stack.callback(loop.close)
     watchers = Watchers(loop, recorder.header, kernel.snapshot)
     viewer = None
@@ -135,15 +176,24 @@ def _traced_loop(
         stack.callback(viewer.wait)
     stack.callback(lambda: recorder.close(kernel.clock()))
     if keep.watch:
-        stack.callback(WatchPoint(loop, keep.watch, watchers).close)
+        stack.callback(WatchPoint(loop, keep.watch, watchers, keep.watch_mode).close)
 
     def begin(packets: str | int | None) -> None:
-        if log:
-            log.begin()
-            recorder.sinks.append(log)
+        if kept:
+            kept.begin()
+            recorder.sinks.append(kept.sink)
         recorder.sinks.append(watchers)
         if viewer:
             viewer.start(packets)
             report.later = sys.stdout.isatty()
 
-    return loop, begin
+    def crashed(error: BaseException) -> None:
+        recorder.reason = f"crash: {type(error).__name__}: {error}"
+        if isinstance(error, Exception):
+            trace.error("loop", error)
+        recorder.flush()
+        if kept and kept.ring:
+            kept.ring.write_now(recorder.reason)
+
+    heard = {"SIGUSR1": kept.ring.ask} if kept and kept.ring else {}
+    return loop, _Recorded(begin, heard, crashed)

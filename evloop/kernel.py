@@ -199,8 +199,8 @@ class Kernel:
         numeric = (Inet(str(info[4][0]), address.port) for info in found)
         return list(dict.fromkeys(numeric))
 
-    def listen(self, address: Address, backlog: int, *, private: bool = False) -> Socket:
-        """A listening stream socket on a numeric address or a path; a private path is its owner's alone.
+    def listen(self, address: Address, backlog: int, *, mode: int | None = None) -> Socket:
+        """A listening stream socket on a numeric address or a path; `mode` is that of the path, chmod(2).
 
         Raises:
             AddressError: it is taken, not permitted, or not of this machine.
@@ -217,7 +217,8 @@ class Kernel:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     # Inherited by what is accepted: a reply must not wait for the ACK of the one before.
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                with _umask(0o177) if private else contextlib.nullcontext():
+                # Before the path is there, not after: between the two anybody could connect.
+                with contextlib.nullcontext() if mode is None else _umask(0o777 & ~mode):
                     _bind(sock, address)
                 sock.listen(backlog)
             except BaseException:
@@ -420,11 +421,13 @@ def _take_over_path(address: UnixPath) -> None:
     if address.path.startswith("@"):
         return
     try:
-        mode = os.lstat(address.path).st_mode
+        status = os.lstat(address.path)
     except FileNotFoundError:
         return
-    if not stat.S_ISSOCK(mode):
+    if not stat.S_ISSOCK(status.st_mode):
         raise AddressError(f"{address} exists and is no socket: choose another path, or move that file away")
+    if status.st_uid != os.geteuid():
+        raise AddressError(f"{address} is another user's socket: choose another path, or ask for its removal")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)  # a living server with a full queue gives EAGAIN at once
         try:

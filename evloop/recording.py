@@ -46,6 +46,16 @@ class LogOptions(NamedTuple):
     """Where the server is told what to hold back."""
     hold: tuple[str, ...] = ()
     """What it holds back from the beginning."""
+    watch_mode: int = 0o600
+    """Who may connect to the socket of the watchers: chmod(2)."""
+    ring: int | None = None
+    """So many events are kept in memory, and written when something happens, instead of all of them."""
+    ring_on: tuple[str, ...] = ()
+    """On what else than a signal and a crash: lint, slow."""
+    log_max_bytes: int | None = None
+    """The log is begun anew when it has so many."""
+    log_keep: int = 5
+    """How many older files stay."""
 
     @property
     def is_traced(self) -> bool:

@@ -75,7 +75,7 @@ class ControlThread:
         """
         self._address, self._gates = address, gates
         self._kernel = Kernel(blocking=True)
-        self._sock = self._kernel.listen(address, 4, private=True)
+        self._sock = self._kernel.listen(address, 4, mode=0o600)
         self._inode = self._kernel.inode_of(address)
         self._phone = _socket.socket(fileno=_socket.dup(self._sock.fileno()))
         self._thread = threading.Thread(target=self._serve, name="control", daemon=True)

@@ -16,6 +16,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from evloop.events.files import open_private
 from evloop.events.sinks import FileSink, Sink, encode_gap, open_log
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def direct_sink(path: str, report: Callable[[str], None]) -> Sink:
 
 class MappedSink:
     """A log file, of which a window is in memory. A full disk loses events, and a gap tells of them later."""
+
+    wants_lines = True
 
     def __init__(self, fd: int, name: str, report: Callable[[str], None], window: int = WINDOW) -> None:
         """Takes the descriptor, which must be open for reading and writing; empties the file."""
@@ -123,7 +126,7 @@ class MappedSink:
         """Programs that become daemons close all descriptors, and may have opened something else there."""
         if _identity(self._fd) == self._identity:
             return
-        self._fd = out_of_the_way(os.open(self._name, os.O_RDWR | os.O_CLOEXEC))
+        self._fd = out_of_the_way(open_private(self._name, os.O_RDWR))
         if _identity(self._fd) != self._identity:
             os.close(self._fd)
             self._fd = -1

@@ -68,7 +68,7 @@ class Recorder:
             return
         if batch[-1].t >= self._next_clock:
             self._record_clock(batch[-1].t)
-        block = encode(batch)
+        block = encode(batch) if any(sink.wants_lines for sink in self.sinks) else b""
         for sink in tuple(self.sinks):
             try:
                 sink.write(block, batch)

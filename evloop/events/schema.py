@@ -31,6 +31,7 @@ __all__ = [
     "Connect",
     "ConnectionState",
     "Control",
+    "Cut",
     "End",
     "Error",
     "Event",
@@ -118,7 +119,8 @@ class Event(msgspec.Struct, tag_field="ev", omit_defaults=True, gc=False):
         Meta(
             ge=-1,
             le=2**63 - 1,
-            description="this event's number, from 0 without gaps: a gap is a loss; a snapshot's is -1",
+            description="this event's number, from 0 without gaps: a gap is a loss; what is none of the "
+            "log's own events, as a snapshot, has -1",
         ),
     ]
     t: Annotated[
@@ -162,6 +164,13 @@ class Header(Event, tag="header"):
     parent: Annotated[
         int | None, Meta(description="the process that started this one, if it is in the run")
     ] = None
+    first: Annotated[
+        Natural,
+        Meta(
+            description="the number of the first event in this file, if the log was rotated: those before it "
+            "are in older files; 0 is the log's beginning"
+        ),
+    ] = 0
 
 
 class Clock(Event, tag="clock"):
@@ -239,7 +248,11 @@ class Socket(Call, tag="socket"):
 
 
 class Inherit(Event, tag="inherit"):
-    """A socket was already there: the process was forked with it, or was handed it."""
+    """A socket was already there: the process was forked with it, or was handed it.
+
+    With the number -1 it belongs to the file and not to the log: the file begins in the middle of a log,
+    because it was rotated or a flight recorder wrote it, and this was open then.
+    """
 
     name: Annotated[str, Meta(description="the socket's name from now on")]
     fd: Fd
@@ -247,8 +260,20 @@ class Inherit(Event, tag="inherit"):
     address: Annotated[str, Meta(description="our address, if it has one")] = ""
     peer: Annotated[str, Meta(description="the other side's address, if it is connected")] = ""
     listens: Annotated[bool, Meta(description="it is a listener")] = False
-    received: Annotated[int, Meta(description="bytes that the process before it has received")] = 0
-    sent: Annotated[int, Meta(description="bytes that the process before it has sent")] = 0
+    received: Annotated[int, Meta(description="bytes that were received before")] = 0
+    sent: Annotated[
+        int, Meta(description="bytes, or of a datagram socket datagrams, that were sent before")
+    ] = 0
+    sock: Annotated[str, Meta(description="the listener that a connection came through, if known")] = ""
+    opened: Annotated[Natural | None, Meta(description="the `t` of a connection's accept, if known")] = None
+    interest: Annotated[
+        str | None, Meta(description="what it is watched for: READ, WRITE, READ|WRITE or nothing, if known")
+    ] = None
+    buffered: Annotated[Natural, Meta(description="bytes that the server holds for the peer")] = 0
+    backlog: Annotated[Natural, Meta(description="of a listener: as asked for, if known")] = 0
+    accepted: Annotated[
+        Natural, Meta(description="connections that were accepted, or datagrams received, before")
+    ] = 0
 
 
 class Connect(Call, tag="connect"):
@@ -554,10 +579,13 @@ class TcpInfo(Event, tag="tcp_info"):
 
 
 class Gap(Event, tag="gap"):
-    """Events are missing here: they could not be written, or a watcher did not keep up."""
+    """Events are missing here: they could not be written, a watcher did not keep up, or none were wanted."""
 
     lost: Annotated[int, Meta(description="how many; the gap has the number of the last of them")]
     reason: Annotated[str, Meta(description="why they are missing")]
+    wanted: Annotated[
+        bool, Meta(description="they were left out on purpose: a flight recorder keeps only the last events")
+    ] = False
 
 
 class ListenerState(msgspec.Struct, gc=False):
@@ -611,6 +639,15 @@ class End(Event, tag="end"):
     lost: Annotated[int, Meta(description="events that could not be written here")] = 0
 
 
+class Cut(Event, tag="cut"):
+    """The last line of a file that ends before its log does; its number is -1, for it is the file's alone.
+
+    The log was rotated and goes on in a newer file, or a flight recorder wrote down what it had.
+    """
+
+    reason: Annotated[str, Meta(description="why the file ends here")]
+
+
 class Unknown(msgspec.Struct):
     """A line whose `ev` this version does not know: carried along as it is."""
 
@@ -653,6 +690,7 @@ AnyEvent: TypeAlias = (
     | TcpInfo
     | Gap
     | Snapshot
+    | Cut
     | End
 )
 

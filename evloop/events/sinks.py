@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from evloop.errors import LogError
+from evloop.events.files import open_private
 from evloop.events.schema import Event, Gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["FileSink", "MemorySink", "Sink", "encode", "encode_gap", "encode_line", "open_log"]
+__all__ = ["FileSink", "MemorySink", "Sink", "encode", "encode_gap", "encode_line", "locked", "open_log"]
 
 encode: Callable[[Sequence[Event]], bytes] = msgspec.json.Encoder().encode_lines
 """Events as lines of JSON, each with its newline."""
@@ -32,7 +33,13 @@ encode_line: Callable[[Event], bytes] = msgspec.json.Encoder().encode
 class Sink(Protocol):
     """Takes what the recorder hands on at the end of a tick."""
 
-    lost: int
+    @property
+    def lost(self) -> int:
+        """Events that it could not take."""
+
+    @property
+    def wants_lines(self) -> bool:
+        """Whether it needs the events as lines; a block is empty where nobody does."""
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
         """Take events, and their lines as one block."""
@@ -43,6 +50,8 @@ class Sink(Protocol):
 
 class MemorySink:
     """Keeps the events themselves: for tests, and for programs that look at their own run."""
+
+    wants_lines = False
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -81,10 +90,18 @@ def open_log(path: str, access: int = os.O_WRONLY) -> int:
 
 def _open_file(path: str, access: int) -> int:
     # O_NONBLOCK is for pipes, see _open_output; to a file it makes no difference.
-    fd = os.open(path, access | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    return locked(open_private(path, access | os.O_CREAT | os.O_NONBLOCK))
+
+
+def locked(fd: int) -> int:
+    """The descriptor, whose file nobody else writes from now on, until it is closed; flock(2).
+
+    Raises:
+        OSError: somebody does; the descriptor is closed then.
+    """
     try:
         if stat.S_ISREG(os.fstat(fd).st_mode):
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(fd)
         raise
@@ -110,6 +127,8 @@ class FileSink:
     line is kept and written first when there is room again, so that no line is torn.
     """
 
+    wants_lines = True
+
     def __init__(
         self, fd: int, name: str, report: Callable[[str], None], write: Callable[[int, bytes], int] = os.write
     ) -> None:
@@ -128,6 +147,11 @@ class FileSink:
         """Empty a file of what it held: only now is it certain that there is something to write instead."""
         if self._name != "-" and stat.S_ISREG(os.fstat(self._fd).st_mode):
             os.ftruncate(self._fd, 0)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether it ends in the middle of a line, or lacks events of which it does not tell yet."""
+        return bool(self._rest or self._missing)
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
         """Write lines; those that cannot be written are counted."""

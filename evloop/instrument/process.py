@@ -164,6 +164,8 @@ class _Later:
     It is made with the first event that the process itself causes.
     """
 
+    wants_lines = True
+
     def __init__(self, log: str) -> None:
         self._log = log
         self._waiting: list[tuple[bytes, Sequence[Event]]] = []

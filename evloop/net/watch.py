@@ -151,6 +151,11 @@ class Watchers:
         self._watchers: list[Watcher] = []
         self._look_again: Timer | None = None
 
+    @property
+    def wants_lines(self) -> bool:
+        """Whether anybody watches."""
+        return bool(self._watchers)
+
     def join(self, sock: Socket) -> None:
         """Serve a connected, non-blocking socket from the next events on."""
         watcher = Watcher(self, sock)
@@ -188,12 +193,13 @@ class Watchers:
 class WatchPoint:
     """The Unix socket on which `evloop-trace watch PATH` connects."""
 
-    def __init__(self, loop: Loop, address: UnixPath, watchers: Watchers) -> None:
+    def __init__(self, loop: Loop, address: UnixPath, watchers: Watchers, mode: int = 0o600) -> None:
+        """Who may connect, `mode` says, in the bits of chmod(2)."""
         self._loop = loop
         self._watchers = watchers
         self._address = address
         self._kernel = watchers.kernel
-        self.sock = self._kernel.listen(address, 16, private=True)
+        self.sock = self._kernel.listen(address, 16, mode=mode)
         self._inode = self._kernel.inode_of(address)
         self._retry: Timer | None = None
         self._closed = False

@@ -206,10 +206,10 @@ class ScriptedKernel(Kernel):
         """Every host is its own address."""
         return [address]
 
-    def listen(self, address: Address, backlog: int, *, private: bool = False) -> Socket:
+    def listen(self, address: Address, backlog: int, *, mode: int | None = None) -> Socket:
         """The next of `listeners`, or a quiet one."""
         sock = self.listeners.pop(0) if self.listeners else self.socket(str(address))
-        self.calls.append(Call("listen", sock.fileno(), (address, backlog, private)))
+        self.calls.append(Call("listen", sock.fileno(), (address, backlog, mode)))
         return sock
 
     def bind(self, address: Inet) -> Socket:

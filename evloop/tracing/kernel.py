@@ -11,6 +11,7 @@ from evloop.events.schema import (
     Close,
     CloseReason,
     ConnectionState,
+    Inherit,
     Listen,
     ListenerState,
     Shutdown,
@@ -107,10 +108,10 @@ class TracedKernel(Kernel):
         poller.poll = traced_poll(self, poller.poll)
         return poller
 
-    def listen(self, address: Address, backlog: int, *, private: bool = False) -> Socket:
+    def listen(self, address: Address, backlog: int, *, mode: int | None = None) -> Socket:
         """One event for the calls that make a listener."""
         recorder, t = self.recorder, self.clock()
-        sock = self.kernel.listen(address, backlog, private=private)
+        sock = self.kernel.listen(address, backlog, mode=mode)
         dur = self.clock() - t
         proto = "unix" if isinstance(address, UnixPath) else "tcp"
         traced = self._adopt(sock, "listen", proto, self.kernel.address_of(sock))
@@ -250,7 +251,7 @@ class TracedKernel(Kernel):
         unread = self.state.unread_bytes(sock.fd) if stream else None
         unsent = self.state.unsent_bytes(sock.fd) if stream and sock.proto == "tcp" else None
         t = self.clock()
-        self.kernel.close(sock.sock, reason)
+        self.kernel.close(sock.sock, reason, buffered, error)
         dur = self.clock() - t
         del self.names[sock.fd], self.open[sock.name]
         if stream:
@@ -266,6 +267,11 @@ class TracedKernel(Kernel):
         )  # fmt: skip
 
     # -- the state, for those who come late ----------------------------------------------
+
+    def standing(self) -> list[Inherit]:
+        """What is open now, in full: for a log that begins here."""
+        t, tick = self.clock(), self.recorder.tick
+        return [_inherited(sock, t, tick) for sock in self.open.values()]
 
     def snapshot(self, lost: int) -> Snapshot:
         """What is open now; `lost` is how many events the watcher who gets it has missed."""
@@ -285,6 +291,26 @@ class TracedKernel(Kernel):
         )
 
 
+def _inherited(sock: TracedSocket, t: int, tick: int) -> Inherit:
+    interest = INTEREST[sock.watching]
+    if sock.is_connection:
+        return Inherit(
+            -1, t, tick, sock.name, sock.fd, sock.proto, sock.local, sock.address,
+            received=sock.received, sent=sock.sent, sock=sock.listener, opened=sock.opened, interest=interest,
+            buffered=_buffered(sock),
+        )  # fmt: skip
+    return Inherit(
+        -1, t, tick, sock.name, sock.fd, sock.proto, sock.address,
+        listens=sock.proto != "udp", sent=sock.datagrams_sent, interest=interest, backlog=sock.backlog,
+        accepted=sock.accepted,
+    )  # fmt: skip
+
+
+def _buffered(sock: TracedSocket) -> int:
+    # Both protocols answer a byte with a byte, so what is not sent yet waits here.
+    return sock.received - sock.sent if sock.watching & WRITE else 0
+
+
 def _listener_state(sock: TracedSocket) -> ListenerState:
     return ListenerState(
         sock.name,
@@ -299,9 +325,7 @@ def _listener_state(sock: TracedSocket) -> ListenerState:
 
 
 def _connection_state(sock: TracedSocket) -> ConnectionState:
-    # Both protocols answer a byte with a byte, so what is not sent yet waits here.
-    buffered = sock.received - sock.sent if sock.watching & WRITE else 0
     return ConnectionState(
         sock.name, sock.fd, sock.address, sock.local, sock.opened,
-        sock.received, sock.sent, buffered, INTEREST[sock.watching], sock.listener,
+        sock.received, sock.sent, _buffered(sock), INTEREST[sock.watching], sock.listener,
     )  # fmt: skip

@@ -19,7 +19,7 @@ def run(monkeypatch):
     """Run a command line; what would have been started, and with what."""
     started = []
     for module, name in ((programs, "serve"), (composition, "serve"), (programs, "talk")):
-        monkeypatch.setattr(module, name, lambda *given: started.append(given) or 0)
+        monkeypatch.setattr(module, name, lambda *given, **_named: started.append(given) or 0)
 
     def start(*arguments):
         cli.main([*arguments], standalone_mode=False)

@@ -279,7 +279,7 @@ def test_a_private_path(kernel, keep, short_dir):
     """Its owner's alone from the first moment, and the umask is as before."""
     umask = os.umask(0)
     try:
-        keep(kernel.listen(UnixPath(f"{short_dir}/private"), 1, private=True))
+        keep(kernel.listen(UnixPath(f"{short_dir}/private"), 1, mode=0o600))
         keep(kernel.listen(UnixPath(f"{short_dir}/public"), 1))
         assert os.umask(0) == 0
     finally:

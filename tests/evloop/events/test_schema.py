@@ -53,6 +53,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "connections": [schema.ConnectionState("tcp-1", 4, "p", "l", 0, 1, 2, 3, "READ")],
         "open": 1, "blocked": 5,
     },
+    "cut": {"reason": "the log goes on in a newer file"},
     "end": {"reason": "SIGTERM", "events": 25, "lost": 1},
 }  # fmt: skip
 

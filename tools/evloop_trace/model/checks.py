@@ -16,6 +16,7 @@ from evloop.events.schema import (
     Block,
     Close,
     Connect,
+    Cut,
     End,
     Gap,
     Header,
@@ -96,7 +97,8 @@ class Checker:
         self._seq = self._t = self._tick = 0  # of the next event, and of the last
         self._epoch = 0  # how often events were missing: what was known before may not hold
         self._broken_at, self._broken = -1, 0  # broken lines in a row, and the event expected then
-        self._ended = False
+        self._ended = self._cut = False
+        self._beginning = True  # nothing but what begins a file has come
         self._streams: dict[str, _Stream] = {}
         self._sockets: dict[str, int] = {}
         self._made: dict[str, int] = {}  # sockets that are not yet anything
@@ -122,15 +124,18 @@ class Checker:
             Close: self._close,
             TcpInfo: self._tcp_info,
             Gap: self._gap,
+            Cut: self._end_of_file,
             End: self._end,
             Unknown: self._unknown_kind,
         }
 
-    def feed(self, line: int, items: list[Item]) -> None:
+    def feed(self, line: int, items: list[Item]) -> None:  # noqa: C901 - nearly all take the short way
         """Consecutive items, of which the first stands in `line`."""
         if self._is_program(line, items):
             self._feed_program(line, items)
             return
+        if self._beginning:
+            line, items = self._begin(line, items)
         seq, t, tick = self._seq, self._t, self._tick
         streams, handler_of = self._streams, self._handlers.get
         for item in items:
@@ -166,6 +171,23 @@ class Checker:
         self._seq, self._t, self._tick = seq, t, tick
         self._lines(line, items)
 
+    def _begin(self, line: int, items: list[Item]) -> tuple[int, list[Item]]:
+        """A file may begin in the middle of its log: it says so, and what was open then."""
+        for at, item in enumerate(items):
+            if isinstance(item, Header) and line == 1:
+                self._seq = item.first or 1
+            elif isinstance(item, Gap) and item.wanted and item.seq == item.lost:
+                self.missing += item.lost
+                self._seq, self._epoch = item.seq + 1, 1
+            elif isinstance(item, Inherit) and item.seq < 0:
+                self._inherit(line + at, item)
+            else:
+                self._beginning = False
+                self.events += at
+                return line + at, items[at:]
+        self.events += len(items)
+        return line + len(items), []
+
     def _feed_program(self, line: int, items: list[Item]) -> None:
         """The same for a program's log, whose threads have each their own time."""
         in_thread, handler_of = self._in_thread, self._handlers.get
@@ -186,7 +208,9 @@ class Checker:
 
     def finish(self) -> None:
         """The log is over: what is still open, and whether it has an end."""
-        if not self._ended:
+        if self._cut:
+            pass  # its log goes on, or was not all that was wanted
+        elif not self._ended:
             self._no_end()
         elif not self._epoch:  # a close may be among the events that are missing
             for name, stream in self._streams.items():
@@ -217,6 +241,8 @@ class Checker:
         self._find(problem.line, _PROBLEMS[problem.kind], f"the line {problem.message}")
 
     def _out_of_order(self, line: int, event: AnyEvent | Unknown, seq: int, t: int, tick: int) -> None:
+        if isinstance(event, Cut) and event.seq < 0:
+            return
         if self._ended:
             self._find(
                 line, "after-end", "an event stands after the end: another log was appended, or two wrote"
@@ -344,7 +370,7 @@ class Checker:
         self._new(line, event.name)
         if event.listens or event.proto in DATAGRAMS:
             self._sockets[event.name] = line
-        elif event.peer or event.received or event.sent:
+        elif event.peer or event.received or event.sent or event.opened is not None:
             stream = self._streams[event.name] = _Stream(line, self._epoch, "inherited")
             stream.received, stream.sent = event.received, event.sent
         else:  # or a connection whose other end has no name
@@ -493,6 +519,9 @@ class Checker:
             self._find(
                 line, "end-count", f"the end counts {end.events} events, and the last one's seq is {end.seq}"
             )
+
+    def _end_of_file(self, _line: int, _cut: Cut) -> None:
+        self._cut = self._ended = True
 
     def _no_end(self) -> None:
         others = len(self._sockets) + len(self._made)

@@ -345,7 +345,7 @@ class Clients:
 
     def _inherit(self, line: int, event: Inherit) -> None:
         """A process has a connection that another accepted: a client by another name, as long as both."""
-        if not event.peer or event.listens:
+        if not (event.peer or event.opened is not None) or event.listens:
             return
         client = self._by_peer.get(event.peer)
         if client is None:

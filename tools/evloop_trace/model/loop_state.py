@@ -47,6 +47,7 @@ class LoopState(msgspec.Struct):
     until: int | None = None  # it will wake by itself; None is never
     slow: int = 0  # ticks that made everybody wait
     samples: list[Sample] = []
+    since: int = 0  # what was before is not in the log
 
     def poll(self, event: Poll) -> None:
         """It slept and has woken."""
@@ -76,12 +77,17 @@ class LoopState(msgspec.Struct):
         self.tick, self.blocked = tick, blocked
         self.samples = [Sample(t, tick, blocked)]
 
+    def begin(self, t: int, tick: int) -> None:
+        """The log begins in the middle: nothing is known of the time before."""
+        self.since = t
+        self.restart(t, tick, 0)
+
     def pace(self, now: int, idle_since: int) -> Pace:
         """Rates at `now`; the loop counts as asleep since `idle_since`: a poll is written when it returns."""
         blocked = self.blocked + max(0, now - idle_since)
         base = self._at(now - WINDOW, Sample(now, self.tick, blocked))
         elapsed = now - base.t
-        total = min(1.0, blocked / now) if now > 0 else 0.0
+        total = min(1.0, blocked / (now - self.since)) if now > self.since else 0.0
         if elapsed <= 0:
             return Pace(0.0, 0.0, total)
         recent = min(1.0, (blocked - base.blocked) / elapsed)

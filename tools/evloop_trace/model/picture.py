@@ -19,6 +19,7 @@ from evloop.events.schema import (
     Block,
     Close,
     Connect,
+    Cut,
     End,
     Error,
     Gap,
@@ -224,6 +225,7 @@ def _clip(event: Any) -> Any:
 
 def _header(picture: Picture, event: Header) -> None:
     picture.header = event
+    picture.expected = event.first or picture.expected
     picture.program = picture.program or event.model != "loop"
 
 
@@ -267,16 +269,21 @@ def _socket(picture: Picture, event: Socket) -> None:
 
 
 def _inherit(picture: Picture, event: Inherit) -> None:
-    if event.peer and event.proto not in DATAGRAMS:
+    if event.seq < 0 and not picture.loop.polled and picture.loop.since == 0:
+        picture.loop.begin(event.t, event.tick)
+    if (event.peer or event.opened is not None) and event.proto not in DATAGRAMS:
         picture.connections[event.name] = Connection(
-            event.name, event.fd, event.peer, event.t, received=event.received, sent=event.sent, seen=event.t
-        )
+            event.name, event.fd, event.peer, event.t if event.opened is None else event.opened, event.sock,
+            received=event.received, sent=event.sent, buffered=event.buffered, seen=event.t,
+            interest="READ" if event.interest is None else event.interest,
+        )  # fmt: skip
         picture.open += 1
     else:
         made = not event.listens and event.proto not in DATAGRAMS
         picture.endpoints[event.name] = Endpoint(
-            event.name, event.fd, event.proto, event.address, made=made, peer=event.peer
-        )
+            event.name, event.fd, event.proto, event.address, event.backlog, accepted=event.accepted,
+            sent=event.sent if event.proto == "udp" else 0, made=made, peer=event.peer,
+        )  # fmt: skip
     _rung(picture, event)
 
 
@@ -562,6 +569,7 @@ _FOLDS: dict[type, Callable[[Picture, Any], None]] = {
     Socket: _socket,
     Inherit: _inherit,
     Connect: _connect,
+    Cut: _rung,
     Setsockopt: _call,
     Block: _block,
     Unseen: _rung,

@@ -146,6 +146,8 @@ class Report(msgspec.Struct):
     """Events that are missing."""
     complete: bool
     """The log has its end."""
+    cut: str
+    """Why the file ends before its log does, if it does."""
     model: str
     """What kind of program it is, as its header says."""
     duration_ns: int

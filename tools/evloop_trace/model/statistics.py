@@ -17,6 +17,7 @@ from evloop.events.schema import (
     Call,
     Close,
     Connect,
+    Cut,
     End,
     Header,
     Inherit,
@@ -179,6 +180,10 @@ class Statistics:
         self._connects, self._waits = WaitReport(), WaitReport()
         self._types: dict[type, int] = {}
         self._last_seq = -1
+        self._first = 0  # of a log that was rotated
+        self._since = 0  # what was before is not in the log
+        self._why_cut = ""
+        self._none = 0  # lines that are the file's, and none of the log's events
         self._next_line = 1
         self._now = 0  # the end of the last event
         self._calls: dict[str, _Calls] = {"poll": _Calls(), "recv": _Calls(), "send": _Calls()}
@@ -207,6 +212,7 @@ class Statistics:
             Sendto: self._sendto,
             Refuse: self._refuse,
             TcpInfo: self._tcp_info,
+            Cut: self._cut,
             End: self._end,
         }
 
@@ -290,7 +296,7 @@ class Statistics:
         """What can be counted of many events at once."""
         for cls, count in Counter(map(type, items)).items():
             self._types[cls] = self._types.get(cls, 0) + count
-        last = next((item.seq for item in reversed(items) if not isinstance(item, Problem)), -1)
+        last = next((it.seq for it in reversed(items) if not isinstance(it, Problem) and it.seq >= 0), -1)
         self._last_seq = max(self._last_seq, last)
 
     def _other(self, event: AnyEvent | Unknown) -> int:
@@ -316,9 +322,13 @@ class Statistics:
 
     def _header(self, event: Header) -> None:
         self._model = self._model or event.model
+        self._first = self._first or event.first
 
     def _inherit(self, event: Inherit) -> None:
-        if event.peer and not event.name.startswith("udp"):
+        if event.seq < 0:
+            self._none += 1
+            self._since = self._since or event.t
+        if (event.peer or event.opened is not None) and not event.name.startswith("udp"):
             self._open[event.name] = _Connection(event.name, event.peer, event.t)
             self._most = max(self._most, len(self._open))
 
@@ -384,6 +394,10 @@ class Statistics:
     def _tcp_info(self, event: TcpInfo) -> None:
         self._tcp.add(event, self._open.get(event.conn))
 
+    def _cut(self, event: Cut) -> None:
+        self._none += 1
+        self._why_cut = event.reason
+
     def _end(self, _event: End) -> None:
         self._ended = True
 
@@ -399,20 +413,24 @@ class Statistics:
         kinds = {ev: self._types[cls] for ev, cls in EVENT_TYPES.items() if cls in self._types}
         unknown, problems = self._types.get(Unknown, 0), self._types.get(Problem, 0)
         events = sum(kinds.values()) + unknown
+        duration = self._now - self._since
         blocked, ticks = self._calls["poll"].total, kinds.get("poll", 0)
         return Report(
             events=events,
             problems=problems,
             unknown=unknown,
             # A gap stands in for the last of the events it tells of, and is itself none.
-            lost=max(0, self._last_seq + 1 - events + kinds.get("gap", 0)),
+            lost=max(
+                0, self._last_seq + 1 - max(self._first - 1, 0) - events + kinds.get("gap", 0) + self._none
+            ),
             complete=self._ended,
             model=self._model,
-            duration_ns=self._now,
+            cut=self._why_cut,
+            duration_ns=duration,
             ticks=ticks,
-            ticks_per_second=ticks * 1e9 / self._now if self._now else 0.0,
+            ticks_per_second=ticks * 1e9 / duration if duration else 0.0,
             blocked_ns=blocked,
-            working_ns=max(0, self._now - blocked),
+            working_ns=max(0, duration - blocked),
             connections=self._accepted,
             connections_open=len(still_open),
             connections_most=self._most,

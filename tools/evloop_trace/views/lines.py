@@ -314,6 +314,10 @@ def _gap(event: schema.Gap) -> str:
     return _note(event, None, "gap", f"{event.lost} events are missing: {event.reason}")
 
 
+def _cut(event: schema.Cut) -> str:
+    return _note(event, None, "cut", f"the file ends here: {event.reason}")
+
+
 def _snapshot(event: schema.Snapshot) -> str:
     return _note(
         event, None, "snapshot", f"{event.open} open, {event.received} B received, {event.sent} B sent"
@@ -360,6 +364,7 @@ _FORMATS: dict[type, Callable[[Any], str]] = {
     schema.TcpInfo: _tcp_info,
     schema.Gap: _gap,
     schema.Snapshot: _snapshot,
+    schema.Cut: _cut,
     schema.End: _end,
     Unknown: _unknown,
 }

@@ -12,6 +12,7 @@ from evloop.events.schema import (
     Close,
     Connect,
     Control,
+    Cut,
     End,
     Error,
     Gap,
@@ -409,6 +410,9 @@ _WORDS: dict[type, Callable[[Any], Rung]] = {
     Refuse: lambda e: Rung(
         escape_text(e.sock), "trouble", f"no answer to {escape_text(e.peer)}", escape_text(e.reason)
     ),
-    Gap: lambda e: Rung("", "trouble", f"{count(e.lost)} events missing", escape_text(e.reason)),
+    Gap: lambda e: Rung(
+        "", "quiet" if e.wanted else "trouble", f"{count(e.lost)} events missing", escape_text(e.reason)
+    ),
+    Cut: lambda e: Rung("", "life", "the file ends", escape_text(e.reason)),
     End: lambda e: Rung("", "life", "end", escape_text(e.reason)),
 }

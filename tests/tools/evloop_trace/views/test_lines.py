@@ -116,6 +116,7 @@ EVENTS: list[tuple[Any, str]] = [
     (schema.Snapshot(1, 0, 0, [], [], 2, 0, 0, 5, 6), "2 open, 5 B received, 6 B sent"),
     (schema.End(1, 0, 0, "SIGTERM", 5), "SIGTERM  5 events"),
     (schema.End(1, 0, 0, "SIGTERM", 5, 2), "5 events, 2 lost"),
+    (schema.Cut(-1, 0, 0, "flight recorder: SIGUSR1"), "the file ends here: flight recorder: SIGUSR1"),
     (Unknown(1, 0, 0, HOSTILE, {HOSTILE: HOSTILE}), "(unknown here)"),
     (schema.Socket(1, 0, 0, 1, "tcp-1", 3, "tcp"), "tcp-1      socket() = tcp-1            tcp  fd 3  +"),
     (

@@ -15,9 +15,11 @@ from evloop.events.schema import (
     Call,
     Close,
     Connect,
+    Cut,
     End,
     Error,
     Gap,
+    Header,
     Inherit,
     Interest,
     Limit,
@@ -42,11 +44,16 @@ if TYPE_CHECKING:
 
     from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent, Unknown
-    from evloop_trace.model.diagnosis.state import Process
+    from evloop_trace.model.diagnosis.state import Open, Process
 
-__all__ = ["Ends", "Fold"]
+__all__ = ["NOT_NOW", "OFTEN", "Ends", "Fold"]
 
-_NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
+OFTEN = 20
+"""Polls that name a socket and nothing is done about it, before that is told at once."""
+
+NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
+"""What a call brings that is no error, but neither an answer."""
+
 _DATAGRAMS = frozenset({"udp", "unix-dgram"})
 _LEFT = 5  # of what was open at the end
 _KEPT = 10  # of what only needs examples
@@ -108,6 +115,7 @@ class Fold:
             Unseen: self._unseen,
             Error: self._error,
             Gap: self._gap,
+            Cut: self._cut,
             End: self._end,
         }
 
@@ -117,14 +125,15 @@ class Fold:
         if not events:
             return
         first, last = events[0].seq, events[-1].seq
-        if first != self._next or last - first != len(events) - 1:
-            self._count_missing(events)
-        self._next = last + 1
+        if first != self._next or last - first != len(events) - 1 or isinstance(events[0], Header):
+            self._next = self._count_missing(events)
+        else:
+            self._next = last + 1
         self._fold(events if self._at is None else self._until(events))
         # The last says how far the log has come; that others may return a little later does not matter.
         self.process.now = max(self.process.now, due(events[-1]))
 
-    def _fold(self, events: list[Any]) -> None:
+    def _fold(self, events: list[Any]) -> None:  # noqa: C901 - the short way of nearly all, in one piece
         threads, sockets = self.process.threads, self.process.sockets
         handler_of = self._handlers.get
         for event in events:
@@ -137,7 +146,18 @@ class Fold:
                 stream = sockets.get(event.conn)
                 if type(stream) is not Stream:
                     stream = self._stream(event.conn)
-                (_received if kind is Recv else _sent)(stream, event)
+                stream.touched = event
+                stream.ready.count = 0
+                if kind is Send:
+                    if event.n and event.n == event.size and stream.rest is None:
+                        stream.send = event
+                    else:
+                        self._sent_less(stream, event)
+                elif event.n and not event.flags:
+                    stream.recv = event
+                    stream.vain.count = 0
+                else:
+                    self._received_otherwise(stream, event)
                 continue
             if isinstance(event, Located):
                 if kind is Block:
@@ -180,13 +200,18 @@ class Fold:
             if isinstance(listener, Listener):
                 listener.called.append(event)
 
-    def _count_missing(self, events: list[AnyEvent | Unknown]) -> None:
-        """Numbers that are left out; a gap brings its own count."""
+    def _count_missing(self, events: list[AnyEvent | Unknown]) -> int:
+        """Numbers that are left out; a gap brings its own count. The next number."""
         expected = self._next
         for event in events:
+            if event.seq < 0:  # the file's, and none of the log's
+                continue
             if event.seq > expected and not isinstance(event, Gap):
                 self.process.missing += event.seq - expected
             expected = event.seq + 1
+            if isinstance(event, Header):
+                expected = event.first or expected
+        return expected
 
     def _gap(self, event: Gap) -> None:
         self.process.missing += event.lost
@@ -310,7 +335,7 @@ class Fold:
             if event.conn is not None:
                 listener.accepted = event
                 listener.failed.count = listener.ready.count = 0
-            elif event.errno not in _NOT_NOW:
+            elif event.errno not in NOT_NOW:
                 listener.failed.add(event)
         if event.conn is not None:
             stream = self._stream(event.conn)
@@ -355,6 +380,31 @@ class Fold:
             sock.closed = event
             self._ends.remove(sock)
 
+    # -- what is rare of a stream ----------------------------------------------------------------------
+
+    def _received_otherwise(self, stream: Stream, event: Recv) -> None:
+        """No bytes came, or the call had flags."""
+        if event.n and "MSG_PEEK" not in event.flags:
+            stream.recv = event
+            stream.vain.count = 0
+        elif event.n == 0 and event.size:
+            stream.ends.add(event)
+        elif event.errno in NOT_NOW:
+            stream.vain.add(event)
+        elif event.errno:
+            stream.broken = event
+
+    def _sent_less(self, stream: Stream, event: Send) -> None:
+        """Less than was offered, or nothing was; or something is sent after such a call."""
+        if event.n:
+            stream.send = event
+        if event.n == event.size:
+            stream.rest = None
+        elif event.n is not None or event.errno in NOT_NOW:
+            stream.rest = event  # the kernel took a part, or nothing
+        else:
+            stream.broken, stream.rest = event, None
+
     # -- the loop --------------------------------------------------------------------------------------
 
     def _poll(self, event: Poll) -> None:
@@ -368,8 +418,22 @@ class Fold:
         for name, bits in event.ready:
             sock = sockets.get(name)
             if sock is not None:
-                sock.ready.add(event)
+                ready = sock.ready  # as `Vain.add`; a busy loop's polls name many
+                if not ready.count or bits != sock.bits:
+                    ready.first, ready.count = event, 0
+                ready.count += 1
+                ready.last = event
                 sock.bits = bits
+                if ready.count >= OFTEN:
+                    self._in_vain(sock)
+            else:
+                self._unnamed(name, bits, event)
+
+    def _in_vain(self, sock: Open) -> None:
+        """A poll names it again and again, and nobody does anything: for who wants to know at once."""
+
+    def _unnamed(self, name: str, bits: str, event: Poll) -> None:
+        """A poll names what is no socket of the log: for who wants to know."""
 
     def _interest(self, event: Interest) -> None:
         sock = self.process.sockets.get(event.conn or event.sock or "")
@@ -398,6 +462,10 @@ class Fold:
     def _error(self, event: Error) -> None:
         self.process.error = event
 
+    def _cut(self, event: Cut) -> None:
+        """How things are now says nothing of how they were when the file ended."""
+        self.process.cut, self.process.present, self.process.gone = event, None, False
+
     def _end(self, event: End) -> None:
         self._ending(event)
         self.process.end = event
@@ -407,30 +475,3 @@ class Fold:
         if not self._leaving:
             self._leaving = True
             self._before(self.process, event)
-
-
-def _received(stream: Stream, event: Recv) -> None:
-    stream.touched = event
-    stream.ready.count = 0
-    if event.n and "MSG_PEEK" not in event.flags:
-        stream.recv = event
-        stream.vain.count = 0
-    elif event.n == 0 and event.size:
-        stream.ends.add(event)
-    elif event.errno in _NOT_NOW:
-        stream.vain.add(event)
-    elif event.errno:
-        stream.broken = event
-
-
-def _sent(stream: Stream, event: Send) -> None:
-    stream.touched = event
-    stream.ready.count = 0
-    if event.n:
-        stream.send = event
-    if event.n == event.size:
-        stream.rest = None
-    elif event.n is not None or event.errno in _NOT_NOW:
-        stream.rest = event  # the kernel took a part, or nothing
-    else:
-        stream.broken, stream.rest = event, None

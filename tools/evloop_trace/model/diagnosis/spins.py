@@ -2,66 +2,81 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from evloop_trace.model.diagnosis.finding import Finding, evidence
-from evloop_trace.model.diagnosis.state import Listener, Stream
+from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
 from evloop_trace.model.diagnosis.words import call, moment, peer_of, place, rate, sentence, who
 from evloop_trace.model.filters import due
 from evloop_trace.numbers import duration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from evloop.events.schema import AnyEvent
     from evloop_trace.model.diagnosis.scene import Scene
     from evloop_trace.model.diagnosis.state import Open, Process, Thread, Vain
 
-__all__ = ["asking", "spinning"]
+__all__ = ["Round", "asking", "often", "rounds", "spinning"]
 
 _OFTEN = 10  # calls in vain, before it is no accident
 _MILLISECOND = 1_000_000
 _RECENT = 1_000_000_000  # ns since the last of them
 
 
+class Round(NamedTuple):
+    """What goes round, and the calls in vain that show it."""
+
+    kind: str
+    vain: Vain
+    text: str
+    """How its sentence begins, up to how often."""
+    why: str
+    """The sentence behind it."""
+
+
 def spinning(scene: Scene, sock: Open) -> Finding | None:
     """What goes round at a socket, if something does."""
-    rules = (_end, _asking, _failing, _ready)
-    return next((found for rule in rules if (found := rule(scene, sock)) is not None), None)
+    found = next((found for found in rounds(sock) if _spins(scene, sock.process, found.vain)), None)
+    return None if found is None else _finding(sock, found)
 
 
-def _end(scene: Scene, sock: Open) -> Finding | None:
+def rounds(sock: Open) -> Iterator[Round]:
+    """All that was asked for in vain, and may be asked for again and again."""
+    if isinstance(sock, Stream):
+        yield _end(sock)
+        yield _asking(sock, f"{peer_of(sock)} has sent nothing in that time.")
+    elif isinstance(sock, Datagrams):
+        yield _asking(sock, "No datagram has come in that time.")
+    elif isinstance(sock, Listener):
+        yield _failing(sock)
+    yield _ready(sock)
+
+
+def _end(sock: Stream) -> Round:
     """At the end of a stream recv(2) returns 0 at once, as often as it is called."""
-    if not isinstance(sock, Stream) or not _spins(scene, sock.process, sock.ends):
-        return None
     text = f"{peer_of(sock)} has closed, and the program keeps asking: recv() on {sock.name} has returned 0"
-    return _round(sock, "spin-end", sock.ends, text, "It is the end of the stream, not an empty message.")
+    return Round("spin-end", sock.ends, text, "It is the end of the stream, not an empty message.")
 
 
-def _asking(scene: Scene, sock: Open) -> Finding | None:
+def _asking(sock: Stream | Datagrams, why: str) -> Round:
     """A call that may not sleep fails with EAGAIN when there is nothing; asking again burns the processor."""
-    if not isinstance(sock, Stream) or not _spins(scene, sock.process, sock.vain):
-        return None
-    errno = getattr(sock.vain.last, "errno", "")
-    text = f"The program asks {sock.name} again and again: {call(sock.vain.last)} has brought {errno}"
-    return _round(sock, "spin-asking", sock.vain, text, f"{peer_of(sock)} has sent nothing in that time.")
+    last = sock.vain.last
+    how = "" if last is None else f"{call(last)} has brought {getattr(last, 'errno', '')}"
+    return Round("spin-asking", sock.vain, f"The program asks {sock.name} again and again: {how}", why)
 
 
-def _failing(scene: Scene, sock: Open) -> Finding | None:
+def _failing(sock: Listener) -> Round:
     """accept(2) that fails with EMFILE leaves the caller in the queue, and the listener ready."""
-    if not isinstance(sock, Listener) or not _spins(scene, sock.process, sock.failed):
-        return None
-    errno = getattr(sock.failed.last, "errno", "")
-    text = f"accept() on {sock.name} has failed with {errno}"
-    return _round(
-        sock, "spin-accept", sock.failed, text, "The caller stays in the queue, so it is ready again."
-    )
+    text = f"accept() on {sock.name} has failed with {getattr(sock.failed.last, 'errno', '')}"
+    return Round("spin-accept", sock.failed, text, "The caller stays in the queue, so it is ready again.")
 
 
-def _ready(scene: Scene, sock: Open) -> Finding | None:
+def _ready(sock: Open) -> Round:
     """A level-triggered poll tells of a ready socket until something is done about it.
 
     A socket is nearly always writable: who watches WRITE with nothing to send never sleeps.
     """
-    if not _spins(scene, sock.process, sock.ready):
-        return None
     if "OUT" in sock.bits and "IN" not in sock.bits:
         kind, why = (
             "spin-write",
@@ -69,8 +84,9 @@ def _ready(scene: Scene, sock: Open) -> Finding | None:
         )
     else:
         kind, why = "spin-ready", "Nothing is done about it: nobody reads it, and it stays ready."
-    text = f"poll() has returned at once, as {sock.name} is ready ({sock.bits}),"
-    return _round(sock, kind, sock.ready, text, why)
+    return Round(
+        kind, sock.ready, f"poll() has returned at once, as {sock.name} is ready ({sock.bits}),", why
+    )
 
 
 def asking(scene: Scene, process: Process, thread: Thread) -> Finding | None:
@@ -97,18 +113,23 @@ def _spins(scene: Scene, process: Process, vain: Vain) -> bool:
     return scene.now(process) - due(vain.last) <= _RECENT
 
 
-def _round(sock: Open, kind: str, vain: Vain, text: str, why: str) -> Finding:
-    first, last = vain.first, vain.last
+def _finding(sock: Open, found: Round) -> Finding:
+    first, last = found.vain.first, found.vain.last
     assert first is not None
     assert last is not None
-    took = due(last) - first.t
-    often = f"{vain.count:,} times since {moment(first.t)}, {rate(vain.count, took)}, for {duration(took)}"
     return Finding(
-        kind,
-        f"{text} {often}{place(last)}. {why}",
+        found.kind,
+        f"{found.text} {often(found.vain.count, first, last)}. {found.why}",
         sock.process.label,
         getattr(last, "thread", None),
         sock.name,
         first.t,
         evidence((sock.process, [first, last])),
     )
+
+
+def often(count: int, first: AnyEvent, last: AnyEvent) -> str:
+    """How often, since when, for how long and where."""
+    took = due(last) - first.t
+    times = f"{count:,} times since {moment(first.t)}, {rate(count, took)}, for {duration(took)}"
+    return times + place(last)

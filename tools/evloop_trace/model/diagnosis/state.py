@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Call,
         Close,
         Connect,
+        Cut,
         End,
         Error,
         Header,
@@ -181,6 +182,7 @@ class Process:
     prepare: Prepare | None = None
     error: Error | None = None  # the last exception that nobody caught
     end: End | None = None
+    cut: Cut | None = None  # its file ends before the log
     now: int = 0  # the latest moment that the log knows
     present: Present | None = None  # what the kernel says now, if the program still runs
     gone: bool = False  # it runs no more, though its log has no end

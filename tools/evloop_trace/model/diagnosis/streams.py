@@ -9,7 +9,18 @@ from evloop_trace.model.diagnosis.far import far_end
 from evloop_trace.model.diagnosis.finding import Cause, Finding
 from evloop_trace.model.diagnosis.present import has_news, is_recent, kernel_says, seen_of
 from evloop_trace.model.diagnosis.waits import unanswered
-from evloop_trace.model.diagnosis.words import call, join, on, peer_of, place, sentence, since, when, who
+from evloop_trace.model.diagnosis.words import (
+    call,
+    close_wait,
+    join,
+    on,
+    peer_of,
+    place,
+    sentence,
+    since,
+    when,
+    who,
+)
 from evloop_trace.model.filters import due
 from evloop_trace.numbers import size
 
@@ -92,11 +103,7 @@ def _close_wait(_scene: Scene, stream: Stream) -> Cause | None:
     end = stream.ends.first
     if end is None:
         return None
-    text = (
-        f"{peer_of(stream)} has finished: {call(end)} on {stream.name} returned 0 {when(end)}. We have not "
-        "closed it since, so it stays in CLOSE-WAIT."
-    )
-    return Cause("close-wait", text, [stream.opened, end], since=due(end))
+    return Cause("close-wait", close_wait(stream, end), [stream.opened, end], since=due(end))
 
 
 def _fin_wait(scene: Scene, stream: Stream) -> Cause | None:

@@ -13,9 +13,9 @@ from evloop_trace.model.diagnosis.state import Listener, Process, Stream
 from evloop_trace.model.diagnosis.streams import standing
 from evloop_trace.model.diagnosis.threads import own_code, sleeping
 from evloop_trace.model.diagnosis.waits import waiting
-from evloop_trace.model.diagnosis.words import moment, when
+from evloop_trace.model.diagnosis.words import moment, reset
 from evloop_trace.model.filters import due
-from evloop_trace.numbers import plural, size
+from evloop_trace.numbers import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -132,13 +132,9 @@ def _look_at(scene: Scene, process: Process) -> Iterator[Finding]:
 def _resets(process: Process) -> Iterator[Finding]:
     """close(2) with bytes that nobody has read answers with a reset: the peer may lose what it was sent."""
     for close in process.resets:
-        text = (
-            f"{close.conn} ended badly: it was closed with {size(close.unread or 0)} unread {when(close)}; "
-            "its peer gets a reset (ECONNRESET), and may lose what we sent last."
-        )
         found = evidence((process, [close]))
         yield Finding(
-            "ended-badly", text, process.label, close.thread, close.conn, close.t, found, stuck=False
+            "ended-badly", reset(close), process.label, close.thread, close.conn, close.t, found, stuck=False
         )
 
 
@@ -155,6 +151,8 @@ def _summary(process: Process, findings: list[Finding], at: int | None, interrup
         return f"nothing hangs: {ended}{_left(process)}{missing}"
     if at is not None and at < process.now:
         return f"{hangs} at {moment(at)}{missing}"
+    if process.cut is not None:
+        return f"{hangs} at {moment(process.now)}, where the file ends: {process.cut.reason}{missing}"
     if process.present is not None:
         return f"{hangs}; still running (pid {process.header.pid}) at {moment(process.present.t)}{missing}"
     how = "killed or crashed" if process.gone else "killed, crashed, or still running"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Block
 from evloop_trace.model.filters import due, kind_of
-from evloop_trace.numbers import duration
+from evloop_trace.numbers import duration, size
 
 if TYPE_CHECKING:
     from typing import Any
@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 __all__ = [
     "SLOW",
     "call",
+    "close_wait",
     "join",
     "moment",
     "on",
     "peer_of",
     "place",
     "rate",
+    "reset",
     "sentence",
     "since",
     "when",
@@ -83,6 +85,22 @@ def since(ns: int, now: int) -> str:
 def peer_of(stream: Stream) -> str:
     """Whoever is at the other end."""
     return stream.peer or stream.paired or "the peer"
+
+
+def close_wait(stream: Stream, end: Any) -> str:
+    """The peer's FIN was read: the connection stays in CLOSE-WAIT until we close it, if ever."""
+    return (
+        f"{peer_of(stream)} has finished: {call(end)} on {stream.name} returned 0 {when(end)}. We have not "
+        "closed it since, so it stays in CLOSE-WAIT."
+    )
+
+
+def reset(close: Any) -> str:
+    """A connection was closed with bytes that nobody has read."""
+    return (
+        f"{close.conn} ended badly: it was closed with {size(close.unread or 0)} unread {when(close)}; "
+        "its peer gets a reset (ECONNRESET), and may lose what we sent last."
+    )
 
 
 def sentence(text: str) -> str:

@@ -1,0 +1,196 @@
+"""Files that are written where others may write, too: nothing of theirs is followed, filled or waited for.
+
+In a folder such as /tmp anybody can put a symbolic link, a hard link or a pipe under the name that somebody
+else is about to open. What stands there is used only if it is ours alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from typing import NoReturn
+
+__all__ = ["Folder", "Series", "is_shared", "open_private"]
+
+PRIVATE = 0o600
+_LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def is_shared(status: os.stat_result) -> bool:
+    """Whether others than its owner and its group may put something into a folder."""
+    return bool(status.st_mode & (stat.S_IWOTH | stat.S_ISVTX))
+
+
+class Folder:
+    """A folder, held by a descriptor: whatever becomes of its name, this one is meant."""
+
+    def __init__(self, path: str) -> None:
+        """Go there step by step.
+
+        Raises:
+            OSError: there is none, or a step is a symbolic link in a shared folder.
+        """
+        self.fd = os.open("/" if path.startswith("/") else ".", _LOOK)
+        try:
+            for step in path.split("/"):
+                if step not in {"", "."}:
+                    inner = self._enter(step)
+                    os.close(self.fd)
+                    self.fd = inner
+        except BaseException:
+            self.close()
+            raise
+
+    def _enter(self, step: str) -> int:
+        if self.is_shared:
+            status = os.stat(step, dir_fd=self.fd, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                what = f"{step!r} on its way is a symbolic link in a folder where others may write"
+                _refuse(errno.ELOOP, f"{what}: name the place itself")
+        return self._open(step, _LOOK)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may put something in here."""
+        return is_shared(os.fstat(self.fd))
+
+    def open(self, name: str, flags: int, mode: int = PRIVATE) -> int:
+        """A descriptor of a file in it; what is made has this mode, whatever the umask.
+
+        Raises:
+            OSError: it cannot be opened; or the folder is shared, and the file is not ours alone.
+        """
+        if self.is_shared:
+            with contextlib.suppress(FileNotFoundError):
+                _must_be_ours(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
+        fd = self._open(name, flags | os.O_CLOEXEC, mode)
+        try:
+            if self.is_shared:
+                _must_be_ours(os.fstat(fd))  # what stood there may have been changed in between
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def _open(self, name: str, flags: int, mode: int = 0) -> int:
+        return os.open(name, flags | (os.O_NOFOLLOW if self.is_shared else 0), mode, dir_fd=self.fd)
+
+    def identity(self, name: str) -> tuple[int, int] | None:
+        """Which file a name is, if there is one."""
+        try:
+            status = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file in it another name; rename(2)."""
+        os.rename(old, new, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file from it; unlink(2)."""
+        os.unlink(name, dir_fd=self.fd)
+
+    def names(self) -> list[str]:
+        """What is in it."""
+        fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self.fd)
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
+
+    def close(self) -> None:
+        """Let it go."""
+        os.close(self.fd)
+
+
+def open_private(path: str, flags: int, mode: int = PRIVATE) -> int:
+    """As open(2), for writing; but nothing of others' is followed or used in a shared folder.
+
+    Raises:
+        OSError: it cannot be opened; `strerror` is for the person who named the file.
+    """
+    above, name = os.path.split(path)
+    if name in {"", ".", ".."}:
+        return os.open(path, flags | os.O_CLOEXEC, mode)  # which says what is wrong with it
+    folder = Folder(above)
+    try:
+        return folder.open(name, flags, mode)
+    finally:
+        folder.close()
+
+
+def _must_be_ours(status: os.stat_result) -> None:
+    """Raise if somebody else may have put it there, or reads it."""
+    if stat.S_ISLNK(status.st_mode):
+        _refuse(errno.ELOOP, "it is a symbolic link in a folder where others may write: name the file itself")
+    if status.st_uid != os.geteuid():
+        _refuse(errno.EPERM, "it belongs to another user, in a folder where others may write: choose another")
+    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+        _refuse(
+            errno.EPERM, "it has another name elsewhere (a hard link): choose another, or remove it first"
+        )
+
+
+def _refuse(number: int, why: str) -> NoReturn:
+    raise OSError(number, why)
+
+
+class Series:
+    """A file that is always the newest, and older ones beside it: FILE, FILE.old-000001, and so on.
+
+    The numbers go on and are never used twice, so a name stays that of its file. (`FILE.4711` is the log of
+    a process that another one started, and is not among them.)
+    """
+
+    def __init__(self, path: str, keep: int) -> None:
+        """`keep` is how many older ones are left.
+
+        Raises:
+            OSError: the folder cannot be entered.
+        """
+        above, self.name = os.path.split(path)
+        self.folder = Folder(above)
+        self._keep = keep
+
+    def shelve(self) -> str:
+        """Let the newest be an old one; its name then.
+
+        Raises:
+            OSError: the folder may not be written.
+        """
+        older = f"{self.name}.old-{self._highest() + 1:06d}"
+        self.folder.rename(self.name, older)
+        return older
+
+    def unshelve(self, older: str) -> None:
+        """It is the newest after all.
+
+        Raises:
+            OSError: the folder may not be written any more.
+        """
+        self.folder.rename(older, self.name)
+
+    def prune(self) -> None:
+        """Remove the oldest, of which there are too many.
+
+        Raises:
+            OSError: one cannot be removed.
+        """
+        numbers = self._numbers()
+        for number in numbers[: max(len(numbers) - self._keep, 0)]:
+            self.folder.unlink(f"{self.name}.old-{number:06d}")
+
+    def _highest(self) -> int:
+        return max(self._numbers(), default=0)
+
+    def _numbers(self) -> list[int]:
+        begin = f"{self.name}.old-"
+        behind = [name.removeprefix(begin) for name in self.folder.names() if name.startswith(begin)]
+        return sorted(int(it) for it in behind if len(it) >= 6 and it.isascii() and it.isdigit())
+
+    def close(self) -> None:
+        """Let the folder go."""
+        self.folder.close()

@@ -1,0 +1,164 @@
+"""A log in several files, of which the newest has its name: none grows for ever, and the oldest go."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from evloop.errors import LogError
+from evloop.events.files import Series
+from evloop.events.schema import Cut, End
+from evloop.events.sinks import FileSink, encode, locked, open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from evloop.events.schema import Event, Header, Inherit
+
+__all__ = ["RotatingSink", "new_file", "open_series"]
+
+CUT = "the log goes on in a newer file"
+
+
+def open_series(path: str, keep: int, why: str) -> tuple[int, Series]:
+    """A log's descriptor, as `open_log` gives it, and its place among older ones.
+
+    Raises:
+        LogError: it cannot be written, or is no file; then `why` says what needs one.
+    """
+    fd = open_log(path)
+    if path == "-" or not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise LogError(f"{why}, and {path!r} is none: name one")
+    return fd, Series(path, keep)
+
+
+def new_file(series: Series, like: int) -> int:
+    """A new, empty file under the series' name, locked, which those may read who may read `like`.
+
+    Raises:
+        OSError: it cannot be made; or somebody else has just done so.
+    """
+    fd = locked(series.folder.open(series.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK))
+    with contextlib.suppress(OSError):  # a file system without modes
+        os.fchmod(fd, stat.S_IMODE(os.fstat(like).st_mode))
+    return fd
+
+
+class RotatingSink:
+    """A log file that becomes an old one when it has grown to so many bytes, and goes on in a new one.
+
+    Each file begins with the header and what is open at that moment, so that it can be read alone. A new
+    file is complete up to there before the old one is ended: whatever cannot be written, there is always a
+    log under the name, and it is whole.
+    """
+
+    wants_lines = True
+
+    def __init__(
+        self,
+        opened: tuple[int, Series],
+        path: str,
+        report: Callable[[str], None],
+        *,
+        most: int,
+        header: Header,
+        standing: Callable[[], list[Inherit]],
+    ) -> None:
+        """Takes what `open_series` gave; nothing is written before `begin`.
+
+        Args:
+            opened: The file and its series.
+            path: Its name, for messages.
+            report: Takes a sentence for the person who runs the server.
+            most: Bytes.
+            header: The log's.
+            standing: What is open after the last event that was written.
+        """
+        self._fd, self._series = opened
+        self._path, self._report, self._most = path, report, most
+        self._header, self._standing = header, standing
+        self._file = FileSink(self._fd, path, report)
+        self._size = 0  # of the file, about
+        self._failing = False
+
+    @property
+    def lost(self) -> int:
+        """Events that are missing from all the files together."""
+        return self._file.lost
+
+    def begin(self) -> None:
+        """As that of `FileSink`; older files of an earlier run stay, as many as are kept."""
+        self._file.begin()
+
+    def write(self, block: bytes, events: Sequence[Event]) -> None:
+        """Write lines; and if that was enough, go on in a new file next time."""
+        self._file.write(block, events)
+        self._size += len(block)
+        last = events[-1]
+        if self._size >= self._most and not self._file.is_behind and not isinstance(last, End):
+            self._rotate(last)
+
+    def _rotate(self, last: Event) -> None:
+        """Go on in a new file, or, if that cannot be, in this one, for as many bytes again."""
+        self._size = 0
+        try:
+            self._change(last)
+            self._series.prune()
+        except OSError as error:
+            if not self._failing:
+                why = error.strerror or error
+                self._report(f"the log {self._path} cannot be rotated ({why}): it is written on as it is")
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _change(self, last: Event) -> None:
+        older = self._series.shelve()
+        try:
+            fd = self._begin_new(last)
+        except OSError:
+            self._series.unshelve(older)
+            raise
+        self._end_old(last)
+        lost = self._file.lost
+        self._fd, self._file = fd, FileSink(fd, self._path, self._report)
+        self._file.lost = lost
+
+    def _begin_new(self, last: Event) -> int:
+        """A new file with its header and what is open; there is none if that cannot be written."""
+        fd = new_file(self._series, self._fd)
+        head = encode([replace(self._header, first=last.seq + 1), *self._standing()])
+        try:
+            _write_all(fd, head)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._series.folder.unlink(self._series.name)
+            os.close(fd)
+            raise
+        return fd
+
+    def _end_old(self, last: Event) -> None:
+        """Its last line, if there is room for it: without one it is still a log."""
+        size = os.fstat(self._fd).st_size
+        try:
+            _write_all(self._fd, encode([Cut(-1, last.t, last.tick, CUT)]))
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, size)
+        os.close(self._fd)
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        self._file.close()
+        self._series.close()
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    written = 0
+    while written < len(data):
+        written += os.write(fd, data[written:])

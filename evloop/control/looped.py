@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from evloop.control import gates as names
 from evloop.control.gates import LONGEST, Gates
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from evloop.servers.loop import ServerOptions
     from evloop.trace import Trace
 
-__all__ = ["ControlPoint", "GatedLoop", "GatedServer"]
+__all__ = ["ControlPoint", "GatedLoop", "GatedServer", "with_gates"]
 
 
 class GatedInterests(Interests):
@@ -112,6 +112,14 @@ class GatedServer(LoopServer):
         """End well: who is to be answered and closed must be read and closed."""
         self._gates.open()
         super().stop(reason)
+
+
+_Gated = TypeVar("_Gated", GatedLoop, GatedServer)
+
+
+def with_gates(gated: type[_Gated], part: type) -> type[_Gated]:
+    """A class with gates, made of another that has none: of a loop or a server that differs from ours."""
+    return gated if issubclass(gated, part) else type(gated.__name__, (gated, part), {})
 
 
 class ControlPoint:

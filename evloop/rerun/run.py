@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evloop.address import UnixPath, parse_inet
+from evloop.bugs.bug import Parts
+from evloop.bugs.gallery import BUGS
 from evloop.control.gates import Gates
-from evloop.control.looped import GatedLoop, GatedServer
+from evloop.control.looped import GatedLoop, GatedServer, with_gates
 from evloop.errors import AddressError, LogError
 from evloop.events.schema import Bind, End, Listen
-from evloop.loop.loop import Loop
 from evloop.net.stream import Stream
 from evloop.protocols import PROTOCOLS
 from evloop.rerun.comparison import Comparison, RerunTrace
 from evloop.rerun.guests import Controller, Guests
 from evloop.rerun.kernel import RecordedKernel
 from evloop.rerun.tape import Difference, LogStops, Tape, UnusableLog
-from evloop.servers.loop import LoopServer, ServerOptions
+from evloop.servers.loop import ServerOptions
 from evloop.tracing import TracedKernel, TracedSocket
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from evloop.events.reader import Block
     from evloop.events.schema import Event, Header
+    from evloop.loop.loop import Loop
+    from evloop.servers.loop import LoopServer
 
 __all__ = ["Moment", "Outcome", "rerun"]
 
@@ -111,18 +114,18 @@ def _run(
     stop: Callable[[Moment], None],
 ) -> None:
     """As `evloop.composition.serve`, but for who looks on."""
-    options = _options(header)
+    options, parts = _options(header), _parts(header)
     gates = Gates() if any(word.partition("=")[0] == "--control" for word in header.argv) else None
     comparison = Comparison(tape)
     limits = {"none": 0, "prefix": header.payload_max}
     kernel = TracedKernel(RecordedKernel(tape), comparison, limits.get(header.payload, MOST))
     trace = RerunTrace(kernel, tape, guests.foresee)
     if gates is None:
-        loop = Loop(kernel, header.selector, trace)
-        server = LoopServer(loop, options, _nobody)
+        loop = parts.loop(kernel, header.selector, trace)
+        server = parts.server(loop, options, _nobody)
     else:
-        loop = GatedLoop(kernel, header.selector, trace, _nobody, gates)
-        server = GatedServer(loop, options, _nobody, gates)
+        loop = with_gates(GatedLoop, parts.loop)(kernel, header.selector, trace, _nobody, gates)
+        server = with_gates(GatedServer, parts.server)(loop, options, _nobody, gates)
     guests.join(loop)
 
     def recorded(event: Event) -> None:
@@ -135,7 +138,12 @@ def _run(
     controller.on_ready()  # --hold
     server.handle_signals()
     _open(server, tape)
-    server.run()
+    try:
+        server.run()
+    except Exception as error:  # noqa: BLE001 - if it crashed then, it is to crash now
+        comparison.reason = f"crash: {type(error).__name__}: {error}"
+        trace.error("loop", error)
+        comparison.flush()
     server.close()
     comparison.close(kernel.clock())
     loop.close()
@@ -170,6 +178,20 @@ def _options(header: Header) -> ServerOptions:
         return ServerOptions(**options)
     except TypeError as error:
         raise LogError(f"its header is not that of a server: {error}") from None
+
+
+def _parts(header: Header) -> Parts:
+    """What the server was made of; the bug in it, if it was one of the kernel's, is in what its calls gave.
+
+    Raises:
+        LogError: it had a bug that the gallery has not.
+    """
+    bug: str = getattr(header, "bug", "")
+    if not bug:
+        return Parts()
+    if bug not in BUGS:
+        raise LogError(f"its server had a bug {bug[:40]!r}, which is not in this version's gallery")
+    return BUGS[bug].parts
 
 
 def _open(server: LoopServer, tape: Tape) -> None:

@@ -353,6 +353,7 @@ def stats(log: str, as_json: bool) -> int:
     """Analyse a log: the loop's ticks, connections, calls, the slowest handlers."""
     import msgspec
 
+    from evloop_trace.escape import escape_json
     from evloop_trace.logs import open_logs
     from evloop_trace.model.statistics import Statistics
     from evloop_trace.progress import track
@@ -363,7 +364,7 @@ def stats(log: str, as_json: bool) -> int:
             statistics.feed(block.line, block.items)
     report = statistics.report()
     if as_json:
-        write(msgspec.json.encode(report).decode() + "\n")
+        write(escape_json(msgspec.json.encode(report)) + "\n")
     else:
         write(_page(report, log))
     if report.problems:
@@ -457,5 +458,8 @@ def schema() -> None:
     write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
 
 
-for command in (cli_packets.capture, cli_packets.packets, cli_packets.timeline, cli_proof.rerun):
+for command in (
+    cli_packets.capture, cli_packets.packets, cli_packets.timeline, cli_proof.rerun, cli_proof.lint,
+    cli_proof.audit,
+):  # fmt: skip
     cli.add_command(command)

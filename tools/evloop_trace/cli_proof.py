@@ -1,21 +1,27 @@
-"""`evloop-trace rerun`: the commands that hold a log beside something else.
+"""`evloop-trace rerun`, `lint`, `audit`: a log beside another run, what is known to go wrong, the kernel.
 
 What a command needs is imported when it runs, as in `cli`.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
 from typing import TYPE_CHECKING
 
 import click
 
 from evloop_trace import options
-from evloop_trace.console import FOUND, OK, tell, write
+from evloop_trace.console import FOUND, OK, standard_output, tell, write
 
 if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from evloop_trace.model.lint import Linter
     from evloop_trace.rerunning import Break
 
-__all__ = ["rerun"]
+__all__ = ["audit", "lint", "rerun"]
 
 
 @click.command()
@@ -43,3 +49,100 @@ def rerun(log: str, at: Break | None) -> int:
     for note in verdict.notes:
         tell(note)
     return OK if verdict.same else FOUND
+
+
+@click.command()
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True)
+@click.option(
+    "--json", "as_json", is_flag=True, help="A JSON object a log, one a line; times in nanoseconds."
+)
+def lint(logs: tuple[str, ...], as_json: bool) -> int:
+    """Say what goes wrong in a program, since when and how often, and what to do about it.
+
+    A loop that spins, bytes that are never sent, connections that are never closed, and so on: docs/lint.md
+    has them all. `why` says what a program waits for at the end; this says also what went wrong before.
+    Each log is looked at by itself, and so are those of a program's other processes, which lie beside its
+    own. The exit code is 1 if anything was found.
+    """
+    from evloop_trace.linting import as_json as encoded
+    from evloop_trace.linting import lint_log
+    from evloop_trace.logs import family
+    from evloop_trace.replay import Problems
+
+    problems, found = Problems(tell), 0
+    for path in dict.fromkeys([it for path in logs for it in ([path] if path == "-" else family(path))]):
+        linter = lint_log(path, problems)
+        found += len(linter.findings)
+        write(encoded(path, linter) if as_json else _lint_page(path, linter))
+    problems.finish()
+    return FOUND if found or problems.count else OK
+
+
+def _lint_page(path: str, linter: Linter) -> str:
+    """What was found, as wide as the terminal and coloured, if there is one."""
+    import shutil
+
+    from evloop_trace.views.lint import PLAIN_WIDTH, render
+
+    name = "standard input" if path == "-" else path
+    if not standard_output().isatty():
+        return render(name, linter)
+    width = min(shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns, 100)
+    return render(name, linter, width, colour=not os.environ.get("NO_COLOR"))
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option(
+    "--log", metavar="FILE", help="The log that COMMAND writes.  [default: its own, or one for the time]"
+)
+@click.option("--strace", "kept", metavar="FILE", help="Keep what strace writes.")
+@click.option(
+    "--lab",
+    is_flag=True,
+    help="In a network of its own, where the kernel's counters are the server's and its clients' alone.",
+)
+@click.option("--json", "as_json", is_flag=True, help="A JSON object, with every difference.")
+@click.argument("command", metavar="[--] COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
+def audit(log: str | None, kept: str | None, lab: bool, as_json: bool, command: tuple[str, ...]) -> int:
+    """Run a server under strace, and hold its log against what the kernel was really asked.
+
+    COMMAND is evloop serve, evloop client or evloop-trace run, with their options; or whatever writes --log
+    FILE. It runs until it ends: Ctrl-C is the server's. Then every call must be in the log, once, in
+    order on its descriptor, with the same result; in a lab, the kernel's counters must agree, too. The exit
+    code is 1 if anything differs; what cannot be compared is said.
+    """
+    import shutil
+
+    import msgspec
+
+    from evloop_trace.apps.audited import audit as run
+    from evloop_trace.audit.command import NoLogError, is_ours, with_log
+    from evloop_trace.escape import escape_json
+    from evloop_trace.views.audit import PLAIN_WIDTH, render
+
+    if command[0].startswith("-"):
+        raise click.NoSuchOption(command[0])
+    if lab:
+        _enter_lab(log, kept, as_json, command)
+    with tempfile.TemporaryDirectory(prefix="evloop-") as folder:
+        spare = os.path.join(folder, "run.jsonl") if log is None and is_ours(command) else None
+        try:
+            words, name = with_log(command, log or spare)
+        except NoLogError as error:
+            raise click.UsageError(str(error)) from None
+        report = run(words, name, kept, tell)
+    if as_json:
+        write(escape_json(msgspec.json.encode(report)) + "\n")
+    else:
+        terminal = standard_output().isatty()
+        width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns if terminal else PLAIN_WIDTH
+        write(render(report, width, colour=terminal and not os.environ.get("NO_COLOR")))
+    return OK if report.ok else FOUND
+
+
+def _enter_lab(log: str | None, kept: str | None, as_json: bool, command: tuple[str, ...]) -> NoReturn:
+    """Be the same command in a network of its own, as evloop lab makes it."""
+    options = [*(["--log", log] if log else []), *(["--strace", kept] if kept else []), *["--json"] * as_json]
+    python = [sys.executable, "-P", "-m"]
+    again = [*python, "evloop", "lab", "--", *python, "evloop_trace", "audit", *options, "--", *command]
+    os.execv(sys.executable, again)  # noqa: S606 - ourselves

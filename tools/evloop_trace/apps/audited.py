@@ -1,0 +1,241 @@
+"""`evloop-trace audit`: a server runs under strace, and then its log is held against what strace saw."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from evloop.errors import EvloopError, LogError
+from evloop.events.reader import read_blocks
+from evloop_trace.apps.beside import blocked, run_beside
+from evloop_trace.apps.program import Program
+from evloop_trace.audit import counters, strace
+from evloop_trace.audit.compare import compare
+from evloop_trace.audit.report import Mismatch, Report, mismatch, not_compared, rows
+from evloop_trace.audit.told import Log
+from evloop_trace.logs import family
+from evloop_trace.numbers import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from evloop_trace.audit.compare import Comparison
+
+__all__ = ["audit"]
+
+_COUNTERS = ("/proc/net/snmp", "/proc/net/netstat", "/proc/net/snmp6")
+_INSTALL = "strace is not installed (Debian: apt install strace)"
+
+
+class _Child(Program):
+    """strace, whose signals are meant for the program under it."""
+
+    def send(self, number: int) -> None:
+        """Pass a signal on to what strace has started."""
+        if self.poll() is None:
+            children = f"/proc/{self.pid}/task/{self.pid}/children"
+            with suppress(OSError, IndexError), open(children) as file:  # or it has ended at this moment
+                os.kill(int(file.read().split()[0]), number)
+
+
+class _Heard(NamedTuple):
+    """What there is of one process."""
+
+    log: Log
+    account: counters.Account
+    name: str
+
+
+def audit(command: Sequence[str], log: str, kept: str | None, tell: Callable[[str], None]) -> Report:
+    """Run a command to its end, and compare.
+
+    Args:
+        command: It writes the log.
+        log: The log's name.
+        kept: Where what strace wrote shall stay; if nowhere, it is removed.
+        tell: Takes what there is to say before the server begins.
+
+    Raises:
+        EvloopError: the command cannot be started, or there is nothing to compare.
+    """
+    why = _no_strace()
+    if why:
+        tell(f"{why}: its calls are not compared, only the kernel's counters")
+    alone = _is_alone()
+    with tempfile.TemporaryDirectory(prefix="evloop-audit-") as folder:
+        out = kept or os.path.join(folder, "strace.out")
+        before = _count() if alone else {}
+        code = _run(command if why else [*_prefix(out), *command], plain=bool(why))
+        grown = {name: n - before.get(name, 0) for name, n in _count().items()} if alone else {}
+        heard = _read(log, code)
+        reader = strace.Reader()
+        if not why:
+            _read_strace(out, reader)
+    return _report(command, log, heard, why or reader, grown)
+
+
+def _prefix(out: str) -> list[str]:
+    """How strace is called: it prints no payload, and stops a process only at calls that are looked at."""
+    calls = ",".join(f"?{name}" for name in strace.CALLS)
+    return [
+        "strace",
+        "-f",
+        "--seccomp-bpf",
+        "-ttt",
+        "-yy",
+        "-s",
+        "0",
+        "-qq",
+        "-e",
+        f"trace={calls}",
+        "-o",
+        out,
+        "--",
+    ]
+
+
+def _no_strace() -> str:
+    """Why there is none; nothing if there is."""
+    if shutil.which("strace") is None:
+        return _INSTALL
+    with open(os.devnull, "w") as null, suppress(OSError):
+        program = os.posix_spawnp(
+            "strace", ["strace", "-qq", "-o", os.devnull, "true"], os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, null.fileno(), 2)],
+        )  # fmt: skip
+        if os.waitstatus_to_exitcode(os.waitpid(program, 0)[1]) == 0:
+            return ""
+    return "strace may not trace here (in a container, whoever runs that forbids ptrace)"
+
+
+def _run(command: Sequence[str], *, plain: bool) -> int:
+    with blocked():
+        try:
+            return run_beside((Program if plain else _Child)(command, os.environ), None)
+        except OSError as error:
+            raise EvloopError(f"{command[0]} cannot be started: {error.strerror}") from None
+
+
+def _is_alone() -> bool:
+    """Whether this network is a lab: not the one of the machine's first process, and nothing leads out."""
+    with suppress(PermissionError):  # an ordinary user, and root of a lab, may not look
+        if os.path.samefile("/proc/self/ns/net", "/proc/1/ns/net"):
+            return False
+    with suppress(OSError), open("/proc/net/dev") as file:
+        rows = [line.partition(":") for line in file if ":" in line]
+        # Tunnels that the kernel puts into every network are there, too; the first number is bytes received.
+        return all(name.strip() == "lo" or numbers.split()[0] == "0" for name, _, numbers in rows)
+    return False
+
+
+def _count() -> dict[str, int]:
+    text = ""
+    for name in _COUNTERS:
+        with suppress(OSError), open(name) as file:
+            text += file.read()
+    return counters.parse(text)
+
+
+def _read(log: str, code: int) -> list[_Heard]:
+    """The log, and those of the other processes of a run."""
+    heard = []
+    try:
+        for name in family(log):
+            with open(name, "rb") as file:
+                header, blocks = read_blocks(file, name)
+                told, account = Log(header), counters.Account()
+                for block in blocks:
+                    told.feed(block.items)
+                    account.feed(block.items)
+                heard.append(_Heard(told, account, name))
+    except (LogError, OSError) as error:
+        ended = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
+        why = str(error) if isinstance(error, LogError) else f"{log}: {error.strerror}"
+        raise EvloopError(f"there is no log to compare, the command ended {ended}: {why}") from None
+    return heard
+
+
+def _read_strace(out: str, reader: strace.Reader) -> None:
+    try:
+        with open(out, encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            reader.feed(file)
+    except OSError as error:
+        raise EvloopError(f"what strace wrote cannot be read: {out}: {error.strerror}") from None
+    reader.finish()
+
+
+def _report(
+    command: Sequence[str],
+    log: str,
+    heard: Sequence[_Heard],
+    seen: strace.Reader | str,
+    grown: dict[str, int],
+) -> Report:
+    """All that was found; `seen` is what strace saw, or why there is none."""
+    compared: list[Comparison] = []
+    differences: list[Mismatch] = []
+    left_out: list[str] = []
+    if isinstance(seen, str):
+        left_out.append(f"calls: {seen}")
+    else:
+        for it, found in _compared(heard, seen, left_out):
+            compared.append(found)
+            differences += [mismatch(difference, it.log.header.pid) for difference in found.differences]
+    balances = _balances(heard, grown) if grown else []
+    if grown:
+        left_out += [
+            f"{grown[name]:,} {what} ({name}), which only the kernel knows of"
+            for name, what in counters.LOSSES.items()
+            if grown.get(name)
+        ]
+    else:
+        left_out.append(
+            "the kernel's counters: others use this network, too; --lab gives the server one of its own"
+        )
+    differences += [
+        Mismatch("counter", it.counter, None, "", heard[0].log.header.pid, f"{it.log:,}", f"{it.kernel:,}")
+        for it in balances
+        if not it.agrees
+    ]
+    words = [os.fsencode(word).decode("utf-8", "backslashreplace") for word in command]
+    return Report(
+        not differences,
+        words,
+        log,
+        not isinstance(seen, str),
+        rows(compared),
+        differences,
+        balances,
+        left_out,
+    )
+
+
+def _compared(
+    heard: Sequence[_Heard], seen: strace.Reader, left_out: list[str]
+) -> Iterator[tuple[_Heard, Comparison]]:
+    """Each process's log beside its calls."""
+    calls: dict[int, list[strace.SystemCall]] = {}
+    for call in seen.calls:
+        calls.setdefault(seen.process(call.thread), []).append(call)
+    for it in heard:
+        label = f"{os.path.basename(it.name)}: " if len(heard) > 1 else ""
+        its = calls.pop(it.log.header.pid, None)
+        if its is None:
+            left_out.append(f"{it.name}: strace saw nothing of its process, {it.log.header.pid}")
+            continue
+        found = compare(it.log, its)
+        left_out += [f"{label}{sentence}" for sentence in not_compared(it.log, found)]
+        yield it, found
+    if seen.unread:
+        left_out.append(f"{plural(seen.unread, 'line')} of strace's that make no sense")
+
+
+def _balances(heard: Sequence[_Heard], grown: dict[str, int]) -> list[counters.Balance]:
+    total = counters.Account()
+    for it in heard:
+        total.counts.update(it.account.counts)
+        total.waiting += it.account.waiting
+    return total.balances(grown)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.bugs.bug import Bug, Parts
 from evloop.control.gates import Gates
-from evloop.control.looped import ControlPoint, GatedLoop, GatedServer
+from evloop.control.looped import ControlPoint, GatedLoop, GatedServer, with_gates
 from evloop.events.recorder import Recorder
 from evloop.header import make_header
 from evloop.keeping import keep_events
@@ -42,9 +42,6 @@ class _Recorded(NamedTuple):
     """Signals that do not end it."""
     crashed: Callable[[BaseException], None] = lambda _error: None
     """It ended of an exception."""
-
-
-_Gated = TypeVar("_Gated", GatedLoop, GatedServer)
 
 
 class Addresses(NamedTuple):
@@ -89,7 +86,7 @@ def serve(
         if gates is None:
             server = parts.server(loop, options, report)
         else:
-            server = _with_gates(GatedServer, parts.server)(loop, options, report, gates)
+            server = with_gates(GatedServer, parts.server)(loop, options, report, gates)
         stack.callback(server.close)
         if gates is not None and keep.control:
             after_server.callback(ControlPoint(loop, keep.control, gates).close)
@@ -126,14 +123,9 @@ def _maker(
     def make(kernel: Kernel, trace: Trace) -> Loop:
         if gates is None:
             return parts.loop(kernel, selector, trace, report)
-        return _with_gates(GatedLoop, parts.loop)(kernel, selector, trace, report, gates)
+        return with_gates(GatedLoop, parts.loop)(kernel, selector, trace, report, gates)
 
     return make
-
-
-def _with_gates(gated: type[_Gated], part: type) -> type[_Gated]:
-    """A class with gates, made of another that has none."""
-    return gated if issubclass(gated, part) else type(gated.__name__, (gated, part), {})
 
 
 def _header(selector: str, options: ServerOptions, keep: LogOptions) -> Header:

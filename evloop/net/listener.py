@@ -124,7 +124,12 @@ class Listener:
     def _update(self) -> None:
         if self._closed:
             return
-        self._loop.interests.update(self)
+        try:
+            self._loop.interests.update(self)
+        except OSError as error:
+            # epoll_ctl(2): ENOMEM, or ENOSPC, when this user watches as much as he may. Nobody comes back
+            # to a listener but its own timer: without one it would listen for ever, and accept nothing.
+            self._wait_for_room(error)
         if self.watching:
             self._loop.timers.cancel(self._sampler)
             self._sampler = None

@@ -308,3 +308,28 @@ def test_a_connection_that_cannot_be_watched(scripted, monkeypatch):
     assert [said[1] for said in server.trace.of("error")] == ["accepted connection"]
     assert (bad.closed, good.closed) == (True, False)
     assert server.watching(good) == server.watching(listener) == READ
+
+
+def test_a_listener_that_cannot_be_watched_again(scripted, monkeypatch):
+    """epoll_ctl fails when there is room again: nobody would let anybody in, so it is tried again later."""
+    server = scripted(max_connections=1)
+    only = server.kernel.socket(recv=[b""])
+    other, listener = server.listener(), server.listener(only)
+    server.tick(listener)
+    register, failed = server.poller.register, []
+
+    def short(fd, mask):
+        if fd == other.fileno() and not failed:
+            failed.append(fd)
+            raise failure(errno.ENOSPC)
+        register(fd, mask)
+
+    monkeypatch.setattr(server.poller, "register", short)
+    server.tick(only)
+    assert failed
+    assert server.closed(only) == ("eof", 0, None)
+    assert not server.trace.of("error")
+    assert (server.watching(other), server.watching(listener)) == (0, READ)
+    server.sleep()
+    assert (server.watching(other), server.watching(listener)) == (READ, READ)
+    assert len(server.loop.timers) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -22,6 +23,11 @@ from evloop.events.sinks import FileSink, encode
 from evloop.testing import failure
 
 PAGE = 4096
+
+
+def no_room(*_):
+    """A posix_fallocate of a full disk."""
+    raise failure(errno.ENOSPC)
 
 
 class Log:
@@ -62,6 +68,7 @@ def test_lines_across_windows(log):
     for size in (6, 100, PAGE, 3 * PAGE, 6):
         log.write(size)
         assert log.numbers() == list(range(log.seq))
+        assert log.path.stat().st_size <= len(log.path.read_bytes().rstrip(b"\0")) + PAGE
     for _ in range(200):
         log.write()
     assert log.numbers() == list(range(log.seq))
@@ -73,6 +80,7 @@ def test_the_rest_is_cut_off(tmp_path):
     path = tmp_path / "the.log"
     path.write_bytes(b"z" * 9 * PAGE)
     log = Log(path)
+    assert path.read_bytes() == b""
     log.write()
     assert path.stat().st_size == PAGE
     log.sink.close()
@@ -122,12 +130,32 @@ def test_a_full_disk(log, monkeypatch):
         log.write(2 * PAGE)
     assert len(full) == 6  # a window, and then just the room for the line
     assert log.sink.lost == 3
-    assert len(log.said) == 1
-    assert "No space left" in log.said[0]
+    assert log.said == [
+        f"the log {log.path} cannot be written (No space left on device): the program goes on without it"
+    ]
     monkeypatch.undo()
     log.write()
     assert log.numbers() == [0, -3, 4]
+    assert log.lines[1]["reason"] == "the log could not be written: there was no room for it"
     assert [line["seq"] for line in log.lines] == [0, 3, 4]
+
+
+def test_a_disk_that_is_full_from_the_beginning(log, monkeypatch):
+    """There is no line before the gap."""
+    monkeypatch.setattr(mapped.os, "posix_fallocate", no_room)
+    log.write()
+    monkeypatch.undo()
+    log.write()
+    assert log.numbers() == [-1, 1]
+
+
+def test_a_window_serves_many_lines(log, monkeypatch):
+    """Only who finds it full asks for another: to copy a line costs no system call."""
+    allocate, asked = os.posix_fallocate, []
+    monkeypatch.setattr(mapped.os, "posix_fallocate", lambda *it: asked.append(it) or allocate(*it))
+    for _ in range(20):
+        log.write()
+    assert len(asked) == 1
 
 
 def test_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
@@ -181,6 +209,10 @@ def test_a_log_that_was_moved_away(log):
     for _ in range(200):
         log.write()
     assert log.sink.lost
+    assert log.said == [
+        f"the log {log.path} cannot be written (it was moved or removed): the program goes on without it"
+    ]
+    assert log.sink._fd == -1
     assert log.path.read_bytes() == b"another's"
     moved.rename(log.path)
 
@@ -224,6 +256,17 @@ def test_its_descriptor_isout_of_the_way(log):
     assert fd < 512
 
 
+@pytest.mark.parametrize(("limit", "lowest"), [(1024, 512), (520, 512), (519, 511), (100, 92), (5, 3)])
+def test_how_high_a_number_it_gets(monkeypatch, limit, lowest):
+    """512, or where fewer are allowed eight below the limit, but not one of the first three."""
+    asked = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    monkeypatch.setattr(fcntl, "fcntl", lambda *given: asked.append(given) or os.dup(given[0]))
+    fd = os.dup(0)
+    os.close(mapped.out_of_the_way(fd))
+    assert asked == [(fd, fcntl.F_DUPFD_CLOEXEC, lowest)]
+
+
 def test_where_few_descriptors_are_allowed(tmp_path):
     """It keeps the number it has, if none is left up there."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -257,6 +300,36 @@ def test_which_sink(tmp_path):
     assert isinstance(null, FileSink)
     null.close()
     assert Path(os.devnull).exists()
+
+
+def test_a_sink_that_was_chosen_writes(tmp_path, monkeypatch):
+    """What it maps is open for that; what goes wrong it says."""
+    said = []
+    sink = direct_sink(str(tmp_path / "the.log"), said.append)
+    events = [Signal(0, 0, 0, "SIGINT")]
+    sink.write(encode(events), events)
+    assert (tmp_path / "the.log").read_bytes().rstrip(b"\0") == encode(events)
+    monkeypatch.setattr(mapped.os, "posix_fallocate", no_room)
+    sink.write(b"x" * (1 << 19), events)
+    sink.close()
+    (sentence,) = said
+    assert sentence.startswith(f"the log {tmp_path}/the.log cannot be written (No space left on device): ")
+
+
+def test_a_device_that_is_full(capfd):
+    """It has its name and its sentence; and standard output is no file to map, even when it is one."""
+    said = []
+    sink = direct_sink("/dev/full", said.append)
+    events = [Signal(0, 0, 0, "SIGINT")]
+    sink.write(encode(events), events)
+    sink.close()
+    assert said == [
+        "the log /dev/full cannot be written (No space left on device): serving goes on without it"
+    ]
+    assert stat.S_ISREG(os.fstat(1).st_mode)  # capfd makes it one
+    output = direct_sink("-", said.append)
+    assert isinstance(output, FileSink)
+    output.close()
 
 
 def test_a_file_that_cannot_be_mapped(tmp_path):

@@ -133,9 +133,16 @@ def test_a_log_without_a_newline_is_torn() -> None:
     [
         (b"", "x is empty"),
         (b"\x7fELF\x02\x01\x00\xff\n", "x is not an event log"),
-        (b"\x00" * 1000, "x is empty"),
+        (b"\x00" * 1000, "x is empty: nothing was recorded, or it is not the log you meant"),
+        (b"XX", "x is not an event log: its first line is not a header with a schema"),
         (TIMER + b"\n", "x is not an event log"),
-        (HEAD.replace(b"evloop/1", b"evloop/9") + b"\n", "x has schema version 9 and this program reads 1"),
+        (
+            HEAD.replace(b"evloop/1", b"evloop/9") + b"\n",
+            (
+                "x has schema version 9 and this program reads 1: "
+                "read it with the evloop that wrote it, or a newer one"
+            ),
+        ),
         (b'{"ev":"header","schema":"evloop/2"}\n', "x has schema version 2"),
     ],
 )
@@ -164,3 +171,47 @@ def test_another_programs_log():
     line = encode([HEADER]).strip().replace(SCHEMA.encode(), b"other/1")
     with pytest.raises(LogError, match="another program's log"):
         decode_header(line, "x.jsonl")
+    line = line.replace(b"other/1", b"o" * 60)
+    said = f"^x has the schema '{'o' * 40}', which is not evloop's: it is another program's log$"
+    with pytest.raises(LogError, match=said):
+        decode_header(line, "x")
+
+
+class Blocks:
+    """A pipe that gives what was written to it, a piece a read, and notes how much it was asked for."""
+
+    def __init__(self, *pieces):
+        self.pieces = list(pieces)
+        self.asked = []
+
+    def read(self, size):
+        """The next."""
+        self.asked.append(size)
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+def test_a_log_that_is_still_written():
+    """The header is there as soon as its line is: nobody waits for what comes behind it."""
+    source = Blocks(HEAD[:20], HEAD[20:] + b"\n", TIMER + b"\n")
+    header, blocks = read_blocks(source, "x")
+    assert header == HEADER
+    assert source.asked == [reader.BLOCK_SIZE] * 2
+    assert next(blocks).items == [HEADER]
+    assert source.asked == [reader.BLOCK_SIZE] * 2
+    assert [block.items for block in blocks] == [[Timer(1, 2, 3, "idle", 4)]]
+    assert source.asked == [reader.BLOCK_SIZE] * 4
+
+
+def test_an_empty_log_as_long_as_the_longest_line(monkeypatch):
+    """A mapped log of which nothing was written is empty, up to that very length."""
+    monkeypatch.setattr(reader, "MAX_LINE", 100)
+    for size, message in ((100, "is empty"), (101, "not an event log")):
+        with pytest.raises(LogError, match=message):
+            read_blocks(io.BytesIO(bytes(size)), "x")
+
+
+def test_the_words_of_a_line_that_is_too_long():
+    """How long a line may be."""
+    lines = LineReader()
+    assert lines.feed(b"x" * (reader.MAX_LINE + 1)) is None
+    assert lines.finish().items == [Problem(1, "too-long", "is longer than 16 MiB and was skipped")]

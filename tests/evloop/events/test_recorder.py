@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import deque
 
 import pytest
 
+from evloop.events import recorder as module
 from evloop.events.recorder import CLOCK_EVERY, DirectRecorder, Recorder, read_clocks
-from evloop.events.schema import Clock, End, Gap, Recv, Signal
-from evloop.events.sinks import MemorySink
+from evloop.events.schema import Clock, End, Gap, Header, Recv, Signal
+from evloop.events.sinks import MemorySink, encode
 
 
 class BrokenSink(MemorySink):
@@ -44,8 +46,20 @@ def test_the_clocks_are_told_again(header):
     for t in (1, CLOCK_EVERY - 1, CLOCK_EVERY, CLOCK_EVERY + 1):
         record(recorder, t)
         recorder.flush()
-    assert [type(event) for event in sink.events].count(Clock) == 1
+    kinds = [type(event) for event in sink.events]
+    assert kinds == [Header, Signal, Signal, Signal, Clock, Signal]
     assert [event.seq for event in sink.events] == list(range(6))
+
+
+def test_what_a_clock_says(header):
+    """Both clocks, the monotonic one as a `t` too, and how far they may be apart."""
+    sink, recorder = MemorySink(), Recorder(header(mono_ns=100), lambda _sink, _error: None)
+    recorder.clocks = lambda: (130, 7, 2)
+    recorder.sinks.append(sink)
+    recorder.tick = 4
+    record(recorder, CLOCK_EVERY)
+    recorder.flush()
+    assert sink.events[-1] == Clock(2, 30, 4, 130, 7, 2)
 
 
 def test_nothing_to_hand_on(header):
@@ -75,6 +89,18 @@ def test_the_clocks_are_read_together():
     assert 0 <= bracket_ns < 1_000_000_000
     assert mono_ns > 0
     assert wall_ns > 1_500_000_000 * 10**9
+
+
+def test_the_closest_of_five_readings(monkeypatch):
+    """Of two that are equally close the first; the monotonic time is the middle of its two."""
+    monotonic = iter([0, 10, 20, 25, 30, 36, 40, 45, 50, 59])
+    wall = iter([1000, 2000, 3000, 4000, 5000])
+    monkeypatch.setattr(module, "_monotonic_ns", monotonic.__next__)
+    monkeypatch.setattr(module, "_wall_ns", wall.__next__)
+    middle, *others = read_clocks()
+    assert (middle, others) == (22, [2000, 5])
+    assert isinstance(middle, int)
+    assert list(monotonic) == list(wall) == []
 
 
 class LastLineSink(MemorySink):
@@ -196,7 +222,69 @@ def test_the_clocks_are_told_again_by_a_direct_recorder(header):
     recorder = DirectRecorder(header(), sink)
     for t in (1, CLOCK_EVERY, CLOCK_EVERY + 1):
         recorder.record(Signal(0, t, 0, "SIGINT"))
-    assert [type(event) for event in sink.events].count(Clock) == 1
+    assert [type(event) for event in sink.events] == [Header, Signal, Signal, Clock, Signal]
+    assert [event.seq for event in sink.events] == list(range(5))
+
+
+def test_what_a_clock_of_a_direct_recorder_says(header, monkeypatch):
+    """As that of the other one."""
+    monkeypatch.setattr(module, "read_clocks", lambda: (130, 7, 2))
+    first = header(mono_ns=100)
+    sink = MemorySink()
+    recorder = DirectRecorder(first, sink)
+    assert (recorder.header, recorder.tick) == (first, 0)
+    recorder.tick = 4
+    recorder.record(Signal(0, CLOCK_EVERY, 0, "SIGINT"))
+    assert sink.events[-1] == Clock(2, 30, 4, 130, 7, 2)
+
+
+class Lines(MemorySink):
+    """Keeps the lines, too."""
+
+    def __init__(self):
+        super().__init__()
+        self.text = b""
+
+    def write(self, block, events):
+        """Keep both."""
+        super().write(block, events)
+        self.text += block
+
+
+def test_the_lines_are_the_events(header):
+    """Each line is that of its event, of one that stands for another too."""
+    sink = Lines()
+    recorder = DirectRecorder(header(), sink)
+    recorder.tick = 3
+    recorder.record(Signal(0, 1, 0, "SIGINT"))
+    recorder.record(Signal(0, 8, 3, "\udcff"))
+    recorder.close("exit")
+    assert sink.text == encode(sink.events)
+    assert sink.events[-1].tick == 3
+
+
+class Reminded(deque):
+    """Looks as if something were in it, which another thread has just taken out."""
+
+    def __bool__(self):
+        return True
+
+
+def test_what_had_to_wait_for_the_event(header):
+    """It is called when the event is written, once, and in the main thread only."""
+    sink = MemorySink()
+    recorder = DirectRecorder(header(), sink)
+    seen = []
+    recorder.interrupts.append(lambda: seen.append(len(sink.events)))
+    thread = threading.Thread(target=recorder.record, args=(Signal(0, 1, 0, "SIGINT"),))
+    thread.start()
+    thread.join()
+    assert seen == []
+    for t in (2, 3):
+        recorder.record(Signal(0, t, 0, "SIGINT"))
+    assert seen == [3]
+    recorder.interrupts = Reminded()
+    recorder.record(Signal(0, 4, 0, "SIGINT"))
     assert [event.seq for event in sink.events] == list(range(5))
 
 
@@ -227,7 +315,10 @@ def test_what_cannot_be_encoded(header):
     gap = sink.events[1]
     assert isinstance(gap, Gap)
     assert (gap.t, gap.tick, gap.lost) == (7, 3, 1)
-    assert "recv" in gap.reason
+    assert [it.reason for it in sink.events[1:3]] == [
+        "an event (recv) could not be written: TypeError",
+        "an event (signal) could not be written: UnicodeEncodeError",
+    ]
     assert (sink.events[-1].events, sink.events[-1].lost) == (5, 2)
 
 
@@ -257,9 +348,13 @@ def test_a_handler_that_raises(header):
 
 def test_a_handler_that_raises_while_an_event_is_encoded(header, monkeypatch):
     """It is the program's exception, whatever it is: that event is lost, and its number is missing."""
+    handlers = [1]
 
-    def raises(_event):
-        raise ValueError("of the program")
+    def raises(event):
+        if handlers:
+            handlers.pop()
+            raise ValueError("of the program")
+        return encode([event])
 
     sink = MemorySink()
     recorder = DirectRecorder(header(), sink)

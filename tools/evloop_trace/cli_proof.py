@@ -70,7 +70,8 @@ def lint(logs: tuple[str, ...], as_json: bool) -> int:
     from evloop_trace.replay import Problems
 
     problems, found = Problems(tell), 0
-    for path in dict.fromkeys([it for path in logs for it in ([path] if path == "-" else family(path))]):
+    paths = [it for log in logs for it in ([log] if log == "-" else family(log))]
+    for path in dict.fromkeys(paths):
         linter = lint_log(path, problems)
         found += len(linter.findings)
         write(encoded(path, linter) if as_json else _lint_page(path, linter))
@@ -116,7 +117,7 @@ def audit(log: str | None, kept: str | None, lab: bool, as_json: bool, command: 
     import msgspec
 
     from evloop_trace.apps.audited import audit as run
-    from evloop_trace.audit.command import NoLogError, is_ours, with_log
+    from evloop_trace.audit.command import NoLogError, with_log
     from evloop_trace.escape import escape_json
     from evloop_trace.views.audit import PLAIN_WIDTH, render
 
@@ -125,9 +126,8 @@ def audit(log: str | None, kept: str | None, lab: bool, as_json: bool, command: 
     if lab:
         _enter_lab(log, kept, as_json, command)
     with tempfile.TemporaryDirectory(prefix="evloop-") as folder:
-        spare = os.path.join(folder, "run.jsonl") if log is None and is_ours(command) else None
         try:
-            words, name = with_log(command, log or spare)
+            words, name = with_log(command, log, os.path.join(folder, "run.jsonl"))
         except NoLogError as error:
             raise click.UsageError(str(error)) from None
         report = run(words, name, kept, tell)
@@ -136,7 +136,8 @@ def audit(log: str | None, kept: str | None, lab: bool, as_json: bool, command: 
     else:
         terminal = standard_output().isatty()
         width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns if terminal else PLAIN_WIDTH
-        write(render(report, width, colour=terminal and not os.environ.get("NO_COLOR")))
+        begin = "\n" if terminal else ""  # behind the ^C that it shows
+        write(begin + render(report, width, colour=terminal and not os.environ.get("NO_COLOR")))
     return OK if report.ok else FOUND
 
 

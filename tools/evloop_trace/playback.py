@@ -6,7 +6,7 @@ other one is dropped, and from then on they are taken half as often.
 
 from __future__ import annotations
 
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from msgspec.structs import replace
@@ -15,11 +15,13 @@ from evloop.events.reader import Problem
 from evloop.events.schema import Poll, Unknown
 from evloop_trace.correlate.meeting import Meeting, Told
 from evloop_trace.model.filters import due
+from evloop_trace.model.lint import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evloop.events.schema import AnyEvent
+    from evloop_trace.model.lint import Notice
     from evloop_trace.tape import Shown, Tape
 
     Keep: TypeAlias = Callable[[AnyEvent | Unknown], bool]
@@ -46,12 +48,18 @@ class Playback:
     def __init__(self, tape: Tape, keep: Keep | None = None, end: int | None = None) -> None:
         self.tape = tape
         self.picture = tape.blank()
+        self._trail = Trail()
         self.number = 0  # items applied
         self.problems = 0  # of them, lines that were no events
         self._keep = keep
         self._end = end
         self._every = EVERY
         self._checkpoints = [Checkpoint(0, 0, self.picture.freeze())]
+
+    @property
+    def notice(self) -> Notice | None:
+        """What the lints had found by now."""
+        return self._trail.at(self.number)
 
     def next(self) -> Shown | None:
         """What comes next, or None at the end."""
@@ -147,9 +155,16 @@ class Playback:
             apply(item)
             if keep is not None and not _keeps(keep, item):
                 self._hide(item)
+        self._lint(items)
         self.number += len(items)
         if self.number - self._checkpoints[-1].number >= self._every:
             self._checkpoint()
+
+    def _lint(self, items: Sequence[Shown]) -> None:
+        """Let the lints see what they have not seen."""
+        new = items[self._trail.fed - self.number :]
+        for log, told in groupby(new, lambda item: item.crossing.log if isinstance(item, Told) else 0):
+            self._trail.feed([it.event if isinstance(it, Told) else it for it in told], log)
 
     def _hide(self, item: AnyEvent | Unknown | Told) -> None:
         """Take an event off the ladder, if it came to stand there."""

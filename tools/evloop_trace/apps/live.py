@@ -24,6 +24,7 @@ from evloop_trace.apps.follow import FileFeed
 from evloop_trace.apps.terminal import Terminal, suspended_well
 from evloop_trace.apps.woven import Woven
 from evloop_trace.escape import escape_text
+from evloop_trace.model.lint import Trail
 from evloop_trace.model.picture import Picture
 from evloop_trace.numbers import count
 from evloop_trace.views.lines import format_events
@@ -187,6 +188,7 @@ class Present:
         self, feed: Feed, clock: Clock, monotonic_ns: Callable[[], int], packets: str | int | None = None
     ) -> None:
         self.picture = Picture()
+        self._trail = Trail()
         self.feed = feed
         self._woven = Woven(packets, clock) if packets is not None else None
         self._clock = clock
@@ -205,11 +207,13 @@ class Present:
         if self.feed.anew != self._anew:
             self._anew = self.feed.anew
             self.picture = Picture()
+            self._trail = Trail()
             if self._woven is not None and isinstance(self._woven.path, str):  # a pipe has no beginning
                 self._woven.close()
                 self._woven = Woven(self._woven.path, self._clock)
         for event in events:
             self.picture.apply(event)
+        self._trail.feed(events)
         if self._woven is not None:
             self._woven.tell(events)
         self._spent += self._clock() - start
@@ -245,10 +249,10 @@ class Present:
 
     def _screen(self, now: int, status: str) -> Screen:
         if self._woven is None:
-            return Screen(self.picture, now, status)
+            return Screen(self.picture, now, status, notice=self._trail.at())
         if self._woven.skipped:
             status += f" · {count(self._woven.skipped)} passed over"
-        return Screen(self.picture, now, status, self._woven.panel)
+        return Screen(self.picture, now, status, self._woven.panel, self._trail.at())
 
     def _now(self) -> int:
         """The present on the log's clock: the same machine's monotonic clock."""

@@ -297,7 +297,8 @@ class Player(App[None]):
         if width < 1 or height < 2:
             return
         body = height - 1
-        lines = screen_of(self.playback.picture, self.now, "replay").lines(width, body)
+        playback = self.playback
+        lines = screen_of(playback.picture, self.now, "replay", playback.notice).lines(width, body)
         if self.helping:
             lines = _over(lines, width)
         self._canvas.show([*lines, exact(self._footer(width), width)])

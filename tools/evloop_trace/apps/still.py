@@ -9,6 +9,7 @@ from evloop_trace.apps.svg import svg
 from evloop_trace.correlate.meeting import Meeting, Told, crossing
 from evloop_trace.logs import open_logs
 from evloop_trace.model.filters import due
+from evloop_trace.model.lint import Trail
 from evloop_trace.model.picture import Picture
 from evloop_trace.tape import programs
 from evloop_trace.views.meeting import screen_of
@@ -30,17 +31,21 @@ def still(
     Raises:
         LogError: one cannot be read.
     """
-    picture = picture_at(paths, at, problems)
+    trail = Trail()
+    picture = picture_at(paths, at, problems, trail)
     width, height = size
     now = picture.t if at is None or getattr(picture, "end", None) else max(at, picture.t)
-    return svg(screen_of(picture, now).lines(width, height), width, "evloop")
+    return svg(screen_of(picture, now, notice=trail.at()).lines(width, height), width, "evloop")
 
 
-def picture_at(paths: Sequence[str], at: int | None, problems: Problems | None = None) -> Picture | Meeting:
-    """The fold of logs' events up to a time; the broken lines among them go to `problems`."""
+def picture_at(
+    paths: Sequence[str], at: int | None, problems: Problems | None = None, trail: Trail | None = None
+) -> Picture | Meeting:
+    """The fold of logs' events up to a time, which `trail` sees, too; broken lines go to `problems`."""
+    trail = trail or Trail()
     with open_logs(paths) as logs:
         if logs.meet:
-            return _meeting_at(logs, at, problems)
+            return _meeting_at(logs, at, problems, trail)
         picture = Picture()
         for log, block in logs.runs():
             for item in block.items:
@@ -51,10 +56,11 @@ def picture_at(paths: Sequence[str], at: int | None, problems: Problems | None =
                 if at is not None and due(item) > at:
                     return picture
                 picture.apply(item)
+                trail.feed([item])
     return picture
 
 
-def _meeting_at(logs: Logs, at: int | None, problems: Problems | None) -> Meeting:
+def _meeting_at(logs: Logs, at: int | None, problems: Problems | None, trail: Trail) -> Meeting:
     """The logs are read to their end, which tells who is a client and who a server."""
     meeting = Meeting.of(programs(logs))
     for row in (row for rows in logs.rows() for row in rows):
@@ -63,5 +69,6 @@ def _meeting_at(logs: Logs, at: int | None, problems: Problems | None) -> Meetin
                 problems.add(logs.logs[row.log].name, row.item)
         elif at is None or due(row.item) <= at:
             meeting.apply(Told(row.item, crossing(row, logs.joiner)))
+            trail.feed([row.item], row.log)
     meeting.programs = programs(logs)
     return meeting

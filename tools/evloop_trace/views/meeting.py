@@ -12,12 +12,14 @@ from evloop_trace.escape import escape_text
 from evloop_trace.numbers import clock, count, duration, size
 from evloop_trace.views.cells import Line, Panel, exact, fit, spread
 from evloop_trace.views.lanes import LanesPanel
+from evloop_trace.views.loop_panel import notice_line
 from evloop_trace.views.palette import BOLD, DIM, TITLE, TROUBLE
 from evloop_trace.views.screen import Screen
 from evloop_trace.views.waits import about
 
 if TYPE_CHECKING:
     from evloop_trace.correlate.meeting import Program
+    from evloop_trace.model.lint import Notice
     from evloop_trace.model.picture import Picture
 
 __all__ = ["MeetingScreen", "screen_of"]
@@ -28,8 +30,10 @@ _PROGRAMS = 4  # lines at most, if there is little room
 class MeetingScreen(Panel):
     """Programs and ladder, from the top down."""
 
-    def __init__(self, meeting: Meeting, now: int, status: str = "") -> None:
+    def __init__(self, meeting: Meeting, now: int, status: str = "", notice: Notice | None = None) -> None:
+        """`notice` is what the lints have found in one of the programs, if they have."""
         self.meeting = meeting
+        self.notice = notice
         self.now = now
         self.status = status
         self.ladder = LanesPanel(meeting)
@@ -38,6 +42,8 @@ class MeetingScreen(Panel):
         """Exactly `height` lines of exactly `width` cells."""
         width, height = max(1, width), max(1, height)
         lines = [self._title(width), *self._programs(width, max(_PROGRAMS, height // 4))]
+        if self.notice is not None:
+            lines.append(notice_line(self.notice, width))
         lines = [exact(line, width) for line in lines]
         ladder = self.ladder.lines(width, height - len(lines) - 1)
         lines += [self.ladder.heading(width), *ladder]
@@ -87,13 +93,13 @@ class MeetingScreen(Panel):
         return f"in {about(block)} for {duration(longest)}{others}"
 
 
-def screen_of(picture: Picture | Meeting, now: int, status: str = "") -> Panel:
-    """The screen for one log, or for several."""
+def screen_of(picture: Picture | Meeting, now: int, status: str = "", notice: Notice | None = None) -> Panel:
+    """The screen for one log, or for several; `notice` is what the lints have found, if they have."""
     if isinstance(picture, Meeting):
         picture = _alone(picture) or picture
-    return (
-        MeetingScreen(picture, now, status) if isinstance(picture, Meeting) else Screen(picture, now, status)
-    )
+    if isinstance(picture, Meeting):
+        return MeetingScreen(picture, now, status, notice)
+    return Screen(picture, now, status, notice=notice)
 
 
 def _alone(meeting: Meeting) -> Picture | None:

@@ -14,6 +14,7 @@ from evloop_trace.views.loop_panel import LoopPanel, ProgramPanel
 from evloop_trace.views.palette import DIM
 
 if TYPE_CHECKING:
+    from evloop_trace.model.lint import Notice
     from evloop_trace.model.picture import Picture
     from evloop_trace.views.timeline import TimelinePanel
 
@@ -27,10 +28,15 @@ class Screen(Panel):
     """Loop or threads, listeners, connections and ladder, from the top down."""
 
     def __init__(
-        self, picture: Picture, now: int, status: str = "", timeline: TimelinePanel | None = None
+        self,
+        picture: Picture,
+        now: int,
+        status: str = "",
+        timeline: TimelinePanel | None = None,
+        notice: Notice | None = None,
     ) -> None:
-        """With a timeline, that stands in place of the ladder of calls alone."""
-        self.loop = (ProgramPanel if picture.program else LoopPanel)(picture, now, status)
+        """With a timeline, that stands in place of the ladder of calls alone; `notice` is of the lints."""
+        self.loop = (ProgramPanel if picture.program else LoopPanel)(picture, now, status, notice)
         self.endpoints = EndpointsPanel(picture)
         self.connections = ConnectionsPanel(picture, now)
         self._has_packets = timeline is not None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from evloop_trace.model.diagnosis import Evidence, Finding, Verdict
 
-__all__ = ["PLAIN_WIDTH", "render", "verdict_lines"]
+__all__ = ["PLAIN_WIDTH", "event_lines", "render", "text_lines", "verdict_lines"]
 
 PLAIN_WIDTH = 80
 """Cells, where there is no terminal to ask."""
@@ -48,7 +48,7 @@ def verdict_lines(verdict: Verdict, names: Sequence[str], width: int) -> list[Li
     """The whole answer; `names` are the logs', one for each line of the summary."""
     lines: list[Line] = []
     for name, text in zip(names, verdict.summary, strict=True):
-        lines += _wrapped(f"{escape_text(name)}: {escape_text(text)}", width, BOLD)
+        lines += text_lines(f"{escape_text(name)}: {escape_text(text)}", width, BOLD)
     shown: Counter[str] = Counter()
     for finding in verdict.findings:
         shown[finding.kind] += 1
@@ -58,21 +58,21 @@ def verdict_lines(verdict: Verdict, names: Sequence[str], width: int) -> list[Li
         if number > _ALIKE:
             lines += [
                 [],
-                *_wrapped(f"… and {number - _ALIKE:,} more {kind}: --json has them all", width, DIM),
+                *text_lines(f"… and {number - _ALIKE:,} more {kind}: --json has them all", width, DIM),
             ]
     return lines
 
 
 def _paragraph(finding: Finding, width: int) -> list[Line]:
     mark, style = ("✗ ", TROUBLE) if finding.stuck else ("· ", DIM)
-    text = _wrapped(escape_text(finding.sentence), width - 2)
+    text = text_lines(escape_text(finding.sentence), width - 2)
     head: list[Line] = [[Segment("  " if at else mark, style), *line] for at, line in enumerate(text)]
-    return head + _events(finding, width)
+    return head + event_lines(finding.evidence, finding.conn, width)
 
 
-def _events(finding: Finding, width: int) -> list[Line]:
-    """A line each: its number, its time, where, and what happened."""
-    rows = [_row(found, finding.conn) for found in finding.evidence]
+def event_lines(evidence: Sequence[Evidence], conn: str | None, width: int) -> list[Line]:
+    """A line for each event: its number, its time, where, and what happened; `conn` is named above them."""
+    rows = [_row(found, conn) for found in evidence]
     numbers, places = (max([len(row[at]) for row in rows], default=0) for at in (0, 2))
     return [
         [
@@ -103,7 +103,7 @@ def _row(found: Evidence, conn: str | None) -> tuple[str, str, str, str]:
     return escape_text(number), f"{event.t / 10**9:.6f}", at, _GAPS.sub("  ", what)
 
 
-def _wrapped(text: str, width: int, style: Style = PLAIN) -> list[Line]:
+def text_lines(text: str, width: int, style: Style = PLAIN) -> list[Line]:
     """The text in lines of at most `width` cells, broken at spaces but not behind a number."""
     lines: list[Line] = []
     line = ""

@@ -1,0 +1,124 @@
+"""What a lint has found, and the place where all of them are kept: each thing once, with how often."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evloop_trace.model.diagnosis.finding import Evidence
+from evloop_trace.model.diagnosis.spins import often
+from evloop_trace.model.diagnosis.words import join, moment, sentence
+from evloop_trace.model.filters import due
+from evloop_trace.model.lint.advice import ADVICE
+
+if TYPE_CHECKING:
+    from evloop.events.schema import AnyEvent
+
+__all__ = ["KEPT", "Finding", "Findings"]
+
+KEPT = 100
+"""Findings of a kind that are kept; of the rest only the number, or a server under attack would fill us."""
+
+_EVIDENCE = 4  # events, besides the last
+
+
+@dataclass(slots=True, eq=False)
+class Finding:
+    """Something that a program does wrong, or that goes wrong with it."""
+
+    kind: str
+    """A word such as `spin-write`; those that `why` has too mean the same there."""
+    name: str | None
+    """The connection, listener or datagram socket; None is the loop itself."""
+    events: list[AnyEvent]
+    """The first that show it, in their order."""
+    last: AnyEvent
+    """The last that does."""
+    text: str
+    """How its sentence begins."""
+    why: str = ""
+    """The sentences behind that."""
+    times: int = 1
+    """How often it was seen."""
+    round: bool = False
+    """It goes on at full speed: how fast is told too."""
+    label: str = ""
+    """Of its log."""
+    seen: int = -1
+    """The number of the event at which it was found."""
+
+    @property
+    def seq(self) -> int:
+        """The number of the first event that shows it."""
+        return self.events[0].seq
+
+    @property
+    def t(self) -> int:
+        """Since when, in nanoseconds from the log's beginning."""
+        return self.events[0].t
+
+    @property
+    def thread(self) -> str:
+        """Whose call it was; empty is the main thread, or a log without threads."""
+        return str(getattr(self.last, "thread", ""))
+
+    @property
+    def sentence(self) -> str:
+        """What was seen. It quotes the log, so escape it before it is shown."""
+        if self.round:
+            return sentence(join(f"{self.text} {often(self.times, self.events[0], self.last)}.", self.why))
+        again = f"It was so {self.times:,} times, the last at {moment(due(self.last))}."
+        return sentence(join(self.text, self.why, again if self.times > 1 else ""))
+
+    @property
+    def advice(self) -> str:
+        """What to do."""
+        return ADVICE[self.kind]
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """The events to look at, as `why` has them."""
+        seen = {event.seq: event for event in [*self.events, self.last]}
+        return tuple(Evidence(self.label, event) for _, event in sorted(seen.items()))
+
+
+class Findings:
+    """All that was found in a log."""
+
+    def __init__(self, label: str = "") -> None:
+        self.label = label
+        self.found: list[Finding] = []
+        """In the order in which they were found, at most `KEPT` of a kind."""
+        self.left_out: Counter[str] = Counter()
+        """By kind, those that are not kept."""
+        self._known: dict[tuple[str, str | None], Finding] = {}
+        self._kinds: Counter[str] = Counter()
+        self._told = 0
+
+    def again(self, kind: str, name: str | None, event: AnyEvent, times: int | None = None) -> bool:
+        """Whether this is known of this socket; then `event` is one more, or the last of so many `times`."""
+        known = self._known.get((kind, name))
+        if known is None:
+            if self._kinds[kind] < KEPT:
+                return False
+            self.left_out[kind] += 1
+            return True
+        known.last = event
+        known.times = known.times + 1 if times is None else max(known.times, times)
+        return True
+
+    def add(self, finding: Finding) -> None:
+        """Something new, of which `again` said so."""
+        finding.label, finding.seen = self.label, finding.last.seq
+        finding.events = finding.events[:_EVIDENCE]
+        self._known[finding.kind, finding.name] = finding
+        self._kinds[finding.kind] += 1
+        self.found.append(finding)
+
+    def news(self) -> list[Finding]:
+        """What was found since this was asked last."""
+        if len(self.found) == self._told:
+            return []
+        news, self._told = self.found[self._told :], len(self.found)
+        return news

@@ -1,0 +1,253 @@
+"""The fold of `why` with somebody at its side who looks while events pass, and tells what is wrong at once.
+
+`why` asks at the end what is stuck; a lint finds what went wrong on the way, also if all ended well.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from evloop.events.schema import (
+    SCHEMA,
+    Accept,
+    Block,
+    Close,
+    Control,
+    Header,
+    Poll,
+    Queue,
+    Recv,
+    Recvfrom,
+    Send,
+    Sendto,
+    Signal,
+    Slow,
+    Timer,
+)
+from evloop_trace.model.diagnosis.fold import OFTEN, Ends, Fold
+from evloop_trace.model.diagnosis.state import Listener, Process, Stream
+from evloop_trace.model.lint.accepting import Accepting
+from evloop_trace.model.lint.datagrams import Datagram
+from evloop_trace.model.lint.ending import Ending
+from evloop_trace.model.lint.finding import Findings
+from evloop_trace.model.lint.sending import Sending
+from evloop_trace.model.lint.spinning import Spinning
+from evloop_trace.model.lint.strays import Strays
+from evloop_trace.model.lint.turns import READS, Turns
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Sequence
+
+    from evloop.events.reader import Item
+    from evloop.events.schema import Error, Event, Located
+    from evloop_trace.model.diagnosis.state import Open, Thread
+    from evloop_trace.model.lint.finding import Finding
+
+__all__ = ["Linter"]
+
+
+class Linter:
+    """Feed it a log, or events as they happen; each finding is given once, and counts on.
+
+    It asks nobody and never raises, so a server may have one of its own.
+    """
+
+    def __init__(self, label: str = "") -> None:
+        """`label` is what the log's names begin with, where several are read."""
+        self._findings = Findings(label)
+        self._process = Process(label, _UNKNOWN)
+        self._fold = _Watching(self._process, self._findings)
+        self.events = 0
+
+    def feed(self, items: Sequence[Item] | Sequence[Event]) -> list[Finding]:
+        """Consecutive events, or what was read in their place: what was found in them that is new."""
+        self.events += len(items)
+        self._fold.feed(cast("list[Item]", items))
+        return self._findings.news()
+
+    def finish(self) -> list[Finding]:
+        """There are no more: what only that tells."""
+        self._fold.finish()
+        return self._findings.news()
+
+    @property
+    def findings(self) -> list[Finding]:
+        """All that are kept, in the order in which they were found."""
+        return self._findings.found
+
+    @property
+    def left_out(self) -> Counter[str]:
+        """How many more there are, by kind."""
+        return self._findings.left_out
+
+    @property
+    def missing(self) -> int:
+        """Events that are not in the log."""
+        return self._process.missing
+
+    @property
+    def unjudged(self) -> str:
+        """What could not be judged, in a sentence, or nothing."""
+        if self._process.header.payload == "none":
+            return (
+                "the log has no payloads: whether a read cut a character in two is known only if the error "
+                "says so"
+            )
+        return ""
+
+
+class _Watching(Fold):
+    """The fold, and what each event tells besides."""
+
+    def __init__(self, process: Process, findings: Findings) -> None:
+        super().__init__(process, Ends(), None, lambda *_: None)
+        self.spinning = Spinning(process, findings)
+        self.sending = Sending(process, findings)
+        self.accepting = Accepting(process, findings)
+        self.ending = Ending(process, findings)
+        self.turns = Turns(process, findings)
+        self.datagrams = Datagram(process, findings)
+        self.strays = Strays(process, findings)
+        self._events: list[Any] = []
+        self._last_poll: Poll | None = None
+        self._held: set[str] = set()  # gates: what somebody holds back on purpose
+        self._slept = False
+        self._before_poll: Any = None  # what the thread did before it polled
+        self._handlers.update(
+            {
+                Header: self._header,
+                Slow: self.turns.slow,
+                Timer: self.turns.late,
+                Signal: self._signal,
+                Control: self._control,
+            }
+        )
+
+    def finish(self) -> None:
+        """The log is over."""
+        self.ending.finish(self._events[-1] if self._events else None)
+
+    def _fold(self, events: list[Any]) -> None:
+        self._events = events
+        super()._fold(events)
+        if events[-1] is not self._last_poll:
+            self.turns.goes_on(events[self._place(self._last_poll) :])
+
+    def _place(self, poll: Poll | None) -> int:
+        """Where what came after a poll begins, among the events that are read now."""
+        return 0 if poll is None else max(0, poll.seq - self._events[0].seq + 1)
+
+    def _header(self, event: Header) -> None:
+        self.process.header = event
+
+    def _control(self, event: Control) -> None:
+        (self._held.add if event.held else self._held.discard)(event.gate)
+
+    def _signal(self, event: Signal) -> None:
+        self.spinning.signal(event)
+        self.strays.signal(event)
+
+    # -- the loop --------------------------------------------------------------------------------------
+
+    def _woken(self, event: Located) -> Thread:
+        if type(event) is not Poll:
+            return super()._woken(event)
+        known = self.process.threads.get(event.thread)
+        self._slept = known is not None and known.wait is not None
+        self._before_poll = None if known is None else known.last
+        return super()._woken(event)
+
+    def _sleeps(self, event: Block) -> None:
+        super()._sleeps(event)
+        if event.awaits == "poll" and self.sending.unsent and event.watched:
+            self.sending.polled(event.thread, dict(event.watched), event)
+
+    def _poll(self, event: Poll) -> None:
+        before, self._last_poll = self._last_poll, event
+        thread = self._thread(event.thread)
+        if self.sending.unsent and not self._held:
+            self.sending.polled(event.thread, None, event)
+        if self.ending.ended:
+            self.ending.polled(event, held=bool(self._held))
+        self.accepting.polled(event)
+        self.strays.polled()
+        if before is not None and event.seq - before.seq > 2 * READS + 4 * len(before.ready):
+            self.turns.crowded(before, event, self._events[self._place(before) : self._place(event) - 1])
+        self.turns.polled()
+        if not self.process.loops and not self._slept:
+            self.turns.came_back(thread, self._before_poll, event)
+        super()._poll(event)
+        if thread.asking.count >= OFTEN:
+            self.spinning.asking(thread)
+
+    def _in_vain(self, sock: Open) -> None:
+        self.spinning.of(sock)
+
+    def _unnamed(self, name: str, bits: str, event: Poll) -> None:
+        self.spinning.other(name, bits, event)
+
+    # -- streams ---------------------------------------------------------------------------------------
+
+    def _received_otherwise(self, stream: Stream, event: Recv) -> None:
+        super()._received_otherwise(stream, event)
+        if stream.ends.last is event:
+            self.ending.end(stream, event)
+            self._often(stream, stream.ends.count)
+        elif stream.vain.last is event:
+            self.strays.nothing(stream, event)
+            self._often(stream, stream.vain.count)
+
+    def _often(self, sock: Open, count: int) -> None:
+        if count >= OFTEN:
+            self.spinning.of(sock)
+
+    def _sent_less(self, stream: Stream, event: Send) -> None:
+        rest = stream.rest
+        super()._sent_less(stream, event)
+        self.sending.sent(stream, rest, event)
+
+    def _close(self, event: Close) -> None:
+        name = event.conn or event.sock or ""
+        sock = self.process.sockets.get(name)
+        if isinstance(sock, Stream):
+            self.sending.closed(sock, event)
+            self.ending.closed(sock, event)
+        elif isinstance(sock, Listener):
+            self.accepting.closed(name)
+        self.strays.closed(event)
+        super()._close(event)
+
+    def _error(self, event: Error) -> None:
+        super()._error(event)
+        self.ending.failed(event)
+
+    # -- listeners and datagrams -----------------------------------------------------------------------
+
+    def _accept(self, event: Accept) -> None:
+        super()._accept(event)
+        self.accepting.accepted(event)
+        if event.conn is not None:
+            self.ending.accepts += 1
+            self.strays.accepted(event)
+
+    def _queue(self, event: Queue) -> None:
+        super()._queue(event)
+        self.accepting.counted(event.sock, event.queued, event)
+
+    def _recvfrom(self, event: Recvfrom) -> None:
+        super()._recvfrom(event)
+        self.datagrams.received(event)
+        sock = self._datagrams(event.sock)
+        self._often(sock, sock.vain.count)
+
+    def _sendto(self, event: Sendto) -> None:
+        super()._sendto(event)
+        self.datagrams.sent(event)
+
+
+_UNKNOWN = Header(
+    0, 0, 0, SCHEMA, mono_ns=0, wall_ns=0, bracket_ns=0, pid=0, argv=[], versions={}, selector="", mode="",
+    payload="", payload_max=0,
+)  # fmt: skip
+"""Until the log's own comes."""

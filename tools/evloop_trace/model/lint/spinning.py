@@ -1,0 +1,108 @@
+"""Ticks that get nowhere: somebody is ready again and again, and nothing is done.
+
+The words are those of `why` (diagnosis.spins); here they are said as soon as it is no accident any more,
+and of what is over, too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evloop_trace.model.diagnosis.fold import OFTEN
+from evloop_trace.model.diagnosis.spins import rounds
+from evloop_trace.model.diagnosis.state import Vain
+from evloop_trace.model.diagnosis.words import place
+from evloop_trace.model.lint.finding import Finding
+
+if TYPE_CHECKING:
+    from evloop.events.schema import Poll, Signal
+    from evloop_trace.model.diagnosis.state import Open, Process, Thread
+    from evloop_trace.model.lint.finding import Findings
+
+__all__ = ["APART", "Spinning"]
+
+APART = 1_000_000
+"""Nanoseconds from one to the next, at most and on the average.
+
+A turn of a loop that does nothing takes 20 to 100 µs under the instrument; who asks in a rhythm of its own
+(every 10 ms, say) burns no processor, and is none of these.
+"""
+
+_BROKEN = ("HUP", "ERR")
+_MOST = 1000  # names that are no sockets
+
+
+class Spinning:
+    """What goes round."""
+
+    def __init__(self, process: Process, findings: Findings) -> None:
+        self._process = process
+        self._findings = findings
+        self._others: dict[str, Vain] = {}  # what polls name and is no socket: the loop's own pipes, files
+
+    def of(self, sock: Open) -> None:
+        """Something was asked in vain of this socket, once more."""
+        for found in rounds(sock):
+            vain = found.vain
+            if vain.count >= OFTEN and vain.last is not None and vain.last.seq == self._now(sock):
+                kind, why = found.kind, found.why
+                if _is_broken(sock, kind):
+                    kind, why = _broken(sock.bits)
+                self._tell(kind, sock.name, vain, found.text, why)
+                return
+
+    @staticmethod
+    def _now(sock: Open) -> int:
+        """The number of the newest event of those that count in vain."""
+        return max(found.vain.last.seq for found in rounds(sock) if found.vain.last is not None)
+
+    def other(self, name: str, bits: str, poll: Poll) -> None:
+        """A poll names what is no socket of the log, so nobody sees what is done about it.
+
+        A pipe at its end, or with an error, does not get better by being read. That signals came is told.
+        """
+        if name != "signals" and not any(bit in bits for bit in _BROKEN):
+            return
+        vain = self._others.get(name)
+        if vain is None:
+            if len(self._others) >= _MOST:
+                self._others.clear()
+            vain = self._others[name] = Vain()
+        if vain.last is not None and vain.last.tick + 1 != poll.tick:
+            vain.count = 0
+        vain.add(poll)
+        if vain.count >= OFTEN:
+            kind, why = _broken(bits)
+            text = f"poll() has returned at once, as {name} is ready ({bits}),"
+            self._tell(kind, name, vain, text, why)
+
+    def signal(self, _event: Signal) -> None:
+        """The signal pipe was read for good."""
+        self._others.pop("signals", None)
+
+    def asking(self, thread: Thread) -> None:
+        """A poll that would not sleep has found nothing."""
+        vain = thread.asking
+        if vain.count >= OFTEN:
+            text = f"poll() is asked again and again without waiting, and nothing is ready{place(vain.last)}:"
+            self._tell("spin-poll", None, vain, text, "")
+
+    def _tell(self, kind: str, name: str | None, vain: Vain, text: str, why: str) -> None:
+        first, last = vain.first, vain.last
+        if first is None or last is None or last.t - first.t > vain.count * APART:
+            return
+        if not self._findings.again(kind, name, last, vain.count):
+            self._findings.add(Finding(kind, name, [first], last, text, why, vain.count, round=True))
+
+
+def _is_broken(sock: Open, kind: str) -> bool:
+    """Whether polls tell of ERR or HUP, and nothing that is done takes that away."""
+    if kind == "spin-ready":
+        return any(bit in sock.bits for bit in _BROKEN)
+    return kind == "spin-asking" and "ERR" in sock.bits
+
+
+def _broken(bits: str) -> tuple[str, str]:
+    if "HUP" not in bits:
+        return "spin-errors", "An error lies there and nobody takes it."
+    return "spin-hup", "Its other end is gone, which the kernel reports whatever it is watched for."

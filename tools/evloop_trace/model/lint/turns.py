@@ -1,0 +1,148 @@
+"""Turns of a loop in which somebody takes too much, so that the others wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evloop.events.schema import Recv, Recvfrom
+from evloop_trace.model.diagnosis.words import SLOW, call, moment, place
+from evloop_trace.model.filters import due
+from evloop_trace.model.lint.finding import Finding
+from evloop_trace.numbers import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from evloop.events.schema import Poll, Slow, Timer
+    from evloop_trace.model.diagnosis.state import Process, Thread
+    from evloop_trace.model.lint.finding import Findings
+
+__all__ = ["READS", "Turns"]
+
+READS = 32
+"""Reads of one connection in a turn while others wait, from which on it is too many.
+
+asyncio and our own loop read once a readiness, libuv 32 times at most; an edge-triggered loop must read to
+EAGAIN, and bounds it too.
+"""
+DATAGRAMS = 1024
+"""Datagrams of one socket in a turn: libuv takes 20 times 32, our own loop 64."""
+LATE = 10_000_000
+"""Nanoseconds a timer may be late without anybody noticing."""
+_NAMED = 3
+_PENDING = 4096  # events of a turn that are kept before they are counted
+
+
+class _Taken(NamedTuple):
+    """What one socket had of a turn."""
+
+    name: str
+    reads: int
+    call: str
+
+
+class Turns:
+    """From one poll to the next."""
+
+    def __init__(self, process: Process, findings: Findings) -> None:
+        self._process = process
+        self._findings = findings
+        self._parts: list[Sequence[Any]] = []  # of the turn, what came before the block that is read now
+        self._pending = 0
+        self._counts: Counter[tuple[type, str]] = Counter()
+        self._late: Timer | None = None
+
+    # -- starvation ------------------------------------------------------------------------------------
+
+    def polled(self) -> None:
+        """A turn is over."""
+        if self._pending or self._counts:
+            self._parts.clear()
+            self._counts.clear()
+            self._pending = 0
+        self._late = None
+
+    def goes_on(self, part: Sequence[Any]) -> None:
+        """The events that are read end before the turn does."""
+        self._parts.append(part)
+        self._pending += len(part)
+        if self._pending > _PENDING:
+            self._count()
+
+    def late(self, event: Timer) -> None:
+        """A timer ran after its time."""
+        if event.late >= LATE and (self._late is None or event.late > self._late.late):
+            self._late = event
+
+    def _count(self) -> None:
+        for part in self._parts:
+            self._counts.update(
+                (type(event), event.conn if type(event) is Recv else event.sock)
+                for event in part
+                if type(event) in {Recv, Recvfrom} and event.n is not None
+            )
+        self._parts.clear()
+        self._pending = 0
+
+    def crowded(self, before: Poll, event: Poll, part: Sequence[Any]) -> None:
+        """Much happened between two polls; of the events that are read now, `part` did."""
+        self._parts.append(part)
+        self._count()
+        if not self._counts:
+            return
+        (kind, name), reads = self._counts.most_common(1)[0]
+        if reads < (READS if kind is Recv else DATAGRAMS):
+            return
+        others = [it for it, _ in (*before.ready, *event.ready) if it not in {name, "watchers"}]
+        waiting = list(dict.fromkeys(others))
+        if (waiting or self._late is not None) and not self._findings.again("starvation", name, event):
+            self._starved(
+                _Taken(name, reads, "recv()" if kind is Recv else "recvfrom()"), before, event, waiting
+            )
+
+    def _starved(self, taken: _Taken, before: Poll, event: Poll, waiting: list[str]) -> None:
+        begun = due(before)
+        text = (
+            f"{taken.name} had the loop for itself from {moment(begun)} on, for {duration(event.t - begun)}: "
+            f"{taken.reads:,} times {taken.call} in one turn."
+        )
+        more = f" and {len(waiting) - _NAMED:,} more" if len(waiting) > _NAMED else ""
+        whom = (
+            f"{', '.join(waiting[:_NAMED])}{more} {'was' if len(waiting) == 1 else 'were'} ready meanwhile."
+        )
+        late = self._late
+        timer = "" if late is None else f"A timer ({late.why}) was {duration(late.late)} late."
+        why = " ".join(filter(None, (whom if waiting else "", timer)))
+        self._findings.add(Finding("starvation", taken.name, [before], event, text, why))
+
+    # -- slow handlers ---------------------------------------------------------------------------------
+
+    def slow(self, event: Slow) -> None:
+        """Our own loop has measured it."""
+        if not self._findings.again("slow-handler", event.conn, event):
+            whose = f"; {event.conn} had the longest turn" if event.conn else ""
+            worked = f"The loop worked for {duration(event.dur)} before it asked again"
+            text = f"{worked}, at {moment(event.t)}{whose}."
+            self._findings.add(Finding("slow-handler", event.conn, [event], event, text))
+
+    def came_back(self, thread: Thread, last: Any, event: Poll) -> None:
+        """Of any other: a thread polls again, did not have to sleep, and had worked for long before that.
+
+        So somebody was ready, and waited. What it did is behind the last call that the log has.
+        """
+        if thread.polled is None or last is None:
+            return
+        silent = event.t - due(last)
+        others = [name for name, _ in event.ready if name != (getattr(last, "conn", None) or "")]
+        if silent < SLOW or not others:
+            return
+        name = getattr(last, "conn", None) or getattr(last, "sock", None)
+        if self._findings.again("slow-handler", name, event):
+            return
+        did = f"{call(last)}{f' on {name}' if name else ''}{place(last)}"
+        text = (
+            f"After {did} the loop asked again only {duration(silent)} later, at {moment(event.t)}; "
+            f"{', '.join(others[:_NAMED])} had to wait."
+        )
+        self._findings.add(Finding("slow-handler", name, [last], event, text))

@@ -1,0 +1,66 @@
+"""What the lints found: a line for the log, then a paragraph for each finding with its events under it."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.segment import Segment, Segments
+
+from evloop_trace.escape import escape_text
+from evloop_trace.numbers import plural
+from evloop_trace.views.palette import BOLD, DIM, TROUBLE
+from evloop_trace.views.why import PLAIN_WIDTH, event_lines, text_lines
+
+if TYPE_CHECKING:
+    from evloop_trace.model.lint import Finding, Linter
+    from evloop_trace.views.cells import Line
+
+__all__ = ["PLAIN_WIDTH", "lint_lines", "render"]
+
+_LEAST = 40
+_ALIKE = 5  # findings of a kind that are shown
+
+
+def render(name: str, linter: Linter, width: int = PLAIN_WIDTH, *, colour: bool = False) -> str:
+    """The answer as text, `width` cells wide but never less than 40."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=colour, no_color=not colour, width=max(width, _LEAST))
+    lines = lint_lines(name, linter, max(width, _LEAST))
+    console.print(Segments([segment for line in lines for segment in (*line, Segment.line())]), end="")
+    return out.getvalue()
+
+
+def lint_lines(name: str, linter: Linter, width: int) -> list[Line]:
+    """The whole answer about the log of that name."""
+    counts = Counter(finding.kind for finding in linter.findings) + linter.left_out
+    lines = text_lines(f"{escape_text(name)}: {_summary(linter, counts)}", width, BOLD)
+    if linter.unjudged:
+        lines += text_lines(f"Note: {linter.unjudged}.", width, DIM)
+    shown: Counter[str] = Counter()
+    for finding in linter.findings:
+        shown[finding.kind] += 1
+        if shown[finding.kind] <= _ALIKE:
+            lines += [[], *_paragraph(finding, width)]
+    for kind, number in counts.items():
+        if number > _ALIKE:
+            kept = "--json has them" if kind not in linter.left_out else "--json has the first of them"
+            lines += [[], *text_lines(f"… and {number - _ALIKE:,} more {kind}: {kept}", width, DIM)]
+    return lines
+
+
+def _summary(linter: Linter, counts: Counter[str]) -> str:
+    missing = f", {linter.missing:,} more are missing" if linter.missing else ""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
+    verdict = f"{plural(counts.total(), 'finding')} ({kinds})" if counts else "no lint finds anything"
+    return f"{plural(linter.events, 'event')}{missing}: {verdict}"
+
+
+def _paragraph(finding: Finding, width: int) -> list[Line]:
+    text = text_lines(f"{finding.kind}: {escape_text(finding.sentence)}", width - 2)
+    head: list[Line] = [[Segment("  " if at else "✗ ", TROUBLE), *line] for at, line in enumerate(text)]
+    what = text_lines(finding.advice, width - 4)
+    todo: list[Line] = [[Segment("    " if at else "  → ", BOLD), *line] for at, line in enumerate(what)]
+    return head + todo + event_lines(finding.evidence, finding.name, width)

@@ -13,7 +13,7 @@ from evloop_trace.correlate.choice import choose, is_of
 from evloop_trace.correlate.encode import entry_line, strand_line
 from evloop_trace.correlate.entries import EXACT, INFERRED, UNMATCHED, CallEntry, PacketEntry
 from evloop_trace.correlate.ruler import Ruler
-from evloop_trace.escape import escape_text
+from evloop_trace.escape import escape_json, escape_text
 from evloop_trace.logs import open_logs
 from evloop_trace.numbers import duration, plural
 from evloop_trace.packeting import opened, problems
@@ -149,10 +149,10 @@ def as_json(wanted: Wanted, write: Callable[[str], None], tell: Callable[[str], 
         reading = _Reading(wanted, tell, files, only)
         entries = (entry_line(entry, reading.labels) for entry in reading.entries())
         for lines in _batches(entries):
-            write(b"".join(lines).decode())
+            write(escape_json(b"".join(lines)))
         for strand in reading.timeline.weaver.strands:
             if only is None or strand.number == only.number:
-                write(strand_line(strand).decode())
+                write(escape_json(strand_line(strand)))
         return reading.finish()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evloop_trace.escape import escape_text
+from evloop_trace.escape import escape_json, escape_text
 from evloop_trace.logs import open_logs
 from evloop_trace.model.checks import Checker, Finding
 from evloop_trace.numbers import plural
@@ -15,6 +15,8 @@ from evloop_trace.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from evloop_trace.parts import Chain
 
 __all__ = ["CheckReport", "check_log"]
 
@@ -64,12 +66,16 @@ def check_log(path: str, write: Callable[[str], None], everything: bool, as_json
     """
     kept: list[Finding] = []
 
+    chain: Chain | None = None
+
     def show(finding: Finding) -> None:
-        write(_line(path, finding))
+        name, line = chain.place(finding.line) if chain else (path, finding.line)
+        write(_line(name, finding._replace(line=line)))
 
     findings = _Findings(kept.append if as_json else show, float("inf") if everything else _SHOWN)
     checker = Checker(findings.add)
     with open_logs([path], alone=True) as logs:
+        chain = logs.logs[0].chain
         for _, block in track(logs, "check"):
             checker.feed(block.line, block.items)
     checker.finish()
@@ -77,7 +83,7 @@ def check_log(path: str, write: Callable[[str], None], everything: bool, as_json
         ok = not findings.failures
         counts = dict(findings.counts)
         report = CheckReport(path, ok, checker.lines, checker.events, checker.missing, counts, kept)
-        write(msgspec.json.encode(_named(report)).decode() + "\n")
+        write(escape_json(msgspec.json.encode(_named(report))) + "\n")
     else:
         write(_summary(path, checker, findings))
     return findings.failures

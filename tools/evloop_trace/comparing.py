@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from evloop.errors import LogError
-from evloop_trace.escape import escape_text
+from evloop_trace.escape import escape_json, escape_text
 from evloop_trace.logs import open_logs
 from evloop_trace.model.clients import Clients
 from evloop_trace.model.comparison import Comparison, Side, not_comparable
@@ -63,7 +63,7 @@ def _read(path: str, problems: Problems) -> tuple[Side, str]:
 def as_json(comparison: Comparison) -> str:
     """One object, in a line: times in nanoseconds, those of clients from the first arrival on."""
     shown = comparison.select(_LISTED)
-    return msgspec.json.encode(
+    found = msgspec.json.encode(
         {
             "matched_by": "greeting" if comparison.by_greeting else "order",
             "logs": [side.summary() for side in comparison.sides],
@@ -71,7 +71,8 @@ def as_json(comparison: Comparison) -> str:
             "clients": [_pair(comparison, pair) for pair in shown],
             "left_out": len(comparison.pairs) - len(shown),
         }
-    ).decode()
+    )
+    return escape_json(found)
 
 
 def _pair(comparison: Comparison, pair: Pair) -> dict[str, Any]:

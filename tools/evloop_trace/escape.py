@@ -12,10 +12,11 @@ import re
 
 from evloop.printable import printable
 
-__all__ = ["escape_payload", "escape_text"]
+__all__ = ["escape_json", "escape_payload", "escape_text"]
 
 # The beginning of a character in UTF-8 whose rest is missing (RFC 3629, section 4).
 _CUT = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
+_OTHERS = re.compile(r"[^\x20-\x7e\n]")
 
 
 def escape_text(text: str) -> str:
@@ -27,6 +28,24 @@ def escape_text(text: str) -> str:
     if text.isprintable() and "\\" not in text:
         return text
     return printable(text.replace("\\", "\\\\"))
+
+
+def escape_json(text: bytes | bytearray) -> str:
+    r"""JSON as it was encoded, and nothing in it that a terminal would obey.
+
+    JSON escapes the controls of ASCII. Those above it, and marks that turn the direction of writing round,
+    it allows as they are: here they become `\u202e`, which any reader takes for the same.
+    """
+    plain = text.decode()
+    return plain if plain.isascii() and "\x7f" not in plain else _OTHERS.sub(_in_json, plain)
+
+
+def _in_json(found: re.Match[str]) -> str:
+    char = found[0]
+    if char.isprintable():
+        return char
+    pair = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{pair[at : at + 4]}" for at in range(0, len(pair), 4))
 
 
 def escape_payload(data: bytes, limit: int = 64, total: int | None = None) -> str:

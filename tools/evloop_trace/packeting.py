@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
+from evloop_trace.escape import escape_json
 from evloop_trace.numbers import plural
 from evloop_trace.packets.analysis import Analysis
 from evloop_trace.packets.capture_file import Capture, CaptureError, read_packets
@@ -158,10 +159,10 @@ def json_lines(analysis: Analysis) -> Iterator[str]:
     for conn in analysis.connections():
         lines += encode(summarize(conn)) + b"\n"
         if len(lines) > _BATCH:
-            yield lines.decode()
+            yield escape_json(lines)
             lines.clear()
     if lines:
-        yield lines.decode()
+        yield escape_json(lines)
 
 
 def problems(capture: Capture, analysis: Analysis) -> list[str]:

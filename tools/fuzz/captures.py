@@ -1,12 +1,8 @@
-"""Fuzz whatever reads captures, with atheris: files, headers, analysis, words, drawing, dissection.
+"""Whatever reads captures: files, headers, analysis, words, drawing, dissection.
 
-    pip install atheris .
-    python tools/fuzz/captures.py -max_total_time=30
-
-Options are libFuzzer's; a folder as well, in which what it finds new is kept. It begins with captures made
-here: each kind of file and link layer, connections in which anything may happen. Nothing but a CaptureError
-may come out, each input has to be read in 5 seconds and 512 MiB, and plain packets, which are looked at
-without a call, must come to the same as all the others.
+It begins with captures made here: each kind of file and link layer, connections in which anything may
+happen. Nothing but a CaptureError may come out, each input has to be read in 5 seconds and 512 MiB, and plain
+packets, which are looked at without a call, must come to the same as all the others.
 """
 
 from __future__ import annotations
@@ -14,35 +10,33 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import io
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import atheris
-
-with atheris.instrument_imports(include=["evloop_trace"]):
-    from evloop_trace import packeting
-    from evloop_trace.capture.lines import Lines
-    from evloop_trace.dissection import dissect
-    from evloop_trace.packets.analysis import Analysis
-    from evloop_trace.packets.capture_file import Capture, CaptureError
-    from evloop_trace.packets.sightings import Sightings
-    from evloop_trace.packets.summary import summarize
-    from evloop_trace.views.packets import heading, render, story
+from evloop_trace import packeting
+from evloop_trace.capture.lines import Lines
+from evloop_trace.dissection import dissect
+from evloop_trace.packets.analysis import Analysis
+from evloop_trace.packets.capture_file import Capture, CaptureError
+from evloop_trace.packets.sightings import Sightings
+from evloop_trace.packets.summary import summarize
+from evloop_trace.views.packets import heading, render, story
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from evloop_trace.packets.capture_file import Packet
 
+__all__ = ["OPTIONS", "PACKAGES", "look", "seeds"]
+
+PACKAGES = ("evloop_trace",)
 _LINKS = (0, 1, 9, 12, 14, 50, 101, 108, 113, 147, 228, 229, 276)
 _HEADERS = {0: b"\2\0\0\0", 9: b"\0\x21", 50: b"\xff\3\0\x21", 108: b"\0\0\0\2", 113: bytes(14) + b"\x08\0",
             276: b"\x08\0" + bytes(18)}  # fmt: skip
 _DISSECTED = 2  # packets of a file, since scapy takes its time
 _STORIES = 3
-_OPTIONS = ("-timeout=5", "-rss_limit_mb=512", "-max_len=4096")
+OPTIONS = ("-timeout=5", "-rss_limit_mb=512", "-max_len=4096")
 
 
 def look(data: bytes) -> None:
@@ -90,7 +84,7 @@ def _one_by_one(taken: list[Packet]) -> None:
             dissect(link.number, data)
 
 
-def _seeds() -> Iterator[bytes]:
+def seeds() -> Iterator[bytes]:
     """Small captures of every kind."""
     wire = _wire()
     frames = wire.random_talks(1, 2)[:6]
@@ -163,20 +157,3 @@ def _wire() -> Any:
     sys.modules["wire"] = module
     spec.loader.exec_module(module)
     return module
-
-
-def main() -> int:
-    """Make the corpus, and go on for as long as the options say; libFuzzer's exit code."""
-    with tempfile.TemporaryDirectory() as folder:
-        for number, seed in enumerate(_seeds()):
-            (Path(folder) / f"{number:03}").write_bytes(seed)
-            look(seed)
-        fuzzer = os.fork()  # it ends its process, wherever it is
-        if not fuzzer:
-            atheris.Setup([sys.argv[0], *_OPTIONS, *sys.argv[1:], folder], look)
-            atheris.Fuzz()
-        return os.waitstatus_to_exitcode(os.waitpid(fuzzer, 0)[1])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import pytest
-from evloop_trace.escape import escape_payload, escape_text
+from evloop_trace.escape import escape_json, escape_payload, escape_text
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -76,3 +79,19 @@ def test_payloads_are_always_printable(data: bytes, limit: int, total: int | Non
     assert shown.isprintable()
     assert '"' not in shown.replace("\\\\", "").replace('\\"', "")
     assert shown.endswith("…") or len(data) <= limit
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
+@example(["\x1b[31m\u202e\x9b\x7f\u2028\U000e0001 哈 la"])
+def test_json_is_always_printable(texts: list[str]) -> None:
+    """A reader gets the same text; a terminal gets nothing that it would obey."""
+    shown = escape_json(msgspec.json.encode(texts))
+    assert shown.isprintable()
+    assert json.loads(shown) == texts
+
+
+def test_json_that_can_be_read_stays_so() -> None:
+    """Lines of it are lines, and letters of any language are themselves."""
+    text = '{"who":"哈哈"}\n{"who":"la"}\n'
+    assert escape_json(text.encode()) == text
+    assert escape_json("\x9b".encode()) == "\\u009b"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from evloop_trace.escape import escape_json
 
 from evloop_lessons.leading.paper import Paper
 from evloop_lessons.leading.performance import Performance, why_no_network
@@ -36,7 +37,7 @@ class Outcome(msgspec.Struct):
     seconds: float
     checks: list[Verdict]
 
-    def line(self) -> bytes:
+    def line(self) -> str:
         """As JSON. Why a claim could not be judged, or what it does not find, is its evidence."""
         checks = [
             {"claim": it.claim, "passed": it.passed, "evidence": [*it.evidence, *_said(it)]}
@@ -46,7 +47,7 @@ class Outcome(msgspec.Struct):
             "lesson": self.lesson, "passed": self.passed, "skipped": self.skipped,
             "seconds": round(self.seconds, 3), "checks": checks,
         }  # fmt: skip
-        return msgspec.json.encode(found)
+        return escape_json(msgspec.json.encode(found))
 
 
 def _said(verdict: Verdict) -> list[dict[str, object]]:
@@ -97,7 +98,7 @@ def check_saved(lessons: list[LessonFolder], saved: Path, words: Words, *, as_js
     passed = bool(judged) and all(it.passed for it in judged)
     paper = Paper()
     if as_json:
-        print(Outcome(entry.lesson.number, passed, None, 0, judged).line().decode())
+        print(Outcome(entry.lesson.number, passed, None, 0, judged).line())
         return passed
     texts = entry.texts(words.language)
     paper.heading(f"{words('lesson', number=entry.lesson.number)} · {texts.title}")
@@ -136,7 +137,7 @@ def check_all(lessons: list[LessonFolder], given: dict[str, str], words: Words, 
                 outcome = check(entry, entry.lesson.values(given), words)
         outcomes.append(outcome)
         if as_json:
-            print(outcome.line().decode(), flush=True)
+            print(outcome.line(), flush=True)
         else:
             _result(title, outcome, paper, words)
     if not as_json and len(lessons) > 1:

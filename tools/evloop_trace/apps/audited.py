@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
@@ -61,6 +62,8 @@ def audit(command: Sequence[str], log: str, kept: str | None, tell: Callable[[st
     Raises:
         EvloopError: the command cannot be started, or there is nothing to compare.
     """
+    if shutil.which(command[0]) is None:
+        raise EvloopError(f"{command[0]} cannot be started: there is no such command")
     why = _no_strace()
     if why:
         tell(f"{why}: its calls are not compared, only the kernel's counters")
@@ -74,7 +77,10 @@ def audit(command: Sequence[str], log: str, kept: str | None, tell: Callable[[st
         reader = strace.Reader()
         if not why:
             _read_strace(out, reader)
-    return _report(command, log, heard, why or reader, grown)
+    report = _report(command, log, heard, why or reader, grown)
+    if code:
+        report.not_compared.append(f"the command ended {_ending(code)}")
+    return report
 
 
 def _prefix(out: str) -> list[str]:
@@ -152,10 +158,13 @@ def _read(log: str, code: int) -> list[_Heard]:
                     account.feed(block.items)
                 heard.append(_Heard(told, account, name))
     except (LogError, OSError) as error:
-        ended = f"with exit code {code}" if code >= 0 else f"by signal {-code}"
         why = str(error) if isinstance(error, LogError) else f"{log}: {error.strerror}"
-        raise EvloopError(f"there is no log to compare, the command ended {ended}: {why}") from None
+        raise EvloopError(f"there is no log to compare, the command ended {_ending(code)}: {why}") from None
     return heard
+
+
+def _ending(code: int) -> str:
+    return f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
 
 
 def _read_strace(out: str, reader: strace.Reader) -> None:

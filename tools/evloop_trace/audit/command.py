@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["NoLogError", "is_ours", "with_log"]
+__all__ = ["NoLogError", "with_log"]
 
 _OURS = {"evloop": {"serve", "client"}, "evloop-trace": {"run"}, "evloop_trace": {"run"}}
 
@@ -17,11 +17,11 @@ class NoLogError(ValueError):
     """There would be nothing to compare; the message says why."""
 
 
-def with_log(command: Sequence[str], log: str | None) -> tuple[list[str], str]:
+def with_log(command: Sequence[str], log: str | None, spare: str) -> tuple[list[str], str]:
     """The command, made to write a log, and the log's name.
 
-    The one that it names itself is taken; else `log` is put into a command of evloop's. Of any other it is
-    believed that it writes `log`, such as a script that starts a server.
+    The one that it names itself is taken; else `log`, or else `spare`, is put into a command of evloop's. Of
+    any other it is believed that it writes `log`, such as a script that starts a server.
 
     Raises:
         NoLogError: it names none and cannot be told, or names another than `log`, or standard output.
@@ -31,6 +31,8 @@ def with_log(command: Sequence[str], log: str | None) -> tuple[list[str], str]:
     if own is not None and log is not None and own != log:
         raise NoLogError(f"--log {log} and the command's own --log {own} are two files: leave one out")
     name = own if own is not None else log
+    if name is None and at is not None:
+        name = spare
     if name == "-":
         raise NoLogError("a log on standard output cannot be read again: give it a file")
     if name is None:
@@ -41,11 +43,6 @@ def with_log(command: Sequence[str], log: str | None) -> tuple[list[str], str]:
     if own is None and at is not None:
         words[at:at] = ["--log", name]
     return words, name
-
-
-def is_ours(command: Sequence[str]) -> bool:
-    """Whether it is a command that can be told to write a log."""
-    return _named(command) is not None or _place(command) is not None
 
 
 def _named(words: Sequence[str]) -> str | None:

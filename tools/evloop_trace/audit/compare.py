@@ -73,6 +73,7 @@ def compare(log: Log, calls: Sequence[SystemCall]) -> Comparison:
                 found.tally.add(walk.tally)
                 found.differences += walk.differences
                 found.asked += walk.asked
+                found.interrupted += walk.interrupted
             else:
                 _not_in_log(log, fd, made, found)
     _hold_polls(log, returned, found)
@@ -86,9 +87,7 @@ def _returned(log: Log, calls: Sequence[SystemCall], found: Comparison) -> Itera
     """The calls that can be held against events."""
     for call in calls:
         on_socket = call.what.startswith(_SOCKETS)
-        if call.interrupted:
-            found.interrupted += 1
-        elif call.result is None:
+        if call.result is None and not call.interrupted:
             found.under_way += on_socket
         elif not log.ended and call.at > log.last:
             found.later += on_socket
@@ -172,7 +171,9 @@ def _hold_polls(log: Log, calls: Sequence[SystemCall], found: Comparison) -> Non
     for family in _POLLS:
         told = [it for it in log.polls if it.family == family]
         if told:
-            seen = [it for it in calls if it.name in FAMILIES[family]]
+            waits = [it for it in calls if it.name in FAMILIES[family]]
+            seen = [it for it in waits if not it.interrupted]
+            found.interrupted += len(waits) - len(seen)
             if not log.is_loop and len({it.thread for it in seen}) > 1:
                 # Threads that wait at one time: only how often each result came can be held against the log.
                 key = {it.outcome: n for n, it in enumerate(told)}

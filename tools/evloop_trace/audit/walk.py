@@ -57,6 +57,8 @@ class Walk:
         self.tally = Tally()
         self.asked = 0
         """System calls that only asked whether one would sleep."""
+        self.interrupted = 0
+        """System calls that a signal interrupted, and Python made again."""
         self._name, self._fd = name, fd
         self._told, self._calls = told, calls
         self._i = self._j = 0
@@ -76,14 +78,24 @@ class Walk:
     def _run(self) -> None:
         while self._i < len(self._told):
             told = self._told[self._i]
+            self._skip_interrupted(told)
             if told.asks:
                 self._ask(told)
             elif (used := self._fits(self._i, self._j)) is not None:
                 self._count(told, used)
             else:
                 self._differ()
+        self._skip_interrupted(None)
         for call in self._calls[self._j :]:
             self._only_strace(call)
+
+    def _skip_interrupted(self, told: Told | None) -> None:
+        """A signal came before the call could do anything: the log has that only if its handler raised."""
+        while self._j < len(self._calls) and self._calls[self._j].interrupted:
+            if told is not None and told.outcome == "interrupted":
+                return
+            self.interrupted += 1
+            self._j += 1
 
     def _count(self, told: Told, used: int) -> None:
         self.tally.log[told.family] += 1
@@ -110,7 +122,8 @@ class Walk:
             call = self._calls[j]
             # With a time-out of its own, Python lets connect(2) begin and waits for the rest by itself.
             begun = told.family == "connect" and call.errno == "EINPROGRESS"
-            if told.outcome is None or call.outcome == told.outcome or begun:
+            ended = call.interrupted and told.outcome == "interrupted"
+            if told.outcome is None or call.outcome == told.outcome or begun or ended:
                 return 1
             if told.family in {"send", "sendto"} and (number := self._in_parts(told, j)):
                 return number
@@ -123,7 +136,7 @@ class Walk:
         for number, call in enumerate(self._calls[j:], 1):
             if call.name not in told.names:
                 return 0
-            if call.errno == "EAGAIN":
+            if call.errno == "EAGAIN" or call.interrupted:
                 continue
             if call.errno:  # the bytes that were taken before are told, or this errno is
                 return number if total == wanted else 0
@@ -197,7 +210,7 @@ def _same_bag(told: Sequence[Told], calls: Sequence[SystemCall]) -> bool:
         if not it.optional:
             _weigh(mine, it.family, it.outcome)
     for call in calls:
-        if call.errno != "EAGAIN":
+        if call.errno != "EAGAIN" and not call.interrupted:
             _weigh(theirs, _WORDS[call.name], call.outcome)
     return mine == theirs
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
@@ -36,17 +36,18 @@ from evloop.events.schema import (
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from evloop.events.files import Series
 
     Lint: TypeAlias = Callable[[Sequence[Event]], Iterable[tuple[str, str]]]
     """Events → what is wrong with the server: a word for the kind, and a sentence."""
 
-__all__ = ["Dump", "Lint", "RingSink", "before"]
+__all__ = ["Dump", "Lint", "Past", "RingSink"]
 
 PAUSE = 60_000_000_000  # ns from a dump to the next for the same cause; each time twice as long
-PIECE = 1000  # events that are encoded before another thread may go on: half a millisecond
+PIECE = 250  # events that are worked on before others may go on: a fraction of a millisecond
+YIELD = 0.001  # seconds for others
 _NAMED = frozenset({Accept, Listen, Bind, Close})
 
 
@@ -63,92 +64,114 @@ class Dump(NamedTuple):
     gone: dict[str, Event]
     """By name, with what a socket began that was open before the first of them."""
 
-    def lines(self, pause: Callable[[], None]) -> bytes:
-        """The file; `pause` is called between its pieces."""
-        events = [event for tick in self.ticks for event in tick]
-        first, last = events[0], events[-1]
+    def pieces(self) -> Iterator[bytes]:
+        """The file, in pieces that take little time each; some are empty."""
+        past = Past()
+        for some in _in_pieces(reversed(self.ticks)):
+            past.see_before(some)
+            yield b""
+        first, last = self.ticks[0][0], self.ticks[-1][-1]
         head: list[Event] = [self.header]
         missing = first.seq - 1
         if missing > 0:
             why = f"flight recorder: it keeps the last {self.kept:,} events"
             head.append(Gap(missing, first.t, first.tick, missing, why, wanted=True))
-        head += before(events, self.standing, self.gone)
-        pieces = [encode(head)]
-        for at in range(0, len(events), PIECE):
-            pause()
-            pieces.append(encode(events[at : at + PIECE]))
-        pieces.append(encode([Cut(-1, last.t, last.tick, f"flight recorder: {self.why}")]))
-        return b"".join(pieces)
+        yield encode([*head, *past.standing(first, self.standing, self.gone)])
+        for some in _in_pieces(self.ticks):
+            yield encode([event for tick in some for event in tick])
+        yield encode([Cut(-1, last.t, last.tick, f"flight recorder: {self.why}")])
 
 
-def before(events: Sequence[Event], standing: Iterable[Inherit], gone: dict[str, Event]) -> list[Inherit]:
-    """What was open before `events`, from what was open after them.
-
-    Args:
-        events: Of a loop's server, without a gap.
-        standing: After the last of them.
-        gone: By name, with what each socket began that was open before: the only memory of one that was
-            closed in between.
-    """
-    past = _Past()
-    for event in events:
-        past.see(event)
-    first = events[0]
-    known = [*standing, *[it for name, close in past.closed.items() if (it := _closed(name, close, gone))]]
-    return [replace(past.of(it), t=first.t, tick=first.tick) for it in known if it.name not in past.opened]
+def _in_pieces(ticks: Iterable[list[Event]]) -> Iterator[list[list[Event]]]:
+    """Ticks in groups of some hundred events."""
+    group: list[list[Event]] = []
+    count = 0
+    for tick in ticks:
+        group.append(tick)
+        count += len(tick)
+        if count >= PIECE:
+            yield group
+            group, count = [], 0
+    if group:
+        yield group
 
 
-class _Past:
-    """What events tell of the time before the first of them."""
+class Past:
+    """What was open before some events of a loop's server, from what was open after them."""
 
     def __init__(self) -> None:
-        self.opened: set[str] = set()
-        self.closed: dict[str, Close] = {}
+        self._opened: set[str] = set()
+        self._closed: dict[str, Close] = {}
         self._received: dict[str, int] = {}  # where the first recv of a connection began
         self._sent: dict[str, int] = {}
         self._interest: dict[str, str] = {}
-        self._taken: dict[str, int] = {}  # connections that a listener accepted, datagrams that came
-        self._given: dict[str, int] = {}  # datagrams that went
+        self._taken: Counter[str] = Counter()  # connections that a listener accepted, datagrams that came
+        self._given: Counter[str] = Counter()  # datagrams that went
 
-    def see(self, event: Event) -> None:
-        """The next one."""
+    def see_before(self, ticks: Iterable[Sequence[Event]]) -> None:
+        """What happened before all that was seen until now; the last tick first."""
+        received, sent, others = self._received, self._sent, _OTHERS
+        for tick in ticks:
+            for event in reversed(tick):
+                kind = type(event)
+                if kind is Recv:
+                    if event.off is not None:  # type: ignore[attr-defined]
+                        received[event.conn] = event.off[0]  # type: ignore[attr-defined]
+                elif kind is Send:
+                    if event.off is not None:  # type: ignore[attr-defined]
+                        sent[event.conn] = event.off[0]  # type: ignore[attr-defined]
+                elif kind in others:
+                    self._see(event)
+
+    def _see(self, event: Event) -> None:
         match event:
-            case Recv(off=(start, _)):
-                self._received.setdefault(event.conn, start)
-            case Send(off=(start, _)):
-                self._sent.setdefault(event.conn, start)
             case Interest():
-                self._interest.setdefault(event.conn or event.sock or "", event.old)
+                self._interest[event.conn or event.sock or ""] = event.old
             case Accept(conn=str(name)):
-                self.opened.add(name)
-                self._taken[event.sock] = self._taken.get(event.sock, 0) + 1
+                self._opened.add(name)
+                self._taken[event.sock] += 1
             case Listen(sock=name) | Bind(sock=name):
-                self.opened.add(name)
+                self._opened.add(name)
             case Recvfrom(n=int()):
-                self._taken[event.sock] = self._taken.get(event.sock, 0) + 1
+                self._taken[event.sock] += 1
             case Sendto(n=int()):
-                self._given[event.sock] = self._given.get(event.sock, 0) + 1
+                self._given[event.sock] += 1
             case Close():
-                self.closed[event.conn or event.sock or ""] = event
+                self._closed[event.conn or event.sock or ""] = event
 
-    def of(self, after: Inherit) -> Inherit:
-        """A socket as it was, from how it is now."""
-        name = after.name
-        interest = self._interest.get(name, after.interest)
-        received, sent = self._received.get(name, after.received), self._sent.get(name, after.sent)
-        if not after.opened:
-            sent = after.sent - self._given.get(name, 0)
+    def standing(self, first: Event, after: Iterable[Inherit], gone: Mapping[str, Event]) -> list[Inherit]:
+        """What was open before `first`, the first of the events.
+
+        Args:
+            first: That event.
+            after: What was open after the last.
+            gone: By name, with what each socket began that was open before: the only memory of one that was
+                closed in between.
+        """
+        closed = [it for name, close in self._closed.items() if (it := _closed(name, close, gone))]
+        known = [it for it in [*after, *closed] if it.name not in self._opened]
+        return [self._as_it_was(it, first) for it in known]
+
+    def _as_it_was(self, it: Inherit, first: Event) -> Inherit:
+        name = it.name
+        interest = self._interest.get(name, it.interest)
+        received, sent = self._received.get(name, it.received), self._sent.get(name, it.sent)
         return replace(
-            after,
+            it,
+            t=first.t,
+            tick=first.tick,
             received=received,
-            sent=sent,
+            sent=sent - self._given[name],
             interest=interest,
             buffered=max(received - sent, 0) if "WRITE" in (interest or "") else 0,
-            accepted=after.accepted - self._taken.get(name, 0),
+            accepted=max(it.accepted - self._taken[name], 0),
         )
 
 
-def _closed(name: str, close: Close, gone: dict[str, Event]) -> Inherit | None:
+_OTHERS = frozenset({Interest, Accept, Listen, Bind, Recvfrom, Sendto, Close})
+
+
+def _closed(name: str, close: Close, gone: Mapping[str, Event]) -> Inherit | None:
     """A socket that was closed, as it was just before; None if nothing is known of it."""
     at = (-1, close.t, close.tick, name, close.fd)
     match gone.get(name):
@@ -265,27 +288,27 @@ class RingSink:
         """Write it out before this returns: the program is about to end."""
         self._wait()
         if self._ticks:
-            self._put(self._gather(why), lambda: None)
+            self._put(self._gather(why), 0.0)
 
     def _write_beside(self) -> None:
         """Write it out while the loop goes on; while that lasts nothing else is begun."""
         if self._asked is None or (self._thread is not None and self._thread.is_alive()):
             return
         dump, self._asked = self._gather(self._asked), None
-        # Others come first: sleeping, if only for no time, lets them.
-        self._thread = threading.Thread(
-            target=self._put, args=(dump, lambda: time.sleep(0)), name="flight recorder"
-        )
+        self._thread = threading.Thread(target=self._put, args=(dump, YIELD), name="flight recorder")
         self._thread.start()
 
     def _gather(self, why: str) -> Dump:
         return Dump(why, self._header, self._size, list(self._ticks), self._standing(), dict(self._gone))
 
-    def _put(self, dump: Dump, pause: Callable[[], None]) -> None:
+    def _put(self, dump: Dump, pause: float) -> None:
+        """Write a file, and sleep for so many seconds after each piece of it, so that others get on."""
         try:
-            data = dump.lines(pause)
             self._next_file()
-            _write_lines(self._fd, data)
+            for piece in dump.pieces():
+                _write_lines(self._fd, piece)
+                if pause:
+                    time.sleep(pause)
             self._series.prune()
         except OSError as error:
             why = error.strerror or error
@@ -327,17 +350,19 @@ class RingSink:
         self._series.close()
 
 
-def _write_lines(fd: int, data: bytes) -> None:
-    """All of it, or as many whole lines as there is room for.
+def _write_lines(fd: int, lines: bytes) -> None:
+    """All of them, or as many whole ones as there is room for.
 
     Raises:
         OSError: there was not room for all.
     """
     written = 0
     try:
-        while written < len(data):
-            written += os.write(fd, data[written:] if written else data)
+        while written < len(lines):
+            written += os.write(fd, lines[written:] if written else lines)
     except OSError:
         with contextlib.suppress(OSError):
-            os.ftruncate(fd, data.rfind(b"\n", 0, written) + 1)
+            size = os.fstat(fd).st_size - written + lines.rfind(b"\n", 0, written) + 1
+            os.ftruncate(fd, size)
+            os.lseek(fd, size, os.SEEK_SET)
         raise

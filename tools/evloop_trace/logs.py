@@ -2,7 +2,8 @@
 
 Everything streams. A single log passes through as the reader gives it; several are merged by time,
 and then their names carry a label, since every server has a `tcp-1`. A log brings along those of the
-processes that its own started: `run.jsonl` brings `run.jsonl.4711`.
+processes that its own started: `run.jsonl` brings `run.jsonl.4711`. One that was rotated is read with its
+older files, as one log: `run.jsonl` with `run.jsonl.old-000001`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from evloop_trace.correlate.causal import Row, causal
 from evloop_trace.correlate.joiner import Joiner, Source
 from evloop_trace.living import is_known_here, is_running
 from evloop_trace.merge import Run, in_order, merge, one_clock
+from evloop_trace.parts import Chain, beside, is_same_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Log", "Logs", "Position", "Row", "Run", "family", "open_logs"]
 
+STDIN = "standard input"
 _GZIP = b"\x1f\x8b"
 _ENDLESS = 1 << 63  # bytes: a pipe is read to its end
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -51,12 +54,25 @@ class Position:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self.size = _size(file)
+        self.size: int = _size(file)
 
     @property
     def done(self) -> int:
         """Bytes read so far; 0 where that cannot be known."""
         return self._file.tell() if self.size else 0
+
+
+class _Positions:
+    """The same of several files."""
+
+    def __init__(self, logs: Sequence[Log]) -> None:
+        self._each = [log.position for log in logs]
+        sizes: list[int] = [it.size for it in self._each]
+        self.size: int = sum(sizes) if all(sizes) else 0
+
+    @property
+    def done(self) -> int:
+        return sum(it.done for it in self._each)
 
 
 class Log(NamedTuple):
@@ -66,7 +82,9 @@ class Log(NamedTuple):
     label: str  # what its sockets' names begin with when it is read with others
     header: Header
     blocks: Iterator[Block]
-    position: Position
+    position: Position | _Positions
+    chain: Chain | None = None
+    """Of several files that are this log, those."""
 
 
 class Logs:
@@ -145,11 +163,47 @@ def open_logs(paths: Sequence[str], *, alone: bool = False) -> Logs:
     """
     with ExitStack() as files:
         labels = _labels(paths)
-        logs = [_open(path, label, files) for path, label in zip(paths, labels, strict=True)]
+        named = [_open(path, label, files) for path, label in zip(paths, labels, strict=True)]
+        logs = [_whole(it, files) for it in _together(named)]
         if not alone:
             family = _Family(paths, labels, files)
             logs = [it for log in logs for it in family.of(log)]
         return Logs(logs, files.pop_all())
+
+
+def _together(logs: list[Log]) -> list[list[Log]]:
+    """The logs, and files of one log in one place, that of the first of them."""
+    groups: list[list[Log]] = []
+    for log in logs:
+        for group in groups:
+            it = group[0].header
+            if is_same_log(it, log.header) and (it.first or log.header.first):
+                group.append(log)
+                break
+        else:
+            groups.append([log])
+    return groups
+
+
+def _whole(named: list[Log], files: ExitStack) -> Log:
+    """Files of one log, and its older ones that lie beside them, as one."""
+    newest = max(named, key=lambda log: log.header.first)
+    found = {log.header.first: log for log in named}
+    if newest.header.first and newest.name != STDIN:
+        with suppress(OSError):  # the folder may not be read
+            for name in beside(newest.name):
+                with ExitStack() as file, suppress(LogError):
+                    log = _open(name, "", file)
+                    header = log.header
+                    older = is_same_log(header, newest.header) and header.first < newest.header.first
+                    if older and header.first not in found:
+                        found[header.first] = log
+                        files.enter_context(file.pop_all())
+    if len(found) == 1:
+        return newest
+    logs = [found[first] for first in sorted(found)]
+    chain = Chain(logs)
+    return Log(newest.name, named[0].label, logs[0].header, chain.blocks(), _Positions(logs), chain)
 
 
 def family(path: str) -> list[str]:
@@ -266,7 +320,7 @@ def _unlike(stem: str, labels: Sequence[str]) -> str:
 
 
 def _open(path: str, label: str, files: ExitStack) -> Log:
-    name = "standard input" if path == "-" else path
+    name = STDIN if path == "-" else path
     if path == "-" and sys.stdin is None:
         raise LogError("standard input is closed: name a log")
     file: IO[bytes] = sys.stdin.buffer if path == "-" else files.enter_context(_open_file(path))

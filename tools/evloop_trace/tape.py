@@ -164,7 +164,7 @@ def open_tape(paths: Sequence[str], read: Read | None = None) -> Tape:
         LogError: one cannot be read, or is no event log.
     """
     with open_logs(paths) as logs:  # which says what is wrong, if something is
-        if not logs.meet and _can_be_wound(paths[0]):
+        if not logs.meet and logs.logs[0].chain is None and _can_be_wound(paths[0]):
             return Tape(Path(paths[0]).open("rb"), found=partial(read, paths[0]) if read else None)
         return JoinedTape(*_join(logs, read)) if logs.meet else Tape(_copy(logs, read))
 

@@ -155,7 +155,7 @@ class FileSink:
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:
         """Write lines; those that cannot be written are counted."""
-        if self._rest or self._missing or self._failing:
+        if self._failing:
             written = self._catch_up(events[0]) and self._lines(block, len(events))
         else:
             # All is well, as nearly always: one call, for programs that write a line for each event.

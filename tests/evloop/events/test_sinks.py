@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 
@@ -140,6 +142,9 @@ def test_a_failure_is_told_once():
     log.disk.room = 1 << 20
     log.write()
     assert log.said[1:] == ["the log the.log can be written again; 100 events are missing from it"]
+    reason = "the log could not be written: No space left on device"
+    gap = {"ev": "gap", "seq": 99, "t": 1000, "tick": 0, "lost": 100, "reason": reason}
+    assert log.disk.lines[0] == gap
     assert log.sink.lost == 100
 
 
@@ -170,6 +175,19 @@ def test_other_failures(number):
     assert len(log.said) == 1
 
 
+def test_a_slow_reader_is_told_of_once_for_all():
+    """It comes and goes; what else fails between is told each time."""
+    log = Log()
+    for number in (errno.EAGAIN, errno.EIO, errno.EAGAIN):
+        log.disk.number, log.disk.room = number, 0
+        log.write()
+        log.disk.room = 1 << 20
+        log.write()
+    assert [sentence.partition("(")[2].partition(")")[0] for sentence in log.said] == [
+        "its reader does not keep up", "Input/output error", "",
+    ]  # fmt: skip
+
+
 # -- real files ------------------------------------------------------------------------------
 
 
@@ -183,6 +201,7 @@ def test_a_file(tmp_path):
     with pytest.raises(LogError, match="is written by another program"):
         open_log(str(path))
     sink.begin()
+    assert path.read_bytes() == b""
     events = [Signal(0, 1, 0, "SIGINT"), Signal(1, 2, 0, "SIGTERM")]
     sink.write(encode(events), events)
     sink.close()
@@ -213,6 +232,62 @@ def test_standard_output(capfd):
     sink.close()
     os.fstat(1)
     assert capfd.readouterr().out == "{}\n"
+
+
+def test_standard_output_that_is_a_file(tmp_path):
+    """It is the shell's, which may have said >>: what it holds stays."""
+    path = tmp_path / "out"
+    path.write_text("before\n")
+    sink = FileSink(os.open(path, os.O_WRONLY | os.O_APPEND), "-", print)
+    sink.begin()
+    sink.write(b"{}\n", [Signal(0, 1, 0, "SIGINT")])
+    sink.close()
+    assert path.read_text() == "before\n{}\n"
+
+
+@contextlib.contextmanager
+def piped():
+    """Standard output is a pipe, and standard error is none: its two ends."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    saved = os.dup(1)
+    os.dup2(writer, 1)
+    try:
+        yield reader, writer
+    finally:
+        os.dup2(saved, 1)
+        for fd in (reader, writer, saved):
+            os.close(fd)
+
+
+def test_standard_output_that_is_a_pipe():
+    """Ours does not wait for a slow reader; that of other programs, which share it, is as it was."""
+    with piped() as (reader, writer):
+        fd = open_log("-")
+        flags, theirs = fcntl.fcntl(fd, fcntl.F_GETFL), fcntl.fcntl(writer, fcntl.F_GETFL)
+        is_inherited = os.get_inheritable(fd)
+        os.write(fd, b"x")
+        os.close(fd)
+        arrived = os.read(reader, 10)
+    assert (flags & os.O_ACCMODE, flags & os.O_NONBLOCK) == (os.O_WRONLY, os.O_NONBLOCK)
+    assert not is_inherited
+    assert not theirs & os.O_NONBLOCK
+    assert arrived == b"x"
+
+
+def test_where_a_pipe_cannot_be_opened_anew(monkeypatch):
+    """Without /dev/fd it is used as it is."""
+
+    def fails(*_):
+        raise failure(errno.ENOENT)
+
+    monkeypatch.setattr("evloop.events.sinks.os.open", fails)
+    with piped() as (reader, _):
+        fd = open_log("-")
+        os.write(fd, b"x")
+        os.close(fd)
+        arrived = os.read(reader, 10)
+    assert arrived == b"x"
 
 
 def test_a_file_that_cannot_be_opened(tmp_path):
@@ -261,5 +336,5 @@ def test_a_pipe_whose_reader_is_slow(tmp_path):
 def test_a_pipe_without_a_reader(tmp_path):
     """To wait for one would hang the server before it listens."""
     os.mkfifo(tmp_path / "fifo")
-    with pytest.raises(LogError, match="start its reader first"):
+    with pytest.raises(LogError, match="cannot be written: nobody reads this pipe; start its reader first"):
         open_log(str(tmp_path / "fifo"))

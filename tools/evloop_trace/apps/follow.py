@@ -143,7 +143,7 @@ class FileFeed:
         return self._queues.ask(pids, self._now() - main.mono_ns)
 
     def _read(self) -> list[AnyEvent | Unknown]:
-        if self._main.is_another():
+        if self._main.is_another() and not self._main.has_grown() and not self._main.turn():
             self.close()
             self._begin(self._main.header or self._writer)
             self.anew += 1

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from evloop.errors import LogError
 from evloop.events.reader import MAX_LINE, LineReader, Problem, decode_header
-from evloop.events.schema import End, Header, Located
+from evloop.events.rotation import CUT
+from evloop.events.schema import Cut, End, Header, Inherit, Located
 from evloop_trace.apps.feed import PIECE
 from evloop_trace.living import is_running
 from evloop_trace.model.threads import MAIN
+from evloop_trace.parts import beside, is_same_log
 from evloop_trace.relabel import label, shift
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ class Tail:
         self._first = b""  # the first line
         self._main: Header | None = None  # of the log to whose clock events are moved, if not its own
         self._ended = False
+        self._expected = 0  # the number of the next event
+        self._later = False  # this is not the first file of a log that was rotated
         self.is_behind = False  # there was more to be read than could be read at once
 
     def begin(self, main: Header | None = None) -> Header | None:
@@ -74,6 +78,8 @@ class Tail:
     def events(self, items: list[Item]) -> list[AnyEvent | Unknown]:
         """The events among the items, as the first log would tell them."""
         events: list[Any] = [item for item in items if not isinstance(item, Problem)]
+        self._expected = max([self._expected, *[event.seq + 1 for event in events]])
+        events = [event for event in events if not self._is_file_s_own(event)]
         self._ended = self._ended or any(isinstance(event, End) for event in events)
         if self._main is None or self.header is None:
             return events
@@ -85,6 +91,44 @@ class Tail:
                 event.thread = f"{self.header.pid}:{event.thread or MAIN}"
             event.seq = -1  # the numbers of one process say nothing about another's
         return events
+
+    def _is_file_s_own(self, event: AnyEvent | Unknown) -> bool:
+        """Whether it is there only because a file of a log that was rotated can be read alone."""
+        if isinstance(event, Cut):
+            return event.reason == CUT
+        return self._later and (isinstance(event, Header) or (isinstance(event, Inherit) and event.seq < 0))
+
+    def turn(self) -> bool:
+        """If the log was rotated, go on in its next file; whether it was, or that is not to be known yet.
+
+        To be called when another file has the name, and all that was in this one is read.
+        """
+        if self.header is None or not self._expected:
+            return False
+        for name in (self._path, *beside(self._path)):
+            other = Tail(name)
+            try:
+                header = other.begin()
+            except LogError:
+                header = None
+            if header is not None and header.first == self._expected and is_same_log(header, self.header):
+                self._take_over(other)
+                return True
+            other.close()
+            if header is None and name == self._path and other.identity != self.identity:
+                return True  # it was just made, and its first line will come
+        return False
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Which file it is."""
+        return self._place
+
+    def _take_over(self, other: Tail) -> None:
+        self.close()
+        self._file, self._place, self._at = other._file, other._place, other._at
+        self._head, self._first, self._lines = other._head, other._first, LineReader()
+        self._later = True
 
     def is_another(self) -> bool:
         """The file was emptied and perhaps begun again, or another has its name."""

@@ -15,7 +15,8 @@ from evloop_trace.apps import follow
 from evloop_trace.apps.follow import FileFeed
 
 from evloop.errors import LogError
-from evloop.events.schema import SCHEMA, Accept, End, Header, Poll, Recv
+from evloop.events.rotation import RotatingSink, open_series
+from evloop.events.schema import SCHEMA, Accept, End, Header, Inherit, Poll, Recv, Signal
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
@@ -298,3 +299,80 @@ def test_a_folder_that_is_removed_is_no_failure(log: Log, feed: FileFeed) -> Non
     log.path.parent.rmdir()
     assert names(rest(feed)) == ["End"]
     log.path.parent.mkdir()
+
+
+class Rotated:
+    """A log that the server's own sink writes and rotates, an event at a time."""
+
+    def __init__(self, path: Path, most: int = 4096) -> None:
+        self.path = path
+        self.said: list[str] = []
+        first = header()
+        first.model = "loop"
+        opened = open_series(str(path), 50, "")
+        self.sink = RotatingSink(
+            opened, str(path), self.said.append, most=most, header=first,
+            standing=lambda: [Inherit(-1, self.seq, 0, "listen-1", 3, "tcp", "127.0.0.1:1", listens=True)],
+        )  # fmt: skip
+        self.seq = 0
+        self.sink.begin()
+        self.write(first)
+
+    def write(self, *events: Any) -> None:
+        """Hand on."""
+        self.sink.write(encode(events), events)
+
+    def signals(self, count: int) -> list[int]:
+        """So many events, each handed on by itself; their numbers."""
+        numbers = [self.seq + 1 + at for at in range(count)]
+        for number in numbers:
+            self.seq = number
+            self.write(Signal(number, number, 0, "SIGUSR1"))
+        return numbers
+
+    @property
+    def files(self) -> int:
+        """How many there are."""
+        return len(list(self.path.parent.iterdir()))
+
+
+def test_a_log_that_is_rotated(tmp_path: Path) -> None:
+    """Who follows it hears every event once, whether it looks often or only when several files were begun."""
+    log = Rotated(tmp_path / "log.jsonl")
+    heard: list[int] = []
+    written: list[int] = []
+    with closing(FileFeed(str(log.path))) as feed:
+        feed.expect()
+        for count in (1, 3, 100, 1, 500, 2):  # one file holds some fifty
+            written += log.signals(count)
+            before = -1
+            while before != len(heard):
+                before = len(heard)
+                heard += [event.seq for event in feed.read() if isinstance(event, Signal)]
+                heard += [event.seq for event in feed.read() if isinstance(event, Signal)]
+        assert log.files > 5
+        assert heard == written
+        assert feed.anew == 0
+        assert feed.broken == 0
+    log.sink.close()
+    assert log.said == []
+
+
+def test_a_log_whose_next_file_is_gone(tmp_path: Path) -> None:
+    """Who comes so late that its next file was removed begins anew, with what is open."""
+    log = Rotated(tmp_path / "log.jsonl")
+    with closing(FileFeed(str(log.path))) as feed:
+        feed.expect()
+        log.signals(3)
+        while not any(isinstance(event, Signal) for event in feed.read()):
+            pass
+        log.signals(300)
+        for older in sorted(tmp_path.glob("log.jsonl.old-*"))[:3]:
+            older.unlink()
+        events: list[Any] = []
+        while not feed.anew or not events:
+            events = feed.read()
+        assert isinstance(events[0], Header)
+        assert events[0].first > 4
+        assert isinstance(events[1], Inherit)
+    log.sink.close()

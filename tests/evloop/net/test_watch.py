@@ -610,7 +610,7 @@ def test_a_watch_point_from_its_beginning_to_its_end(alone):
     listener = watched.kernel.socket(accept=[failure(errno.EMFILE)])
     watched.kernel.listeners.append(listener)
     point = WatchPoint(server.loop, address, watched.watchers)
-    assert server.calls("listen", listener) == [(address, 16, True)]
+    assert server.calls("listen", listener) == [(address, 16, 0o600)]
     assert owned == [(listener.fileno(), "watchers")]
     server.tick(listener)
     assert (server.loop.timers.next().why, len(server.loop.timers)) == ("let watchers in again", 1)

@@ -77,7 +77,7 @@ def serve(
         recorded = _Recorded(lambda _packets: None)
         make = _maker(parts, selector, report, gates)
         if keep.is_traced:
-            header = _header(selector, options, keep)
+            header = _header(selector, options, keep, bug)
             loop, recorded = _traced_loop(make, parts.kernel(), header, keep, stack, report, lint=lint)
         else:
             loop = make(parts.kernel(), Trace())
@@ -128,9 +128,11 @@ def _maker(
     return make
 
 
-def _header(selector: str, options: ServerOptions, keep: LogOptions) -> Header:
+def _header(selector: str, options: ServerOptions, keep: LogOptions, bug: Bug | None) -> Header:
     limits = {name: value for name, value in options._asdict().items() if name != "mode"}
-    return make_header(keep, limits, model="loop", mode=options.mode, selector=selector)
+    return make_header(
+        keep, limits, model="loop", mode=options.mode, selector=selector, bug=bug.name if bug else ""
+    )
 
 
 def _traced_loop(

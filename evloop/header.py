@@ -40,6 +40,7 @@ def make_header(
     model: str,
     mode: str = "",
     selector: str = "",
+    bug: str = "",
 ) -> Header:
     """The header of this process, with the clocks as they are now; `options` are the program's limits."""
     mono_ns, wall_ns, bracket_ns = read_clocks()
@@ -51,7 +52,7 @@ def make_header(
         versions={"evloop": __version__, "python": python, "kernel": os.uname().release},
         payload=keep.payload, payload_max=keep.payload_max, options=dict(options),
         sysctls={name.replace("/", "."): text for name in SYSCTLS if (text := _read(f"/proc/sys/{name}"))},
-        boot_id=_read("/proc/sys/kernel/random/boot_id"), model=model,
+        boot_id=_read("/proc/sys/kernel/random/boot_id"), model=model, bug=bug,
     )  # fmt: skip
 
 

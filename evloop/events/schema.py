@@ -171,6 +171,7 @@ class Header(Event, tag="header"):
             "are in older files; 0 is the log's beginning"
         ),
     ] = 0
+    bug: Annotated[str, Meta(description="the bug that the server has: serve --bug; mostly none")] = ""
 
 
 class Clock(Event, tag="clock"):

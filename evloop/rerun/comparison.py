@@ -23,18 +23,25 @@ class Comparison(Recorder):
     def __init__(self, tape: Tape) -> None:
         super().__init__(tape.header, lambda _sink, _error: None)
         self._tape = tape
-        self._keep = self.append
-        self.append = self._compare
+        self.append = self._append
         self.recorded: Callable[[Event], None] | None = None
         """Told of every event that is the same."""
         self.sinks.append(_LastLine(self))
 
-    def _compare(self, event: Event) -> None:
+    def _append(self, event: Event) -> None:
+        self.batch.append(event)  # whoever looks back at this turn finds it there, as in any recorder
+        self.compare(event)
+
+    def compare(self, event: Event) -> None:
+        """Take the tape on by an event.
+
+        Raises:
+            Difference: the log has another.
+        """
         tape = self._tape
         logged = tape.next
         if event != logged and not self._agree_on_sleep(event, logged):
             tape.differs(event)
-        self._keep(event)
         tape.advance()
         if self.recorded is not None:
             self.recorded(event)
@@ -86,7 +93,7 @@ class _LastLine:
         """Compare the end."""
         del block
         if isinstance(events[-1], End):
-            self._comparison.append(events[-1])
+            self._comparison.compare(events[-1])
 
     def close(self) -> None:
         """Nothing is open."""

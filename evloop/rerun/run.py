@@ -186,12 +186,11 @@ def _parts(header: Header) -> Parts:
     Raises:
         LogError: it had a bug that the gallery has not.
     """
-    bug: str = getattr(header, "bug", "")
-    if not bug:
+    if not header.bug:
         return Parts()
-    if bug not in BUGS:
-        raise LogError(f"its server had a bug {bug[:40]!r}, which is not in this version's gallery")
-    return BUGS[bug].parts
+    if header.bug not in BUGS:
+        raise LogError(f"its server had a bug {header.bug[:40]!r}, which is not in this version's gallery")
+    return BUGS[header.bug].parts
 
 
 def _open(server: LoopServer, tape: Tape) -> None:

@@ -190,6 +190,7 @@ def serve(
         raise click.UsageError("--log - and --trace would both write to standard output: give --log a file")
     if capture is not None or kernel is not None:
         _check_capture(capture, kernel, tcp, udp, unix)
+        _check_payload(payload, capture)
         keep = keep._replace(capture=capture, kernel=kernel)
     if hold and control is None:
         raise click.UsageError(
@@ -228,6 +229,14 @@ def _serve_one(
 
     wanted = {name: options[name] for name in ("mode", "backlog", "recv_size") if name in options}
     programs.serve(*address, programs.BlockingOptions(model, **wanted), keep)
+
+
+def _check_payload(payload: str, capture: str | None) -> None:
+    """Whether payloads are left out everywhere."""
+    if capture is not None and payload == "none":
+        raise click.UsageError(
+            "--payload none and --capture contradict each other: packets have payloads; leave one out"
+        )
 
 
 def _check_files(

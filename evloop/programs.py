@@ -129,7 +129,10 @@ def talk(target: str, messages: tuple[str, ...], options: ClientOptions, keep: L
         "count": options.repeat,
     }
     with ExitStack() as stack:
-        recording = Recording(keep, make_header(keep, limits, model="client"), report, BESIDE)
+        header = make_header(keep, limits, model="client")
+        if not keep.payload_limit:  # what it says is on its command line, too
+            header.argv = ["…" if word in messages else word for word in header.argv]
+        recording = Recording(keep, header, report, BESIDE)
         stack.callback(recording.close)
         interrupts = Kernel().interrupts(["SIGINT"])
         stack.callback(interrupts.close)

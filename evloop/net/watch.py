@@ -1,5 +1,8 @@
 """Watchers: whoever connects is sent the events as they happen, and never waited for.
 
+What they can cost is bounded: their number, what is kept for one that does not read (a block), how often it
+is looked whether it does, what they may say (nothing), and how long all together are waited for at the end.
+
 A watcher that does not read fast enough misses whole events, counted for it
 alone. When it has caught up it gets a `gap`, which says how many, and a
 `snapshot`, so that its picture is right again.
@@ -7,6 +10,7 @@ alone. When it has caught up it gets a `gap`, which says how many, and a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -27,8 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["BEHIND", "LET_IN", "WatchPoint", "Watchers"]
 
 SNAPSHOT_EVERY = 250_000_000  # ns, at most so often for a watcher that keeps falling behind
-LAST_WORDS = 0.5  # seconds that a watcher may take for the last lines
+LAST_WORDS = 0.5  # seconds that the watchers may take for the last lines
 LOOK_AGAIN = 0.3  # seconds, whether there is room for one that is behind
+TRY_AGAIN = 20_000_000  # ns until a watcher whose socket is full is offered something
+MOST = 16  # watchers that come by themselves
+TALK = 4096  # bytes that a watcher may say, to nobody; one who says more is let go
 
 # Of timers: what the log says of the watchers besides their wake-ups.
 BEHIND, LET_IN = "a watcher is behind", "let watchers in again"
@@ -47,6 +54,8 @@ class Watcher:
         self._begun = False  # it has the header and the state
         self._missed = 0  # since the last event it got
         self._caught_up_at = 0
+        self._try_at = 0  # before this `t` it is offered nothing
+        self._said = 0  # bytes
         self.lost = 0  # in all
 
     def wants(self) -> tuple[int, str]:
@@ -56,12 +65,13 @@ class Watcher:
     def on_ready(self, _bits: int) -> None:
         """It left, or said something that nobody asked for."""
         try:
-            alive = bool(self._recv(4096))
+            size = len(self._recv(TALK))
         except BlockingIOError:
             return
         except OSError:
-            alive = False
-        if not alive:
+            size = 0
+        self._said += size
+        if not size or self._said > TALK:
             self._watchers.leave(self)
 
     def fail(self, error: Exception) -> None:  # noqa: ARG002
@@ -78,7 +88,10 @@ class Watcher:
         last = events[-1]
         if isinstance(last, End):
             self._say_the_end(last)
+        elif self._rest is not None and last.t < self._try_at:
+            self._miss(len(events))
         elif not self._finish():
+            self._try_at = last.t + TRY_AGAIN
             self._miss(len(events))
         elif isinstance(events[0], Header) or (self._begun and not self._missed):
             self._begun = True
@@ -105,9 +118,8 @@ class Watcher:
 
     def _say_the_end(self, end: End) -> None:
         """Send the log's last line; for this a watcher is waited for, else it thinks the server crashed."""
-        kernel = self._watchers.kernel
-        kernel.set_patience(self.sock, LAST_WORDS)
-        deadline = kernel.now() + round(LAST_WORDS * SECOND)
+        deadline, patience = self._watchers.last_words()
+        self._watchers.kernel.set_patience(self.sock, patience)
         self._finish_until(deadline)
         if self._rest is None and (self._missed or not self._begun):
             self._catch_up(end, 0)
@@ -150,6 +162,27 @@ class Watchers:
         self._loop = loop
         self._watchers: list[Watcher] = []
         self._look_again: Timer | None = None
+        self._deadline: int | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more may come."""
+        return len(self._watchers) >= MOST
+
+    def last_words(self) -> tuple[int, float]:
+        """When nobody is waited for any more, in monotonic ns, one time for all; and the seconds until then."""
+        now = self.kernel.now()
+        if self._deadline is None:
+            self._deadline = now + round(LAST_WORDS * SECOND)
+        return self._deadline, max(self._deadline - now, 0) / SECOND
+
+    def turn_away(self, sock: Socket) -> None:
+        """Tell a connected, non-blocking socket that there are enough, and close it."""
+        now = self.kernel.now() - self.header.mono_ns
+        end = End(-1, now, 0, f"{MOST} watchers are there already, and no more are let in", 0)
+        with suppress(OSError):
+            self.kernel.stream_calls(sock)[1](encode([self.header, end]))
+        self.kernel.close(sock, "stop")
 
     @property
     def wants_lines(self) -> bool:
@@ -223,7 +256,10 @@ class WatchPoint:
                 self._retry = self._loop.after(RETRY_AFTER, self._try_again, LET_IN)
                 self._loop.interests.update(self)
             return
-        self._watchers.join(sock)
+        if self._watchers.is_full:
+            self._watchers.turn_away(sock)
+        else:
+            self._watchers.join(sock)
 
     def _try_again(self) -> None:
         self._retry = None

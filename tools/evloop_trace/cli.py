@@ -242,6 +242,10 @@ def run_program(
         raise click.UsageError(f"--payload-max and --payload {payload} contradict each other: leave one out")
     if log == "-":
         raise click.UsageError("--log - would mix with what the program prints: name a file")
+    if packets is not None and payload == "none":
+        raise click.UsageError(
+            "--payload none and --capture contradict each other: packets have payloads; leave one out"
+        )
     capture = _capture_beside(packets, ports, log)
 
     def prepare(path: str) -> tuple[list[str], dict[str, str]]:

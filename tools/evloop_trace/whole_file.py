@@ -9,13 +9,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from evloop.errors import EvloopError
+from evloop.events.files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["UnwrittenError", "WholeFile"]
-
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0)
 
 
 class UnwrittenError(Exception):
@@ -34,7 +33,7 @@ class WholeFile:
     """
 
     def __init__(self, path: str, count: Callable[[bytes, int], tuple[int, int]]) -> None:
-        """Open it; what was in it is gone.
+        """Open it, for its owner alone if it is new; what was in it is gone.
 
         Args:
             path: Its name.
@@ -46,11 +45,13 @@ class WholeFile:
         """
         self._count = count
         try:
-            self._fd = _standard_output() if path == "-" else os.open(path, _FLAGS, 0o666)
+            self._fd = _standard_output() if path == "-" else open_private(path, os.O_WRONLY | os.O_CREAT)
+            self._is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
+            if self._is_file and path != "-":
+                os.ftruncate(self._fd, 0)  # not before it is known whose it is, as O_TRUNC would
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise EvloopError(f"{path or repr(path)} cannot be written: {reason}") from None
-        self._is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
         self._size = os.lseek(self._fd, 0, os.SEEK_CUR) if self._is_file else 0
 
     def write(self, pieces: bytes) -> None:

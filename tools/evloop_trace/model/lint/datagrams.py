@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.state import Datagrams
-from evloop_trace.model.diagnosis.words import when
+from evloop_trace.model.diagnosis.words import call, when
 from evloop_trace.model.lint.finding import Finding
 from evloop_trace.numbers import size
 
@@ -34,7 +34,7 @@ class Datagram:
             text = (
                 f"A datagram from {event.peer or 'an unnamed socket'} on {event.sock} was cut {when(event)}: "
             )
-            text += f"recvfrom() was given {size(event.n or 0)}, and the rest of it is gone."
+            text += f"{call(event)} was given {size(event.n or 0)}, and the rest of it is gone."
             self._findings.add(Finding("truncated", event.sock, [event], event, text))
 
     def sent(self, event: Sendto) -> None:

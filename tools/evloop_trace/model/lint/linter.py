@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Linter"]
 
+_CALLS = 4  # events that a turn has for everybody who was ready, before it is worth counting whose they are
+
 
 class Linter:
     """Feed it a log, or events as they happen; each finding is given once, and counts on.
@@ -108,7 +110,7 @@ class _Watching(Fold):
         self.ending = Ending(process, findings)
         self.turns = Turns(process, findings)
         self.datagrams = Datagram(process, findings)
-        self.strays = Strays(process, findings)
+        self.strays = Strays(findings)
         self._events: list[Any] = []
         self._last_poll: Poll | None = None
         self._held: set[str] = set()  # gates: what somebody holds back on purpose
@@ -132,7 +134,7 @@ class _Watching(Fold):
         self._events = events
         super()._fold(events)
         if events[-1] is not self._last_poll:
-            self.turns.goes_on(events[self._place(self._last_poll) :])
+            self.turns.goes_on(self._last_poll, events[self._place(self._last_poll) :])
 
     def _place(self, poll: Poll | None) -> int:
         """Where what came after a poll begins, among the events that are read now."""
@@ -171,8 +173,8 @@ class _Watching(Fold):
         if self.ending.ended:
             self.ending.polled(event, held=bool(self._held))
         self.accepting.polled(event)
-        self.strays.polled()
-        if before is not None and event.seq - before.seq > 2 * READS + 4 * len(before.ready):
+        self.strays.polled(event)
+        if before is not None and event.seq - before.seq > 2 * READS + _CALLS * len(before.ready):
             self.turns.crowded(before, event, self._events[self._place(before) : self._place(event) - 1])
         self.turns.polled()
         if not self.process.loops and not self._slept:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from evloop_trace.model.diagnosis.fold import OFTEN
 from evloop_trace.model.diagnosis.spins import rounds
 from evloop_trace.model.diagnosis.state import Vain
-from evloop_trace.model.diagnosis.words import place
 from evloop_trace.model.lint.finding import Finding
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ class Spinning:
         """A poll that would not sleep has found nothing."""
         vain = thread.asking
         if vain.count >= OFTEN:
-            text = f"poll() is asked again and again without waiting, and nothing is ready{place(vain.last)}:"
+            text = "poll() is asked again and again without waiting, and nothing is ready,"
             self._tell("spin-poll", None, vain, text, "")
 
     def _tell(self, kind: str, name: str | None, vain: Vain, text: str, why: str) -> None:

@@ -8,8 +8,8 @@ from evloop_trace.model.diagnosis.words import moment, when
 from evloop_trace.model.lint.finding import Finding
 
 if TYPE_CHECKING:
-    from evloop.events.schema import Accept, Close, Recv, Signal
-    from evloop_trace.model.diagnosis.state import Process, Stream
+    from evloop.events.schema import Accept, Close, Poll, Recv, Signal
+    from evloop_trace.model.diagnosis.state import Stream
     from evloop_trace.model.lint.finding import Findings
 
 __all__ = ["Strays"]
@@ -21,26 +21,29 @@ _NO_NEWS = frozenset({"SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH"})
 class Strays:
     """Descriptors that changed hands within a turn, and signals that nobody meant."""
 
-    def __init__(self, process: Process, findings: Findings) -> None:
-        self._process = process
+    def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._closed: dict[int, Close] = {}  # by descriptor, in this turn
+        self._poll: Poll | None = None
+        self._closed: dict[int, Close] = {}  # by descriptor, of those that this turn's poll named
         self._heirs: dict[str, tuple[Close, Accept]] = {}  # connections that got such a descriptor in it
 
-    def polled(self) -> None:
+    def polled(self, event: Poll) -> None:
         """Another turn begins, whose list names nobody who is gone."""
+        self._poll = event
         if self._closed:
             self._closed.clear()
             self._heirs.clear()
 
     def closed(self, event: Close) -> None:
-        """The number is free."""
-        self._closed[event.fd] = event
+        """The number is free, though this turn's list names its owner."""
+        poll, name = self._poll, event.conn or event.sock
+        if poll is not None and poll.thread == event.thread and any(it == name for it, _ in poll.ready):
+            self._closed[event.fd] = event
 
     def accepted(self, event: Accept) -> None:
         """The number has a new owner."""
         close = self._closed.get(-1 if event.fd is None else event.fd)
-        if close is not None and event.conn is not None and self._process.threads:
+        if close is not None and event.conn is not None:
             self._heirs[event.conn] = close, event
 
     def nothing(self, stream: Stream, event: Recv) -> None:

@@ -63,33 +63,37 @@ class Turns:
             self._pending = 0
         self._late = None
 
-    def goes_on(self, part: Sequence[Any]) -> None:
-        """The events that are read end before the turn does."""
-        self._parts.append(part)
-        self._pending += len(part)
-        if self._pending > _PENDING:
-            self._count()
+    def goes_on(self, before: Poll | None, part: Sequence[Any]) -> None:
+        """The events that are read end before the turn does that `before` began."""
+        if before is not None and before.ready:
+            self._parts.append(part)
+            self._pending += len(part)
+            if self._pending > _PENDING:
+                self._count(before)
 
     def late(self, event: Timer) -> None:
         """A timer ran after its time."""
         if event.late >= LATE and (self._late is None or event.late > self._late.late):
             self._late = event
 
-    def _count(self) -> None:
+    def _count(self, before: Poll) -> None:
+        """Reads by whom the poll has woken, of what it has named: another thread keeps nobody waiting."""
+        thread, named = before.thread, {name for name, _ in before.ready}
         for part in self._parts:
-            self._counts.update(
-                (type(event), event.conn if type(event) is Recv else event.sock)
-                for event in part
-                if type(event) in {Recv, Recvfrom} and event.n is not None
-            )
+            for event in part:
+                kind = type(event)
+                if (kind is Recv or kind is Recvfrom) and event.n is not None and event.thread == thread:
+                    name = event.conn if kind is Recv else event.sock
+                    if name in named:
+                        self._counts[kind, name] += 1
         self._parts.clear()
         self._pending = 0
 
     def crowded(self, before: Poll, event: Poll, part: Sequence[Any]) -> None:
         """Much happened between two polls; of the events that are read now, `part` did."""
         self._parts.append(part)
-        self._count()
-        if not self._counts:
+        self._count(before)
+        if not self._counts or event.thread != before.thread:
             return
         (kind, name), reads = self._counts.most_common(1)[0]
         if reads < (READS if kind is Recv else DATAGRAMS):

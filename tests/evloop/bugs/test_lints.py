@@ -1,0 +1,239 @@
+"""Each bug of the gallery is named by a lint, and a server without it, in the same scene, by none.
+
+Real sockets and the real loop, in the test's thread; only what Linux does to nobody on loopback (a connection
+that is aborted before it is accepted) is said by a kernel that is told to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from evloop_trace.model.lint import Linter
+
+from evloop.bugs.bug import Parts
+from evloop.bugs.gallery import BUGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Scene = Callable[[Any, str], None]
+
+MANY = 40  # turns in which nothing changes
+LOAD = b"x" * 65536
+
+
+def turns(real, count=MANY) -> None:
+    """Some turns of the loop."""
+    for _ in range(count):
+        real.loop.tick()
+
+
+def overfill(real, client) -> None:
+    """Send until the answers do not fit any more, into a buffer that is not large."""
+    real.until(lambda: real.streams)
+    real.stream.sock.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+
+    def took_less() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            client.send(LOAD)
+        return any(event.n != event.size for event in real.events("send"))
+
+    real.until(took_less)
+
+
+def empty(real, client) -> None:
+    """Read what was answered, until nothing comes any more."""
+    quiet = 0
+    while quiet < 10:
+        try:
+            quiet = 0 if client.recv(1 << 20) else 10
+        except BlockingIOError:
+            quiet += 1
+        real.loop.tick()
+
+
+def write_interest(real, _folder) -> None:
+    """A client reads too late, and then all."""
+    client = real.client(real.tcp(), buffers=8192)
+    overfill(real, client)
+    empty(real, client)
+    turns(real)
+
+
+def registered_for_nothing(real, folder) -> None:
+    """Somebody leaves whom nobody watches."""
+    client = real.client(real.unix(f"{folder}/sock"))
+    real.until(lambda: real.streams)
+    real.loop.interests.watch(real.stream, 0, "it is not to be read now")
+    client.close()
+    turns(real)
+    real.loop.interests.update(real.stream)
+    real.until(lambda: not real.streams)
+
+
+def rest_of_an_answer(real, _folder) -> None:
+    """A client reads too late, and then all."""
+    client = real.client(real.tcp(), buffers=8192)
+    overfill(real, client)
+    turns(real, 3)
+    empty(real, client)
+    client.shutdown(socket.SHUT_WR)
+    empty(real, client)
+
+
+def end_of_stream(real, _folder) -> None:
+    """A client comes, asks and goes."""
+    client = real.client(real.tcp())
+    real.exchange(client, b"hello")
+    client.close()
+    real.until(lambda: any(event.n == 0 for event in real.events("recv")))
+    turns(real, 3)
+
+
+def never_pausing(real, _folder) -> None:
+    """One has much to say, another a short question."""
+    address = real.tcp()
+    one, two = real.client(address), real.client(address)
+    real.until(lambda: len(real.streams) == 2)
+    one.send(b"x" * 4096)
+    two.send(b"a short question")
+    assert real.receive(two, 16) == b"A SHORT QUESTION"
+    real.receive(one, 4096)
+    turns(real, 3)
+
+
+def error_queue(real, _folder) -> None:
+    """A client is gone when its answer comes."""
+    address = real.udp()
+    client = real.client(address, socket.SOCK_DGRAM)
+    client.send(b"hello")
+    client.close()
+    real.until(lambda: real.events("sendto"))
+    turns(real)
+
+
+def our_own_sender(real, _folder) -> None:
+    """A datagram has our own address as its sender."""
+    address = real.udp()
+    (datagrams,) = real.server._datagrams
+    real.kernel.kernel.datagram_calls(datagrams.sock.sock, 100)[1](b"hello", address)
+    real.until(lambda: real.events("recvfrom"))
+    turns(real, 3)
+
+
+def a_window_is_resized(real, _folder) -> None:
+    """Another part of the program has a handler for a signal."""
+    before = signal.getsignal(signal.SIGWINCH)
+    try:
+        signal.signal(signal.SIGWINCH, lambda _number, _frame: None)
+        real.server.handle_signals()
+        os.kill(os.getpid(), signal.SIGWINCH)
+        turns(real, 3)
+    finally:
+        real.server.close()
+        signal.signal(signal.SIGWINCH, before)
+
+
+def newcomer(real, _folder) -> None:
+    """Two more come than there is room for, and who is the first speaks."""
+    address = real.tcp()
+    one = real.client(address)
+    real.exchange(one, b"hello")
+    turns(real, 3)  # it is silent: of the next poll's list it will be the last
+    two, three = real.client(address), real.client(address)
+    one.send(b"again")
+    turns(real, 5)
+    assert two.fileno() != three.fileno()
+
+
+def aborted(real, _folder) -> None:
+    """The first of three connections was aborted before it was accepted."""
+    accept, failures = real.kernel.kernel.accept, [errno.ECONNABORTED]
+
+    def fails_once(sock):
+        if failures:
+            code = failures.pop()
+            raise OSError(code, os.strerror(code))
+        return accept(sock)
+
+    real.kernel.kernel.accept = fails_once
+    address = real.tcp()
+    clients = [real.client(address) for _ in range(3)]
+    real.until(lambda: len(real.streams) == 3)
+    assert not failures
+    assert len(clients) == 3
+
+
+def no_descriptors(real, _folder) -> None:
+    """There is no descriptor for who comes, for a moment."""
+    client = real.client(real.tcp())
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with open(os.devnull) as first:  # its number is the first that is free
+        free = first.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        real.until(lambda: any(event.errno == "EMFILE" for event in real.events("accept")))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    real.until(lambda: real.streams)
+    real.exchange(client, b"hello")
+
+
+SCENES: dict[str, tuple[str, Scene, dict[str, Any]]] = {
+    "write-interest-left-on": ("spin-write", write_interest, {}),
+    "mask0-hup-spin": ("spin-hup", registered_for_nothing, {}),
+    "partial-send-dropped": ("lost-interest", rest_of_an_answer, {}),
+    "eof-ignored": ("close-wait", end_of_stream, {}),
+    "drain-forever": ("starvation", never_pausing, {"recv_size": 16}),
+    "errqueue-undrained": ("spin-errors", error_queue, {}),
+    "udp-self-reply": ("reflection", our_own_sender, {}),
+    "wakeup-as-data": ("wakeup-data", a_window_is_resized, {}),
+    "stale-fd": ("stale-event", newcomer, {"max_connections": 2}),
+    "abort-stops-batch": ("accept-stopped", aborted, {}),
+    "emfile-no-return": ("spin-accept", no_descriptors, {}),
+}
+
+
+@pytest.fixture
+def found(real, short_dir, monkeypatch) -> Iterator[Callable[[str, Parts], set[str]]]:
+    """What the lints find in a server of these parts, in the scene of a bug."""
+
+    def play(name: str, parts: Parts) -> set[str]:
+        _, scene, options = SCENES[name]
+        monkeypatch.setattr(type(real()), "parts", parts)
+        server = real(traced=True, **options)
+        scene(server, short_dir)
+        events = server.events()
+        server.close()
+        linter = Linter()
+        linter.feed(events)
+        linter.feed(server.sink.events[len(events) :])
+        linter.finish()
+        return {finding.kind for finding in linter.findings}
+
+    return play
+
+
+def test_every_bug_has_a_scene():
+    """The gallery grows."""
+    assert set(SCENES) == set(BUGS)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_bug_is_named(name, found):
+    """By the lint that is about it."""
+    assert SCENES[name][0] in found(name, BUGS[name].parts)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_without_it_nothing_is_said(name, found):
+    """The same clients at a server that is right."""
+    assert found(name, Parts()) == set()

@@ -221,6 +221,17 @@ def test_reading_stops_above_high_water_and_goes_on_below_low(scripted):
     assert len(server.calls("recv", sock)) == 2
 
 
+def test_exactly_at_low_water_is_low(scripted):
+    """A quarter of the high mark; a byte more is not."""
+    server = scripted(high_water=12)
+    sock = server.connect(recv=[b"x" * 13], send=[AGAIN, 9, 1])
+    server.tick(sock)
+    server.tick((sock, OUT))
+    assert (server.stream(sock).buffered, server.watching(sock)) == (4, WRITE)
+    server.tick((sock, OUT))
+    assert (server.stream(sock).buffered, server.watching(sock)) == (3, READ | WRITE)
+
+
 def test_a_refusal_after_a_piece_was_taken(scripted):
     """What was taken before it counts: what is left is below the low mark, and reading goes on."""
     server = scripted(high_water=8)

@@ -122,7 +122,9 @@ def follows(events):
 def test_a_new_watcher(watched):
     """The header, the state as it is after the first tick it sees, and the events from then on."""
     watched.say()
+    assert not watched.watchers.wants_lines
     reader = watched.join()
+    assert watched.watchers.wants_lines
     watched.say(2)
     watched.say()
     watched.say(2)
@@ -442,6 +444,7 @@ def test_a_quiet_server_wakes_for_a_watcher_that_is_behind(watched):
     for _ in range(20):
         watched.say(2, size=BIG)
     assert [len(watched.loop.timers), watched.loop.timers.next().why] == [1, "a watcher is behind"]
+    assert watched.loop.timers.next().when - watched.loop.time == 300_000_000
     while watched.watcher.is_behind:
         reader.read()
         (timer,) = watched.loop.timers.due(1 << 62)

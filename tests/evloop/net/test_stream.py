@@ -384,7 +384,8 @@ def test_a_handler_that_raises_while_the_server_stops(scripted):
     assert server.closed(bad) == ("handler-error", 0, None)
     assert sent(server, good) == b"A"
     assert server.closed(good) == ("eof", 0, None)
-    assert len(server.trace.of("error")) == 1
+    ((_, where, error, whose),) = server.trace.of("error")
+    assert (where, type(error), whose) == ("connection", ZeroDivisionError, bad)
 
 
 # -- ending from our side ------------------------------------------------------------------------

@@ -552,6 +552,7 @@ def test_a_watcher_that_takes_a_byte_at_a_time(alone):
     [
         ([ALL] * 3, 1),
         ([ALL, 3, 4, ALL, ALL], 2),
+        ([ALL, ALL, 2, 3, ALL], 2),
         ([ALL, 3, 4, 5, ALL, 2, ALL], 3),
         ([5, ALL, ALL, ALL], 1),
         ([5, 1, 1, ALL, ALL, ALL], 3),

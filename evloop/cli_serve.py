@@ -199,6 +199,7 @@ def serve(
     if "write" in hold and model != "loop":
         raise click.UsageError(_why_only_loop("hold", model))
     keep = keep._replace(control=control, hold=hold)
+    _check_sockets(watch, control)
     _check_files(keep, ring, ring_on, log_max_bytes, log_keep)
     keep = keep._replace(
         ring=ring,
@@ -268,9 +269,16 @@ def _watch_mode(watch: UnixPath | None, mode: int | None) -> int:
         return 0o600
     if watch is None:
         raise click.UsageError("--watch-mode is that of the watchers' socket: add --watch PATH")
-    if watch.path.startswith("@"):
-        raise click.UsageError(f"{watch} is an abstract name, which has no mode: give --watch a path")
     return mode
+
+
+def _check_sockets(watch: UnixPath | None, control: UnixPath | None) -> None:
+    """Whether there is something that keeps others out."""
+    for option, address in (("--watch", watch), ("--control", control)):
+        if address is not None and address.path.startswith("@"):
+            raise click.UsageError(
+                f"{option} {address}: an abstract name has no mode, so anybody could connect; give it a path"
+            )
 
 
 def _check_packets(

@@ -155,23 +155,29 @@ class Series:
         self.folder = Folder(above)
         self._keep = keep
 
-    def shelve(self) -> str:
-        """Let the newest be an old one; its name then.
+    def shelve(self, fd: int) -> str | None:
+        """Let the newest, which is open as `fd`, be an old one; its name then, or None if it was moved away.
 
         Raises:
-            OSError: the folder may not be written.
+            OSError: the folder may not be written; or something else has the name by now.
         """
+        status, there = os.fstat(fd), self.folder.identity(self.name)
+        if there is None:
+            return None
+        if there != (status.st_dev, status.st_ino):
+            _refuse(errno.EEXIST, "it was moved, and another file has its name")
         older = f"{self.name}.old-{self._highest() + 1:06d}"
         self.folder.rename(self.name, older)
         return older
 
-    def unshelve(self, older: str) -> None:
-        """It is the newest after all.
+    def unshelve(self, older: str | None) -> None:
+        """It is the newest after all, unless somebody has just taken the name.
 
         Raises:
             OSError: the folder may not be written any more.
         """
-        self.folder.rename(older, self.name)
+        if older is not None and self.folder.identity(self.name) is None:
+            self.folder.rename(older, self.name)
 
     def prune(self) -> None:
         """Remove the oldest, of which there are too many.

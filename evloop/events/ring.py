@@ -323,7 +323,7 @@ class RingSink:
         """What has been written becomes an older file, be it ours or from before."""
         if os.fstat(self._fd).st_size == 0:
             return
-        older = self._series.shelve()
+        older = self._series.shelve(self._fd)
         try:
             fd = new_file(self._series, self._fd)
         except OSError:

@@ -84,6 +84,7 @@ class RotatingSink:
         self._header, self._standing = header, standing
         self._file = FileSink(self._fd, path, report)
         self._size = 0  # of the file, about
+        self._limit = most
         self._failing = False
 
     @property
@@ -100,12 +101,12 @@ class RotatingSink:
         self._file.write(block, events)
         self._size += len(block)
         last = events[-1]
-        if self._size >= self._most and not self._file.is_behind and not isinstance(last, End):
+        if self._size >= self._limit and not self._file.is_behind and not isinstance(last, End):
             self._rotate(last)
 
     def _rotate(self, last: Event) -> None:
         """Go on in a new file, or, if that cannot be, in this one, for as many bytes again."""
-        self._size = 0
+        self._size, self._limit = 0, self._most
         try:
             self._change(last)
             self._series.prune()
@@ -118,7 +119,7 @@ class RotatingSink:
             self._failing = False
 
     def _change(self, last: Event) -> None:
-        older = self._series.shelve()
+        older = self._series.shelve(self._fd)
         try:
             fd = self._begin_new(last)
         except OSError:
@@ -140,6 +141,8 @@ class RotatingSink:
                 self._series.folder.unlink(self._series.name)
             os.close(fd)
             raise
+        # Where thousands of connections are open, that alone may be more than a file shall have.
+        self._size, self._limit = len(head), max(self._most, 2 * len(head))
         return fd
 
     def _end_old(self, last: Event) -> None:

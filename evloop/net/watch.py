@@ -170,7 +170,7 @@ class Watchers:
         return len(self._watchers) >= MOST
 
     def last_words(self) -> tuple[int, float]:
-        """When nobody is waited for any more, in monotonic ns, one time for all; and the seconds until then."""
+        """When nobody is waited for any more, one time for all, in monotonic ns; and seconds until then."""
         now = self.kernel.now()
         if self._deadline is None:
             self._deadline = now + round(LAST_WORDS * SECOND)

@@ -1,0 +1,200 @@
+"""Files in folders where others may write: theirs are not followed, not filled, and not waited for."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import pytest
+
+from evloop.events import files
+from evloop.events.files import Folder, Series, open_private
+
+WRITE = os.O_WRONLY | os.O_CREAT
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A folder like /tmp."""
+    path = tmp_path / "shared"
+    path.mkdir()
+    path.chmod(0o1777)
+    return path
+
+
+@pytest.fixture
+def another(monkeypatch):
+    """Be somebody else than who owns what the test makes."""
+    return lambda: monkeypatch.setattr(files.os, "geteuid", lambda: 12345)
+
+
+def mode_of(path):
+    """Its permissions."""
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_new_file_is_its_owner_s_alone(tmp_path, umask):
+    """Whatever the umask; one that was there keeps its mode, as open(2) leaves it."""
+    before = os.umask(umask)
+    try:
+        os.close(open_private(str(tmp_path / "new"), WRITE))
+    finally:
+        os.umask(before)
+    assert mode_of(tmp_path / "new") == 0o600
+    (tmp_path / "new").chmod(0o640)
+    os.close(open_private(str(tmp_path / "new"), WRITE))
+    assert mode_of(tmp_path / "new") == 0o640
+
+
+def test_a_relative_name(tmp_path, monkeypatch):
+    """It is found from where we are."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inner").mkdir()
+    os.close(open_private("one", WRITE))
+    os.close(open_private("./inner/two", WRITE))
+    assert (tmp_path / "one").exists()
+    assert (tmp_path / "inner" / "two").exists()
+
+
+def test_no_file(tmp_path):
+    """A name that is a folder's, and a folder that is not there: open(2) says so."""
+    with pytest.raises(IsADirectoryError):
+        open_private(f"{tmp_path}/", WRITE)
+    with pytest.raises(FileNotFoundError):
+        open_private(f"{tmp_path}/nowhere/log", WRITE)
+
+
+def test_a_link_in_a_folder_of_one_s_own(tmp_path):
+    """There nobody else can have put it: it is followed."""
+    (tmp_path / "target").touch()
+    (tmp_path / "link").symlink_to("target")
+    (tmp_path / "folder").symlink_to(".")
+    fd = open_private(f"{tmp_path}/folder/link", WRITE)
+    os.write(fd, b"here")
+    os.close(fd)
+    assert (tmp_path / "target").read_bytes() == b"here"
+
+
+@pytest.mark.parametrize("target", ["there", "nowhere"])
+def test_a_symbolic_link_in_a_shared_folder(shared, tmp_path, target):
+    """It is not followed, whether there is something behind it or not."""
+    (tmp_path / "there").write_bytes(b"precious")
+    (shared / "log").symlink_to(tmp_path / target)
+    with pytest.raises(OSError, match="symbolic link in a folder where others may write"):
+        open_private(f"{shared}/log", WRITE)
+    assert (tmp_path / "there").read_bytes() == b"precious"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_symbolic_link_on_the_way(shared, tmp_path):
+    """Nor is one in a shared folder through which the way leads."""
+    (tmp_path / "inner").mkdir()
+    (shared / "inner").symlink_to(tmp_path / "inner")
+    with pytest.raises(OSError, match="'inner' on its way is a symbolic link"):
+        open_private(f"{shared}/inner/log", WRITE)
+    assert not (tmp_path / "inner" / "log").exists()
+
+
+def test_a_hard_link_in_a_shared_folder(shared, tmp_path):
+    """A file with a name elsewhere may be one that we never meant to write."""
+    (tmp_path / "precious").write_bytes(b"precious")
+    os.link(tmp_path / "precious", shared / "log")
+    with pytest.raises(OSError, match="another name elsewhere"):
+        open_private(f"{shared}/log", WRITE)
+    os.close(open_private(f"{tmp_path}/precious", WRITE))  # in a folder of our own it is our business
+
+
+@pytest.mark.parametrize("kind", ["file", "pipe"])
+def test_somebody_else_s_file_in_a_shared_folder(shared, another, kind):
+    """Who put it there could read what we write; and a pipe without a reader is not waited for."""
+    path = f"{shared}/log"
+    if kind == "file":
+        os.close(os.open(path, WRITE, 0o666))
+    else:
+        os.mkfifo(path)
+    another()
+    with pytest.raises(OSError, match="belongs to another user"):
+        open_private(path, WRITE)
+
+
+def test_our_own_pipe_in_a_shared_folder(shared):
+    """It is ours: somebody reads it, whom we know."""
+    os.mkfifo(f"{shared}/log")
+    reader = os.open(f"{shared}/log", os.O_RDONLY | os.O_NONBLOCK)
+    writer = open_private(f"{shared}/log", os.O_WRONLY | os.O_NONBLOCK)
+    os.write(writer, b"x")
+    assert os.read(reader, 10) == b"x"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_what_is_changed_in_between(shared, monkeypatch):
+    """It is looked at again when it is open."""
+    looks = []
+    real = files._must_be_ours
+    monkeypatch.setattr(files, "_must_be_ours", lambda status: looks.append(status) or real(status))
+    os.close(open_private(f"{shared}/log", WRITE))
+    os.link(f"{shared}/log", f"{shared}/other")
+    monkeypatch.setattr(
+        files, "_must_be_ours", lambda status: looks.append(status) if len(looks) == 1 else real(status)
+    )
+    before = set(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="another name elsewhere"):
+        open_private(f"{shared}/log", WRITE)
+    assert set(os.listdir("/proc/self/fd")) == before
+    assert len(looks) == 2
+
+
+def test_a_folder_is_held(tmp_path):
+    """Whatever becomes of its name, the same one is meant."""
+    (tmp_path / "one").mkdir()
+    folder = Folder(str(tmp_path / "one"))
+    (tmp_path / "one").rename(tmp_path / "two")
+    (tmp_path / "one").mkdir()
+    os.close(folder.open("file", WRITE))
+    assert folder.names() == ["file"]
+    status = os.stat(tmp_path / "two" / "file")
+    assert folder.identity("file") == (status.st_dev, status.st_ino)
+    folder.unlink("file")
+    assert folder.identity("file") is None
+    folder.close()
+    assert list((tmp_path / "one").iterdir()) == list((tmp_path / "two").iterdir()) == []
+
+
+def test_the_names_of_older_files(tmp_path):
+    """They go on from the highest that is there, the oldest go, and what has another form is left alone."""
+    for name in ("log", "log.4711", "log.old-1", "log.old-x00001", "log.old-000007", "log.old-000003"):
+        (tmp_path / name).touch()
+    series = Series(str(tmp_path / "log"), keep=2)
+    fd = os.open(tmp_path / "log", os.O_RDONLY)
+    assert series.shelve(fd) == "log.old-000008"
+    series.unshelve("log.old-000008")
+    assert (tmp_path / "log").exists()
+    assert series.shelve(fd) == "log.old-000008"
+    assert series.shelve(fd) is None  # it has another name already
+    series.unshelve(None)
+    (tmp_path / "log").write_bytes(b"another's")
+    with pytest.raises(FileExistsError, match="it was moved, and another file has its name"):
+        series.shelve(fd)
+    series.unshelve("log.old-000008")
+    assert (tmp_path / "log").read_bytes() == b"another's"
+    (tmp_path / "log").unlink()
+    os.close(fd)
+    series.prune()
+    series.prune()
+    series.close()
+    assert sorted(os.listdir(tmp_path)) == [
+        "log.4711", "log.old-000007", "log.old-000008", "log.old-1", "log.old-x00001",
+    ]  # fmt: skip
+
+
+def test_none_is_kept(tmp_path):
+    """Then the newest is all there is."""
+    fd = os.open(tmp_path / "log", WRITE)
+    series = Series(str(tmp_path / "log"), keep=0)
+    series.shelve(fd)
+    os.close(fd)
+    series.prune()
+    series.close()
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,469 @@
+"""A flight recorder: what it keeps, what it says was open, and when it writes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+
+import pytest
+
+from evloop.events import ring
+from evloop.events.ring import PAUSE, RingSink
+from evloop.events.rotation import open_series
+from evloop.events.schema import (
+    Accept,
+    Bind,
+    Close,
+    Inherit,
+    Interest,
+    Listen,
+    Poll,
+    Recv,
+    Recvfrom,
+    Send,
+    Sendto,
+    Signal,
+    Slow,
+)
+from evloop.testing import failure
+
+MINUTE = 60 * 10**9
+
+
+class Recorded:
+    """A recorder in a folder, and a server's events for it."""
+
+    def __init__(self, folder, header, size=10, keep=5, **options):
+        self.path = folder / "log"
+        self.said: list[str] = []
+        self.seq = self.tick = self.t = 0
+        self.closed = False
+        self.open: list[Inherit] = []
+        self.first = header()
+        opened = open_series(str(self.path), keep, "--ring writes files")
+        self.sink = RingSink(
+            opened, "the.log", self.said.append, size=size, header=self.first,
+            standing=lambda: list(self.open), **options,
+        )  # fmt: skip
+
+    def turn(self, *makes):
+        """A tick with these events, each made of its first fields."""
+        self.tick += 1
+        events = [make(self._number(), self.t, self.tick) for make in makes]
+        self.sink.write(b"", events)
+        return events
+
+    def _number(self):
+        self.seq += 1
+        self.t += 10
+        return self.seq
+
+    def signals(self, count):
+        """So many ticks of one event."""
+        for _ in range(count):
+            self.turn(lambda *at: Signal(*at, "SIGWINCH"))
+
+    def dump(self, why="SIGUSR1"):
+        """Ask for a file; its lines."""
+        self.sink.ask(why)
+        self.signals(1)
+        return self.lines()
+
+    def lines(self, name="log"):
+        """A file's lines, when it is written."""
+        self.sink._wait()
+        text = (self.path.parent / name).read_bytes()
+        assert text.endswith(b"\n")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def close(self):
+        """Once."""
+        if not self.closed:
+            self.closed = True
+            self.sink.close()
+
+    @property
+    def older(self):
+        """The older files."""
+        self.sink._wait()
+        return sorted(it.name for it in self.path.parent.iterdir() if it.name != "log")
+
+
+@pytest.fixture
+def recorded(tmp_path, header):
+    """How to make one, which is closed with the test."""
+    made = []
+
+    def make(**options):
+        made.append(Recorded(tmp_path, header, **options))
+        return made[-1]
+
+    yield make
+    for it in made:
+        it.close()
+
+
+def listen(*at):
+    """A listener."""
+    return Listen(*at, 1, "listen-1", 3, "tcp", "127.0.0.1:1", 5)
+
+
+def udp(*at):
+    """A datagram socket."""
+    return Bind(*at, 1, "udp-1", 4, "udp", "127.0.0.1:1")
+
+
+def accept(name, fd=7):
+    """A connection."""
+    return lambda *at: Accept(*at, 1, "listen-1", name, fd, "127.0.0.1:2", "127.0.0.1:1", 0)
+
+
+def recv(name, start, end):
+    """Bytes that came."""
+    return lambda *at: Recv(*at, 1, name, 7, 100, end - start, (start, end))
+
+
+def send(name, start, end):
+    """Bytes that went."""
+    return lambda *at: Send(*at, 1, name, 7, 100, end - start, (start, end))
+
+
+def interest(name, old, new):
+    """What is watched."""
+    return lambda *at: Interest(*at, name, None, old, new, "why")
+
+
+def close(conn, received=0, sent=0):
+    """A connection's end."""
+    return lambda *at: Close(*at, 1, 7, "eof", conn, None, received=received, sent=sent)
+
+
+def test_the_last_events(recorded):
+    """Whole ticks with as many as were asked for; what is missing is told, and why it was written."""
+    it = recorded(size=10)
+    it.sink.write(b"", [it.first])
+    for _ in range(20):
+        it.turn(*[lambda *at: Signal(*at, "SIGHUP")] * 3)
+    header, gap, *lines, cut = it.dump()
+    assert (header["ev"], header["seq"]) == ("header", 0)
+    numbers = [line["seq"] for line in lines]
+    assert numbers == list(range(52, 62))  # three ticks of three, and that in which it was asked
+    assert (gap["seq"], gap["lost"], gap["wanted"]) == (51, 51, True)
+    assert gap["reason"] == "flight recorder: it keeps the last 10 events"
+    assert (cut["ev"], cut["seq"], cut["reason"]) == ("cut", -1, "flight recorder: SIGUSR1")
+    assert it.said == ["flight recorder: SIGUSR1: the last 10 events are in the.log"]
+
+
+def test_nothing_is_missing_yet(recorded):
+    """Then there is no gap; and the header is none of the events that are counted."""
+    it = recorded(size=10)
+    it.sink.write(b"", [it.first, Signal(1, 1, 0, "SIGHUP")])
+    it.seq = 1
+    assert [line["ev"] for line in it.dump()] == ["header", "signal", "signal", "cut"]
+
+
+def test_what_was_open_before(recorded):
+    """Each socket as it was before the first event that is kept, also of those that were closed since."""
+    it = recorded(size=4)
+    it.turn(listen, udp, accept("tcp-1"), recv("tcp-1", 0, 50), send("tcp-1", 0, 40))
+    it.turn(accept("tcp-2"), accept("tcp-3"), recv("tcp-2", 0, 7), send("tcp-2", 0, 7), close("tcp-3"))
+    it.turn(lambda *at: Recvfrom(*at, 1, "udp-1", 4, 9, "127.0.0.1:9"))
+    first, *_ = it.turn(
+        recv("tcp-1", 50, 60), interest("tcp-1", "READ|WRITE", "READ"), accept("tcp-4"),
+        recv("tcp-2", 7, 9), close("tcp-2", 9, 7), close("tcp-1", 60, 40),
+        lambda *at: Recvfrom(*at, 1, "udp-1", 4, 9, "127.0.0.1:9"),
+        lambda *at: Sendto(*at, 1, "udp-1", 4, "127.0.0.1:9", 9),
+        lambda *at: Sendto(*at, 1, "udp-1", 4, "127.0.0.1:9", errno="EAGAIN"),
+        lambda *at: Accept(*at, 1, "listen-1", errno="EAGAIN"),
+        lambda *at: Recv(*at, 1, "tcp-4", 7, 100, errno="EAGAIN"),
+        lambda *at: Send(*at, 1, "tcp-4", 7, 100, errno="EAGAIN"),
+        lambda *at: Recvfrom(*at, 1, "udp-1", 4, errno="EAGAIN"),
+    )  # fmt: skip
+    it.open = [
+        Inherit(
+            -1,
+            0,
+            9,
+            "listen-1",
+            3,
+            "tcp",
+            "127.0.0.1:1",
+            listens=True,
+            backlog=5,
+            accepted=4,
+            interest="READ",
+        ),
+        Inherit(-1, 0, 9, "udp-1", 4, "udp", "127.0.0.1:1", accepted=2, sent=1, interest="READ"),
+        Inherit(-1, 0, 9, "tcp-4", 7, "tcp", "127.0.0.1:1", "127.0.0.1:2", opened=9, interest="READ"),
+    ]
+    lines = it.dump()
+    states = {line["name"]: line for line in lines if line["ev"] == "inherit"}
+    assert set(states) == {"listen-1", "udp-1", "tcp-1", "tcp-2"}
+    assert all(
+        (line["seq"], line["t"], line["tick"]) == (-1, first.t, first.tick) for line in states.values()
+    )
+    assert states["listen-1"] == {**states["listen-1"], "accepted": 3, "backlog": 5, "listens": True}
+    assert (states["udp-1"]["accepted"], states["udp-1"].get("sent", 0)) == (1, 0)
+    one, two = states["tcp-1"], states["tcp-2"]
+    assert (one["received"], one["sent"], one["interest"], one["buffered"]) == (50, 40, "READ|WRITE", 10)
+    assert (one["peer"], one["address"], one["sock"], one["opened"]) == (
+        "127.0.0.1:2",
+        "127.0.0.1:1",
+        "listen-1",
+        30,
+    )
+    assert (two["received"], two["sent"], two.get("interest")) == (7, 7, None)
+    assert set(it.sink._gone) == {"listen-1", "udp-1", "tcp-1", "tcp-2"}
+
+
+def test_who_listened_and_was_closed(recorded):
+    """Listeners and datagram sockets are remembered, too; of what is unknown nothing is said."""
+    it = recorded(size=1)
+    it.turn(listen, udp)
+    it.turn(
+        lambda *at: Close(*at, 1, 3, "stop", None, "listen-1"),
+        lambda *at: Close(*at, 1, 4, "stop", None, "udp-1"),
+        lambda *at: Close(*at, 1, 5, "stop", None, "unknown-1"),
+    )
+    it.sink.ask("SIGUSR1")
+    it.sink._write_beside()
+    states = {line["name"]: line for line in it.lines() if line["ev"] == "inherit"}
+    assert {name: line.get("listens", False) for name, line in states.items()} == {
+        "listen-1": True,
+        "udp-1": False,
+    }
+    it.signals(2)
+    assert it.sink._gone == {}
+
+
+def test_nothing_grows(recorded):
+    """However many connections come and go, only what is kept is remembered."""
+    it = recorded(size=50)
+    for number in range(1, 500):
+        it.turn(accept(f"tcp-{number}"), close(f"tcp-{number}"))
+    assert len(it.sink._gone) == 0
+    assert it.sink._count == sum(map(len, it.sink._ticks)) == 50
+
+
+def test_a_second_dump_overwrites_nothing(recorded):
+    """The newest has the name; what was there before, too, is an older file then; the oldest go."""
+    it = recorded(keep=2)
+    it.path.write_bytes(b"precious")
+    for number in range(4):
+        assert it.dump(f"reason {number}")[-1]["reason"] == f"flight recorder: reason {number}"
+    assert it.older == ["log.old-000003", "log.old-000004"]
+    assert it.lines("log.old-000003")[-1]["reason"] == "flight recorder: reason 1"
+
+
+def test_no_dump_leaves_no_file(recorded):
+    """Nor is what was there touched."""
+    it = recorded()
+    it.signals(3)
+    assert it.path.exists()  # it is locked: nobody else writes it
+    it.close()
+    assert not it.path.exists()
+    it.path.write_bytes(b"precious")
+    again = recorded()
+    again.signals(3)
+    again.close()
+    assert it.path.read_bytes() == b"precious"
+
+
+def test_an_empty_file_that_is_another_s(recorded):
+    """If ours was moved, what has its name is left alone; and one that cannot be removed is no failure."""
+    it = recorded()
+    it.path.rename(it.path.parent / "moved")
+    it.path.touch()
+    it.close()
+    assert it.path.exists()
+    again = recorded()
+    again.sink._series.folder.unlink = lambda _name: (_ for _ in ()).throw(failure(errno.EACCES))
+    again.close()
+    assert it.path.exists()
+
+
+def test_a_slow_tick(recorded):
+    """It is a reason; the next within a minute is none, then within two."""
+    it = recorded()
+    when = []
+    for _ in range(40):
+        it.t += MINUTE // 4
+        it.turn(lambda *at: Signal(*at, "SIGHUP"), lambda *at: Slow(*at, 183_000_000, "tcp-3"))
+        if it.sink._thread is not None:
+            when.append(it.t // MINUTE)
+            it.sink._wait()
+            it.sink._thread = None
+    assert when == [0, 1, 3, 7]
+    assert (
+        it.lines()[-1]["reason"] == "flight recorder: a tick took 183 ms, the longest turn was that of tcp-3"
+    )
+    assert PAUSE == MINUTE
+
+
+def test_slow_ticks_that_nobody_asked_for(recorded):
+    """Then they are none; and one may have been nobody's."""
+    it = recorded(slow=False)
+    it.turn(lambda *at: Slow(*at, 183_000_000, None))
+    assert it.sink._thread is None
+    it.sink._slow = True
+    it.turn(lambda *at: Slow(*at, 183_000_000, None))
+    assert it.lines()[-1]["reason"] == "flight recorder: a tick took 183 ms"
+
+
+def test_a_lint(recorded):
+    """What it finds is a reason, each kind by itself; it sees every event."""
+    seen = []
+    found = {
+        5: [("spin", "it spins.")],
+        6: [("spin", "it still spins.")],
+        7: [("leak", "it leaks."), ("spin", "x")],
+    }
+
+    def lint(events):
+        seen.extend(events)
+        return found.get(events[0].seq, [])
+
+    it = recorded(lint=lint)
+    why = []
+    for _ in range(8):
+        it.signals(1)
+        if it.sink._thread is not None:
+            why.append(it.lines()[-1]["reason"])
+            it.sink._thread = None
+    assert why == ["flight recorder: lint: spin: it spins.", "flight recorder: lint: leak: it leaks."]
+    assert len(seen) == 8
+
+
+def test_a_lint_that_fails(recorded):
+    """It is told once, and not asked again; the recorder goes on."""
+    asked = []
+
+    def lint(events):
+        asked.append(events)
+        raise KeyError("tcp-1")
+
+    it = recorded(lint=lint)
+    it.signals(3)
+    assert len(asked) == 1
+    assert it.said == ["the flight recorder looks for faults no more: KeyError: 'tcp-1'"]
+    assert it.dump()[-1]["ev"] == "cut"
+
+
+def test_what_comes_while_a_file_is_written_waits(recorded, monkeypatch):
+    """The next is begun when it is done."""
+    goes_on, begun = threading.Event(), threading.Event()
+    real = os.write
+
+    def write(fd, data):
+        begun.set()
+        assert goes_on.wait(30)
+        return real(fd, data)
+
+    it = recorded()
+    with monkeypatch.context() as patched:
+        patched.setattr(ring.os, "write", write)
+        it.sink.ask("one")
+        it.signals(1)
+        assert begun.wait(30)
+        it.sink.ask("two")
+        it.signals(3)
+        goes_on.set()
+        it.sink._wait()
+    assert it.older == []
+    it.signals(1)
+    assert it.lines()[-1]["reason"] == "flight recorder: two"
+    assert it.older == ["log.old-000001"]
+
+
+def test_a_crash(recorded):
+    """It is written before the call returns; and after what was being written."""
+    it = recorded()
+    it.sink.write_now("nothing was recorded")
+    assert it.path.read_bytes() == b""
+    it.signals(2)
+    it.sink.ask("SIGUSR1")
+    it.signals(1)
+    it.sink.write_now("crash: KeyError: 1")
+    assert (
+        json.loads(it.path.read_bytes().splitlines()[-1])["reason"] == "flight recorder: crash: KeyError: 1"
+    )
+    assert it.older == ["log.old-000001"]
+
+
+def test_many_events_in_pieces(recorded, monkeypatch):
+    """They are encoded by and by, and stand in the file as they came."""
+    naps = []
+    monkeypatch.setattr(ring.time, "sleep", naps.append)
+    it = recorded(size=1000)
+    it.turn(listen)
+    for _ in range(500):
+        it.turn(lambda *at: Poll(*at, 1, None, "why", []), recv("tcp-1", 0, 0), send("tcp-1", 0, 0))
+    numbers = [line["seq"] for line in it.dump() if line["seq"] > 0 and line["ev"] != "gap"]
+    assert numbers == list(range(numbers[0], it.seq + 1))
+    assert len(numbers) >= 1000
+    assert len(naps) > 8
+
+
+@pytest.mark.parametrize("room", [0, 100, 1500])
+def test_a_full_disk(recorded, monkeypatch, room):
+    """As many whole lines as there is room for; it is told; the next one is written when there is room."""
+    it = recorded(size=100)
+    it.signals(200)
+    left = [room]
+    real = os.write
+
+    def write(fd, data):
+        n = min(len(data), left[0])
+        left[0] -= n
+        if not n:
+            raise failure(errno.ENOSPC)
+        return real(fd, data[:n])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ring.os, "write", write)
+        it.sink.ask("SIGUSR1")
+        it.signals(1)
+        it.sink._wait()
+    text = it.path.read_bytes()
+    assert len(text) <= room
+    assert text[-1:] in {b"", b"\n"}
+    assert it.said == [
+        "the flight recorder cannot write the.log (No space left on device): serving goes on without it"
+    ]
+    assert it.dump()[-1]["ev"] == "cut"
+    assert it.older == (["log.old-000001"] if text else [])
+
+
+def test_a_folder_that_may_not_be_written(recorded, monkeypatch):
+    """The file that is there stays."""
+    it = recorded()
+    before = it.dump("one")
+
+    def fail(*_given, **_named):
+        raise failure(errno.EACCES)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ring, "new_file", fail)
+        it.sink.ask("two")
+        it.signals(1)
+        it.sink._wait()
+    assert it.older == []
+    assert it.lines() == before
+    assert "cannot write the.log (Permission denied)" in it.said[-1]
+
+
+def test_what_nobody_thought_of(recorded, monkeypatch):
+    """It is told, and the loop does not hear of it."""
+    it = recorded()
+
+    def fail(_events):
+        raise ValueError("it cannot be encoded")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ring, "encode", fail)
+        it.sink.ask("one")
+        it.signals(1)
+        it.sink._wait()
+    assert it.said == ["the flight recorder failed: ValueError: it cannot be encoded"]

@@ -1,4 +1,8 @@
-"""What holds for every test: where CI is set, a skipped test is a failure."""
+"""What holds for every test: where CI is set, a skipped test is a failure.
+
+`--bug NAME` puts a bug of the gallery (`evloop serve --bug list`) into the servers that the tests make: then
+some of them must fail. tests/evloop/bugs/test_suite.py sees to that.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from evloop.bugs.gallery import BUGS
+
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 IN_CI = bool(os.environ.get("CI"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option --bug."""
+    parser.addoption("--bug", choices=sorted(BUGS), help="put this bug into the servers that the tests make")
 
 
 @pytest.hookimpl(tryfirst=True)

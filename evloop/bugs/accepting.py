@@ -42,11 +42,12 @@ BUGS = (
         thread="https://github.com/python/cpython/issues/151615",
         cure="Return: the shortage is over when somebody closes something, and not for the next one of "
         "the batch.",
+        lint="spin-accept",
         parts=Parts(server=_NeverGivesUpServer),
         prefix="ulimit -n 16;",
         provoke=(
             "# more clients than there are descriptors for",
-            "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do { sleep 1; } | ncat 127.0.0.1 8080 & done; wait",
+            "for i in {1..12}; do exec {fd}<>/dev/tcp/127.0.0.1/8080; done; sleep 0.5",
         ),
         seen="Sixteen accepts in a row fail with EMFILE, and a tenth of a second later sixteen timers "
         "run in one tick.",
@@ -60,14 +61,15 @@ BUGS = (
         thread="https://github.com/python/cpython/issues/127529",
         cure="Tell the errors of accept(2) apart: EAGAIN is the end of the queue, ECONNABORTED and the "
         "network's are of one connection, a shortage is of the system.",
+        lint="accept-stopped",
         parts=Parts(server=_GivesUpTooSoonServer),
         prefix="strace -D -qq -o /dev/null -e trace=accept4 -e inject=accept4:error=ECONNABORTED:when=1",
         provoke=(
-            "# three clients are there when it looks; the kernel, for once, says that the first was aborted",
-            "kill -STOP $SERVER",
-            "for i in 1 2 3; do evloop client 127.0.0.1:8080 hello & done",
-            "sleep 1; kill -CONT $SERVER; wait",
+            "# three clients are there when it looks, and the first, it is told, was aborted",
+            "kill -STOP $SERVER; for i in {1..3}; do exec {fd}<>/dev/tcp/127.0.0.1/8080; done",
+            "echo hello >&$fd; kill -CONT $SERVER; head -n1 <&$fd",
         ),
+        needs=("strace",),
         seen="The accept that failed is the last of its tick, though others wait: the listener is "
         "reported again, at once.",
     ),

@@ -28,6 +28,8 @@ class Bug(NamedTuple):
     thread: str
     """Where the project's people tell of it: a URL."""
     cure: str
+    lint: str
+    """The kind of finding that names it: `evloop-trace lint`."""
     parts: Parts
     provoke: tuple[str, ...]
     """What to type into a shell (bash) beside the server, at 127.0.0.1:8080; $SERVER is its process."""
@@ -38,6 +40,8 @@ class Bug(NamedTuple):
     """What the server's command begins with, where the system must be made to fail."""
     selectors: tuple[str, ...] = ()
     """The selectors with which it can be seen; none is all."""
+    needs: tuple[str, ...] = ()
+    """The programs with which it is provoked, besides ours and a shell's."""
 
     @property
     def command(self) -> str:

@@ -45,13 +45,14 @@ BUGS = (
         "number. nginx, Redis, libuv and Trio have a cure each",
         thread="https://github.com/creytiv/re/pull/266",
         cure="Unregister at once, but close(2) at the end of the tick, when no event of it is left.",
+        lint="stale-event",
         parts=Parts(loop=_ClosesAtOnce, server=_MakesRoom),
         options=("--max-connections", "2"),
         provoke=(
-            "exec 3<>/dev/tcp/127.0.0.1/8080; echo hello >&3; sleep 0.5; kill -STOP $SERVER",
+            "exec 3<>/dev/tcp/127.0.0.1/8080; echo hello >&3; head -n1 <&3; kill -STOP $SERVER",
             "# two more come, the first speaks again, and then the server looks",
             "exec 4<>/dev/tcp/127.0.0.1/8080 5<>/dev/tcp/127.0.0.1/8080; echo again >&3",
-            "kill -CONT $SERVER; sleep 0.5",
+            "kill -CONT $SERVER; sleep 0.3",
         ),
         seen="poll reports the first connection. It is closed to make room, the third gets its "
         "descriptor, and with it its event: recv on a connection that has sent nothing, EAGAIN.",

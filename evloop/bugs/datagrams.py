@@ -62,10 +62,12 @@ BUGS = (
         "datagram to a closed port",
         thread="https://github.com/libuv/libuv/issues/4447",
         cure="At ERR call recvmsg with MSG_ERRQUEUE until EAGAIN; or do not ask to be told.",
+        lint="spin-errors",
         parts=Parts(kernel=_HearsOfErrors),
         provoke=(
             "# asks, and is gone when the answer comes",
-            "kill -STOP $SERVER; echo hello > /dev/udp/127.0.0.1/8080; kill -CONT $SERVER; sleep 1",
+            "kill -STOP $SERVER; echo hello > /dev/udp/127.0.0.1/8080; kill -CONT $SERVER",
+            "sleep 0.3",
         ),
         seen="recvfrom says ECONNREFUSED once. From then on every poll returns ERR, and recvfrom finds "
         "nothing: EAGAIN.",
@@ -79,12 +81,13 @@ BUGS = (
         "them, or one and a forged sender, could go on for ever",
         thread="https://github.com/aiortc/aioquic/issues/635",
         cure="Do not answer your own address, nor ports below 1024; and never answer an answer.",
+        lint="reflection",
         parts=Parts(server=_AnswersAnybodyServer),
         provoke=(
             "# one forged datagram: for root, or in `evloop lab`, where you are root",
             "nping --udp -c1 -S 127.0.0.1 -g 8080 -p 8080 --data-string hello 127.0.0.1",
-            "sleep 1",
         ),
+        needs=("nping",),
         seen="The sender of every datagram is the address that it was sent to. Nobody else is there, "
         "and the server is busy.",
     ),

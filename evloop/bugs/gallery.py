@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from evloop.bugs import accepting, closing, datagrams, interest, streams, wakeup
@@ -41,11 +42,26 @@ def _entry(bug: Bug) -> Iterator[str]:
     yield from _paragraph("", bug.wrong)
     yield from _paragraph("where", bug.project)
     yield f"{'':{INDENT}}{bug.thread}"
-    yield f"  {'try':{INDENT - 2}}$ {bug.command}"
-    for line in bug.provoke:
-        yield f"{'':{INDENT}}{line if line.startswith('#') else '$ ' + line}"
+    lines = [it for line in (bug.command, *bug.provoke) for it in _typed(line)]
+    for label, line in zip_longest(["try"], lines, fillvalue=""):
+        yield f"  {label:{INDENT - 2}}{line}"
     yield from _paragraph("see", bug.seen)
     yield from _paragraph("cure", bug.cure)
+
+
+def _typed(line: str) -> list[str]:
+    """A line as it is typed; one that is too long goes on in the next."""
+    if line.startswith("#"):
+        return textwrap.wrap(line, WIDTH - INDENT, subsequent_indent="# ")
+    parts = textwrap.wrap(
+        line,
+        WIDTH - INDENT - len(" \\"),
+        initial_indent="$ ",
+        subsequent_indent="    ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return [*(f"{part} \\" for part in parts[:-1]), parts[-1]]
 
 
 def _paragraph(label: str, text: str) -> list[str]:

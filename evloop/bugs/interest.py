@@ -81,10 +81,12 @@ BUGS = (
         thread="https://github.com/libuv/libuv/issues/3671",
         cure="Compute the interest from the state in one place, and let nobody else call modify: "
         "without bytes to send there is no WRITE.",
+        lint="spin-write",
         parts=Parts(server=_WritesForEverServer),
         provoke=(
-            "# sends 8 MB, reads a second later, and then says nothing and stays",
-            "{ head -c 8M /dev/zero; sleep 2; } | ncat 127.0.0.1 8080 | { sleep 1; wc -c; }",
+            "# sends 16 MB, reads the answer later, and then says nothing and stays",
+            "exec 3<>/dev/tcp/127.0.0.1/8080; head -c 16M /dev/zero >&3 &",
+            "sleep 0.5; head -c 16M <&3 | wc -c; sleep 0.3; exec 3>&-",
         ),
         seen="A client that says nothing wakes the loop at once, every time: poll returns OUT, and no "
         "call follows. One core is busy with an idle connection.",
@@ -99,13 +101,15 @@ BUGS = (
         "same",
         thread="https://github.com/apple/swift-nio/issues/277",
         cure="Unregister what is watched for nothing, and register it again when it is of interest.",
+        lint="spin-hup",
         parts=Parts(loop=_RegisteredForNothingLoop),
         options=("--unix", "./bug.sock", "--control", "./bug.control"),
         provoke=(
-            "# somebody comes, reading is held back, and they go",
-            "{ echo hello; sleep 1; echo more; } | socat -t0 - UNIX:bug.sock &",
-            "sleep 0.5; echo hold read | socat -t1 - UNIX:bug.control; wait $!; sleep 1",
+            "# somebody comes and has an answer; reading is held back; and they go",
+            "coproc socat - UNIX:bug.sock; echo hello >&${COPROC[1]}; read <&${COPROC[0]}",
+            "echo hold read | socat -t1 - UNIX:bug.control; kill $COPROC_PID; sleep 0.3",
         ),
+        needs=("socat",),
         seen="From then on every poll returns HUP of a connection that nobody watches, and nothing is "
         "done about it.",
         selectors=("epoll", "poll"),

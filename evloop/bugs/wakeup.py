@@ -50,6 +50,7 @@ BUGS = (
         "about when they are written; Twisted, libuv, Tornado and Trio only let it wake them",
         thread="https://github.com/python/cpython/issues/74224",
         cure="The byte wakes, and says nothing else: which signals came, their handlers note.",
+        lint="wakeup-data",
         parts=Parts(kernel=_Listens),
         provoke=(
             "# the window's size changes, as far as the server can tell",

@@ -18,12 +18,13 @@ import pytest
 from hypothesis import settings
 
 from evloop.address import UnixPath, parse_inet
+from evloop.bugs.bug import Parts
+from evloop.bugs.gallery import BUGS
 from evloop.events.recorder import Recorder
 from evloop.events.schema import SCHEMA, Header
 from evloop.events.sinks import MemorySink
 from evloop.kernel import IN, Kernel, selector_names
-from evloop.loop.loop import Loop
-from evloop.servers.loop import LoopServer, ServerOptions
+from evloop.servers.loop import ServerOptions
 from evloop.testing import ScriptedKernel, ScriptedSocket
 from evloop.trace import Trace
 from evloop.tracing import EventTrace, TracedKernel
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 # A busy machine is no failure.
 settings.register_profile("evloop", deadline=None)
 settings.load_profile("evloop")
+
+def pytest_configure(config: pytest.Config) -> None:
+    """With --bug the servers of the tests have it."""
+    bug = config.getoption("--bug")
+    Scripted.parts = Real.parts = BUGS[bug].parts if bug else Parts()
+
 
 TURNS = 10_000  # of a loop, until what is waited for must have come
 NAP = 0.002  # seconds a turn may sleep when there is nothing to do
@@ -87,12 +94,14 @@ class Spy(Trace):
 class Scripted:
     """A server on a scripted kernel."""
 
+    parts: Parts
+
     def __init__(self, **options) -> None:
         self.kernel = ScriptedKernel()
         self.trace = Spy()
-        self.loop = Loop(self.kernel, "epoll", self.trace)
+        self.loop = self.parts.loop(self.kernel, "epoll", self.trace)
         self.said: list[str] = []
-        self.server = LoopServer(self.loop, ServerOptions(**options), self.said.append)
+        self.server = self.parts.server(self.loop, ServerOptions(**options), self.said.append)
         self.server.handle_signals()
         self.pipe = self.kernel.pipes[0]
         self.poller = self.kernel.pollers[0]
@@ -166,6 +175,8 @@ def scripted() -> type[Scripted]:
 class Real:
     """A server on real sockets, in the thread of the test."""
 
+    parts: Parts
+
     def __init__(self, selector, *, traced=False, payload=64, **options) -> None:
         self.sink = MemorySink()
         self.recorder: Recorder | None = None
@@ -173,12 +184,12 @@ class Real:
         if traced:
             self.recorder = Recorder(make_header(selector), lambda sink, error: self.said.append(str(error)))
             self.recorder.sinks.append(self.sink)
-            self.kernel: Kernel = TracedKernel(Kernel(), self.recorder, payload)
-            self.loop = Loop(self.kernel, selector, EventTrace(self.kernel))
+            self.kernel: Kernel = TracedKernel(self.parts.kernel(), self.recorder, payload)
+            self.loop = self.parts.loop(self.kernel, selector, EventTrace(self.kernel))
         else:
-            self.kernel = Kernel()
-            self.loop = Loop(self.kernel, selector)
-        self.server = LoopServer(self.loop, ServerOptions(**options), self.said.append)
+            self.kernel = self.parts.kernel()
+            self.loop = self.parts.loop(self.kernel, selector)
+        self.server = self.parts.server(self.loop, ServerOptions(**options), self.said.append)
         self.polls = 0
         self._poll, self.loop.poller.poll = self.loop.poller.poll, self._nap
         self._clients: list[socket.socket] = []
@@ -348,10 +359,16 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="session")
+def parts() -> Parts:
+    """The classes of which a server is made."""
+    return Real.parts
+
+
 @pytest.fixture
-def kernel() -> Kernel:
+def kernel(parts) -> Kernel:
     """The real one."""
-    return Kernel()
+    return parts.kernel()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from evloop.kernel import READ, WRITE, selector_names
-from evloop.loop.interest import Interests
 from evloop.testing import ScriptedKernel, ScriptedPoller
 from evloop.trace import Trace
 
@@ -40,15 +39,21 @@ class Heard(Trace):
 
 
 @pytest.fixture
+def interests_class(parts):
+    """Those of the loop."""
+    return parts.loop.interests_class
+
+
+@pytest.fixture
 def poller():
     """A selector that complains of what epoll would complain of."""
     return ScriptedPoller(ScriptedKernel())
 
 
-def test_every_change_reaches_the_selector_once(poller):
+def test_every_change_reaches_the_selector_once(poller, interests_class):
     """Register, modify, unregister: and nothing where nothing changed."""
     heard, item = Heard(), Item()
-    interests = Interests(poller, heard)
+    interests = interests_class(poller, heard)
     for mask in (READ, READ, READ | WRITE, READ | WRITE, WRITE, 0, 0, READ):
         item.mask = mask
         interests.update(item)
@@ -60,10 +65,10 @@ def test_every_change_reaches_the_selector_once(poller):
     ]  # fmt: skip
 
 
-def test_dropped_whatever_it_wants(poller):
+def test_dropped_whatever_it_wants(poller, interests_class):
     """Drop needs no state, and may come twice."""
     heard, item = Heard(), Item()
-    interests = Interests(poller, heard)
+    interests = interests_class(poller, heard)
     interests.update(item)
     interests.drop(item, "the end")
     interests.drop(item, "the end")
@@ -72,9 +77,9 @@ def test_dropped_whatever_it_wants(poller):
     assert heard.changes[1:] == [(7, READ, 0, "the end")]
 
 
-def test_a_selector_that_refuses_leaves_the_state_as_it_was(poller):
+def test_a_selector_that_refuses_leaves_the_state_as_it_was(poller, interests_class):
     """What could not be registered is not watched."""
-    interests = Interests(poller, Heard())
+    interests = interests_class(poller, Heard())
     poller.register(7, READ)
     item = Item()
     with pytest.raises(KeyError):

@@ -9,8 +9,7 @@ import socket
 
 import pytest
 
-from evloop.kernel import READ, Kernel
-from evloop.loop.loop import Loop
+from evloop.kernel import READ
 from evloop.loop.wakeup import Wakeup
 
 
@@ -77,9 +76,9 @@ def test_why_it_is_watched_and_let_go(scripted):
 
 
 @pytest.fixture
-def loop(selector):
+def loop(selector, parts):
     """A loop that watches real signals, whose names it appends to `loop.arrived`."""
-    made = Loop(Kernel(), selector)
+    made = parts.loop(parts.kernel(), selector)
     yield made
     made.close()
 

@@ -204,7 +204,7 @@ def test_a_datagram_that_is_cut(real, selector):
 
 
 def test_a_client_that_has_left(real, selector):
-    """The answer meets a closed port; the next client does not notice."""
+    """The answer meets a closed port; the next client does not notice, and the loop sleeps afterwards."""
     server = real(selector)
     address = server.udp()
     gone, other = server.client(address, socket.SOCK_DGRAM), server.client(address, socket.SOCK_DGRAM)
@@ -213,6 +213,7 @@ def test_a_client_that_has_left(real, selector):
     gone.close()
     other.send(b"hello")
     assert server.datagram(other) == b"HELLO"
+    assert not list(server._poll(0))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:0", "0.0.0.0:0"])

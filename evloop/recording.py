@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.address import is_loopback, parse_inet
@@ -88,15 +88,27 @@ class Reporter:
 
     def listening(self, kind: str, address: str) -> None:
         """A line an address, so that a script can wait for it; and a warning, if it is not ours alone."""
-        print(f"listening {kind} {printable(address)}", file=sys.stderr, flush=True)
+        _say(f"listening {kind} {printable(address)}")
         if kind != "unix" and not is_loopback(parse_inet(address).host):
             self(f"{address} can be reached from other machines, by anyone: there is no access control")
 
     def tell(self) -> None:
         """Say what was kept."""
         for sentence in self._sentences:
-            print(f"evloop: {printable(sentence)}", file=sys.stderr, flush=True)
+            _say(f"evloop: {printable(sentence)}")
         self._sentences.clear()
+
+
+def _say(line: str) -> None:
+    """A line on standard error, if it can be had: it may be closed, or a file on the disk that is full.
+
+    Past Python's buffer, which would keep the line, fail with it again at the end, and set the exit code.
+    """
+    if sys.stderr is None:
+        return
+    buffer = sys.stderr.buffer
+    with suppress(OSError):
+        getattr(buffer, "raw", buffer).write(f"{line}\n".encode(sys.stderr.encoding, "backslashreplace"))
 
 
 class _HeldFile(FileSink):

@@ -199,6 +199,18 @@ def test_sentences_wait_for_the_picture(capsys):
     assert capsys.readouterr().err == "evloop: later\n"
 
 
+@pytest.mark.parametrize("path", ["/dev/full", None])
+def test_nobody_can_be_told(monkeypatch, path):
+    """Standard error is on the disk that is full, or closed: that ends no server."""
+    with open(path, "w") if path else contextlib.nullcontext() as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        report = Reporter()
+        report("the disk is full")
+        report.listening("tcp", "127.0.0.1:80")
+        if stream:
+            stream.flush()  # nothing was kept for later
+
+
 @pytest.mark.parametrize(
     ("kind", "address", "lines"),
     [("tcp", "127.0.0.1:80", 1), ("udp", "[::1]:80", 1), ("unix", "/s", 1), ("tcp", "0.0.0.0:80", 2)],

@@ -98,13 +98,27 @@ def _lint_page(path: str, linter: Linter) -> str:
 )
 @click.option("--strace", "kept", metavar="FILE", help="Keep what strace writes.")
 @click.option(
+    "--inject",
+    "faults",
+    multiple=True,
+    metavar="FAULT",
+    help="Let system calls fail: accept4:error=EMFILE:when=1, see strace(1); repeatable.",
+)
+@click.option(
     "--lab",
     is_flag=True,
     help="In a network of its own, where the kernel's counters are the server's and its clients' alone.",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object, with every difference.")
 @click.argument("command", metavar="[--] COMMAND...", nargs=-1, required=True, type=click.UNPROCESSED)
-def audit(log: str | None, kept: str | None, lab: bool, as_json: bool, command: tuple[str, ...]) -> int:
+def audit(
+    log: str | None,
+    kept: str | None,
+    faults: tuple[str, ...],
+    lab: bool,
+    as_json: bool,
+    command: tuple[str, ...],
+) -> int:
     """Run a server under strace, and hold its log against what the kernel was really asked.
 
     COMMAND is evloop serve, evloop client or evloop-trace run, with their options; or whatever writes --log
@@ -116,6 +130,7 @@ def audit(log: str | None, kept: str | None, lab: bool, as_json: bool, command: 
 
     import msgspec
 
+    from evloop_trace.apps.audited import Wanted
     from evloop_trace.apps.audited import audit as run
     from evloop_trace.audit.command import NoLogError, with_log
     from evloop_trace.escape import escape_json
@@ -124,13 +139,15 @@ def audit(log: str | None, kept: str | None, lab: bool, as_json: bool, command: 
     if command[0].startswith("-"):
         raise click.NoSuchOption(command[0])
     if lab:
-        _enter_lab(log, kept, as_json, command)
+        _enter_lab(
+            [*_given("--log", log), *_given("--strace", kept), *_given("--inject", *faults)], as_json, command
+        )
     with tempfile.TemporaryDirectory(prefix="evloop-") as folder:
         try:
             words, name = with_log(command, log, os.path.join(folder, "run.jsonl"))
         except NoLogError as error:
             raise click.UsageError(str(error)) from None
-        report = run(words, name, kept, tell)
+        report = run(words, name, Wanted(kept, faults), tell)
     if as_json:
         write(escape_json(msgspec.json.encode(report)) + "\n")
     else:
@@ -141,9 +158,13 @@ def audit(log: str | None, kept: str | None, lab: bool, as_json: bool, command: 
     return OK if report.ok else FOUND
 
 
-def _enter_lab(log: str | None, kept: str | None, as_json: bool, command: tuple[str, ...]) -> NoReturn:
+def _given(option: str, *values: str | None) -> list[str]:
+    return [word for value in values if value is not None for word in (option, value)]
+
+
+def _enter_lab(options: list[str], as_json: bool, command: tuple[str, ...]) -> NoReturn:
     """Be the same command in a network of its own, as evloop lab makes it."""
-    options = [*(["--log", log] if log else []), *(["--strace", kept] if kept else []), *["--json"] * as_json]
+    options += ["--json"] * as_json
     python = [sys.executable, "-P", "-m"]
     again = [*python, "evloop", "lab", "--", *python, "evloop_trace", "audit", *options, "--", *command]
     os.execv(sys.executable, again)  # noqa: S606 - ourselves

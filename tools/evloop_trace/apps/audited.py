@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from evloop_trace.audit.compare import Comparison
 
-__all__ = ["audit"]
+__all__ = ["Wanted", "audit"]
 
 _COUNTERS = ("/proc/net/snmp", "/proc/net/netstat", "/proc/net/snmp6")
 _INSTALL = "strace is not installed (Debian: apt install strace)"
@@ -50,13 +51,22 @@ class _Heard(NamedTuple):
     name: str
 
 
-def audit(command: Sequence[str], log: str, kept: str | None, tell: Callable[[str], None]) -> Report:
+class Wanted(NamedTuple):
+    """How it is to be done."""
+
+    kept: str | None = None
+    """Where what strace wrote shall stay; if nowhere, it is removed."""
+    faults: Sequence[str] = ()
+    """What strace is to do to calls: SYSCALL:error=ERRNO:when=EXPR, strace(1)."""
+
+
+def audit(command: Sequence[str], log: str, wanted: Wanted, tell: Callable[[str], None]) -> Report:
     """Run a command to its end, and compare.
 
     Args:
         command: It writes the log.
         log: The log's name.
-        kept: Where what strace wrote shall stay; if nowhere, it is removed.
+        wanted: What else is asked for.
         tell: Takes what there is to say before the server begins.
 
     Raises:
@@ -65,13 +75,15 @@ def audit(command: Sequence[str], log: str, kept: str | None, tell: Callable[[st
     if shutil.which(command[0]) is None:
         raise EvloopError(f"{command[0]} cannot be started: there is no such command")
     why = _no_strace()
+    if why and wanted.faults:
+        raise EvloopError(f"--inject needs strace: {why}")
     if why:
         tell(f"{why}: its calls are not compared, only the kernel's counters")
     alone = _is_alone()
     with tempfile.TemporaryDirectory(prefix="evloop-audit-") as folder:
-        out = kept or os.path.join(folder, "strace.out")
+        out = wanted.kept or os.path.join(folder, "strace.out")
         before = _count() if alone else {}
-        code = _run(command if why else [*_prefix(out), *command], plain=bool(why))
+        code = _run(command if why else [*_prefix(out, wanted.faults), *command], plain=bool(why))
         grown = {name: n - before.get(name, 0) for name, n in _count().items()} if alone else {}
         heard = _read(log, code)
         reader = strace.Reader()
@@ -83,23 +95,14 @@ def audit(command: Sequence[str], log: str, kept: str | None, tell: Callable[[st
     return report
 
 
-def _prefix(out: str) -> list[str]:
+def _prefix(out: str, faults: Sequence[str]) -> list[str]:
     """How strace is called: it prints no payload, and stops a process only at calls that are looked at."""
-    calls = ",".join(f"?{name}" for name in strace.CALLS)
+    names = [f"?{name}" for name in strace.CALLS] + [fault.partition(":")[0] for fault in faults]
+    calls = ",".join(names)  # the filter lets pass what is not among them, and strace could not make it fail
+    inject = [word for fault in faults for word in ("-e", f"inject={fault}")]
     return [
-        "strace",
-        "-f",
-        "--seccomp-bpf",
-        "-ttt",
-        "-yy",
-        "-s",
-        "0",
-        "-qq",
-        "-e",
-        f"trace={calls}",
-        "-o",
-        out,
-        "--",
+        *("strace", "-f", "--seccomp-bpf", "-ttt", "-yy", "-s", "0", "-qq", "-e", f"trace={calls}"),
+        *(*inject, "-o", out, "--"),
     ]
 
 
@@ -209,16 +212,18 @@ def _report(
         for it in balances
         if not it.agrees
     ]
+    injected = Counter([] if isinstance(seen, str) else [it.name for it in seen.calls if it.injected])
     words = [os.fsencode(word).decode("utf-8", "backslashreplace") for word in command]
     return Report(
-        not differences,
-        words,
-        log,
-        not isinstance(seen, str),
-        rows(compared),
-        differences,
-        balances,
-        left_out,
+        ok=not differences,
+        command=words,
+        log=log,
+        strace=not isinstance(seen, str),
+        calls=rows(compared),
+        differences=differences,
+        counters=balances,
+        not_compared=left_out,
+        injected=dict(injected),
     )
 
 
@@ -233,8 +238,8 @@ def _compared(
         label = f"{os.path.basename(it.name)}: " if len(heard) > 1 else ""
         its = calls.pop(it.log.header.pid, None)
         if its is None:
-            left_out.append(f"{it.name}: strace saw nothing of its process, {it.log.header.pid}")
-            continue
+            pid = it.log.header.pid
+            raise EvloopError(f"{it.name} is of process {pid}, which strace has not seen: is it an older run's?")
         found = compare(it.log, its)
         left_out += [f"{label}{sentence}" for sentence in not_compared(it.log, found)]
         yield it, found

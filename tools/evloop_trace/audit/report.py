@@ -68,6 +68,8 @@ class Report(msgspec.Struct):
     """Empty where the network was not the server's alone."""
     not_compared: list[str]
     """In words."""
+    injected: dict[str, int]
+    """By system call: how often strace made it fail, as it was told."""
 
 
 def rows(found: Sequence[Comparison]) -> list[Row]:

@@ -65,6 +65,11 @@ class SystemCall(NamedTuple):
     """As strace wrote it, without the thread and the time."""
 
     @property
+    def injected(self) -> bool:
+        """Whether it is strace that made it fail."""
+        return self.text.endswith("(INJECTED)")
+
+    @property
     def outcome(self) -> int | str | None:
         """The errno's name, or what it gave."""
         return self.errno or self.result

@@ -43,6 +43,9 @@ def _lines(report: Report) -> list[Text]:
         lines += _difference(it)
     if len(report.differences) > _MOST:
         lines.append(Text(f"… and {len(report.differences) - _MOST:,} more: --json has them all", DIM))
+    if report.injected:
+        faults = ", ".join(f"{plural(number, name)}" for name, number in report.injected.items())
+        lines.append(Text(f"made to fail: {faults}"))
     if report.counters:
         lines.append(Text(f"{'counter':<14}{'log':>7}   {'kernel':>7}   of this network, meanwhile", BOLD))
         lines += map(_balance, report.counters)

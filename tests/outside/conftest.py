@@ -41,6 +41,8 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 def pytest_configure(config: pytest.Config) -> None:
     """Tests say which programs they need."""
     config.addinivalue_line("markers", "needs(*programs): programs without which the test cannot be run")
+    bug = config.getoption("--bug")
+    Server.having = ("--bug", bug) if bug else ()
 
 
 @functools.cache
@@ -168,8 +170,11 @@ class Process:
 class Server(Process):
     """An `evloop serve` that has opened its addresses."""
 
+    having: tuple[str, ...] = ()  # with pytest --bug: what every server of the loop has
+
     def __init__(self, options: Sequence[str], prefix: Sequence[str] = (), **how: object) -> None:
-        super().__init__([*prefix, *SERVE, *options], **how)
+        bug = self.having if "--model" not in options else ()
+        super().__init__([*prefix, *SERVE, *bug, *options], **how)
         self.options = options
         self.folder = Path(str(how["cwd"]))
         self.addresses: list[tuple[str, str]] = []

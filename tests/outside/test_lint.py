@@ -72,7 +72,7 @@ def test_what_is_done_wrong_is_named(record, lint):
         assert set(found["evidence"]) <= numbers
         assert found["t"] <= found["last_t"]
     often = {found["kind"]: found["times"] for found in report["findings"]}
-    assert often["spin-end"] == often["spin-write"] == often["spin-accept"] == 40
+    assert often["spin-end"] == often["spin-write"] == 400
 
 
 def test_what_is_done_well_is_not(record, lint):

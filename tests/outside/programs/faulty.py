@@ -12,7 +12,7 @@ import threading
 import time
 
 BAD = sys.argv[1] == "bad"
-TIMES = 40  # that something is done in vain
+TIMES = 400  # that something is done in vain
 BIG = bytes(64_000_000)  # more than any two buffers hold
 
 

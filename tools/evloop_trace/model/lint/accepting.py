@@ -71,7 +71,9 @@ class Accepting:
             self._stopped.pop(event.sock, None)
         elif event.errno in _SHORTAGE:
             self._short(event, batch)
-        elif batch.calls < _BATCH and (batch.took or self._process.loops):
+        elif batch.calls >= _BATCH:
+            self._stopped.pop(event.sock, None)
+        elif batch.took or self._process.loops:
             self._stopped[event.sock] = event
 
     def _short(self, event: Accept, batch: _Batch) -> None:

@@ -133,7 +133,7 @@ def _edge(recv: Recv, message: str) -> str:
 def _is_cut(data: bytes) -> bool:
     """Whether the last character is not whole."""
     for back, byte in enumerate(reversed(data[-4:]), 1):
-        if byte < 0x80:
+        if byte < 0x80 or byte > 0xF4:  # no byte of a longer character
             return False
         if byte >= 0xC0:
             return back < (2 if byte < 0xE0 else 3 if byte < 0xF0 else 4)

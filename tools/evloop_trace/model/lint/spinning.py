@@ -15,16 +15,17 @@ from evloop_trace.model.lint.finding import Finding
 
 if TYPE_CHECKING:
     from evloop.events.schema import Poll, Signal
+    from evloop_trace.model.diagnosis.spins import Round
     from evloop_trace.model.diagnosis.state import Open, Process, Thread
     from evloop_trace.model.lint.finding import Findings
 
 __all__ = ["APART", "Spinning"]
 
-APART = 1_000_000
+APART = 5_000_000
 """Nanoseconds from one to the next, at most and on the average.
 
-A turn of a loop that does nothing takes 20 to 100 µs under the instrument; who asks in a rhythm of its own
-(every 10 ms, say) burns no processor, and is none of these.
+A turn of a loop that does nothing takes 20 to 100 µs, on a machine that is busy ten times that; who asks in
+a rhythm of its own (every 10 ms, say) burns no processor, and is none of these.
 """
 
 _BROKEN = ("HUP", "ERR")
@@ -40,20 +41,11 @@ class Spinning:
         self._others: dict[str, Vain] = {}  # what polls name and is no socket: the loop's own pipes, files
 
     def of(self, sock: Open) -> None:
-        """Something was asked in vain of this socket, once more."""
-        for found in rounds(sock):
-            vain = found.vain
-            if vain.count >= OFTEN and vain.last is not None and vain.last.seq == self._now(sock):
-                kind, why = found.kind, found.why
-                if _is_broken(sock, kind):
-                    kind, why = _broken(sock.bits)
-                self._tell(kind, sock.name, vain, found.text, why)
-                return
-
-    @staticmethod
-    def _now(sock: Open) -> int:
-        """The number of the newest event of those that count in vain."""
-        return max(found.vain.last.seq for found in rounds(sock) if found.vain.last is not None)
+        """Something was asked in vain of this socket, once more: the newest of what was."""
+        kind, vain, text, why = max(rounds(sock), key=_newest)
+        if _is_broken(sock, kind):
+            kind, why = _broken(sock.bits)
+        self._tell(kind, sock.name, vain, text, why)
 
     def other(self, name: str, bits: str, poll: Poll) -> None:
         """A poll names what is no socket of the log, so nobody sees what is done about it.
@@ -81,10 +73,8 @@ class Spinning:
 
     def asking(self, thread: Thread) -> None:
         """A poll that would not sleep has found nothing."""
-        vain = thread.asking
-        if vain.count >= OFTEN:
-            text = "poll() is asked again and again without waiting, and nothing is ready,"
-            self._tell("spin-poll", None, vain, text, "")
+        text = "poll() is asked again and again without waiting, and nothing is ready,"
+        self._tell("spin-poll", None, thread.asking, text, "")
 
     def _tell(self, kind: str, name: str | None, vain: Vain, text: str, why: str) -> None:
         first, last = vain.first, vain.last
@@ -92,6 +82,10 @@ class Spinning:
             return
         if not self._findings.again(kind, name, last, vain.count):
             self._findings.add(Finding(kind, name, [first], last, text, why, vain.count, round=True))
+
+
+def _newest(found: Round) -> int:
+    return -1 if found.vain.last is None else found.vain.last.seq
 
 
 def _is_broken(sock: Open, kind: str) -> bool:
@@ -102,6 +96,9 @@ def _is_broken(sock: Open, kind: str) -> bool:
 
 
 def _broken(bits: str) -> tuple[str, str]:
-    if "HUP" not in bits:
+    """What kind of spin it is that these bits tell of, and why it goes on."""
+    if "HUP" in bits:
+        return "spin-hup", "Its other end is gone, which the kernel reports whatever it is watched for."
+    if "ERR" in bits:
         return "spin-errors", "An error lies there and nobody takes it."
-    return "spin-hup", "Its other end is gone, which the kernel reports whatever it is watched for."
+    return "spin-ready", "Nobody reads it, or it is at its end."

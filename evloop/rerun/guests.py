@@ -52,14 +52,16 @@ class Guests:
 
         When a watcher is behind the log does not say; that it was, the timer tells which looks after it.
         """
-        woke = 0
+        woke: int | None = None
         for event in self._tape.of_turn():
             match event:
-                case Prepare() if event.why in _TIMERS and event.until is not None:
-                    self._remind(event.why, self._tape.origin + event.until)
                 case Poll():
                     woke = self._tape.origin + event.t + event.dur
-                case Timer() if event.why in _TIMERS:
+                case Prepare() if woke is not None:
+                    return  # for the next sleep
+                case Prepare() if event.why in _TIMERS and event.until is not None:
+                    self._remind(event.why, self._tape.origin + event.until)
+                case Timer() if event.why in _TIMERS and woke is not None:
                     self._remind(event.why, woke - event.late)
 
     def _remind(self, why: str, when: int) -> None:

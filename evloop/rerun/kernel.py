@@ -194,6 +194,7 @@ class RecordedKernel(Kernel):
         super().__init__()
         self._tape = tape
         self._fds = dict(OWN)  # by name
+        self._open: set[int] = set()
         self.now = self.woke = lambda: tape.time
         self.state = RecordedState(tape)
         self.pid = lambda: tape.header.pid
@@ -217,13 +218,16 @@ class RecordedKernel(Kernel):
         """
         opened = 0
         for event in self._tape.of_turn():
-            if isinstance(event, Listen | Bind):
-                opened += 1
-            elif isinstance(event, Interest) and not event.new:
-                self._retried = True
-                return [address._replace(port=0)] * (opened + 1)
-            elif isinstance(event, Poll):
-                break
+            match event:
+                case Listen() | Bind():
+                    opened += 1
+                case Interest(new="", reason="stop"):
+                    self._retried = True
+                    return [address._replace(port=0)] * (opened + 1)
+                case Interest():
+                    pass
+                case _:
+                    break
         return [address]
 
     def listen(self, address: Address, backlog: int, *, mode: int | None = None) -> RecordedSocket:
@@ -253,8 +257,11 @@ class RecordedKernel(Kernel):
     ) -> RecordedSocket:
         if fd is None or fd < 0 or address is None or event.errno:
             raise self._tape.broken("opens a socket and does not say which")
+        if fd in self._open:
+            raise self._tape.broken(f"opens descriptor {fd}, which is open")
         self._tape.time += event.dur
         self._fds[name] = fd
+        self._open.add(fd)
         return RecordedSocket(name, fd, address)
 
     def accept(self, listener: Socket) -> tuple[RecordedSocket, Sockaddr]:
@@ -382,7 +389,7 @@ class RecordedKernel(Kernel):
         if type(event) is not Close or name not in {event.conn, event.sock}:
             self._tape.differs(f"close() of {name}, because of {reason}")
         self._tape.time += event.dur
-        del self._fds[name]
+        self._open.discard(self._fds.pop(name))
 
     def remove_path(self, address: UnixPath, inode: int) -> None:
         """Nothing lies there for us."""

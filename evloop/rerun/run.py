@@ -171,7 +171,11 @@ def _options(header: Header) -> ServerOptions:
         if name not in _LIMITS:
             raise LogError(f"its server had an option {name[:40]!r}, which this version does not know")
         low, high, fraction = _LIMITS[name]
-        if value is not None and not (low <= value <= high and (fraction or isinstance(value, int))):
+        if value is None:
+            possible = ServerOptions._field_defaults[name] is None
+        else:
+            possible = low <= value <= high and (fraction or isinstance(value, int))
+        if not possible:
             raise LogError(f"its server cannot have had {name} {value!r}")
         options[name] = value
     try:

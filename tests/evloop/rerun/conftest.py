@@ -16,7 +16,6 @@ import pytest
 
 from evloop.address import UnixPath, parse_inet
 from evloop.bugs.bug import Parts
-from evloop.control.gates import Gates
 from evloop.control.looped import GatedLoop, GatedServer
 from evloop.events.reader import read_blocks
 from evloop.events.recorder import Recorder
@@ -33,6 +32,7 @@ from evloop.tracing import EventTrace, TracedKernel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from evloop.control.gates import Gates
     from evloop.rerun import Outcome
 
 TURNS = 10_000  # of a loop, until what is waited for must have come
@@ -122,7 +122,12 @@ class Recorded:
     """A server that is recorded, turned by hand."""
 
     def __init__(
-        self, selector: str | None = None, *, gates: Gates | None = None, parts: Parts | None = None, **options: Any
+        self,
+        selector: str | None = None,
+        *,
+        gates: Gates | None = None,
+        parts: Parts | None = None,
+        **options: Any,
     ) -> None:
         self.options = ServerOptions(**options)
         self.parts = parts or Parts()
@@ -252,6 +257,12 @@ class Recorded:
             self.loop.close()
         for client in self._clients:
             client.close()
+
+
+@pytest.fixture(scope="module")
+def make_recorded() -> type[Recorded]:
+    """A recorded server, for who closes it."""
+    return Recorded
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""Real runs of every kind are the same when they are run again: each has what its test is about in its log."""
+"""Real runs of every kind are the same when they are run again; each has in its log what it is about."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
@@ -34,6 +35,8 @@ from evloop.events.schema import (
     Timer,
 )
 from evloop.kernel import selector_names
+from evloop.net.watch import BEHIND, Watchers
+from evloop.servers.loop import LoopServer
 from evloop.testing import failure
 
 ENDS = ["eof", "reset", "half", "open"]
@@ -271,7 +274,7 @@ def test_a_datagram_from_ourselves(recorded, same):
     run = recorded()
     first, second = run.udp(), run.udp()
     run.begin()
-    # What the first socket sends to the second comes from a port that the server has; past the log it is sent.
+    # What the first socket sends to the second comes from a port that the server has; it goes past the log.
     run.server._datagrams[0].sock.sock.sendto(b"me", second)
     run.until(lambda: run.events(Refuse))
     run.client(first, socket.SOCK_DGRAM).send(b"other")
@@ -324,6 +327,7 @@ def test_gates(recorded, same):
         "accept", "accept", "read", "read", "write", "close", "close", "write",
     ]  # fmt: skip
     theirs.close()
+    ours.close()
 
 
 class Speaker:
@@ -348,6 +352,57 @@ class Speaker:
         else:
             self._loop.interests.drop(self, "it left")
             self.sock.close()
+
+
+def test_a_watcher_that_is_behind(recorded, same):
+    """It woke the loop, and a timer looked after it: the rerun has no watcher, and the same turns."""
+    run = recorded(idle_timeout=30.0)
+    tcp = run.tcp()
+    watchers = Watchers(run.loop, run.recorder.header, run.traced.snapshot)
+    run.recorder.sinks.append(watchers)
+    ours, theirs = run.kernel.socket_pair()
+    watchers.join(ours)
+    run.begin()
+    client = run.client(tcp)
+    for _ in range(3):
+        seen = len(run.events(Timer, why=BEHIND))
+        while not run.loop.timers.next() or run.loop.timers.next().why != BEHIND:
+            assert run.exchange(client, b"x" * 60_000) == b"X" * 60_000
+        run.kernel.pass_time(0.4)
+        run.until(lambda seen=seen: len(run.events(Timer, why=BEHIND)) > seen)
+        theirs.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while theirs.recv(1 << 20):
+                pass
+    theirs.send(b"who asked?")
+    run.until(lambda: run.events(Poll, ready=[("watchers", "IN")]))
+    theirs.close()
+    outcome = same(run.end())
+    assert outcome.guests["timers"] >= 3
+    assert outcome.guests["watchers"] >= 2
+    assert run.events(Prepare, why=BEHIND)
+
+
+def test_a_server_that_crashes(recorded, same, monkeypatch):
+    """What nobody catches ends the server again, at the same place."""
+
+    def stop(_server, _reason):
+        raise RuntimeError("on fire")
+
+    run = recorded()
+    monkeypatch.setattr(LoopServer, "stop", stop)
+    tcp = run.tcp()
+    run.begin()
+    run.client(tcp)
+    run.until(lambda: run.events(Accept))
+    run.kernel.pipe.arrive("SIGTERM")
+    with pytest.raises(RuntimeError) as caught:
+        run.until(lambda: run.events(Signal))
+    run.recorder.reason = f"crash: RuntimeError: {caught.value}"  # as `composition.serve` does
+    run.loop.trace.error("loop", caught.value)
+    run.recorder.flush()
+    run.close()
+    same(run.sink.events)
 
 
 def test_a_server_with_a_bug(recorded, same):

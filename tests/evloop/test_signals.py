@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -63,3 +64,21 @@ def test_at_the_end(kernel):
     interrupts.close()
     signal.raise_signal(signal.SIGUSR1)
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+
+
+def test_a_pipe_that_cannot_be_read_now(kernel, monkeypatch):
+    """For want of memory, recv(2): the signal is known all the same, and the pipe is read the next time."""
+    pipe = kernel.signals(["SIGUSR1"])
+    signal.raise_signal(signal.SIGUSR1)
+
+    class Short:
+        """A socket whose recv finds no memory, once."""
+
+        def recv(self, size):
+            monkeypatch.undo()
+            raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(pipe, "_receiver", Short())
+    assert pipe.drain() == (["SIGUSR1"], True)
+    assert pipe.drain() == ([], True)
+    pipe.close()

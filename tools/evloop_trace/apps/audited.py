@@ -239,7 +239,7 @@ def _compared(
         its = calls.pop(it.log.header.pid, None)
         if its is None:
             pid = it.log.header.pid
-            raise EvloopError(f"{it.name} is of process {pid}, which strace has not seen: is it an older run's?")
+            raise EvloopError(f"{it.name} is of process {pid}, which strace has not seen: an older run's?")
         found = compare(it.log, its)
         left_out += [f"{label}{sentence}" for sentence in not_compared(it.log, found)]
         yield it, found

@@ -14,6 +14,7 @@ from evloop.events.schema import (
     Accept,
     Bind,
     Block,
+    Clock,
     Close,
     Connect,
     Cut,
@@ -37,6 +38,7 @@ from evloop_trace.model.filters import due, kind_of
 from evloop_trace.model.names import Names
 from evloop_trace.model.sockets import DATAGRAMS, is_apart
 from evloop_trace.model.threads import MAIN
+from evloop_trace.numbers import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Checker", "Finding"]
 
+_STEP = 50_000_000  # ns: by less the clocks drift apart, or are brought together slowly
 _THREADS = 10_000  # whose time is remembered
 
 _PROBLEMS = {"broken": "broken-line", "too-long": "broken-line", "torn": "torn-end"}
@@ -98,6 +101,7 @@ class Checker:
         self._epoch = 0  # how often events were missing: what was known before may not hold
         self._broken_at, self._broken = -1, 0  # broken lines in a row, and the event expected then
         self._ended = self._cut = False
+        self._apart: int | None = None  # the wall's clock and the monotonic one, in ns
         self._beginning = True  # nothing but what begins a file has come
         self._streams: dict[str, _Stream] = {}
         self._sockets: dict[str, int] = {}
@@ -123,6 +127,7 @@ class Checker:
             Shutdown: self._shutdown,
             Close: self._close,
             TcpInfo: self._tcp_info,
+            Clock: self._clock,
             Gap: self._gap,
             Cut: self._end_of_file,
             End: self._end,
@@ -325,7 +330,19 @@ class Checker:
         which = f"event {gap.seq} is" if gap.lost == 1 else f"events {first} to {gap.seq} are"
         self._find(line, "lost", f"{which} missing, and the log says why: {gap.reason}")
 
-    def _header(self, line: int, _header: Header) -> None:
+    def _clock(self, line: int, event: Clock) -> None:
+        apart = event.wall_ns - event.mono_ns
+        moved = 0 if self._apart is None else apart - self._apart
+        self._apart = apart
+        if abs(moved) > _STEP:
+            way = "forward" if moved > 0 else "back"
+            text = f"the time of day was set {way} by {duration(abs(moved))} since the clocks were last read"
+            self._find(
+                line, "clock-step", f"{text}: times of packets before and after do not compare", note=True
+            )
+
+    def _header(self, line: int, header: Header) -> None:
+        self._apart = header.wall_ns - header.mono_ns
         if line != 1:
             self._find(line, "header", "a header stands in the middle: another log was appended")
             self._streams.clear()

@@ -12,6 +12,7 @@ from evloop.events.schema import (
     Accept,
     Bind,
     Block,
+    Clock,
     Close,
     Connect,
     Gap,
@@ -50,6 +51,23 @@ def kinds(items: list[Any]) -> list[tuple[int, str]]:
 def index(book: Any, cls: type) -> int:
     """Where the first event of a kind is."""
     return next(at for at, event in enumerate(book.events) if isinstance(event, cls))
+
+
+@pytest.mark.parametrize(
+    ("step", "said"), [(3_600_000_000_000, "forward by 1 h"), (-(10**9), "back by 1.0 s")]
+)
+def test_the_time_of_day_was_set(book: Any, step: int, said: str) -> None:
+    """Once is it told, as a note; a drift of a millisecond is none."""
+    events = book.conversation().events
+    header, end = events[0], events.pop()
+    for t, moved in ((20, 10**6), (30, step), (40, step)):
+        mono = header.mono_ns + end.t + t
+        wall = header.wall_ns + end.t + t + moved
+        events.append(Clock(len(events), end.t + t, end.tick, mono, wall, 50))
+    (finding,) = [it for it in check(events) if it.kind == "clock-step"]
+    assert finding.note
+    assert said in finding.text
+    assert finding.line == len(events) - 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 1000])

@@ -42,6 +42,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ATTACKERS = (sys.executable, os.path.join(HERE, "attackers.py"))
 SERVE = (sys.executable, "-P", "-m", "evloop", "serve", "--tcp", "127.0.0.1:0")
 CONNECTING = 10.0
+PATIENCE = 60.0  # seconds for a client to be connected
 SIZE = 64
 CLIENTS = 8  # connections of who behaves
 WARM = 0.3  # seconds that are not counted
@@ -65,6 +66,7 @@ def ask(address: str, rate: float, seconds: float) -> dict[str, Any]:
     host, _, port = address.rpartition(":")
     socks = [socket.create_connection((host, int(port)), CONNECTING) for _ in range(CLIENTS)]
     for sock in socks:
+        sock.settimeout(None)  # else MSG_WAITALL would not wait
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(bytes(SIZE))
         sock.recv(SIZE, socket.MSG_WAITALL)
@@ -192,8 +194,9 @@ def _attack(
 
 def _until_ready(child: subprocess.Popen[bytes]) -> None:
     assert child.stderr
-    if not select.select([child.stderr], [], [], CONNECTING)[0] or b"ready" not in child.stderr.readline():
-        raise RuntimeError("an attacker could not begin")
+    said = child.stderr.readline() if select.select([child.stderr], [], [], PATIENCE)[0] else b"nothing"
+    if said != b"ready\n":
+        raise RuntimeError(f"a client could not begin: {said + child.stderr.read1(9999)!r}")
 
 
 # -- figures ----------------------------------------------------------------------------------

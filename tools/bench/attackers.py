@@ -117,12 +117,13 @@ class Drip:
 
     def run(self, every: float, seconds: float) -> None:
         """A byte on each connection `every` so many seconds, evenly spread."""
-        begun, turn = time.monotonic(), 0
-        while self._socks and (passed := time.monotonic() - begun) < seconds:
-            due = turn * every / len(self._socks)
-            if due > passed:
-                time.sleep(min(due - passed, 0.1))
+        due = now = time.monotonic()
+        ends, turn = now + seconds, 0
+        while self._socks and (now := time.monotonic()) < ends:
+            if due > now:
+                time.sleep(min(due - now, 0.1))
                 continue
+            due += every / len(self._socks)
             self._say(turn % len(self._socks))
             turn += 1
 

@@ -37,7 +37,6 @@ _POOLS: dict[str, tuple[Any, ...]] = {
 _SIZES = (0, 0, 1, 1, 2, 5, 64, 1000, 65536, 10**6, 2**31, 2**63 - 1, -1)
 _WORDS = (
     "", "x", "a word", "\x1b[2J", "\u202egnp", "\x9b31m", "[bold red]", "\0", "\n", "\u54c8" * 40, "\u0301",
-    "\ud800",
 )  # fmt: skip
 
 
@@ -84,15 +83,19 @@ def _fields(kind: type[Any]) -> tuple[inspect.Field, ...]:
 def _field(field: inspect.Field, rng: Random) -> Any:
     pool = _POOLS.get(field.encode_name)
     if pool is not None and rng.random() < 0.9:
-        return rng.choice(pool)
+        found = rng.choice(pool)
+        if found is not None or not field.required:
+            return found
     return _value(field.type, rng)
 
 
-def _value(kind: inspect.Type, rng: Random) -> Any:  # noqa: C901, PLR0911 - a table would say no more
+def _value(kind: inspect.Type, rng: Random) -> Any:  # noqa: C901, PLR0911, PLR0912 - a table would say no more
     """Something of a type."""
     match kind:
+        case inspect.Metadata():
+            return _value(kind.type, rng)
         case inspect.IntType():
-            return max(rng.choice(_SIZES), kind.ge or rng.choice(_SIZES))
+            return max(rng.choice(_SIZES), -1 if kind.ge is None else kind.ge)
         case inspect.StrType():
             return rng.choice(_WORDS)
         case inspect.BytesType():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from evloop_trace.model.filters import due
 from evloop_trace.model.report import SleepReport, ThreadReport
 from evloop_trace.model.threads import MAIN, follow
 
@@ -37,7 +38,7 @@ class Sleeps:
             if len(self._calls) >= _CALLS:
                 return
             call = self._calls[block.awaits] = SleepReport(0, 0, 0, "")
-        slept = max(0, event.t + event.dur - block.t)
+        slept = max(0, due(event) - block.t)
         call.count += 1
         call.total_ns += slept
         if slept > call.longest_ns:

@@ -163,7 +163,7 @@ def _trouble(report: Report) -> str:
         f"{count(report.lost)} lost" if report.lost else "",
         f"{count(report.problems)} broken lines" if report.problems else "",
         f"{count(report.unknown)} unknown" if report.unknown else "",
-        "" if report.complete else report.cut or "the log has no end",
+        "" if report.complete else escape_text(report.cut) or "the log has no end",
     ]
     return "".join(f"; {note}" for note in notes if note)
 

@@ -7,7 +7,7 @@ from typing import Any
 from evloop_trace.model.report import SleepReport, ThreadReport
 from evloop_trace.model.sleeps import Sleeps
 
-from evloop.events.schema import Accept, Block, Located, Recv
+from evloop.events.schema import Accept, Block, Located, Recv, Unseen
 
 
 def sleeps_of(program: Any) -> Sleeps:
@@ -29,6 +29,12 @@ def test_sleeps_are_counted_by_what_was_waited_for(program: Any) -> None:
         "recv": SleepReport(3, 2050, 2000, "src/app.py:6"),
         "accept": SleepReport(1, 500, 500, "src/app.py:2"),
     }
+
+
+def test_what_is_no_call_may_follow_a_sleep(program: Any) -> None:
+    """A log that was cut, or made up: what its thread did next took no time."""
+    program(Block, 10, "recv", "tcp-2")(Unseen, 700, "ssl", "it reads by itself")
+    assert sleeps_of(program).calls() == {"recv": SleepReport(1, 690, 690, "src/app.py:2")}
 
 
 def test_threads_that_slept_longest_come_first(program: Any) -> None:

@@ -53,7 +53,10 @@ class GatedInterests(Interests):
     def changed(self) -> None:
         """A gate was held, or released."""
         for item in [*self.watched.values(), *self._asleep.values()]:
-            self.update(item)
+            try:
+                self.update(item)
+            except OSError as error:  # epoll_ctl(2), ENOSPC: it ends alone, and no gate keeps the others
+                item.fail(error)
 
     def _allowed(self, item: Watched, mask: int) -> int:
         held = self._gates.held

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.kernel import READ
+from evloop.kernel import READ, is_broken_listener, is_resource_shortage
+from evloop.net.listener import RETRY_AFTER
 from evloop.protocols import why_unanswered
 
 if TYPE_CHECKING:
     from evloop.address import Inet
     from evloop.events.schema import CloseReason
     from evloop.loop.loop import Loop
+    from evloop.loop.timers import Timer
     from evloop.protocols import Respond
 
 __all__ = ["Datagrams"]
@@ -34,6 +36,8 @@ class Datagrams:
         self._respond = respond
         self._size = recv_size
         self._closed = False
+        self._short = ""  # of what the system is short
+        self._retry: Timer | None = None
         self.sock = loop.kernel.bind(address)
         self._recvfrom, self._sendto = loop.kernel.datagram_calls(self.sock, recv_size)
         self.address = loop.kernel.address_of(self.sock)
@@ -43,7 +47,9 @@ class Datagrams:
         loop.interests.update(self)
 
     def wants(self) -> tuple[int, str]:
-        """READ, always: a full send buffer drops datagrams rather than waits."""
+        """READ; never WRITE, for a full send buffer drops datagrams rather than waits."""
+        if self._retry:
+            return 0, f"recvfrom failed: {self._short}"
         return READ, "datagrams may come at any time"
 
     def on_ready(self, _bits: int) -> None:
@@ -54,9 +60,12 @@ class Datagrams:
             try:
                 data, peer = recvfrom(size)
             except BlockingIOError:
+                self._found_memory()
                 return
-            except OSError:
-                continue  # an ICMP error that answers an earlier datagram: it says nothing of the next
+            except OSError as error:
+                if self._may_go_on(error):
+                    continue
+                return
             reason = why_unanswered(peer, own_ports, is_local)
             if reason:
                 self._loop.trace.refuse(self.sock, peer, reason)
@@ -68,6 +77,40 @@ class Datagrams:
             except Exception as error:  # noqa: BLE001 - one bad datagram must not end the others
                 self._loop.failed("datagram socket", error, self.sock)
 
+    def _may_go_on(self, error: OSError) -> bool:
+        """recvfrom(2) failed: whether the next datagram may be asked for at once."""
+        if is_resource_shortage(error):
+            self._wait_for_memory(error)
+            return False
+        if is_broken_listener(error):  # or receiver: it can never succeed again
+            raise error
+        return True  # an ICMP error that answers an earlier datagram: it says nothing of the next
+
+    # -- no memory -----------------------------------------------------------------------
+
+    def _wait_for_memory(self, error: OSError) -> None:
+        """The datagram is still there, and so is its readiness: stop watching for a while, or spin."""
+        if not self._short:
+            self._short = error.strerror or str(error)
+            self._loop.trace.limit(f"recvfrom: {self._short}", active=True, sock=self.sock)
+        why = "receive again after a shortage of memory"
+        self._retry = self._loop.after(RETRY_AFTER, self._try_again, why)
+        self._loop.interests.update(self)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        try:
+            self._loop.interests.update(self)
+        except OSError as error:  # epoll_ctl(2) is short of it, too
+            self._wait_for_memory(error)
+
+    def _found_memory(self) -> None:
+        if self._short:
+            self._loop.trace.limit(f"recvfrom: {self._short}", active=False, sock=self.sock)
+            self._short = ""
+
+    # -- ending ------------------------------------------------------------------------
+
     def fail(self, error: Exception) -> None:
         """It cannot go on; the others can."""
         self._loop.failed("datagram socket", error, self.sock)
@@ -78,6 +121,7 @@ class Datagrams:
         if self._closed:
             return
         self._closed = True
+        self._loop.timers.cancel(self._retry)
         loop, sock = self._loop, self.sock
         loop.interests.drop(self, reason)
         loop.close_later(lambda: loop.kernel.close(sock, reason))

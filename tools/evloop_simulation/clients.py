@@ -73,7 +73,7 @@ class Client:
         if self.ended:
             return False
         try:
-            data = self.end.recv(n)
+            data = self.end.recv(min(n, LONGEST))
         except BlockingIOError:
             return False
         except OSError:

@@ -6,17 +6,18 @@ it believes (`wants`, `buffered`), that is held against what its calls have done
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import TYPE_CHECKING, Any, cast
 
 from evloop_trace.model.checks import Checker, Finding
 
-from evloop.kernel import READ, WRITE
+from evloop.kernel import READ, WRITE, is_broken_listener, is_resource_shortage
 from evloop.loop.timers import COMPACT_ABOVE
 from evloop.net.datagram import DATAGRAM_BATCH
 from evloop.net.listener import ACCEPT_BATCH
 from evloop.net.stream import LARGE_READ, LAST_READS
-from evloop.testing import SimulatedDatagrams, SimulatedListener, SimulatedStream
+from evloop.testing import MAY_FAIL, SimulatedDatagrams, SimulatedListener, SimulatedStream, failure
 from evloop_simulation.clients import POISON, WrongError
 from evloop_simulation.reasons import Ending, why_not
 
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from evloop_simulation.world import World
 
 __all__ = ["Invariants"]
+
+# After these there is no other accept in a turn: nobody waits, nothing is left, or it will never succeed.
+_LAST = {
+    number
+    for number in MAY_FAIL["accept"]
+    if number == errno.EAGAIN or is_resource_shortage(failure(number)) or is_broken_listener(failure(number))
+}
 
 SECOND = 1_000_000_000  # ns
 IDLE_TURNS = 4  # in a row, that wake the loop and do nothing
@@ -69,25 +77,24 @@ class Invariants:
     def after(self) -> None:
         """It has taken it."""
         kernel, world = self._kernel, self._world
-        gated = world.gates is not None and world.gates.held
+        gated = world.gates is not None and bool(world.gates.held)
         self._turns += 1
         began_to_stop = self._begins_to_stop()
         for sock in kernel.touched:
             if isinstance(sock, SimulatedStream):
-                self._stream(sock, began_to_stop=began_to_stop, gated=bool(gated))
+                self._stream(sock, began_to_stop=began_to_stop, gated=gated)
             elif isinstance(sock, SimulatedListener):
-                if sock.calls > ACCEPT_BATCH:
-                    raise WrongError(f"{sock.calls} times accept() in a turn")
+                self._accepted(sock)
             elif isinstance(sock, SimulatedDatagrams) and sock.calls > DATAGRAM_BATCH:
                 raise WrongError(f"{sock.calls} times recvfrom() in a turn")
         if kernel.taken or kernel.delivered:
             self._datagrams()
         if kernel.ended:
             self._ended()
-        self._everything(gated=bool(gated))
-        self._does_something(gated=bool(gated))
+        self._everything(gated=gated)
+        self._does_something()
         if self._turns % LOOK_EVERY == 0:
-            self._whoever_is_there(gated=bool(gated))
+            self._whoever_is_there(gated=gated)
 
     def _begins_to_stop(self) -> bool:
         if self.stopping_at is None and self._world.server._stopping:
@@ -95,12 +102,25 @@ class Invariants:
             return True
         return False
 
+    @staticmethod
+    def _accepted(listener: SimulatedListener) -> None:
+        """As many as wait, up to a batch; but none after a shortage, and on after one that has failed."""
+        calls, error = listener.calls, listener.error
+        if calls > ACCEPT_BATCH:
+            raise WrongError(f"{calls} times accept() in a turn")
+        if listener.shortages > 1:
+            raise WrongError("accept() again after a shortage")
+        if error and error not in _LAST and calls < ACCEPT_BATCH:
+            raise WrongError(f"no accept() after one that failed ({errno.errorcode[error]})")
+
     # -- a connection --------------------------------------------------------------------------
 
     def _stream(self, sock: SimulatedStream, *, began_to_stop: bool, gated: bool) -> None:
         """What it is watched for is what it needs; it keeps what it owes, and no more than it may."""
         if sock.calls > (LAST_READS + 2 if began_to_stop else 1):
             raise WrongError(f"{sock.calls} times recv() on a connection in a turn")
+        if sock.opened == self._kernel.woken and sock.calls and not began_to_stop:
+            raise WrongError("it was read in the turn in which it was accepted: the event was another's")
         if sock.fd < 0:
             return
         stream: Any = self._world.loop.interests.watched.get(sock.fd)
@@ -191,17 +211,27 @@ class Invariants:
             raise WrongError("what the loop watches and what the selector was told differ")
         if self.stopping_at is None and not gated:
             self._listeners(full=bool(limit) and streams >= (limit or 0))
+        self._timers(streams)
+        if len(world.said) > self._said:
+            self._reports()
+        self._stops_in_time(streams)
+
+    def _timers(self, streams: int) -> None:
+        loop = self._world.loop
         timer = loop.timers.next()
         if timer is not None and timer.when < loop.time:
             raise WrongError(f"a timer is late by {loop.time - timer.when} ns after its turn: {timer.why}")
         if len(loop.timers._heap) > 2 * len(loop.timers) + COMPACT_ABOVE + 1:
             raise WrongError(f"{len(loop.timers._heap)} timers are kept, {len(loop.timers)} of them alive")
-        if len(world.said) > self._said:
-            for sentence in world.said[self._said :]:
-                if not _EXPECTED.search(sentence):
-                    raise WrongError(f"the server says: {sentence}")
-            self._said = len(world.said)
-        self._stops_in_time(streams)
+        if len(loop.timers) > 2 * (streams + len(self._world.listeners) + 1):
+            raise WrongError(f"{len(loop.timers)} timers are set for {streams} connections")
+
+    def _reports(self) -> None:
+        """What the server says that has failed was made to fail."""
+        for sentence in self._world.said[self._said :]:
+            if not _EXPECTED.search(sentence):
+                raise WrongError(f"the server says: {sentence}")
+        self._said = len(self._world.said)
 
     def _listeners(self, *, full: bool) -> None:
         for listener in self._world.server._listeners:
@@ -224,11 +254,11 @@ class Invariants:
         if not streams and world.is_running:
             raise WrongError("all connections have ended, and the server does not stop")
 
-    def _does_something(self, *, gated: bool) -> None:
+    def _does_something(self) -> None:
         """Whoever wakes the loop for nothing, again and again, makes it spin."""
         kernel = self._kernel
         slept = kernel.time - self._time > A_TICK // 50
-        if kernel.work > self._work or slept or gated:
+        if kernel.work > self._work or slept or self._world.is_loud:
             self._idle = 0
             return
         self._idle += 1

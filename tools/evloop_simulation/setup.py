@@ -54,6 +54,7 @@ def any_setup(rng: Random) -> Setup:
     most = 100 * (recv_size or LARGE)  # what takes many thousand turns to be read is no better than less
     room_in = min(rng.choice((1, 16, 100, 1000, 65536, 300_000)), most)
     room_out = min(rng.choice((room_in, 1, 30, 2000, 65536)), most)
+    room_out = max(room_out, min(room_in, recv_size or LARGE) // 100)
     return Setup(
         max_connections=rng.choice((0, 0, 1, 2, 5)),
         backlog=rng.choice((0, 1, 4, 128)),

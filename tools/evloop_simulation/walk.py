@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from evloop_simulation.clients import LONGEST
 from evloop_simulation.setup import Setup, any_setup
-from evloop_simulation.world import PORT, Classes, World
+from evloop_simulation.world import CALLS, PORT, Classes, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["WalkError", "Walked", "episode", "walk"]
 
 LONGEST_EPISODE = 600  # moves
+SHUTDOWN = CALLS.index("shutdown")
+STOPPED = 0.4  # of the servers are told to stop while their clients do what they like
 
 
 class WalkError(Exception):
@@ -27,6 +29,8 @@ class WalkError(Exception):
         self.setup = setup
         self.moves = moves
         self.error = error
+        self.steps = len(moves)
+        """Until it went wrong: of this run, or of the whole walk."""
 
 
 class Walked(NamedTuple):
@@ -54,7 +58,7 @@ def _kinds(rng: Random) -> tuple[list[Callable[[], Move]], list[float]]:
         return int(LONGEST ** random())
 
     many: dict[Callable[[], Move], float] = {
-        lambda: ("tick",): 40,
+        lambda: ("tick",): 60,
         lambda: ("say", below(16), size()): 18,
         lambda: ("hear", below(16), size()): 14,
         lambda: ("connect", below(2)): 7,
@@ -68,9 +72,11 @@ def _kinds(rng: Random) -> tuple[list[Callable[[], Move]], list[float]]:
         lambda: ("wait", below(200_000_000)): 0.05,
         lambda: ("oversleep", below(3000)): 0.3,
         lambda: ("little", below(16), below(20)): 2,
-        lambda: ("fail", below(7), below(64), below(16)): 1.2,
+        lambda: ("fail", below(7), below(64), below(16)): 5,
         lambda: ("register_fails", below(2)): 0.1,
         lambda: ("icmp", below(3)): 0.3,
+        lambda: ("lasting", below(2), below(3)): 0.2,
+        lambda: ("well",): 0.4,
         lambda: ("descriptors", below(5) - 2): 0.6,
         lambda: ("descriptors", -1): 0.6,
         lambda: ("rotate", below(8)): 0.5,
@@ -118,12 +124,23 @@ def walk(seed: int, steps: int, classes: Classes = Classes(), setup: Setup | Non
     """
     rng = Random(seed)
     kinds, weights = _kinds(rng)
+
+    def fail_shutdown() -> Move:
+        """Nobody calls it but a server that stops."""
+        return "fail", SHUTDOWN, int(rng.random() * 4), int(rng.random() * 16)
+
     worlds = done = turns = 0
     fired, reasons = dict[tuple[str, int], int](), dict[str, int]()
     while done < steps:
         length = int(LONGEST_EPISODE * rng.random() ** 2) + 10
-        chosen = (kind() for kind in rng.choices(kinds, weights, k=length))
-        world = episode(setup or any_setup(rng), chosen, classes, [])
+        chosen = rng.choices(kinds, weights, k=length)
+        if rng.random() < STOPPED:
+            chosen += [*[fail_shutdown] * 2, lambda: ("signal",), *rng.choices(kinds, weights, k=60)]
+        try:
+            world = episode(setup or any_setup(rng), (kind() for kind in chosen), classes, [])
+        except WalkError as failure:
+            failure.steps += done
+            raise
         worlds += 1
         turns += world.ticks
         done += world.moves + world.ticks

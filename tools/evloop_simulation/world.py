@@ -10,8 +10,8 @@ import errno
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.address import Inet, UnixPath
-from evloop.control.gates import GATES, Gates
-from evloop.control.looped import GatedLoop, GatedServer
+from evloop.control.gates import GATES, WRITE, Gates
+from evloop.control.looped import GatedLoop, GatedServer, with_gates
 from evloop.events.recorder import Recorder
 from evloop.events.schema import SCHEMA, Header
 from evloop.events.sinks import MemorySink
@@ -42,6 +42,8 @@ MOST_CLIENTS = 12
 PORT = 8080
 FOREIGN = "192.0.2.7"
 MOST_TURNS = 20_000  # until nothing is left to be done
+CALLS = ("accept", "recv", "send", "recvfrom", "sendto", "shutdown", "register")
+SHORT = (errno.ENOMEM, errno.ENOBUFS)
 PATIENCE = 50  # rounds in which nothing happens, before it is said that nothing will
 SECOND = 1_000_000_000  # ns
 PAYLOAD = 64
@@ -50,6 +52,7 @@ PAYLOAD = 64
 class Classes(NamedTuple):
     """Of which parts the server is made."""
 
+    kernel: type[SimulatedKernel] = SimulatedKernel
     loop: type[Loop] = Loop
     server: type[LoopServer] = LoopServer
 
@@ -59,7 +62,7 @@ class World:
 
     def __init__(self, setup: Setup, classes: Classes = Classes()) -> None:  # noqa: B008 - it never changes
         self.setup = setup
-        self.kernel = kernel = SimulatedKernel((setup.room_in, setup.room_out), setup.datagram_room)
+        self.kernel = kernel = classes.kernel((setup.room_in, setup.room_out), setup.datagram_room)
         self.said: list[str] = []
         self.sink = MemorySink()
         self.recorder: Recorder | None = None
@@ -69,7 +72,8 @@ class World:
         PROTOCOLS["simulated"] = respond
         try:
             if self.gates is not None:
-                self.server: LoopServer = GatedServer(self.loop, options, self.said.append, gates=self.gates)
+                gated = with_gates(GatedServer, classes.server)
+                self.server: LoopServer = gated(self.loop, options, self.said.append, self.gates)
             else:
                 self.server = classes.server(self.loop, options, self.said.append)
             self.server.handle_signals()
@@ -83,7 +87,7 @@ class World:
         self.own_ports = {PORT}
         self.clients: list[Client] = []
         self.client_of: dict[SimulatedStream, Client] = {}
-        self.ticks = self.moves = 0
+        self.ticks = self.moves = 0  # turns of the loop; what others have done
         self.signals = 0
         self.pipe_ended = False
         self._ports = 50_000
@@ -102,7 +106,8 @@ class World:
 
     def _loop_on(self, kernel: Any, trace: Trace, classes: Classes) -> Loop:
         if self.gates is not None:
-            return GatedLoop(kernel, "epoll", gates=self.gates, trace=trace, report=self.said.append)
+            gated = with_gates(GatedLoop, classes.loop)
+            return gated(kernel, "epoll", trace, self.said.append, self.gates)
         return classes.loop(kernel, "epoll", trace, self.said.append)
 
     @staticmethod
@@ -115,6 +120,11 @@ class World:
         return self.loop._running
 
     @property
+    def is_loud(self) -> bool:
+        """Whether the loop must spin: everybody is watched for WRITE, needed or not."""
+        return self.gates is not None and WRITE in self.gates.held
+
+    @property
     def streams(self) -> dict[Stream, None]:
         """The connections that the server has."""
         return self.server._streams
@@ -123,13 +133,16 @@ class World:
 
     def make(self, move: Move) -> None:
         """Make a move."""
-        self.moves += 1
         getattr(self, move[0])(*move[1:])
         if move[0] not in TURNS:
+            self.moves += 1
             self.invariants.moved()
 
     def _client(self, who: int) -> Client | None:
-        return self.clients[who % len(self.clients)] if self.clients else None
+        if self.clients:
+            return self.clients[who % len(self.clients)]
+        self.moves -= 1  # it is none
+        return None
 
     def connect(self, kind: int) -> None:
         """Somebody calls, over TCP (0) or Unix (1)."""
@@ -189,7 +202,7 @@ class World:
 
     def fail(self, call: int, which: int, who: int) -> None:
         """A call is to fail, once: on one connection's socket, or on a listener or the mailbox."""
-        name = _CALLS[call % len(_CALLS)]
+        name = CALLS[call % len(CALLS)]
         numbers = MAY_FAIL[name]
         of = self._of_whom(name, who)
         if of is not None and of.fd >= 0:
@@ -210,6 +223,18 @@ class World:
         """The next that is to be watched cannot be, whoever it is."""
         self.kernel.faults.add("register", MAY_FAIL["register"][which % 2])
         self.invariants.register_failed = True
+
+    def lasting(self, which: int, who: int) -> None:
+        """Memory is short for a while: no call on a listener, or on the mailbox, succeeds."""
+        of: Any = (*self.listeners, self.mailbox)[who % 3]
+        if of.fd >= 0:
+            self.kernel.faults.lasting["accept" if who % 3 < 2 else "recvfrom", of] = SHORT[
+                which % len(SHORT)
+            ]
+
+    def well(self) -> None:
+        """There is memory again."""
+        self.kernel.faults.lasting.clear()
 
     def little(self, who: int, n: int) -> None:
         """The next send to a client takes no more than so many bytes."""
@@ -234,7 +259,9 @@ class World:
             pipe.arrive("SIGTERM")
 
     def pipe_ends(self) -> None:
-        """Somebody closes the other end of the signal pipe."""
+        """Somebody closes the other end of the signal pipe, which is how the loop is told of gates."""
+        if self.gates is not None:
+            return
         self.pipe_ended = True
         self.kernel.pipes[0].end()
 
@@ -242,6 +269,7 @@ class World:
         """A gate is held, or released."""
         if self.gates is not None:
             self.gates.set(GATES[which % len(GATES)], held=bool(held))
+            self.kernel.pipes[0].knock()
 
     # -- time -----------------------------------------------------------------------------
 
@@ -273,7 +301,7 @@ class World:
 
     def settle(self) -> None:
         """The loop takes turns until nobody is ready: without end, only if it does nothing in them."""
-        if self.gates is not None and self.gates.held:  # what is held back is ready for ever
+        if self.is_loud:
             self.tick()
             return
         for _ in range(MOST_TURNS):
@@ -291,6 +319,7 @@ class World:
         kernel.descriptors, kernel.oversleep = 1 << 16, 0
         if self.gates is not None:
             self.gates.open()
+            self.kernel.pipes[0].knock()
         for client in self.clients:
             client.shut()
         idle = 0
@@ -330,9 +359,6 @@ class World:
             self.recorder.close(self.kernel.time - self.recorder.origin)
         self.loop.close()
         self.invariants.at_end()
-
-
-_CALLS = ("accept", "recv", "send", "recvfrom", "sendto", "shutdown", "register")
 
 
 def _header(origin: int) -> Header:

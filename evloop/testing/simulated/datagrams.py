@@ -22,7 +22,7 @@ MOST_BYTES = 65_507  # of a datagram over IPv4, udp(7)
 class SimulatedDatagrams(Pollable):
     """A bound UDP socket. `capacity` is bytes of its queue: what does not fit is dropped, and counted."""
 
-    __slots__ = ("calls", "capacity", "closed", "dropped", "error", "queue", "queued", "turn")
+    __slots__ = ("calls", "capacity", "closed", "dropped", "error", "queue", "queued", "reports", "turn")
 
     def __init__(self, kernel: SimulatedKernel, local: str, capacity: int) -> None:
         super().__init__(kernel, local)
@@ -31,13 +31,14 @@ class SimulatedDatagrams(Pollable):
         self.queued = 0  # bytes
         self.dropped = 0  # datagrams
         self.error = 0
+        self.reports: int | None = None  # in the error queue, which a socket has with IP_RECVERR, ip(7)
         self.closed = False
         self.turn, self.calls = -1, 0
 
     def bits(self) -> int:
         """As datagram_poll; there is always room to send, as what does not leave at once is dropped."""
         bits = OUT | (IN if self.queue else 0)
-        return bits | ERR if self.error else bits
+        return bits | ERR if self.error or self.reports else bits
 
     def deliver(self, data: bytes, sender: InetSockaddr) -> bool:
         """A datagram arrives; whether there was room. One of no bytes takes room, too."""
@@ -52,6 +53,8 @@ class SimulatedDatagrams(Pollable):
     def refuse(self, number: int = errno.ECONNREFUSED) -> None:
         """An ICMP error says that an earlier datagram did not arrive: the next call tells, udp(7)."""
         self.error = number
+        if self.reports is not None:
+            self.reports += 1
         self.refresh()
 
     def recvfrom(self, size: int) -> tuple[bytes, bool, InetSockaddr]:

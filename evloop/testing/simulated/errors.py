@@ -59,10 +59,12 @@ class Faults:
 
     def __init__(self) -> None:
         self.fired: Counter[tuple[str, int]] = Counter()
+        self.lasting: dict[tuple[str, object], int] = {}
+        """What calls on a socket fail with until somebody takes it away again; it is not counted."""
         self._next: dict[tuple[str, object], deque[int]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._next)
+        return bool(self._next or self.lasting)
 
     def add(self, call: str, number: int, of: object = None) -> None:
         """Have a call fail once: the next on socket `of`, or the next on any.
@@ -87,9 +89,12 @@ class Faults:
 
     def forget(self, of: object) -> None:
         """The socket is closed: what it has not failed with it will not."""
+        for lasting in [key for key in self.lasting if key[1] is of]:
+            del self.lasting[lasting]
         for key in [key for key in self._next if key[1] is of]:
             del self._next[key]
 
     def clear(self) -> None:
         """Nothing fails any more."""
+        self.lasting.clear()
         self._next.clear()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath
 from evloop.errors import AddressError
-from evloop.kernel import Kernel
+from evloop.kernel import Kernel, is_resource_shortage
 from evloop.socket_state import TcpState
 from evloop.testing.simulated.datagrams import SimulatedDatagrams
 from evloop.testing.simulated.errors import Faults, again, failure
@@ -174,27 +174,38 @@ class SimulatedKernel(Kernel):
 
     # -- calls ---------------------------------------------------------------------------
 
-    def _enter(self, sock: Any, call: str) -> None:
-        """Every call begins here: it takes its time, and may fail."""
+    def _enter(self, sock: Any, call: str, takes: int = 0) -> None:
+        """Every call begins here: it takes its time, is counted if it takes something in, and may fail."""
         self.time += CALL_COSTS
         if sock.turn != self.turn:
             sock.turn, sock.calls = self.turn, 0
             self.touched.append(sock)
+        sock.calls += takes
         if self.faults:
             number = self.faults.take(call, sock)
             if number and not (number == errno.EAGAIN and sock.is_over):
                 self.work += 1
                 raise failure(number)
+            lasting = self.faults.lasting.get((call, sock))
+            if lasting:
+                raise failure(lasting)
 
     def accept(self, listener: Socket) -> tuple[Socket, Sockaddr]:
         """accept(2): the descriptor is sought before there is a look into the queue."""
         assert isinstance(listener, SimulatedListener)
-        self._enter(listener, "accept")
-        listener.calls += 1
-        if self.is_short_of_descriptors:
-            raise failure(errno.EMFILE)
-        if not listener.queue:
-            raise again()
+        if listener.turn != self.turn:
+            listener.shortages = 0
+        listener.error = 0
+        try:
+            self._enter(listener, "accept", 1)
+            if self.is_short_of_descriptors:
+                raise failure(errno.EMFILE)
+            if not listener.queue:
+                raise again()
+        except OSError as error:
+            listener.error = error.errno or 0
+            listener.shortages += is_resource_shortage(error)
+            raise
         sock, peer = listener.accept()
         self._open(sock)
         sock.when = sock.opened = self.woken
@@ -206,8 +217,7 @@ class SimulatedKernel(Kernel):
         stream, enter = sock, self._enter
 
         def recv(size: int) -> bytes:
-            enter(stream, "recv")
-            stream.calls += 1
+            enter(stream, "recv", 1)
             return stream.recv(size)
 
         def send(data: bytes | memoryview) -> int:
@@ -241,8 +251,7 @@ class SimulatedKernel(Kernel):
         mailbox, enter = sock, self._enter
 
         def receive(size: int) -> tuple[bytes, bool, InetSockaddr]:
-            enter(mailbox, "recvfrom")
-            mailbox.calls += 1
+            enter(mailbox, "recvfrom", 1)
             data, cut, sender = mailbox.recvfrom(size)
             self.taken.append((data, mailbox, sender))
             return data, cut, sender

@@ -109,21 +109,27 @@ class SimulatedPoller(Poller):
 class SimulatedSignals(Pollable):
     """A signal pipe: `arrive` is what the system does, `end` what somebody does who closes it."""
 
-    __slots__ = ("_alive", "_arrived", "closed")
+    __slots__ = ("_alive", "_arrived", "_knocked", "closed")
 
     def __init__(self, kernel: SimulatedKernel) -> None:
         super().__init__(kernel, "")
         self._arrived: list[str] = []
         self._alive = True
+        self._knocked = False
         self.closed = False
 
     def bits(self) -> int:
         """Readable: a signal came, or it has ended."""
-        return IN if self._arrived or not self._alive else 0
+        return IN if self._arrived or self._knocked or not self._alive else 0
 
     def arrive(self, name: str) -> None:
         """A signal comes."""
         self._arrived.append(name)
+        self.refresh()
+
+    def knock(self) -> None:
+        """A byte comes and no signal: the loop wakes, and that is all."""
+        self._knocked = True
         self.refresh()
 
     def end(self) -> None:
@@ -134,6 +140,7 @@ class SimulatedSignals(Pollable):
     def drain(self) -> tuple[list[str], bool]:
         """As `SignalPipe`."""
         arrived, self._arrived = self._arrived, []
+        self._knocked = False
         self.kernel.work += 1
         self.refresh()
         return arrived, self._alive

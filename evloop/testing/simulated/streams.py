@@ -303,7 +303,7 @@ class SimulatedUnix(SimulatedStream):
 class SimulatedListener(Pollable):
     """A listening socket: `connect` shakes hands, and the connection waits until it is accepted."""
 
-    __slots__ = ("_kind", "backlog", "calls", "closed", "queue", "rooms", "turn")
+    __slots__ = ("_kind", "backlog", "calls", "closed", "error", "queue", "rooms", "shortages", "turn")
 
     def __init__(
         self,
@@ -320,6 +320,8 @@ class SimulatedListener(Pollable):
         self.rooms = rooms
         self.queue: deque[tuple[SimulatedStream, Sockaddr]] = deque()
         self.closed = False
+        self.error = 0  # what the last accept failed with
+        self.shortages = 0  # of descriptors or memory, in this turn of the loop
         self.turn, self.calls = -1, 0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 
 import pytest
@@ -10,12 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evloop.kernel import READ, Kernel
+from evloop.loop.loop import SECOND
 from evloop.net.datagram import DATAGRAM_BATCH
 from evloop.protocols import PROTOCOLS
 from evloop.testing import failure
 
 PEER = ("127.0.0.1", 5000)
-FAILURES = [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOBUFS, errno.ENOMEM]
+FAILURES = [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH]
+SHORTAGES = [errno.ENOBUFS, errno.ENOMEM]
 
 
 def test_answered_at_once(scripted):
@@ -47,7 +50,7 @@ def test_a_failure_of_an_earlier_one(scripted, number):
     assert not server.kernel.unused()
 
 
-@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EPERM, errno.EMSGSIZE, *FAILURES])
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EPERM, errno.EMSGSIZE, *FAILURES, *SHORTAGES])
 def test_an_answer_that_cannot_be_sent(scripted, number):
     """It is dropped, once, and the next is answered; WRITE is never watched."""
     server = scripted()
@@ -73,9 +76,72 @@ def test_batches_are_bounded(scripted):
 def test_failures_count_towards_the_batch(scripted):
     """A socket that fails for ever does not hold the loop."""
     server = scripted()
-    sock = server.datagrams(recvfrom=[failure(errno.ENOMEM)] * 1000)
+    sock = server.datagrams(recvfrom=[failure(errno.ECONNREFUSED)] * 1000)
     server.tick(sock)
     assert len(server.calls("recvfrom", sock)) == DATAGRAM_BATCH
+
+
+@pytest.mark.parametrize("number", SHORTAGES)
+def test_a_shortage(scripted, number):
+    """The datagram stays, and its readiness: it is not watched for 100 ms, or the loop would spin."""
+    server = scripted()
+    sock = server.datagrams(recvfrom=[failure(number), failure(number), (b"a", PEER)], sendto=[1])
+    server.tick(sock)
+    assert server.watching(sock) == 0
+    assert len(server.calls("recvfrom", sock)) == 1
+    server.sleep()
+    assert server.watching(sock) == READ
+    assert server.kernel.time == SECOND + SECOND // 10
+    server.tick(sock)
+    assert server.watching(sock) == 0
+    server.sleep()
+    server.tick(sock)
+    assert server.calls("sendto", sock) == [(b"A", PEER)]
+    what = f"recvfrom: {os.strerror(number)}"
+    assert server.trace.of("limit") == [("limit", what, True), ("limit", what, False)]
+    assert len(server.loop.timers) == 0
+
+
+def test_a_shortage_that_outlasts_the_server(scripted):
+    """Its timer goes with it."""
+    server = scripted()
+    sock = server.datagrams(recvfrom=[failure(errno.ENOMEM)])
+    server.tick(sock)
+    assert len(server.loop.timers) == 1
+    server.server.close()
+    assert len(server.loop.timers) == 0
+
+
+def test_epoll_is_short_of_memory_too(scripted, monkeypatch):
+    """It is tried again, and not forgotten."""
+    server = scripted()
+    sock = server.datagrams(recvfrom=[failure(errno.ENOMEM)])
+    server.tick(sock)
+    register, failed = server.poller.register, []
+
+    def short(fd, mask):
+        if not failed:
+            failed.append(fd)
+            raise failure(errno.ENOMEM)
+        register(fd, mask)
+
+    monkeypatch.setattr(server.poller, "register", short)
+    server.sleep()
+    assert failed == [sock.fileno()]
+    assert server.watching(sock) == 0
+    server.sleep()
+    assert server.watching(sock) == READ
+    assert not server.trace.of("error")
+
+
+@pytest.mark.parametrize("number", [errno.EBADF, errno.ENOTSOCK])
+def test_a_socket_that_is_broken(scripted, number):
+    """It can never succeed again: it ends, rather than fail for ever."""
+    server = scripted()
+    sock = server.datagrams(recvfrom=[failure(number)] * 100)
+    server.tick(sock)
+    assert len(server.calls("recvfrom", sock)) == 1
+    assert server.closed(sock) == ("handler-error", 0, None)
 
 
 @given(st.lists(st.sampled_from([b"", b"data", *FAILURES]), max_size=150), st.randoms())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evloop.errors import LogError
 from evloop.events import reader
-from evloop.events.reader import Item, LineReader, Problem, decode_header, read_blocks
+from evloop.events.reader import Item, LineReader, Problem, decode_header, decode_line, read_blocks
 from evloop.events.schema import SCHEMA, Header, Timer, Unknown
 from evloop.events.sinks import encode
 
@@ -74,6 +74,7 @@ def test_two_events_in_a_line_and_none_in_the_next() -> None:
 def test_an_unknown_event_is_carried_along() -> None:
     """A kind of event that a later version may have is kept with its fields."""
     assert items_of(b'{"ev":"new","seq":1,"t":2,"x":[3]}\n') == [Unknown(1, 2, 0, "new", {"x": [3]})]
+    assert items_of(b'{"ev":"new","seq":1,"t":2,"tick":7}\n') == [Unknown(1, 2, 7, "new", {})]
 
 
 def test_an_unknown_field_is_ignored() -> None:
@@ -109,7 +110,35 @@ def test_a_line_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "MAX_LINE", 100)
     items = items_of(TIMER + b"\n" + b"x" * 90, b"x" * 90, b"x" * 90, b"x\n" + TIMER + b"\nzz\n")
     assert [type(item) for item in items] == [Timer, Problem, Timer, Problem]
+    assert [item[:2] for item in items if isinstance(item, Problem)] == [(2, "too-long"), (4, "broken")]
     assert problems_of(b"x" * 101) == [(1, "too-long")]
+    assert problems_of(b"x" * 100) == [(1, "torn")]
+    assert problems_of(TIMER + b"\n" + b"x" * 100) == [(2, "torn")]
+
+
+def test_what_is_kept_of_a_line_that_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing, however many small pieces it comes in."""
+    monkeypatch.setattr(reader, "MAX_LINE", 100)
+    lines = LineReader()
+    for _ in range(50):
+        assert lines.feed(b"x" * 9) is None
+        assert sum(map(len, lines._tail)) <= 100
+    assert lines._tail == []
+
+
+def test_good_lines_are_decoded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one only where one is bad: that takes four times as long."""
+    monkeypatch.setattr(reader, "decode_line", None)
+    assert items_of((TIMER + b"\n") * 3) == [Timer(1, 2, 3, "idle", 4)] * 3
+
+
+def test_the_words_of_a_broken_line() -> None:
+    """What the decoder says, in a line of bounded length."""
+    assert decode_line(b"{", 3) == Problem(3, "broken", "is not an event: Input data was truncated")
+    long = b'{"ev":"' + b"x" * 500 + b'","seq":"1","t":2,"tick":3}'
+    problem = decode_line(long, 3)
+    assert isinstance(problem, Problem)
+    assert len(problem.message) == len("is not an event: ") + 200
 
 
 def test_a_log_is_read_in_blocks() -> None:

@@ -9,6 +9,7 @@ import os
 import resource
 import socket
 import stat
+from collections import deque
 
 import pytest
 
@@ -577,6 +578,18 @@ def test_a_watcher_that_comes_just_before_the_end(alone):
     watched = alone(ALL, ALL)
     assert watched.end() == 1  # the deadline's own reading
     assert [json.loads(line)["ev"] for line in watched.lines[:-1]] == ["header", "snapshot", "end"]
+
+
+def test_a_watcher_that_talks(alone):
+    """4 KiB in all are thrown away; who says more is let go."""
+    watched = alone()
+    watched.sock._scripts["recv"] = deque([b"x" * 4000, b"x" * 96, b"x"])
+    for _ in range(2):
+        watched.server.tick(watched.sock)
+    assert watched.server.watching(watched.sock) == READ
+    watched.server.tick(watched.sock)
+    assert watched.server.closed(watched.sock) == ("eof", 0, None)
+    assert watched.server.calls("recv", watched.sock) == [(4096,)] * 3
 
 
 def test_why_a_watcher_is_watched_and_let_go(alone):

@@ -236,6 +236,7 @@ class RingSink:
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:  # noqa: ARG002
         """Keep them, and look for a reason."""
+        everything = events
         if isinstance(events[0], Header):
             events = events[1:]
             if not events:
@@ -249,7 +250,7 @@ class RingSink:
             whose = f", the longest turn was that of {last.conn}" if last.conn else ""
             self._heed("slow tick", f"a tick took {last.dur / 1e6:.0f} ms{whose}", last.t)
         if self._lint is not None:
-            self._look(self._lint, events, last.t)
+            self._look(self._lint, everything, last.t)
         if self._asked is not None:
             self._write_beside()
 

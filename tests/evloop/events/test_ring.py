@@ -162,6 +162,11 @@ def test_nothing_is_missing_yet(recorded):
     it.sink.write(b"", [it.first, Signal(1, 1, 0, "SIGHUP")])
     it.seq = 1
     assert [line["ev"] for line in it.dump()] == ["header", "signal", "signal", "cut"]
+    it.turn(listen, udp)
+    it.open = [Inherit(-1, 0, 9, name, 3, "tcp") for name in ("listen-1", "udp-1")]  # since then
+    assert [line["ev"] for line in it.dump()] == [
+        "header", "signal", "signal", "listen", "bind", "signal", "cut",
+    ]  # fmt: skip
 
 
 def test_what_was_open_before(recorded):
@@ -404,6 +409,11 @@ def test_many_events_in_pieces(recorded, monkeypatch):
     assert numbers == list(range(numbers[0], it.seq + 1))
     assert len(numbers) >= 1000
     assert len(naps) > 8
+    last = it.turn(*[lambda *at: Signal(*at, "SIGHUP")] * ring.PIECE)
+    it.sink._size = 1
+    it.sink._forget(it.sink._ticks.popleft())
+    it.sink.write_now("one tick is a piece")
+    assert it.lines()[-2]["seq"] == last[-1].seq
 
 
 @pytest.mark.parametrize("room", [0, 100, 1500])

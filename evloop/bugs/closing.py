@@ -31,6 +31,7 @@ class _MakesRoom(LoopServer):
         others = [stream for stream in self._streams if stream is not last]
         if not others:
             return super()._full_with(last)
+        self._loop.trace.limit("connections", active=True)
         min(others, key=lambda stream: stream.active).close("idle-timeout")
         return True
 

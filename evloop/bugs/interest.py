@@ -43,7 +43,7 @@ class _RegisteredForNothing(Interests):
         self._still_there: set[int] = set()  # descriptors, registered for nothing
 
     def watch(self, item: Watched, mask: int, reason: str) -> None:
-        """As in `Interests`, but modify(2) to 0 where that unregisters."""
+        """As in `Interests`, but with a mask of 0 where that unregisters."""
         fd, old = item.fd, item.watching
         if old and not mask:
             self._poller.modify(fd, 0)

@@ -45,8 +45,8 @@ class SignalPipe:
     def drain(self) -> tuple[list[str], bool]:
         """The names of the signals that arrived, and whether the pipe is still open."""
         alive = True
-        # Nothing may be there: EAGAIN. If it cannot be read for want of memory, recv(2), the next poll says so
-        # again; what arrived is known all the same, and a SIGTERM must not end us as if we had failed.
+        # Nothing may be there: EAGAIN. If it cannot be read for want of memory, recv(2), the next poll says
+        # so again; what arrived is known all the same, and a SIGTERM must not end us as if we had failed.
         with contextlib.suppress(OSError):
             alive = bool(self._receiver.recv(4096))
         arrived, self._arrived = self._arrived, []

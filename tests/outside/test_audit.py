@@ -183,10 +183,9 @@ def test_a_server_that_is_killed(audited):
 
 
 @strace
-@pytest.mark.parametrize("program", ["calls.py", "asynchronous.py"])
-def test_programs_under_the_instrument(run, program):
-    """Every call that Python has, time-outs, threads and asyncio: one event stands for what strace saw."""
-    done = run(*AUDIT, "--json", "--", *RUN, str(PROGRAMS / program))
+def test_a_program_under_the_instrument(run):
+    """Every call that Python has, time-outs and threads: one event stands for all that strace saw of it."""
+    done = run(*AUDIT, "--json", "--", *RUN, str(PROGRAMS / "calls.py"))
     report = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, report["differences"]) == (0, [])
     counts = {row["call"]: row["log"] for row in report["calls"]}
@@ -245,7 +244,7 @@ def test_a_log_that_lies_is_found_out(run, tmp_path):
 
 @strace
 def test_it_is_read_at_a_glance(run):
-    """The table and the verdict fit on a screen; the server's own output and streams are left alone."""
+    """asyncio's calls: the table and the verdict fit on a screen, and the program's output is left alone."""
     done = run(*AUDIT, "--", *RUN, str(PROGRAMS / "asynchronous.py"))
     assert done.returncode == 0
     lines = done.stdout.splitlines()
@@ -263,7 +262,7 @@ SCENE = """
 "$@" 2>said & server=$!
 until [ "$(grep -c ^listening said)" = 2 ]; do sleep 0.05; done
 tcp=$(sed -n 's/^listening tcp //p' said) udp=$(sed -n 's/^listening udp //p' said)
-{client} "$tcp" one two; {client} "$tcp" three; {client} "udp:$udp" four
+{client} "$tcp" one two; {client} "udp:$udp" four
 kill -INT $server; wait $server
 """
 
@@ -285,7 +284,7 @@ def test_counters_of_a_network_of_its_own(run, tmp_path, traced):
     report = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, report["strace"], report["differences"]) == (0, traced, [])
     counters = {it["counter"]: (it["log"], it["kernel"]) for it in report["counters"]}
-    assert counters["PassiveOpens"] == (2, 2)
+    assert counters["PassiveOpens"] == (1, 1)
     assert counters["InDatagrams"] == (1, 2)
     assert ("apt install strace" in done.stderr) == (not traced)
 
@@ -296,13 +295,8 @@ def test_counters_of_a_network_of_its_own(run, tmp_path, traced):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Missing argument"),
         (["--", "true"], "names no --log"),
-        (["--log", "a", "--", *SERVE, "--log", "b"], "two files"),
-        (["--", *SERVE, "--log", "-"], "standard output"),
-        (["--nonsense", "--", "true"], "No such option"),
         (["--log", "a", "--", "/nothing/here"], "cannot be started"),
-        (["--log", "a", "--", "true"], "there is no log to compare"),
         (["--", *SERVE, "--tcp", "here"], "there is no log to compare"),
     ],
 )

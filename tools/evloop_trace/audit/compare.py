@@ -174,22 +174,26 @@ def _hold_polls(log: Log, calls: Sequence[SystemCall], found: Comparison) -> Non
             waits = [it for it in calls if it.name in FAMILIES[family]]
             seen = [it for it in waits if not it.interrupted]
             found.interrupted += len(waits) - len(seen)
-            if not log.is_loop and len({it.thread for it in seen}) > 1:
+            if log.is_loop:
+                walk = Walk("", None, told, seen)
+                found.tally.add(walk.tally)
+                found.differences += walk.differences
+                continue
+            if len({it.thread for it in seen}) > 1:
                 # Threads that wait at one time: only how often each result came can be held against the log.
                 key = {it.outcome: n for n, it in enumerate(told)}
                 told = sorted(told, key=lambda it: key[it.outcome])
                 seen = sorted(seen, key=lambda it: key.get(it.outcome, -1))
-            _walk_polls(log, family, told, seen, found)
+            _walk_polls(family, told, seen, found)
 
 
-def _walk_polls(
-    log: Log, family: str, told: Sequence[Told], seen: Sequence[SystemCall], found: Comparison
-) -> None:
+def _walk_polls(family: str, told: Sequence[Told], seen: Sequence[SystemCall], found: Comparison) -> None:
+    """The instrument's, which asks first what is ready now, and of one socket without a word."""
     tally, at = found.tally, 0
     for it in told:
         tally.log[family] += 1
         here = at
-        while here < len(seen) and seen[here].outcome != it.outcome and _only_asks(log, seen[here]):
+        while here < len(seen) and seen[here].outcome != it.outcome and _only_asks(seen[here]):
             here += 1
         same = here < len(seen) and seen[here].outcome == it.outcome
         found.asked += here - at if same else 0
@@ -202,13 +206,13 @@ def _walk_polls(
             kind = "result" if call else "not-in-strace"
             found.differences.append(Difference(kind, family, None, "", it, call))
     for call in seen[at:]:
-        if _only_asks(log, call):
+        if _only_asks(call):
             found.asked += 1
         else:
             tally.strace[family] += 1
             found.differences.append(Difference("not-in-log", family, None, "", None, call))
 
 
-def _only_asks(log: Log, call: SystemCall) -> bool:
+def _only_asks(call: SystemCall) -> bool:
     """Whether it may be the instrument's question, or Python's own wait for one socket."""
-    return not log.is_loop and (call.result == 0 or call.name in FAMILIES["poll"])
+    return call.result == 0 or call.name in FAMILIES["poll"]

@@ -51,7 +51,7 @@ class Tally:
 class Walk:
     """What came of it, for one life of one descriptor."""
 
-    def __init__(self, name: str, fd: int, told: Sequence[Told], calls: Sequence[SystemCall]) -> None:
+    def __init__(self, name: str, fd: int | None, told: Sequence[Told], calls: Sequence[SystemCall]) -> None:
         """Goes to the end of both at once."""
         self.differences: list[Difference] = []
         self.tally = Tally()

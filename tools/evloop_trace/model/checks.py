@@ -181,6 +181,7 @@ class Checker:
         for at, item in enumerate(items):
             if isinstance(item, Header) and line == 1:
                 self._seq = item.first or 1
+                self._apart = item.wall_ns - item.mono_ns
             elif isinstance(item, Gap) and item.wanted and item.seq == item.lost:
                 self.missing += item.lost
                 self._seq, self._epoch = item.seq + 1, 1

@@ -56,11 +56,12 @@ def index(book: Any, cls: type) -> int:
 @pytest.mark.parametrize(
     ("step", "said"), [(3_600_000_000_000, "forward by 1 h"), (-(10**9), "back by 1.0 s")]
 )
-def test_the_time_of_day_was_set(book: Any, step: int, said: str) -> None:
+@pytest.mark.parametrize("drift", [[(20, 10**6)], []])
+def test_the_time_of_day_was_set(book: Any, step: int, said: str, drift: list[tuple[int, int]]) -> None:
     """Once is it told, as a note; a drift of a millisecond is none."""
     events = book.conversation().events
     header, end = events[0], events.pop()
-    for t, moved in ((20, 10**6), (30, step), (40, step)):
+    for t, moved in (*drift, (30, step), (40, step)):
         mono = header.mono_ns + end.t + t
         wall = header.wall_ns + end.t + t + moved
         events.append(Clock(len(events), end.t + t, end.tick, mono, wall, 50))

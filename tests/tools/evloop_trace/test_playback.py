@@ -178,3 +178,29 @@ def test_lines_that_are_no_events_are_counted(book: Book) -> None:
     playback.step()
     playback.step()
     assert (playback.number, playback.problems, playback.picture.events) == (3, 1, 2)
+
+
+def spinning(book: Book, turns: int = 60) -> Playback:
+    """A loop that spins, on a tape."""
+    book.listen()
+    book.accept("tcp-1")
+    for _ in range(turns):
+        book.poll("tcp-1")
+    return Playback(Tape(io.BytesIO(book.encode())))
+
+
+def test_what_the_lints_had_found(book: Book) -> None:
+    """To and fro: it is said from where it was found on, and once only it is looked for."""
+    playback = spinning(book)
+    assert playback.notice is None
+    playback.run_to(NEVER)
+    assert playback.notice is not None
+    assert (playback.notice.kind, playback.notice.times, playback.notice.number) == ("spin-ready", 60, 1)
+    playback.go(10)
+    assert playback.notice is None
+    playback.go(40)
+    assert playback.notice is not None
+    playback.go(0)
+    playback.run_to(NEVER)
+    assert playback.notice is not None
+    assert playback.notice.times == 60

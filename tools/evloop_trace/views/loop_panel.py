@@ -174,7 +174,7 @@ def notice_line(notice: Notice, width: int) -> Line:
     times = f" ×{count(notice.times)}" if notice.times > 1 else ""  # noqa: RUF001 - times
     left = [*_labelled("lint", "", "")[:1], Segment(f"{notice.kind}{times}", TROUBLE)]
     right = [Segment(f"  {plural(notice.number, 'finding')} ", TROUBLE)]
-    room = width - width_of(left) - width_of(right)
+    room = width - width_of(left) - width_of(right) - 1
     return spread([*left, Segment(cut(f": {escape_text(notice.sentence)}", room))], right, width)
 
 

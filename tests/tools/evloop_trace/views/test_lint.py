@@ -1,0 +1,124 @@
+"""What the lints found, on a page and in a line of the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from evloop_trace.correlate.meeting import Meeting, Program
+from evloop_trace.model.lint import Linter, Notice
+from evloop_trace.model.picture import Picture
+from evloop_trace.views.cells import width_of
+from evloop_trace.views.lint import lint_lines, render
+from evloop_trace.views.loop_panel import notice_line
+from evloop_trace.views.meeting import screen_of
+from evloop_trace.views.palette import TROUBLE
+
+from evloop.events.schema import Close, Header
+
+if TYPE_CHECKING:
+    from evloop_trace.views.cells import Line
+
+    from tests.tools.evloop_trace.conftest import Book
+
+NOTICE = Notice(
+    2, "spin-write", 5774, "poll() has returned at once, as tcp-1 is ready (OUT), 5,774 times since…"
+)
+
+
+def texts(lines: list[Line]) -> list[str]:
+    """What stands on lines."""
+    return ["".join(segment.text for segment in line).rstrip() for line in lines]
+
+
+def resets(book: Book, number: int) -> Linter:
+    """So many connections that end badly; the first has a name that is no name."""
+    book.listen()
+    for at in range(number):
+        name = f"tcp-{at}" if at else "tcp-\x1b[31m"
+        book.accept(name)
+        book.add(Close, 100, 7, "close", name, unread=3)
+    linter = Linter()
+    linter.feed(book.events)
+    linter.finish()
+    return linter
+
+
+def test_nothing_was_found(book: Book) -> None:
+    """A line."""
+    assert render("a.jsonl", resets(book, 0)) == "a.jsonl: 2 events: no lint finds anything\n"
+
+
+def test_what_was_found(book: Book) -> None:
+    """What, what to do, and the event; whatever stands in the log."""
+    text = render("a.jsonl", resets(book, 1))
+    assert text.startswith("a.jsonl: 4 events: 1 finding (1 ended-badly)\n\n✗ ended-badly: tcp-")
+    assert "\n  → Read to the end before close()" in text
+    assert "    #3  0.000003  " in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize(("number", "more"), [(7, "2 more ended-badly: --json has them"), (120, "115 more")])
+def test_many_are_counted(book: Book, number: int, more: str) -> None:
+    """The first five are shown, and a hundred are kept."""
+    text = " ".join(render("a.jsonl", resets(book, number)).split())
+    assert text.count("✗") == 5
+    assert more in text
+    assert ("--json has the first of them" in text) == (number > 100)
+
+
+def test_what_could_not_be_judged_and_what_is_missing(book: Book) -> None:
+    """It is said on top."""
+    book.events[0].payload = "none"
+    book.listen()
+    book.listen()
+    linter = Linter()
+    linter.feed([book.events[0], book.events[2]])
+    lines = texts(lint_lines("a.jsonl", linter, 80))
+    assert lines[0] == "a.jsonl: 2 events, 1 more are missing: no lint finds anything"
+    assert lines[1].startswith("Note: the log has no payloads")
+
+
+def test_colours(book: Book) -> None:
+    """Where there is a terminal."""
+    assert "\x1b[1;31m✗" in render("a.jsonl", resets(book, 1), 60, colour=True)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+def test_a_line_of_the_picture(width: int) -> None:
+    """Its kind and how often, in red and in words; as wide as the picture."""
+    line = notice_line(NOTICE, width)
+    (text,) = texts([line])
+    assert text.startswith(" lint    spin-write")
+    assert width_of(line) <= width
+    assert "2 findings" in text
+    assert any(segment.style == TROUBLE for segment in line)
+    assert ("5,774 times since" in text) == (width >= 120)
+
+
+@pytest.mark.parametrize("model", ["loop", "run"])
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (80, 12), (60, 9), (40, 3), (20, 1)])
+def test_the_picture_is_as_large_as_before(book: Book, model: str, size: tuple[int, int]) -> None:
+    """One line of it tells; without a finding it is as it was."""
+    picture = Picture()
+    for event in book.conversation().events:
+        if isinstance(event, Header):
+            event.model = model
+        picture.apply(event)
+    width, height = size
+    before = screen_of(picture, 10).lines(width, height)
+    lines = screen_of(picture, 10, notice=NOTICE).lines(width, height)
+    assert len(before) == len(lines) == height
+    assert all(width_of(line) == width for line in lines)
+    told = [text for text in texts(lines) if text.startswith(" lint ")]
+    assert len(told) == (height >= 8)
+    assert not any(text.startswith(" lint ") for text in texts(before))
+
+
+def test_several_programs(book: Book) -> None:
+    """Behind the lines of the programs."""
+    meeting = Meeting.of([Program("client", client=True), Program("server", client=False)])
+    lines = texts(screen_of(meeting, 10, "replay", NOTICE).lines(80, 24))
+    assert lines[3].startswith(" lint    spin-write")
+    assert len(lines) == 24
+    del book

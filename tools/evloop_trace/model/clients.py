@@ -47,6 +47,7 @@ busy machine takes some to wake a server."""
 _SLEPT = 1_000_000  # nanoseconds: a call that took longer slept, it did not work
 _FIRST = 1_000  # clients whose answers are kept, whatever they waited
 _WORST = 50  # and of those that came later
+_LAST = 2**63 - 1  # as late as a log's times can be; a duration may go beyond
 _SPANS = 128  # of a client
 _HISTORY = 512  # sleeps that are remembered of a thread that accepts, of each kind
 _THREADS = 64  # such threads
@@ -185,7 +186,7 @@ class Client:
 
     def answer(self, start: int, end: int, line: int) -> None:
         """Bytes were handed to the kernel in a call from `start` to `end`."""
-        wait = 0
+        wait, end = 0, min(end, _LAST)
         if self.asked >= 0:
             start, self.asked = self.asked, -1
             wait = end - start

@@ -70,12 +70,12 @@ def _queue(endpoint: Endpoint) -> Line:
             [Segment("queue "), Segment("·" * _BAR, DIM), Segment(f" ?/{count(endpoint.backlog)}")], accepted
         )
     # Linux turns a handshake away once *more* than the backlog wait (sk_acceptq_is_full), so that one more
-    # fits than listen(2) was told: a backlog of 0 has room for one.
+    # fits than listen(2) was told: a backlog of 0 has room for one, and Python makes 0 of what is less.
     full = endpoint.queued > endpoint.backlog
     style = TROUBLE if full else PLAIN
     line = [
         Segment("queue "),
-        *bar(endpoint.queued / (endpoint.backlog + 1), _BAR, style),
+        *bar(endpoint.queued / (max(0, endpoint.backlog) + 1), _BAR, style),
         Segment(f" {count(endpoint.queued)}/{count(endpoint.backlog)}{' full' if full else ''}", style),
     ]
     return _fixed(line, accepted)

@@ -36,13 +36,14 @@ def respond(data: bytes) -> bytes:
 class Client:
     """One end of a connection, in the hands of who plays the client. `said` and `heard` are bytes."""
 
-    __slots__ = ("end", "ended", "heard", "left", "poisoned", "said")
+    __slots__ = ("end", "ended", "heard", "left", "poisoned", "promised", "said")
 
     def __init__(self, end: SimulatedStream) -> None:
         self.end = end
         self.said = self.heard = 0
         self.poisoned = -1  # where it said what kills a handler; -1 is nowhere
         self.ended = ""  # how its stream ended: eof or error
+        self.promised = -1  # bytes of answer that the server sent before it ended well; -1: it has not
         self.left = False
 
     def say(self, n: int) -> None:
@@ -91,7 +92,7 @@ class Client:
 
     def shut(self) -> None:
         """Say that no more will be said."""
-        if not self.end.sent_fin and not self.ended:
+        if not self.end.sent_fin and self.ended != "error":
             try:
                 self.end.shutdown()
             except OSError:

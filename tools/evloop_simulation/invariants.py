@@ -11,12 +11,13 @@ import re
 from typing import TYPE_CHECKING, Any, cast
 
 from evloop_trace.model.checks import Checker, Finding
+from evloop_trace.model.lint import Linter
 
 from evloop.kernel import READ, WRITE, is_broken_listener, is_resource_shortage
 from evloop.loop.timers import COMPACT_ABOVE
 from evloop.net.datagram import DATAGRAM_BATCH
 from evloop.net.listener import ACCEPT_BATCH
-from evloop.net.stream import LARGE_READ, LAST_READS
+from evloop.net.stream import LARGE_READ, LAST_READS, SMALL_READ
 from evloop.testing import MAY_FAIL, SimulatedDatagrams, SimulatedListener, SimulatedStream, failure
 from evloop_simulation.clients import POISON, WrongError
 from evloop_simulation.reasons import Ending, why_not
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from evloop_simulation.world import World
 
 __all__ = ["Invariants"]
+
+# What a lint may say of a server that is right: its clients and its system can be trouble enough.
+_TRUE = {"truncated", "queue-near-limit", "ended-badly", "slow-handler"}
 
 # After these there is no other accept in a turn: nobody waits, nothing is left, or it will never succeed.
 _LAST = {
@@ -57,8 +61,10 @@ class Invariants:
         self._base = len(kernel.open)
         self._poller = kernel.pollers[0]
         self._read = self._options.recv_size or LARGE_READ
+        self._first_read = self._options.recv_size or SMALL_READ
         self.hurt: set[object] = set()  # sockets of which a call was made to fail
         self.register_failed = False
+        self._waited: dict[SimulatedStream, int] = {}
         self._idle = 0
         self._work = 0
         self._time = 0
@@ -71,8 +77,22 @@ class Invariants:
 
     def before(self) -> None:
         """The loop is about to take a turn."""
+        if self.stopping_at is None and not self._waited and self._kernel.pipes[0].has_news:
+            self._about_to_stop()
         self._work = self._kernel.work
         self._time = self._kernel.time
+
+    def _about_to_stop(self) -> None:
+        """What has arrived by now, and can be answered without waiting for anybody, will be."""
+        for stream in self._world.streams:
+            sock: Any = self._kernel.open[stream.fd]
+            waits = len(sock.inbox)
+            if stream.buffered + waits <= self._options.high_water and waits <= LAST_READS * self._first_read:
+                self._waited[sock] = sock.received + waits
+
+    def arrived(self, sock: SimulatedStream) -> int:
+        """Bytes that the server had been sent when it was told to stop, and should have answered."""
+        return 0 if sock in self.hurt else self._waited.get(sock, 0)
 
     def after(self) -> None:
         """It has taken it."""
@@ -166,6 +186,9 @@ class Invariants:
             if why:
                 raise WrongError(f"a connection was closed ({reason}), but {why}")
             self.hurt.discard(sock)
+            self._waited.pop(sock, None)
+            if reason in {"eof", "drained"}:
+                client.promised = sock.sent
         kernel.ended.clear()
 
     # -- datagrams ------------------------------------------------------------------------------
@@ -293,6 +316,10 @@ class Invariants:
                 raise WrongError(
                     f"a client is not answered: it said {client.said} bytes and heard {client.heard}"
                 )
+            if client.promised >= 0 and (client.heard, client.ended) != (client.promised, "eof"):
+                raise WrongError(
+                    f"a client was sent {client.promised} bytes and heard {client.heard} ({client.ended})"
+                )
         if not world.is_running:
             return
         waiting = sum(len(listener.queue) for listener in world.listeners)
@@ -326,3 +353,9 @@ class Invariants:
         wrong = [finding for finding in findings if not finding.note]
         if wrong:
             raise WrongError(f"line {wrong[0].line} of the log: {wrong[0].text}")
+        if self._world.gates is not None:
+            return  # what is held back looks like a fault
+        linter = Linter()
+        for found in [*linter.feed(self._world.sink.events), *linter.finish()]:
+            if found.kind not in _TRUE:
+                raise WrongError(f"a lint: {found.kind}: {found.text}")

@@ -37,6 +37,8 @@ def why_not(world: World, ending: Ending) -> str:
         case "drained":
             holds = checks.stopping_at is not None and sock.told and not ending.buffered
             why = "" if holds else "the server does not stop, or there is more to come"
+            if sock.sent < checks.arrived(sock) and client.poisoned < 0:
+                why = f"of {checks.arrived(sock)} bytes that had arrived {sock.sent} were answered"
         case "error":
             failed = sock.dead or client.left or sock in checks.hurt
             why = "" if ending.error and failed else "nothing has failed"

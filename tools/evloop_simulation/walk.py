@@ -71,6 +71,7 @@ def _kinds(rng: Random) -> tuple[list[Callable[[], Move]], list[float]]:
         lambda: ("wait", below(400)): 2,
         lambda: ("wait", below(200_000_000)): 0.05,
         lambda: ("oversleep", below(3000)): 0.3,
+        lambda: ("handler_is_slow", below(1000)): 0.3,
         lambda: ("little", below(16), below(20)): 2,
         lambda: ("fail", below(7), below(64), below(16)): 5,
         lambda: ("register_fails", below(2)): 0.1,
@@ -129,13 +130,22 @@ def walk(seed: int, steps: int, classes: Classes = Classes(), setup: Setup | Non
         """Nobody calls it but a server that stops."""
         return "fail", SHUTDOWN, int(rng.random() * 4), int(rng.random() * 16)
 
+    def say() -> Move:
+        """What arrives with the signal."""
+        return "say", int(rng.random() * 16), int(LONGEST ** rng.random())
+
     worlds = done = turns = 0
     fired, reasons = dict[tuple[str, int], int](), dict[str, int]()
     while done < steps:
         length = int(LONGEST_EPISODE * rng.random() ** 2) + 10
         chosen = rng.choices(kinds, weights, k=length)
         if rng.random() < STOPPED:
-            chosen += [*[fail_shutdown] * 2, lambda: ("signal",), *rng.choices(kinds, weights, k=60)]
+            chosen += [
+                *[fail_shutdown] * 2,
+                lambda: ("signal",),
+                *[say] * 2,
+                *rng.choices(kinds, weights, k=60),
+            ]
         try:
             world = episode(setup or any_setup(rng), (kind() for kind in chosen), classes, [])
         except WalkError as failure:

@@ -69,7 +69,8 @@ class World:
         self.gates = Gates() if setup.gated else None
         self.loop = self._make_loop(classes)
         options = setup.options._replace(mode="simulated")
-        PROTOCOLS["simulated"] = respond
+        self.slow = 0  # ns that the next handler takes
+        PROTOCOLS["simulated"] = self._respond
         try:
             if self.gates is not None:
                 gated = with_gates(GatedServer, classes.server)
@@ -92,7 +93,14 @@ class World:
         self.pipe_ended = False
         self._ports = 50_000
         self.loop._running = True  # it is turned by hand
+        if setup.sample and self.loop.trace.samples:
+            self.server._sample_later(setup.sample)
         self.invariants = Invariants(self)
+
+    def _respond(self, data: bytes) -> bytes:
+        self.kernel.time += self.slow
+        self.slow = 0
+        return respond(data)
 
     def _make_loop(self, classes: Classes) -> Loop:
         kernel, trace = self.kernel, Trace()
@@ -277,6 +285,10 @@ class World:
         """Time passes before the loop polls again: the machine was busy, or asleep."""
         self.kernel.pass_time(ms / 1000)
 
+    def handler_is_slow(self, ms: int) -> None:
+        """The next handler takes so long, and everybody waits."""
+        self.slow = ms * 1_000_000
+
     def oversleep(self, ms: int) -> None:
         """The next sleep to its end is longer than it should be."""
         self.kernel.oversleep = ms * 1_000_000
@@ -316,7 +328,7 @@ class World:
         """All is well from now on: everybody must be answered, or be ended, and leave nothing behind."""
         kernel = self.kernel
         kernel.faults.clear()
-        kernel.descriptors, kernel.oversleep = 1 << 16, 0
+        kernel.descriptors, kernel.oversleep, self.slow = 1 << 16, 0, 0
         if self.gates is not None:
             self.gates.open()
             self.kernel.pipes[0].knock()

@@ -118,6 +118,11 @@ class SimulatedSignals(Pollable):
         self._knocked = False
         self.closed = False
 
+    @property
+    def has_news(self) -> bool:
+        """Whether a signal has come that nobody has heard of yet."""
+        return bool(self._arrived)
+
     def bits(self) -> int:
         """Readable: a signal came, or it has ended."""
         return IN if self._arrived or self._knocked or not self._alive else 0

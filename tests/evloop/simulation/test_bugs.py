@@ -9,7 +9,10 @@ from evloop_simulation.walk import WalkError, walk
 from evloop_simulation.world import Classes
 
 from evloop.bugs.gallery import BUGS
+from evloop.kernel import READ
 from evloop.loop.loop import Loop
+from evloop.net.stream import Stream
+from evloop.servers.loop import LoopServer
 from evloop.testing import SimulatedKernel
 
 STEPS = 30_000
@@ -41,7 +44,7 @@ SAYS = {
     "eof-ignored": "nobody watches it|do not end",
     "drain-forever": r"times recv\(\) on a connection in a turn",
     "errqueue-undrained": "the loop spins",
-    "udp-self-reply": "was answered: that may never end",
+    "udp-self-reply": "was answered: that may never end|could not be sent",
     "stale-fd": "the event was another's",
 }
 
@@ -70,3 +73,98 @@ def test_making_room_is_no_bug():
     """The server in which stale-fd shows is right on a loop that is."""
     classes = Classes(loop=Loop, server=BUGS["stale-fd"].parts.server)
     assert walk(1, 3000, classes, SETUPS["stale-fd"]).steps >= 3000
+
+
+# -- bugs that no project is known for ---------------------------------------------------------
+
+
+class DropsWhatArrived(Stream):
+    """When the server stops it does not look whether something has come."""
+
+    __slots__ = ()
+
+    def drain(self):
+        """FIN, and what comes is thrown away."""
+        self.ending = True
+        if not self._unsent:
+            self._half_close()
+
+
+class ReadsOn(Stream):
+    """However much waits to be sent."""
+
+    __slots__ = ()
+
+    def wants(self):
+        """READ until the end."""
+        mask, why = super().wants()
+        return mask | (0 if self.eof else READ), why
+
+
+class GoesOnTooLate(Stream):
+    """It reads again when nothing waits any more, and not at its low-water mark."""
+
+    __slots__ = ()
+
+    def _flush(self):
+        paused = self._paused
+        super()._flush()
+        self._paused = paused
+        if not self.closed:
+            self._loop.interests.update(self)
+
+
+class NeverIdle(LoopServer):
+    """It looks once whether a connection is idle."""
+
+    def _watch_idle(self, stream, seconds):
+        if not stream.timers:
+            super()._watch_idle(stream, seconds)
+
+
+class FullForEver(LoopServer):
+    """It forgets that somebody may come again."""
+
+    def _on_close(self, stream):
+        self._streams.pop(stream, None)
+        if self._stopping:
+            self._stop_when_empty()
+
+
+class NoDeadline(LoopServer):
+    """It waits for its clients as long as they like."""
+
+    def _give_up(self):
+        pass
+
+
+class KeepsTimers(LoopServer):
+    """Those of a connection that has ended."""
+
+    def _set_timers(self, stream):
+        super()._set_timers(stream)
+        stream.timers = ()
+
+
+def of_streams(kind):
+    """A server of these streams."""
+    return type(kind.__name__, (LoopServer,), {"stream_class": kind})
+
+
+OTHERS = {
+    DropsWhatArrived: "bytes that had arrived",
+    ReadsOn: "it is watched for READ though|the high-water mark is",
+    GoesOnTooLate: "it is not watched for READ",
+    NeverIdle: "was idle for|do not end",
+    FullForEver: "there is room for a connection, and a listener is not watched",
+    NoDeadline: "the time to stop is over|do not end|would never stop|does not stop",
+    KeepsTimers: "timers are",
+}
+
+
+@pytest.mark.parametrize("wrong", OTHERS)
+def test_other_bugs_are_found_too(wrong):
+    """What must hold is enough to see them."""
+    server = wrong if issubclass(wrong, LoopServer) else of_streams(wrong)
+    with pytest.raises(WalkError, match=OTHERS[wrong]):
+        walk(1, 2 * STEPS, Classes(server=server))

@@ -78,7 +78,7 @@ def serve(
         make = _maker(parts, selector, report, gates)
         if keep.is_traced:
             header = _header(selector, options, keep, bug)
-            loop, recorded = _traced_loop(make, parts.kernel(), header, keep, stack, report, lint=lint)
+            loop, recorded = _traced_loop(make, parts.kernel(), header, keep, stack, report=report, lint=lint)
         else:
             loop = make(parts.kernel(), Trace())
             stack.callback(loop.close)
@@ -141,8 +141,8 @@ def _traced_loop(
     header: Header,
     keep: LogOptions,
     stack: ExitStack,
-    report: Reporter,
     *,
+    report: Reporter,
     lint: Lint | None,
 ) -> tuple[Loop, _Recorded]:
     """A loop whose `calls` are traced, and what attaches its sinks, to be called when the server has begun.

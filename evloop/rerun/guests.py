@@ -17,13 +17,13 @@ from evloop.rerun.tape import UnusableLog
 
 if TYPE_CHECKING:
     from evloop.control.gates import Gates
-    from evloop.events.schema import Event
     from evloop.loop.loop import Loop
     from evloop.rerun.tape import Tape
 
 __all__ = ["Guests"]
 
 _TIMERS = (BEHIND, LET_IN)
+_SILENT = OWN.keys() - {"signals"}  # the server's own
 
 
 class Guests:
@@ -42,21 +42,17 @@ class Guests:
         for name, fd in OWN.items():
             loop.trace.own(fd, name)
 
-    def see(self, event: Event) -> None:
-        """Count whom a poll has reported."""
-        if isinstance(event, Poll):
-            self.wakeups.update(name for name, _ in event.ready if name in OWN and name != "signals")
-
     def foresee(self) -> None:
         """Set the timers that they must have set by now: the loop sleeps until one of them, or one fires.
 
         When a watcher is behind the log does not say; that it was, the timer tells which looks after it.
         """
         woke: int | None = None
-        for event in self._tape.of_turn():
+        for event in self._tape.of_turn({Prepare, Timer}):
             match event:
                 case Poll():
                     woke = self._tape.origin + event.t + event.dur
+                    self.wakeups.update([name for name, _ in event.ready if name in _SILENT])
                 case Prepare() if woke is not None:
                     return  # for the next sleep
                 case Prepare() if event.why in _TIMERS and event.until is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, parse_inet
@@ -19,6 +20,7 @@ from evloop.events.schema import (
     Interest,
     Listen,
     Poll,
+    Prepare,
     Queue,
     Recv,
     Recvfrom,
@@ -50,7 +52,6 @@ OWN = {"signals": -2, "watchers": -3, "control": -4, "capture": -5, "evloop": -6
 """What a poll may report besides sockets, and the descriptors that stand for it: the log has no numbers of
 them."""
 
-_BITS = {"": 0, "IN": IN, "OUT": OUT, "ERR": ERR, "HUP": HUP}
 _WHOLE = "rerun needs a log that was written with --payload full"
 
 
@@ -84,7 +85,7 @@ class RecordedPoller:
             tape.differs(f"the loop waits in poll(), {asked}")
         fds = self._fds
         try:
-            ready = [(fds[name], _bits(words)) for name, words in event.ready]
+            ready = [(fds[name], _BITS[words]) for name, words in event.ready]
         except KeyError as error:
             what = error.args[0][:40]
             raise tape.broken(f"reports {what!r}, which is not open, or no event of a poll") from None
@@ -114,12 +115,21 @@ class RecordedPoller:
         """As `Poller`."""
 
 
-def _bits(words: str) -> int:
-    """`IN|HUP` as poll(2) has it."""
-    bits = 0
-    for word in words.split("|"):
-        bits |= _BITS[word]
-    return bits
+class _Bits(dict[str, int]):
+    """`IN|HUP` as poll(2) has it; each combination is taken apart once."""
+
+    def __missing__(self, words: str) -> int:
+        bits = 0
+        for word in words.split("|"):
+            if word not in _NAMED:
+                raise KeyError(words)
+            bits |= _NAMED[word]
+        self[words] = bits
+        return bits
+
+
+_NAMED = {"": 0, "IN": IN, "OUT": OUT, "ERR": ERR, "HUP": HUP}
+_BITS = _Bits()
 
 
 class RecordedSignals:
@@ -217,16 +227,14 @@ class RecordedKernel(Kernel):
         sockets that were given up, and the next try.
         """
         opened = 0
-        for event in self._tape.of_turn():
+        for event in self._tape.of_turn({Listen, Bind, Interest, Prepare}):
             match event:
                 case Listen() | Bind():
                     opened += 1
                 case Interest(new="", reason="stop"):
                     self._retried = True
                     return [address._replace(port=0)] * (opened + 1)
-                case Interest():
-                    pass
-                case _:
+                case Prepare() | Poll():
                     break
         return [address]
 
@@ -352,7 +360,7 @@ class RecordedKernel(Kernel):
 
     def _sender(self, event: Recvfrom) -> InetSockaddr:
         try:
-            return tuple(parse_inet(event.peer or ""))  # type: ignore[return-value]
+            return _sockaddr(event.peer or "")
         except AddressError:
             raise self._tape.broken("was sent by nobody who has an address and a port") from None
 
@@ -397,6 +405,13 @@ class RecordedKernel(Kernel):
     def inode_of(self, address: UnixPath) -> int:  # noqa: ARG002
         """No path is a file here."""
         return 0
+
+
+@lru_cache(maxsize=4096)
+def _sockaddr(text: str) -> InetSockaddr:
+    """As recvfrom(2) gives it; who sends a datagram mostly sends more."""
+    inet = parse_inet(text)
+    return inet.host, inet.port
 
 
 def _name(sock: Socket) -> str:

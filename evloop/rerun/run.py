@@ -128,16 +128,18 @@ def _run(
         server = with_gates(GatedServer, parts.server)(loop, options, _nobody, gates)
     guests.join(loop)
 
-    def recorded(event: Event) -> None:
-        guests.see(event)
-        if wanted is not None and wanted(event):
-            stop(Moment(event, loop, server, _stream_of(event, loop)))
+    if wanted is not None:
 
-    comparison.recorded = recorded
+        def recorded(event: Event) -> None:
+            if wanted(event):
+                stop(Moment(event, loop, server, _stream_of(event, loop)))
+
+        comparison.recorded = recorded
     controller = Controller(loop, tape, gates)
     controller.on_ready()  # --hold
     server.handle_signals()
     _open(server, tape)
+    guests.foresee()
     try:
         server.run()
     except Exception as error:  # noqa: BLE001 - if it crashed then, it is to crash now

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from itertools import islice
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from evloop.events.reader import Problem
 from evloop.events.schema import Call, Cut, End, Event, Gap, Header, Inherit, Poll, Snapshot, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Container, Iterable
 
     from evloop.events.reader import Block, Item
 
@@ -78,23 +79,18 @@ class Tape:
 
     def advance(self) -> None:
         """The event that came next has been recorded again."""
-        passed = self.next
-        assert passed is not None
-        self.before.append(passed)
+        self.before.append(cast("Event", self.next))
         self.passed += 1
-        self._take()
-
-    def _take(self) -> None:
         self._at += 1
         if self._at >= len(self._items) and not self._load():
             self.next = None
             return
         item = self._items[self._at]
-        if isinstance(item, _REFUSED):
+        if type(item) in _REFUSED:
             self._refuse(item)
-            return
-        self.next = item
-        self.time = self.origin + item.t
+        else:
+            self.next = event = cast("Event", item)
+            self.time = self.origin + event.t
 
     def _load(self) -> bool:
         """Read on, when all items are behind us; whether there are more."""
@@ -115,25 +111,32 @@ class Tape:
 
     # -- what comes ----------------------------------------------------------------------
 
-    def of_turn(self) -> Iterator[Event]:
-        """The events that come before the loop asks again what is ready; the first may be that it does."""
-        at, first = self._at, True
-        for _ in range(MOST_AHEAD):
-            if at >= len(self._items):
-                block = next(self._blocks, None)
-                if block is None:
-                    return
-                del self._items[: self._at]
-                self._line, at, self._at = self._line + self._at, at - self._at, 0
-                self._items += block.items
-                if not block.items:
+    def of_turn(self, kinds: Container[type[Event]]) -> list[Event]:
+        """The next poll, and those of some kinds that come before the one behind it."""
+        found: list[Event] = []
+        at, polled = self._at, False
+        while True:
+            for item in islice(self._items, at, None):
+                kind = type(item)
+                if kind is Poll:
+                    if polled:
+                        return found
+                    polled = True
+                elif kind not in kinds:
                     continue
-            item = self._items[at]
-            if isinstance(item, _REFUSED) or (isinstance(item, Poll) and not first):
-                return
-            first = first and not isinstance(item, Poll)
-            yield item
-            at += 1
+                found.append(cast("Event", item))
+            at = len(self._items) - self._at
+            if at > MOST_AHEAD or not self._read_ahead():
+                return found
+
+    def _read_ahead(self) -> bool:
+        """Have another block's items behind those that are still to come; whether there is one."""
+        block = next(self._blocks, None)
+        if block is None:
+            return False
+        self._line += self._at
+        self._items, self._at = self._items[self._at :] + block.items, 0
+        return True
 
     # -- the clock -------------------------------------------------------------------------
 
@@ -171,7 +174,7 @@ class Tape:
         return UnusableLog(f"event {number} {what}")
 
 
-_REFUSED = (Problem, Unknown, Header, Gap, Snapshot, Inherit, Cut)
+_REFUSED = {Problem, Unknown, Header, Gap, Snapshot, Inherit, Cut}
 _RECORD = "record it again, in one file and from the server's beginning on"
 
 

@@ -59,6 +59,8 @@ _LEFT = 5  # of what was open at the end
 _KEPT = 10  # of what only needs examples
 _THREADS = 64
 
+_BEFORE = "as it was where the file begins"
+
 
 class Ends:
     """The open ends of connections in all logs, by their addresses: two of them may be one connection."""
@@ -281,7 +283,7 @@ class Fold:
     def _inherit(self, event: Inherit) -> None:
         if event.listens:
             self.process.sockets[event.name] = Listener(
-                event.name, self.process, opened=event, address=event.address
+                event.name, self.process, opened=event, address=event.address, backlog=event.backlog or None
             )
         elif event.proto in _DATAGRAMS:
             sock = self._datagrams(event.name)
@@ -290,6 +292,10 @@ class Fold:
             stream = self._stream(event.name)
             stream.opened, stream.local, stream.peer = event, event.address, event.peer
             self._ends.add(stream)
+        if event.interest is not None:
+            at = (event.seq, event.t, event.tick)
+            names = (None, event.name) if event.opened is None else (event.name, None)
+            self.process.sockets[event.name].interest = Interest(*at, *names, "", event.interest, _BEFORE)
 
     def _listen(self, event: Listen) -> None:
         if event.errno is not None:

@@ -67,7 +67,7 @@ def compare(log: Log, calls: Sequence[SystemCall]) -> Comparison:
         for life, its in _paired(log.lives.get(fd, []), seen.get(fd, [])):
             made = _of_interest(log, its)
             if life is not None:
-                walk = Walk(life.name, life.fd, life.told, made)
+                walk = Walk(life.name, life.fd, life.told, made, parts=not log.is_loop)
                 if life.name in log.unseen:
                     found.unseen += walk.forget("not-in-log")
                 found.tally.add(walk.tally)

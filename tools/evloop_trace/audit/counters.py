@@ -60,9 +60,8 @@ def parse(text: str) -> dict[str, int]:
     names: list[str] = []
     for line in text.splitlines():
         words = line.split()
-        if len(words) == 2 and words[1].isdecimal():  # snmp6: a counter a line
-            if words[0].startswith("Udp6"):
-                found[words[0].removeprefix("Udp6")] += int(words[1])
+        if len(words) == 2 and words[0].startswith("Udp6") and words[1].isdecimal():  # snmp6: one a line
+            found[words[0].removeprefix("Udp6")] += int(words[1])
         elif words and words[0] in {"Tcp:", "Udp:", "TcpExt:"}:
             if words[1:] and words[1].lstrip("-").isdecimal():
                 for name, word in zip(names, words[1:], strict=False):

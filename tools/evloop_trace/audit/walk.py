@@ -51,8 +51,16 @@ class Tally:
 class Walk:
     """What came of it, for one life of one descriptor."""
 
-    def __init__(self, name: str, fd: int | None, told: Sequence[Told], calls: Sequence[SystemCall]) -> None:
-        """Goes to the end of both at once."""
+    def __init__(
+        self,
+        name: str,
+        fd: int | None,
+        told: Sequence[Told],
+        calls: Sequence[SystemCall],
+        *,
+        parts: bool = False,
+    ) -> None:
+        """Goes to the end of both at once; with `parts` one event may stand for several sends."""
         self.differences: list[Difference] = []
         self.tally = Tally()
         self.asked = 0
@@ -61,6 +69,7 @@ class Walk:
         """System calls that a signal interrupted, and Python made again."""
         self._name, self._fd = name, fd
         self._told, self._calls = told, calls
+        self._parts = parts
         self._i = self._j = 0
         self._run()
         if self.differences and len({it.thread for it in calls}) > 1 and _same_bag(told, calls):
@@ -123,14 +132,15 @@ class Walk:
             # With a time-out of its own, Python lets connect(2) begin and waits for the rest by itself.
             begun = told.family == "connect" and call.errno == "EINPROGRESS"
             ended = call.interrupted and told.outcome == "interrupted"
+            if self._parts and told.family in {"send", "sendto"} and (number := self._in_parts(i, j)):
+                return number
             if told.outcome is None or call.outcome == told.outcome or begun or ended:
                 return 1
-            if told.family in {"send", "sendto"} and (number := self._in_parts(told, j)):
-                return number
         return 0 if told.optional else None
 
-    def _in_parts(self, told: Told, j: int) -> int:
+    def _in_parts(self, i: int, j: int) -> int:
         """How many calls it took to send so much; 0 if they do not come to that."""
+        told = self._told[i]
         wanted = getattr(told.event, "n", None) or 0
         total = 0
         for number, call in enumerate(self._calls[j:], 1):
@@ -138,12 +148,19 @@ class Walk:
                 return 0
             if call.errno == "EAGAIN" or call.interrupted:
                 continue
-            if call.errno:  # the bytes that were taken before are told, or this errno is
-                return number if total == wanted else 0
             total += call.result or 0
-            if total >= wanted:
-                return number if total == wanted else 0
+            if call.errno or total >= wanted:
+                return 0 if call.errno or total > wanted else number + self._broke_off(i, j + number)
         return 0
+
+    def _broke_off(self, i: int, j: int) -> bool:
+        """Whether the next call is the one with which a send ended that had been taken in part."""
+        told = self._told[i]
+        if j == len(self._calls) or getattr(told.event, "size", 0) <= (getattr(told.event, "n", None) or 0):
+            return False
+        call, after = self._calls[j], next((it for it in self._told[i + 1 :] if not it.asks), None)
+        fails = call.name in told.names and call.errno not in {"", "EAGAIN"} and not call.interrupted
+        return fails and not (after and after.family == told.family and after.outcome == call.errno)
 
     # -- what does not -------------------------------------------------------------------
 

@@ -46,10 +46,11 @@ def rounds(sock: Open) -> Iterator[Round]:
     if isinstance(sock, Stream):
         yield _end(sock)
         yield _asking(sock, f"{peer_of(sock)} has sent nothing in that time.")
-    elif isinstance(sock, Datagrams):
-        yield _asking(sock, "No datagram has come in that time.")
     elif isinstance(sock, Listener):
         yield _failing(sock)
+    else:
+        assert isinstance(sock, Datagrams)
+        yield _asking(sock, "No datagram has come in that time.")
     yield _ready(sock)
 
 

@@ -128,6 +128,10 @@ class Accepting:
         most = self._process.header.sysctls.get("net.core.somaxconn", "")
         return min(max(backlog, 0), int(most)) if most.isdecimal() else max(backlog, 0)
 
+    def miss(self) -> None:
+        """Events are missing: a batch may have gone on in them."""
+        self._stopped.clear()
+
     def closed(self, name: str) -> None:
         """It is gone."""
         self._batches.pop(name, None)

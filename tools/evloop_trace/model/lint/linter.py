@@ -136,6 +136,13 @@ class _Watching(Fold):
         if events[-1] is not self._last_poll:
             self.turns.goes_on(self._last_poll, events[self._place(self._last_poll) :])
 
+    def _count_missing(self, events: list[Any]) -> int:
+        """What was missed may have been what was waited for: who was being watched is watched no more."""
+        self.sending.miss()
+        self.ending.ended.clear()
+        self.accepting.miss()
+        return super()._count_missing(events)
+
     def _place(self, poll: Poll | None) -> int:
         """Where what came after a poll begins, among the events that are read now."""
         return 0 if poll is None else max(0, poll.seq - self._events[0].seq + 1)

@@ -73,10 +73,15 @@ class Sending:
         if promised is None or event.reason in _GONE or event.errno is not None or stream.broken is not None:
             return
         end, rest = promised
-        missing = end - stream.sent
+        missing = end - max(stream.sent, event.sent)
         if missing > event.buffered:
             what = f"when it is closed {when(event)}, {size(missing)} of what was offered were never sent"
             self._partial(stream, rest, event, what)
+
+    def miss(self) -> None:
+        """Events are missing: what was left over may have been sent in them."""
+        self.unsent.clear()
+        self._forgotten.clear()
 
     def forget(self, name: str) -> None:
         """It is closed."""

@@ -777,6 +777,24 @@ def _fed(events: list[Any]) -> Linter:
     return linter
 
 
+def test_what_was_missed_is_no_fault(log):
+    """The rest was sent, the batch went on, the connection was closed: in events that are not in the log."""
+    log.accept("tcp-1")
+    log.accept("tcp-2", 8)
+    log.watch("READ")
+    log.send(10, 100)
+    log.recv(b"", "tcp-2")
+    failing(log, 1, errno="ECONNABORTED")
+    log.add(Signal, signal="SIGINT")
+    log.poll("listen-1")
+    log.close(sent=100)
+    lost = next(event for event in log.events if isinstance(event, Signal))
+    linter = _fed([event for event in log.events if event is not lost][:-2])
+    linter.feed(log.events[-2:])
+    linter.finish()
+    assert (linter.missing, linter.findings) == (1, [])
+
+
 def test_an_empty_log():
     """There is nothing to say."""
     linter = Linter()

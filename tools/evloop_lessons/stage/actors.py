@@ -183,7 +183,7 @@ class Server(Actor):
     address = ""
     """HOST:PORT."""
     control = ""
-    """Where it is told what to hold back: an abstract Unix socket of its network."""
+    """Where it is told what to hold back: a Unix socket in its folder."""
 
     def hold(self, gate: str) -> None:
         """From now on it does not `accept`, `read` or `close`; or, a loop, it always watches for `write`.
@@ -200,7 +200,8 @@ class Server(Actor):
         try:
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.settimeout(ENDING)
-                sock.connect(f"\0{self.control[1:]}")
+                # A socket's address has no room for most paths; that of a process' folder it has: proc(5).
+                sock.connect(f"/proc/{self.process.pid}/cwd/{self.control}")
                 sock.sendall(f"{line}\n".encode())
                 answer = sock.recv(1024).decode().strip()
         except OSError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import TYPE_CHECKING, Any, Self
 
@@ -97,7 +96,7 @@ class Stage:
     ) -> Server:
         """`evloop serve`, on port 8080 in a network of its own; it listens when this returns."""
         where = address or f"--tcp=127.0.0.1:{8080 if self._plan.network else 0}"
-        control = f"@evloop-lesson-{os.getpid()}-{name}"
+        control = f"{name}.control"  # in its folder, and so short enough, wherever that is
         gates = [f"--control={control}", *(f"--hold={it}" for it in hold)]
         command = self._evloop("serve", name, where, *gates, *options)
         server = Server(name, command, self._folder, self.until)

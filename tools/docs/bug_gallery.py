@@ -38,7 +38,7 @@ SIZE = "96x22"
 WIDTH = 112  # of a line of a log
 AROUND = 60_000_000  # ns of a log that are looked at for the lines of the page
 
-SPINS = 1_000_000  # ns after which it is seen that a loop spins, and still what came before
+SHORTLY = 100_000  # ns after the lint has seen it, so has the picture
 WHY = re.compile(r"(?<= of ∞ )\(.*?\)|(?<= ms )\(accept again.*?\)")
 RUN = re.compile(r"<!-- run (?P<name>\S+) -->\n(?P<what>.*?)<!-- end -->\n", re.DOTALL)
 
@@ -146,7 +146,7 @@ def run(bug: Bug, folder: Path) -> str:
             f"{_started(bug)} 2> said & SERVER=$!",
             f"until grep -q '^listening {last}' said; do sleep 0.05; done",
             f"(\n{chr(10).join(bug.provoke)}\n)",
-            "kill -INT $SERVER 2> said.more; wait $SERVER",
+            "sleep 0.2; kill -INT $SERVER 2> said.more; wait $SERVER",
         ]
     )
     binaries = Path(sys.executable).parent
@@ -169,13 +169,11 @@ def _shown(bug: Bug, log: Path, environment: dict[str, str]) -> str:
     linter = Linter()
     with log.open("rb") as file:
         header, blocks = read_blocks(file, log.name)
-        linter.feed([header])
-        for _, items in blocks:
-            linter.feed(items)
-    linter.finish()
-    (finding, *_) = (it for it in linter.findings if it.kind == bug.lint)
+        events = [header, *(event for _, items in blocks for event in items)]
+    told = ((it, event) for event in events for it in linter.feed([event]) if it.kind == bug.lint)
+    finding, event = next(told)
     begins = finding.t
-    moment = min(due(finding.last), begins + (SPINS if finding.round else AROUND)) + 1000
+    moment = due(event) + SHORTLY
 
     def tool(*arguments: str) -> str:
         command = ["evloop-trace", *arguments]

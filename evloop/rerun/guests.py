@@ -13,7 +13,6 @@ from evloop.events.schema import Control, Poll, Prepare, Timer
 from evloop.kernel import READ
 from evloop.net.watch import BEHIND, LET_IN
 from evloop.rerun.kernel import OWN, RecordedSocket
-from evloop.rerun.tape import UnusableLog
 
 if TYPE_CHECKING:
     from evloop.control.gates import Gates
@@ -75,7 +74,7 @@ class Guests:
 class Controller:
     """Stands for whoever held the gates, or released them, through `--control`."""
 
-    def __init__(self, loop: Loop, tape: Tape, gates: Gates | None) -> None:
+    def __init__(self, loop: Loop, tape: Tape, gates: Gates) -> None:
         self.fd = OWN["control"]
         self.sock = RecordedSocket("control", self.fd, "")
         self.watching = 0
@@ -90,11 +89,6 @@ class Controller:
     def on_ready(self, _bits: int = 0) -> None:
         """Do what he did then."""
         while isinstance(event := self._tape.next, Control):
-            if self._gates is None:
-                raise UnusableLog(
-                    f"event {event.seq} holds a gate, and the log's header does not say that the server had "
-                    "any: it was not started with --control"
-                )
             self._gates.set(event.gate, held=event.held)
             if self._tape.next is event:  # it was so already: no gate moved, and that is no event
                 return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +18,7 @@ from evloop.events.schema import (
     Accept,
     Bind,
     Close,
+    Error,
     Interest,
     Listen,
     Poll,
@@ -52,6 +54,7 @@ OWN = {"signals": -2, "watchers": -3, "control": -4, "capture": -5, "evloop": -6
 """What a poll may report besides sockets, and the descriptors that stand for it: the log has no numbers of
 them."""
 
+_ERRNO = re.compile(r"\w+: \[Errno (\d{1,5})\]")
 _WHOLE = "rerun needs a log that was written with --payload full"
 
 
@@ -99,6 +102,7 @@ class RecordedPoller:
         del mask
         if fd in self._registered:
             raise KeyError(f"descriptor {fd!r} is registered already")
+        self._fail_again()
         self._registered.add(fd)
 
     def modify(self, fd: int, mask: int) -> None:
@@ -106,6 +110,13 @@ class RecordedPoller:
         del mask
         if fd not in self._registered:
             raise KeyError(f"descriptor {fd!r} is not registered")
+        self._fail_again()
+
+    def _fail_again(self) -> None:
+        """A selector may be full (epoll_ctl(2), ENOSPC): then no interest follows, but the error of that."""
+        event = self._tape.next
+        if isinstance(event, Error) and (number := _ERRNO.match(event.message)):
+            raise OSError(int(number[1]), os.strerror(int(number[1])))
 
     def unregister(self, fd: int) -> None:
         """As `Poller`."""

@@ -135,8 +135,8 @@ def _run(
                 stop(Moment(event, loop, server, _stream_of(event, loop)))
 
         comparison.recorded = recorded
-    controller = Controller(loop, tape, gates)
-    controller.on_ready()  # --hold
+    if gates is not None:
+        Controller(loop, tape, gates).on_ready()  # --hold
     server.handle_signals()
     _open(server, tape)
     guests.foresee()

@@ -102,7 +102,7 @@ def rerun_log(path: str, write: Callable[[str], None], at: Break | None = None) 
             raise LogError(f"{path} cannot be rerun: {error}") from None
         except Quit:
             number = last.seq if last else 0
-            write(f"{name}: left behind event {number}; so far all events are the same\n")
+            write(f"{name}: left at event {number}: so far all events are the same\n")
             return Verdict(True, [])
     notes = []
     if at is not None and not stops:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 
 import pytest
@@ -300,6 +301,25 @@ def test_a_handler_that_fails(recorded, same, monkeypatch):
     run.until(lambda: run.events(Close, reason="handler-error"))
     same(run.end())
     assert run.events(Error)[0].message == "ValueError: not this one"
+
+
+def test_a_selector_that_is_full(recorded, same):
+    """epoll_ctl fails for a connection, which ends; the rerun's fails for the same one."""
+    run = recorded()
+    tcp = run.tcp()
+    run.begin()
+    register, failures = run.loop.poller.register, [failure(errno.ENOSPC)]
+
+    def refuse(fd, mask):
+        if failures:
+            raise failures.pop()
+        register(fd, mask)
+
+    run.loop.poller.register = refuse
+    assert run.receive(run.client(tcp), 1) == b""
+    assert run.exchange(run.client(tcp), b"next") == b"NEXT"
+    same(run.end())
+    assert run.events(Error)[0].message == "OSError: [Errno 28] No space left on device"
 
 
 def test_gates(recorded, same):

@@ -168,7 +168,7 @@ def test_the_debugger_of_an_event_that_is_no_call(log):
     assert code == 0
     assert "interest.py" in out
     assert "'READ'" in out
-    assert out.endswith("a.jsonl: left behind event 2; so far all events are the same\n")
+    assert out.endswith("a.jsonl: left at event 2: so far all events are the same\n")
 
 
 def test_the_debugger_at_the_end(log):
@@ -178,7 +178,7 @@ def test_the_debugger_at_the_end(log):
     assert "loop.close()" in out
     code, out = debug(log, "ev=poll")
     assert code == 0
-    assert "left behind event" in out
+    assert "left at event" in out
 
 
 def test_breakpoints_of_ones_own(log):
@@ -204,7 +204,7 @@ def test_a_terminal(log):
         while seen.count(b"(Pdb)") < 2:
             seen += os.read(ours, 1 << 16)
         os.write(ours, b"q\n")
-        while b"left behind" not in seen:
+        while b"left at" not in seen:
             seen += os.read(ours, 1 << 16)
         assert process.wait(SECONDS) == 0
     finally:

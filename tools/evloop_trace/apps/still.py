@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from evloop.events.reader import Problem
@@ -48,15 +49,19 @@ def picture_at(
             return _meeting_at(logs, at, problems, trail)
         picture = Picture()
         for log, block in logs.runs():
-            for item in block.items:
-                if isinstance(item, Problem):
-                    if problems:
-                        problems.add(log.name, item)
-                    continue
-                if at is not None and due(item) > at:
-                    return picture
-                picture.apply(item)
-                trail.feed([item])
+            past = list(
+                takewhile(
+                    lambda item: isinstance(item, Problem) or at is None or due(item) <= at, block.items
+                )
+            )
+            for item in past:
+                if not isinstance(item, Problem):
+                    picture.apply(item)
+                elif problems:
+                    problems.add(log.name, item)
+            trail.feed(past)
+            if len(past) < len(block.items):
+                break
     return picture
 
 

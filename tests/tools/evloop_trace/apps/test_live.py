@@ -128,6 +128,21 @@ def test_a_whole_stream_is_drawn_and_its_last_picture_stays(
     assert not re.search(r"\n\n", paper.printed), "no empty lines"
 
 
+def test_what_the_lints_find_is_drawn(pair: tuple[socket.socket, socket.socket], book: Book) -> None:
+    """In a line of the picture, while it happens."""
+    server, watcher = pair
+    book.listen()
+    book.accept("tcp-1")
+    for _ in range(30):
+        book.poll("tcp-1")
+    book.end()
+    server.sendall(book.encode())
+    server.close()
+    paper = Paper()
+    draw_live(SocketFeed(watcher), paper, Clock())  # type: ignore[arg-type]
+    assert re.search(r"^ lint    spin-ready ×30: poll\(\) has .*  1 finding$", paper.printed, re.MULTILINE)
+
+
 @pytest.mark.parametrize(("model", "words"), [("run", "The program"), ("client", "The client")])
 def test_who_has_ended_is_told(
     model: str, words: str, pair: tuple[socket.socket, socket.socket], book: Book

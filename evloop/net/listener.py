@@ -138,6 +138,9 @@ class Listener:
 
     def _sample(self) -> None:
         """While nobody accepts, no event tells how the queue grows; so look at it now and then."""
+        self._sampler = None
+        if self.watching:  # again: what kept it from that is not always told here, see `evloop.control`
+            return
         self._loop.trace.queue(self.sock)
         self._sampler = self._loop.after(SAMPLE_EVERY, self._sample, "look at the accept queue")
 

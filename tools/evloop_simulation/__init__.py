@@ -2,8 +2,11 @@
 
     setup        of what kind a world is: the server's options, the kernel's buffers
     clients      those who talk to the server, and know what it must answer
+    made         how a server is made on a simulated kernel, and of which parts
     world        the server, its kernel, its clients: the moves that somebody may make
     invariants   what is looked at after every turn of the loop
+    reasons      why a connection ended, and whether that is true
+    afterwards   what must hold when all is over
     walk         moves at random, from a seed, as fast as they go
     shrinking    a run that went wrong, made as short as it can be
 

@@ -7,135 +7,48 @@ are taken out is one, too. `who` counts the clients that are there, from the old
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from evloop.address import Inet, UnixPath
-from evloop.control.gates import GATES, WRITE, Gates
-from evloop.control.looped import GatedLoop, GatedServer, with_gates
-from evloop.events.recorder import Recorder
-from evloop.events.schema import SCHEMA, Header
-from evloop.events.sinks import MemorySink
-from evloop.loop.loop import Loop
-from evloop.protocols import PROTOCOLS
-from evloop.servers.loop import LoopServer
-from evloop.testing import MAY_FAIL, SimulatedKernel
-from evloop.trace import Trace
-from evloop.tracing import EventTrace, TracedKernel
-from evloop_simulation.clients import POISON, Client, WrongError, respond
+from evloop.control.gates import GATES
+from evloop.testing import MAY_FAIL
+from evloop_simulation.afterwards import at_end, at_rest, at_stop
+from evloop_simulation.clients import POISON, Client, WrongError
 from evloop_simulation.invariants import Invariants
+from evloop_simulation.made import PORT, Classes, Made
 
 if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from evloop.address import InetSockaddr
-    from evloop.events.sinks import Sink
-    from evloop.net.stream import Stream
-    from evloop.testing import SimulatedDatagrams, SimulatedListener, SimulatedStream
+    from evloop.testing import SimulatedStream
     from evloop_simulation.setup import Setup
 
     Move: TypeAlias = tuple[Any, ...]  # a method's name and its arguments, whole numbers
 
-__all__ = ["Classes", "World"]
+__all__ = ["CALLS", "PORT", "Classes", "World"]
 
 TURNS = frozenset({"tick", "sleep", "settle"})  # moves of the loop's own
 MOST_CLIENTS = 12
-PORT = 8080
 FOREIGN = "192.0.2.7"
 MOST_TURNS = 20_000  # until nothing is left to be done
 CALLS = ("accept", "recv", "send", "recvfrom", "sendto", "shutdown", "register")
 SHORT = (errno.ENOMEM, errno.ENOBUFS)
 PATIENCE = 50  # rounds in which nothing happens, before it is said that nothing will
 SECOND = 1_000_000_000  # ns
-PAYLOAD = 64
 
 
-class Classes(NamedTuple):
-    """Of which parts the server is made."""
-
-    kernel: type[SimulatedKernel] = SimulatedKernel
-    loop: type[Loop] = Loop
-    server: type[LoopServer] = LoopServer
-
-
-class World:
+class World(Made):
     """One server from its start to its end."""
 
     def __init__(self, setup: Setup, classes: Classes = Classes()) -> None:  # noqa: B008 - it never changes
-        self.setup = setup
-        self.kernel = kernel = classes.kernel((setup.room_in, setup.room_out), setup.datagram_room)
-        self.said: list[str] = []
-        self.sink = MemorySink()
-        self.recorder: Recorder | None = None
-        self.gates = Gates() if setup.gated else None
-        self.loop = self._make_loop(classes)
-        options = setup.options._replace(mode="simulated")
-        self.slow = 0  # ns that the next handler takes
-        PROTOCOLS["simulated"] = self._respond
-        try:
-            if self.gates is not None:
-                gated = with_gates(GatedServer, classes.server)
-                self.server: LoopServer = gated(self.loop, options, self.said.append, self.gates)
-            else:
-                self.server = classes.server(self.loop, options, self.said.append)
-            self.server.handle_signals()
-            self.server.listen_tcp(Inet("127.0.0.1", PORT))
-            self.server.listen_unix(UnixPath("@simulated"))
-            self.server.bind_udp(Inet("127.0.0.1", PORT))
-        finally:
-            del PROTOCOLS["simulated"]
-        self.listeners: tuple[SimulatedListener, ...] = tuple(kernel.listeners)
-        self.mailbox: SimulatedDatagrams = kernel.mailboxes["127.0.0.1", PORT]
-        self.own_ports = {PORT}
+        super().__init__(setup, classes)
         self.clients: list[Client] = []
         self.client_of: dict[SimulatedStream, Client] = {}
         self.ticks = self.moves = 0  # turns of the loop; what others have done
         self.signals = 0
         self.pipe_ended = False
         self._ports = 50_000
-        self.loop._running = True  # it is turned by hand
-        if setup.sample and self.loop.trace.samples:
-            self.server._sample_later(setup.sample)
         self.invariants = Invariants(self)
-
-    def _respond(self, data: bytes) -> bytes:
-        self.kernel.time += self.slow
-        self.slow = 0
-        return respond(data)
-
-    def _make_loop(self, classes: Classes) -> Loop:
-        kernel, trace = self.kernel, Trace()
-        if self.setup.traced:
-            self.recorder = Recorder(_header(kernel.time), self._on_broken_sink)
-            self.recorder.sinks.append(self.sink)
-            self.recorder._next_clock = 1 << 62  # it would ask the real one
-            traced = TracedKernel(kernel, self.recorder, PAYLOAD)
-            return self._loop_on(traced, EventTrace(traced), classes)
-        return self._loop_on(kernel, trace, classes)
-
-    def _loop_on(self, kernel: Any, trace: Trace, classes: Classes) -> Loop:
-        if self.gates is not None:
-            gated = with_gates(GatedLoop, classes.loop)
-            return gated(kernel, "epoll", trace, self.said.append, self.gates)
-        return classes.loop(kernel, "epoll", trace, self.said.append)
-
-    @staticmethod
-    def _on_broken_sink(_sink: Sink, error: Exception) -> None:
-        raise WrongError(f"an event could not be kept: {error!r}")
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the loop would take another turn."""
-        return self.loop._running
-
-    @property
-    def is_loud(self) -> bool:
-        """Whether the loop must spin: everybody is watched for WRITE, needed or not."""
-        return self.gates is not None and WRITE in self.gates.held
-
-    @property
-    def streams(self) -> dict[Stream, None]:
-        """The connections that the server has."""
-        return self.server._streams
 
     # -- moves of clients ------------------------------------------------------------------
 
@@ -295,16 +208,16 @@ class World:
 
     def tick(self) -> None:
         """The loop takes a turn, if it would not just sleep."""
-        if self.kernel.is_anybody_ready or self.kernel.away:
+        if self.poller.is_anybody_ready or self.kernel.away:
             self._turn()
 
     def sleep(self) -> None:
         """The loop takes a turn; it sleeps to the next timer, if it may."""
-        if self.kernel.is_anybody_ready or self.loop.timers:
+        if self.poller.is_anybody_ready or self.loop.timers:
             self._turn()
 
     def _turn(self) -> None:
-        if not self.is_running or (not self.loop.timers and not self.kernel.is_anybody_ready):
+        if not self.is_running or (not self.loop.timers and not self.poller.is_anybody_ready):
             return
         self.ticks += 1
         self.invariants.before()
@@ -317,7 +230,7 @@ class World:
             self.tick()
             return
         for _ in range(MOST_TURNS):
-            if not (self.kernel.is_anybody_ready and self.is_running):
+            if not (self.poller.is_anybody_ready and self.is_running):
                 return
             self._turn()
         raise WrongError("the loop does not come to rest")
@@ -346,7 +259,7 @@ class World:
                     break
                 self.sleep()
         self._hear_all()
-        self.invariants.at_rest()
+        at_rest(self)
 
     def _hear_all(self) -> None:
         for client in self.clients:
@@ -362,19 +275,12 @@ class World:
         for _ in range(MOST_TURNS):
             if not self.is_running:
                 break
-            if not self.kernel.is_anybody_ready and not self.loop.timers:
+            if not self.poller.is_anybody_ready and not self.loop.timers:
                 raise WrongError("the server would never stop: nobody is ready and no timer is set")
             self._turn()
-        self.invariants.at_stop()
+        at_stop(self)
         self.server.close()
         if self.recorder is not None:
             self.recorder.close(self.kernel.time - self.recorder.origin)
         self.loop.close()
-        self.invariants.at_end()
-
-
-def _header(origin: int) -> Header:
-    return Header(
-        0, 0, 0, SCHEMA, origin, 0, 0, pid=1, argv=[], versions={}, selector="epoll", mode="simulated",
-        payload="prefix", payload_max=PAYLOAD, model="loop",
-    )  # fmt: skip
+        at_end(self)

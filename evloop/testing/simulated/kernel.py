@@ -32,6 +32,7 @@ __all__ = ["SimulatedKernel", "SimulatedState"]
 
 SECOND = 1_000_000_000  # ns
 CALL_COSTS = 500  # ns, of a call that moves bytes
+WAITS = (errno.EAGAIN, errno.EALREADY)  # BlockingIOError, to Python; not at the end of a connection
 FIRST_PORT = 8080  # for who asks for port 0
 
 
@@ -183,7 +184,7 @@ class SimulatedKernel(Kernel):
         sock.calls += takes
         if self.faults:
             number = self.faults.take(call, sock)
-            if number and not (number == errno.EAGAIN and sock.is_over):
+            if number and not (number in WAITS and sock.is_over):
                 self.work += 1
                 raise failure(number)
             lasting = self.faults.lasting.get((call, sock))

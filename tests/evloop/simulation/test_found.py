@@ -21,6 +21,16 @@ FOUND = {
         Setup(gated=True),
         [("gate", 0, 1), ("register_fails", 0), ("signal",), ("tick",)],
     ),
+    # Its queue was looked at while a gate kept it from being watched, and ever after: the loop never slept.
+    "a-listener-is-sampled-for-ever": (
+        Setup(traced=True, gated=True),
+        [("fail", 0, 25, 1), ("connect", 1), ("tick",), ("gate", 0, 1), ("wait", 116), ("tick",)],
+    ),
+    # recvfrom(2) failed for want of memory, sixty-four times a turn, turn after turn.
+    "a-mailbox-is-short-of-memory": (
+        Setup(),
+        [("lasting", 0, 2), ("datagram", 0, 50_000, 0, 1), ("settle",)],
+    ),
 }
 
 

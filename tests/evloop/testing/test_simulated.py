@@ -362,10 +362,11 @@ def test_a_fault_of_nobody_in_particular(kernel, listener):
         kernel.faults.add("shutdown", errno.EMFILE)
 
 
-def test_who_is_reset_does_not_wait(kernel, listener):
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EALREADY])
+def test_who_is_reset_does_not_wait(kernel, listener, number):
     """A call that fails with EAGAIN can be made again; at the end of a connection it cannot."""
     _, send, sock, client = accepted(kernel, listener)
-    kernel.faults.add("send", errno.EAGAIN, sock)
+    kernel.faults.add("send", number, sock)
     client.abort()
     with raises(errno.ECONNRESET):
         send(b"x")

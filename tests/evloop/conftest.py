@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 settings.register_profile("evloop", deadline=None)
 settings.load_profile("evloop")
 
+
 def pytest_configure(config: pytest.Config) -> None:
     """With --bug the servers of the tests have it."""
     bug = config.getoption("--bug")

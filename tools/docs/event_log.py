@@ -35,9 +35,9 @@ one after the other. The log is [JSON Lines](https://jsonlines.org), one event a
   the server crashed, was killed, or still runs. A last line without a newline was torn in the middle of
   a write.
 - A log may be in several files (`--log-max-bytes`), and a flight recorder (`--ring`) writes only the last
-  events. Such a file begins with the header, then what was open at that moment: [`inherit`](#inherit) with the
-  number -1. It ends with a [`cut`](#cut). So each can be read alone; the header's `first` says where a file
-  goes on, and a `gap` how much a recorder no longer had.
+  events. Such a file begins with the header, then what was open at that moment: [`inherit`](#inherit) with
+  the number -1. It ends with a [`cut`](#cut). So each can be read alone; the header's `first` says where a
+  file goes on, and a `gap` how much a recorder no longer had.
 - `seq` counts the events, without gaps: where numbers are missing, events are missing. A [`gap`](#gap)
   says why.
 - Times are whole nanoseconds. `t` counts from the start of the log, on the monotonic clock, and is taken

@@ -506,7 +506,8 @@ def _tcp_info(picture: Picture, event: TcpInfo) -> None:
 
 
 def _gap(picture: Picture, event: Gap) -> None:
-    picture.lost += event.lost
+    if not event.wanted:
+        picture.lost += event.lost
     _rung(picture, event)
 
 

@@ -293,9 +293,10 @@ class Fold:
             stream.opened, stream.local, stream.peer = event, event.address, event.peer
             self._ends.add(stream)
         if event.interest is not None:
-            at = (event.seq, event.t, event.tick)
-            names = (None, event.name) if event.opened is None else (event.name, None)
-            self.process.sockets[event.name].interest = Interest(*at, *names, "", event.interest, _BEFORE)
+            conn, other = (None, event.name) if event.opened is None else (event.name, None)
+            self.process.sockets[event.name].interest = Interest(
+                event.seq, event.t, event.tick, conn, other, "", event.interest, _BEFORE
+            )
 
     def _listen(self, event: Listen) -> None:
         if event.errno is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -30,12 +31,12 @@ def render(report: Report, width: int = PLAIN_WIDTH, *, colour: bool = False) ->
     console = Console(
         file=out, force_terminal=colour, no_color=not colour, width=max(width, _LEAST), highlight=False
     )
-    for line in _lines(report):
+    for line in _lines(report, max(width, _LEAST)):
         console.print(line, overflow="fold", soft_wrap=False)
     return out.getvalue()
 
 
-def _lines(report: Report) -> list[Text]:
+def _lines(report: Report, width: int) -> list[Text]:
     lines: list[Text] = []
     if report.strace:
         lines += [Text(f"{'call':<12}{'log':>9}{'strace':>9}{'agree':>9}", BOLD), *map(_row, report.calls)]
@@ -44,14 +45,14 @@ def _lines(report: Report) -> list[Text]:
     if len(report.differences) > _MOST:
         lines.append(Text(f"… and {len(report.differences) - _MOST:,} more: --json has them all", DIM))
     if report.injected:
-        faults = ", ".join(f"{plural(number, name)}" for name, number in report.injected.items())
+        faults = ", ".join(f"{number:,} of {name}" for name, number in report.injected.items())
         lines.append(Text(f"made to fail: {faults}"))
     if report.counters:
         lines.append(Text(f"{'counter':<14}{'log':>7}   {'kernel':>7}   of this network, meanwhile", BOLD))
         lines += map(_balance, report.counters)
     if report.not_compared:
         lines.append(Text("not compared", BOLD))
-        lines += [_hanging("· ", it) for it in report.not_compared]
+        lines += [line for it in report.not_compared for line in _hanging("· ", it, width)]
     lines.append(_verdict(report))
     return lines
 
@@ -81,8 +82,9 @@ def _difference(it: Mismatch) -> list[Text]:
     return lines
 
 
-def _hanging(mark: str, text: str) -> Text:
-    return Text(f"{mark}{escape_text(text)}", DIM)
+def _hanging(mark: str, text: str, width: int) -> list[Text]:
+    lines = textwrap.wrap(escape_text(text), width - len(mark))
+    return [Text(f"{' ' * len(mark) if at else mark}{line}", DIM) for at, line in enumerate(lines)]
 
 
 def _verdict(report: Report) -> Text:

@@ -674,3 +674,38 @@ def test_a_deaf_watcher_at_the_end(watched, monkeypatch):
     assert watcher._rest is not None
     assert "end" not in reader.read().kinds  # every line is whole but the last
     assert not reader.text.endswith(b"\n")
+
+
+def test_a_watcher_that_has_no_room_is_left_alone_for_a_while(alone):
+    """What it has missed is counted without a call; after 20 ms of the log's time it is tried again."""
+    watched = alone(5)
+    watched.say(Signal(1, 0, 0, "SIGINT"))  # the header and the state, of which 5 bytes are taken
+    watched.say(Signal(2, 1_000_000, 0, "SIGINT"))
+    assert watched.tries == 2
+    for t in (2_000_000, 20_000_000, 20_999_999):
+        watched.say(Signal(3, t, 0, "SIGINT"))
+    assert watched.tries == 2
+    watched.say(Signal(4, 21_000_000, 0, "SIGINT"))
+    assert watched.tries == 3
+    assert watched.watchers._watchers[0].lost == 5
+
+
+def test_more_than_sixteen_are_turned_away(alone):
+    """Each is told in a line that any watcher understands; one that does not hear it is closed as well."""
+    watched = alone(ALL, None)
+    listener = watched.kernel.socket()
+    watched.kernel.listeners.append(listener)
+    WatchPoint(watched.server.loop, UnixPath("/run/w"), watched.watchers)
+    for _ in range(15):
+        assert not watched.watchers.is_full
+        watched.watchers.join(watched.kernel.socket())
+    assert watched.watchers.is_full
+    hears, deaf = watched.kernel.socket(), watched.kernel.socket()
+    for late in (hears, deaf):
+        watched.watchers.turn_away(late)
+        assert watched.server.closed(late) == ("stop", 0, None)
+    header, end, rest = watched.lines
+    assert json.loads(header)["ev"] == "header"
+    assert json.loads(end)["reason"] == "16 watchers are there already, and no more are let in"
+    assert rest == b""
+    assert len(watched.watchers._watchers) == 16

@@ -11,14 +11,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.errors import EvloopError, LogError
-from evloop.events.reader import read_blocks
 from evloop_trace.apps.beside import blocked, run_beside
 from evloop_trace.apps.program import Program
 from evloop_trace.audit import counters, strace
 from evloop_trace.audit.compare import compare
 from evloop_trace.audit.report import Mismatch, Report, mismatch, not_compared, rows
 from evloop_trace.audit.told import Log
-from evloop_trace.logs import family
+from evloop_trace.logs import family, open_logs
 from evloop_trace.numbers import plural
 
 if TYPE_CHECKING:
@@ -153,12 +152,11 @@ def _read(log: str, code: int) -> list[_Heard]:
     heard = []
     try:
         for name in family(log):
-            with open(name, "rb") as file:
-                header, blocks = read_blocks(file, name)
-                told, account = Log(header), counters.Account()
-                for block in blocks:
-                    told.feed(block.items)
-                    account.feed(block.items)
+            with open_logs([name], alone=True) as logs:
+                told, account = Log(logs.logs[0].header), counters.Account()
+                for run in logs.runs():
+                    told.feed(run.block.items)
+                    account.feed(run.block.items)
                 heard.append(_Heard(told, account, name))
     except (LogError, OSError) as error:
         why = str(error) if isinstance(error, LogError) else f"{log}: {error.strerror}"
@@ -196,8 +194,11 @@ def _report(
         for it, found in _compared(heard, seen, left_out):
             compared.append(found)
             differences += [mismatch(difference, it.log.header.pid) for difference in found.differences]
-    balances = _balances(heard, grown) if grown else []
-    if grown:
+    whole = not any(it.log.since for it in heard)
+    balances = _balances(heard, grown) if grown and whole else []
+    if grown and not whole:
+        left_out.append("the kernel's counters: they count what was before what is left of the log, too")
+    elif grown:
         left_out += [
             f"{grown[name]:,} {what} ({name}), which only the kernel knows of"
             for name, what in counters.LOSSES.items()

@@ -42,6 +42,8 @@ class Comparison:
         """Calls that a signal interrupted, and Python made again."""
         self.under_way = 0
         """Calls on sockets that never returned."""
+        self.earlier = 0
+        """Calls on sockets before a log began whose older files are gone."""
         self.later = 0
         """Calls on sockets after the last line of a log that has no end."""
         self.unseen = 0
@@ -89,6 +91,8 @@ def _returned(log: Log, calls: Sequence[SystemCall], found: Comparison) -> Itera
         on_socket = call.what.startswith(_SOCKETS)
         if call.result is None and not call.interrupted:
             found.under_way += on_socket
+        elif call.at < log.since:
+            found.earlier += on_socket
         elif not log.ended and call.at > log.last:
             found.later += on_socket
         else:

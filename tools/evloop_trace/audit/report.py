@@ -140,6 +140,8 @@ def not_compared(log: Log, found: Comparison) -> list[str]:
         said.append(f"{plural(found.interrupted, 'call')} that a signal interrupted: Python made them again")
     if found.under_way:
         said.append(f"{plural(found.under_way, 'call')} under way when it ended")
+    if found.earlier:
+        said.append(f"{plural(found.earlier, 'call')} before what is left of the log")
     if found.later:
         said.append(f"{plural(found.later, 'call')} after the last line of the log, which has no end")
     if log.apart:

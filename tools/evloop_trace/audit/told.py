@@ -81,6 +81,8 @@ class Log:
         self.lost = 0
         """Events that are missing from it."""
         self.ended = False
+        self.since = 0
+        """Where what was before it is gone, since when it tells; in nanoseconds since the epoch."""
         self.last = 0
         """When the last of its calls was over, in nanoseconds since the epoch."""
         self.unseen: dict[str, str] = {}
@@ -103,7 +105,8 @@ class Log:
             take = _TAKE.get(type(item))
             if take is not None:
                 take(self, item)
-                self.last = max(self.last, self.wall(cast("AnyEvent", item)) + getattr(item, "dur", 0))
+                if getattr(item, "seq", 0) > 0:  # not what a file begins with
+                    self.last = max(self.last, self.wall(cast("AnyEvent", item)) + getattr(item, "dur", 0))
             elif isinstance(item, Problem):
                 self.lost += 1
 
@@ -161,7 +164,10 @@ def _socket(log: Log, event: schema.Socket) -> None:
 
 
 def _inherit(log: Log, event: schema.Inherit) -> None:
-    log.born(event, event.name, event.fd, event.proto)
+    if event.seq < 0 and not log.last:  # its older files are gone: this was open when the oldest was begun
+        log.since = log.wall(event)
+    if event.name not in log.open:
+        log.born(event, event.name, event.fd, event.proto)
 
 
 def _accept(log: Log, event: schema.Accept) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop_trace.audit.told import FAMILIES
@@ -143,7 +144,8 @@ class Walk:
         told = self._told[i]
         wanted = getattr(told.event, "n", None) or 0
         total = 0
-        for number, call in enumerate(self._calls[j:], 1):
+        for at in range(j, len(self._calls)):
+            call, number = self._calls[at], at - j + 1
             if call.name not in told.names:
                 return 0
             if call.errno == "EAGAIN" or call.interrupted:
@@ -158,7 +160,10 @@ class Walk:
         told = self._told[i]
         if j == len(self._calls) or getattr(told.event, "size", 0) <= (getattr(told.event, "n", None) or 0):
             return False
-        call, after = self._calls[j], next((it for it in self._told[i + 1 :] if not it.asks), None)
+        call, after = (
+            self._calls[j],
+            next((it for it in islice(self._told, i + 1, None) if not it.asks), None),
+        )
         fails = call.name in told.names and call.errno not in {"", "EAGAIN"} and not call.interrupted
         return fails and not (after and after.family == told.family and after.outcome == call.errno)
 

@@ -180,6 +180,20 @@ def test_signals_and_ends() -> None:
     assert len(not_compared(log, it)) == 2
 
 
+def test_a_log_whose_beginning_is_gone() -> None:
+    """Of a rotated log the oldest files are removed: what strace saw before is left out, and counted."""
+    events = [
+        Inherit(-1, 6_500, 1, "listen-1", 3, "tcp", "127.0.0.1:80", listens=True),
+        Inherit(-1, 6_500, 1, "tcp-1", 5, "tcp", received=5),
+        Recv(9, 7_500, 2, 1, "tcp-1", 5, 100, 5, (5, 10)),
+        Inherit(-1, 7_600, 2, "tcp-1", 5, "tcp", received=10),  # the next file
+        *served()[3:],
+    ]
+    log, it = held(events, traced(RECVFROM, RECVFROM))
+    assert (it.differences, it.earlier) == ([], 5)
+    assert "before what is left" in not_compared(log, it)[-1]
+
+
 def test_a_log_that_lost_events_says_so() -> None:
     """Its calls differ, and the report says why."""
     log, it = held([*served(), Gap(9, 95, 9, 2, "full"), Problem(9, "torn", "")], traced(RECVFROM, SENDTO))

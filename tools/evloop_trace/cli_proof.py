@@ -41,11 +41,14 @@ def rerun(log: str, at: Break | None) -> int:
 
     In the debugger, which is pdb, loop, server, stream (the connection's) and event are at hand.
     """
-    from evloop_trace.rerunning import rerun_log
+    import shutil
+
+    from evloop_trace.rerunning import WIDE, rerun_log
 
     if at is not None and log == "-":
         raise click.UsageError("--break asks on standard input what to do: name a file as the log")
-    verdict = rerun_log(log, write, at)
+    narrow = standard_output().isatty() and shutil.get_terminal_size().columns < WIDE
+    verdict = rerun_log(log, write, at, narrow=narrow)
     for note in verdict.notes:
         tell(note)
     return OK if verdict.same else FOUND

@@ -5,6 +5,7 @@ The one command that runs the runtime itself: all others know logs, and no serve
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
     from evloop.events.schema import Event
     from evloop.rerun import Difference, Moment, Outcome
 
-__all__ = ["Break", "Verdict", "parse_break", "rerun_log"]
+__all__ = ["WIDE", "Break", "Verdict", "parse_break", "rerun_log"]
+
+WIDE = 120
+"""Columns of a terminal in which events have columns of their own."""
 
 _VALUE = 60  # characters of a value that differs
 _FIELDS = {"ev", *(field for cls in EVENT_TYPES.values() for field in cls.__struct_fields__)}
@@ -73,13 +77,16 @@ class Verdict(NamedTuple):
     """What else is to be said, in sentences."""
 
 
-def rerun_log(path: str, write: Callable[[str], None], at: Break | None = None) -> Verdict:
+def rerun_log(
+    path: str, write: Callable[[str], None], at: Break | None = None, *, narrow: bool = False
+) -> Verdict:
     """Rerun a log, and write how that went.
 
     Args:
         path: Its name, or -.
         write: Takes lines.
         at: Where the debugger comes in.
+        narrow: Events have no columns, so that their lines are shorter.
 
     Raises:
         LogError: it cannot be read, or not be rerun.
@@ -91,7 +98,7 @@ def rerun_log(path: str, write: Callable[[str], None], at: Break | None = None) 
     def stop(moment: Moment) -> None:
         nonlocal stops, last
         stops, last = stops + 1, moment.event
-        write(f"{format_event(moment.event)}\n")  # type: ignore[arg-type]
+        write(f"{_line(moment.event, narrow=narrow)}\n")
         debugger.stop(moment)
 
     with open_logs([path], alone=True) as logs:
@@ -108,7 +115,7 @@ def rerun_log(path: str, write: Callable[[str], None], at: Break | None = None) 
     if at is not None and not stops:
         notes.append("no event was as --break wants it")
     if outcome.difference is not None:
-        write(_differs(name, outcome.events, outcome.difference))
+        write(_differs(name, outcome.events, outcome.difference, narrow=narrow))
         return Verdict(False, notes)
     if not outcome.ended:
         torn = f" and its last line {outcome.torn}" if outcome.torn else ""
@@ -131,19 +138,24 @@ def _guests(outcome: Outcome) -> str:
     return f" (what woke the loop besides was taken from the log: {', '.join(told)})" if told else ""
 
 
-def _differs(name: str, events: int, difference: Difference) -> str:
+def _differs(name: str, events: int, difference: Difference, *, narrow: bool) -> str:
     """The events before, and both."""
     logged, other = difference.logged, difference.rerun
     lines = [f"{name}: the rerun differs behind {plural(events, 'event')} that are the same:"]
-    lines += [f"       {format_event(event)}" for event in difference.before]  # type: ignore[arg-type]
-    lines.append(f"log    {format_event(logged) if logged else 'has nothing more'}")  # type: ignore[arg-type]
+    lines += [f"       {_line(event, narrow=narrow)}" for event in difference.before]
+    lines.append(f"log    {_line(logged, narrow=narrow) if logged else 'has nothing more'}")
     if isinstance(other, str):
         lines.append(f"rerun  {escape_text(other)}")
     else:
-        lines.append(f"rerun  {format_event(other)}")  # type: ignore[arg-type]
+        lines.append(f"rerun  {_line(other, narrow=narrow)}")
         if type(other) is type(logged):
             lines += [f"       {line}" for line in _fields(logged, other)]
     return "\n".join(lines) + "\n"
+
+
+def _line(event: Event, *, narrow: bool) -> str:
+    line = format_event(event)  # type: ignore[arg-type]
+    return re.sub(" {3,}", "  ", line.lstrip()) if narrow else line
 
 
 def _fields(logged: Event | None, other: Event) -> list[str]:

@@ -212,4 +212,5 @@ def test_a_terminal(log):
         process.wait()
         os.close(ours)
     assert b"b'HELLO LA " in seen
+    assert b"  send(18) = 18  [0,18)  " in seen, "where there are no 120 columns, events have none"
     assert b"Traceback" not in seen

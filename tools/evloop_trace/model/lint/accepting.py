@@ -51,7 +51,8 @@ class Accepting:
         self._process = process
         self._findings = findings
         self._batches: dict[str, _Batch] = {}
-        self._stopped: dict[str, Accept] = {}  # listeners whose batch ended with a connection that failed
+        self.stopped: dict[str, Accept] = {}
+        """Listeners whose batch has ended, so far, with a connection that failed."""
 
     def accepted(self, event: Accept) -> None:
         """accept(2) has returned, with whatever."""
@@ -64,17 +65,17 @@ class Accepting:
         if event.errno is None:
             batch.took += 1
             batch.fast.count = 0
-            self._stopped.pop(event.sock, None)
+            self.stopped.pop(event.sock, None)
             if event.queued is not None:
                 self.counted(event.sock, event.queued, event)
         elif event.errno in NOT_NOW:
-            self._stopped.pop(event.sock, None)
+            self.stopped.pop(event.sock, None)
         elif event.errno in _SHORTAGE:
             self._short(event, batch)
         elif batch.calls >= _BATCH:
-            self._stopped.pop(event.sock, None)
+            self.stopped.pop(event.sock, None)
         elif batch.took or self._process.loops:
-            self._stopped[event.sock] = event
+            self.stopped[event.sock] = event
 
     def _short(self, event: Accept, batch: _Batch) -> None:
         fast = batch.fast
@@ -98,7 +99,7 @@ class Accepting:
     def polled(self, event: Poll) -> None:
         """A turn begins: who is still ready was not served to the end."""
         ready = {name for name, _ in event.ready}
-        for name, failed in self._stopped.items():
+        for name, failed in self.stopped.items():
             if name in ready and not self._findings.again("accept-stopped", name, event):
                 text = (
                     f"accept() on {name} failed with {failed.errno} {when(failed)}, and the batch ended with "
@@ -106,7 +107,7 @@ class Accepting:
                     "served a turn later."
                 )
                 self._findings.add(Finding("accept-stopped", name, [failed], event, text))
-        self._stopped.clear()
+        self.stopped.clear()
 
     def counted(self, name: str, queued: int, event: Accept | Queue) -> None:
         """So many handshakes wait."""
@@ -130,9 +131,9 @@ class Accepting:
 
     def miss(self) -> None:
         """Events are missing: a batch may have gone on in them."""
-        self._stopped.clear()
+        self.stopped.clear()
 
     def closed(self, name: str) -> None:
         """It is gone."""
         self._batches.pop(name, None)
-        self._stopped.pop(name, None)
+        self.stopped.pop(name, None)

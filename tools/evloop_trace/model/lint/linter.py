@@ -114,6 +114,7 @@ class _Watching(Fold):
         self._events: list[Any] = []
         self._last_poll: Poll | None = None
         self._held: set[str] = set()  # gates: what somebody holds back on purpose
+        self._loops = process.loops
         self._slept = False
         self._before_poll: Any = None  # what the thread did before it polled
         self._handlers.update(
@@ -133,8 +134,9 @@ class _Watching(Fold):
     def _fold(self, events: list[Any]) -> None:
         self._events = events
         super()._fold(events)
-        if events[-1] is not self._last_poll:
-            self.turns.goes_on(self._last_poll, events[self._place(self._last_poll) :])
+        poll = self._last_poll
+        if poll is not None and poll.ready and events[-1] is not poll:
+            self.turns.goes_on(poll, events)
 
     def _count_missing(self, events: list[Any]) -> int:
         """What was missed may have been what was waited for: who was being watched is watched no more."""
@@ -149,6 +151,7 @@ class _Watching(Fold):
 
     def _header(self, event: Header) -> None:
         self.process.header = event
+        self._loops = self.process.loops
 
     def _control(self, event: Control) -> None:
         (self._held.add if event.held else self._held.discard)(event.gate)
@@ -160,7 +163,7 @@ class _Watching(Fold):
     # -- the loop --------------------------------------------------------------------------------------
 
     def _woken(self, event: Located) -> Thread:
-        if type(event) is not Poll:
+        if self._loops or type(event) is not Poll:
             return super()._woken(event)
         known = self.process.threads.get(event.thread)
         self._slept = known is not None and known.wait is not None
@@ -179,12 +182,16 @@ class _Watching(Fold):
             self.sending.polled(event.thread, None, event)
         if self.ending.ended:
             self.ending.polled(event, held=bool(self._held))
-        self.accepting.polled(event)
-        self.strays.polled(event)
+        if self.accepting.stopped:
+            self.accepting.polled(event)
+        self.strays.poll = event
+        if self.strays.gone:
+            self.strays.polled()
         if before is not None and event.seq - before.seq > 2 * READS + _CALLS * len(before.ready):
             self.turns.crowded(before, event, self._events[self._place(before) : self._place(event) - 1])
-        self.turns.polled()
-        if not self.process.loops and not self._slept:
+        if self.turns.parts or self.turns.latest is not None:
+            self.turns.polled()
+        if not (self._loops or self._slept):
             self.turns.came_back(thread, self._before_poll, event)
         super()._poll(event)
         if thread.asking.count >= OFTEN:

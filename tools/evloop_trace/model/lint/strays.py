@@ -23,26 +23,26 @@ class Strays:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._poll: Poll | None = None
-        self._closed: dict[int, Close] = {}  # by descriptor, of those that this turn's poll named
+        self.poll: Poll | None = None
+        """That began this turn."""
+        self.gone: dict[int, Close] = {}
+        """By descriptor, what was closed in this turn though its poll had named it."""
         self._heirs: dict[str, tuple[Close, Accept]] = {}  # connections that got such a descriptor in it
 
-    def polled(self, event: Poll) -> None:
-        """Another turn begins, whose list names nobody who is gone."""
-        self._poll = event
-        if self._closed:
-            self._closed.clear()
-            self._heirs.clear()
+    def polled(self) -> None:
+        """Another turn has begun, whose list names nobody who is gone."""
+        self.gone.clear()
+        self._heirs.clear()
 
     def closed(self, event: Close) -> None:
         """The number is free, though this turn's list names its owner."""
-        poll, name = self._poll, event.conn or event.sock
+        poll, name = self.poll, event.conn or event.sock
         if poll is not None and poll.thread == event.thread and any(it == name for it, _ in poll.ready):
-            self._closed[event.fd] = event
+            self.gone[event.fd] = event
 
     def accepted(self, event: Accept) -> None:
         """The number has a new owner."""
-        close = self._closed.get(-1 if event.fd is None else event.fd)
+        close = self.gone.get(-1 if event.fd is None else event.fd)
         if close is not None and event.conn is not None:
             self._heirs[event.conn] = close, event
 

@@ -48,59 +48,64 @@ class Turns:
     def __init__(self, process: Process, findings: Findings) -> None:
         self._process = process
         self._findings = findings
-        self._parts: list[Sequence[Any]] = []  # of the turn, what came before the block that is read now
+        self.parts: list[Sequence[Any]] = []  # of the turn, what came before the block that is read now
         self._pending = 0
         self._counts: Counter[tuple[type, str]] = Counter()
-        self._late: Timer | None = None
+        self.latest: Timer | None = None
 
     # -- starvation ------------------------------------------------------------------------------------
 
     def polled(self) -> None:
         """A turn is over."""
-        if self._pending or self._counts:
-            self._parts.clear()
-            self._counts.clear()
-            self._pending = 0
-        self._late = None
+        self.parts.clear()
+        self._counts.clear()
+        self._pending = 0
+        self.latest = None
 
-    def goes_on(self, before: Poll | None, part: Sequence[Any]) -> None:
-        """The events that are read end before the turn does that `before` began."""
-        if before is not None and before.ready:
-            self._parts.append(part)
-            self._pending += len(part)
-            if self._pending > _PENDING:
-                self._count(before)
+    def goes_on(self, before: Poll, part: Sequence[Any]) -> None:
+        """The events that are read, `part`, end before the turn does that `before` began."""
+        self.parts.append(part)
+        self._pending += len(part)
+        if self._pending > _PENDING:
+            self._count(before)
+            self.parts.append(())  # there is something to be cleared
 
     def late(self, event: Timer) -> None:
         """A timer ran after its time."""
-        if event.late >= LATE and (self._late is None or event.late > self._late.late):
-            self._late = event
+        if event.late >= LATE and (self.latest is None or event.late > self.latest.late):
+            self.latest = event
 
     def _count(self, before: Poll) -> None:
         """Reads by whom the poll has woken, of what it has named: another thread keeps nobody waiting."""
-        thread, named = before.thread, {name for name, _ in before.ready}
-        for part in self._parts:
+        thread, named, first = before.thread, {name for name, _ in before.ready}, before.seq
+        for part in self.parts:
             for event in part:
                 kind = type(event)
-                if (kind is Recv or kind is Recvfrom) and event.n is not None and event.thread == thread:
+                if (
+                    (kind is Recv or kind is Recvfrom)
+                    and event.seq > first
+                    and event.n is not None
+                    and event.thread == thread
+                ):
                     name = event.conn if kind is Recv else event.sock
                     if name in named:
                         self._counts[kind, name] += 1
-        self._parts.clear()
+        self.parts.clear()
         self._pending = 0
 
     def crowded(self, before: Poll, event: Poll, part: Sequence[Any]) -> None:
         """Much happened between two polls; of the events that are read now, `part` did."""
-        self._parts.append(part)
+        self.parts.append(part)
         self._count(before)
-        if not self._counts or event.thread != before.thread:
+        counts, self._counts = self._counts, Counter()
+        if not counts or event.thread != before.thread:
             return
-        (kind, name), reads = self._counts.most_common(1)[0]
+        (kind, name), reads = counts.most_common(1)[0]
         if reads < (READS if kind is Recv else DATAGRAMS):
             return
         others = [it for it, _ in (*before.ready, *event.ready) if it not in {name, "watchers"}]
         waiting = list(dict.fromkeys(others))
-        if (waiting or self._late is not None) and not self._findings.again("starvation", name, event):
+        if (waiting or self.latest is not None) and not self._findings.again("starvation", name, event):
             self._starved(
                 _Taken(name, reads, "recv()" if kind is Recv else "recvfrom()"), before, event, waiting
             )
@@ -115,7 +120,7 @@ class Turns:
         whom = (
             f"{', '.join(waiting[:_NAMED])}{more} {'was' if len(waiting) == 1 else 'were'} ready meanwhile."
         )
-        late = self._late
+        late = self.latest
         timer = "" if late is None else f"A timer ({late.why}) was {duration(late.late)} late."
         why = " ".join(filter(None, (whom if waiting else "", timer)))
         self._findings.add(Finding("starvation", taken.name, [before], event, text, why))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -117,6 +118,38 @@ def test_no_more_descriptors(serve, watch):
     assert server.stop() == 0
     limits = [(event["what"], event["active"]) for event in server.events("limit")]
     assert limits == [("accept: Too many open files", True), ("accept: Too many open files", False)]
+
+
+@pytest.mark.needs("namespaces")
+def test_a_rotated_log_on_a_full_disk(serve, run, tmp_path):
+    """It is told once, and what is written when there is room again makes a log that says what is missing."""
+    (tmp_path / "disk").mkdir()
+    mount = 'mount -t tmpfs -o size=256k none disk && cd disk && exec "$@"'
+    server = serve(
+        "--tcp", "127.0.0.1:0", "--log", "log.jsonl", "--log-max-bytes", "65536", "--log-keep", "8",
+        prefix=("unshare", "-Urm", "--", "sh", "-c", mount, "sh"),
+    )  # fmt: skip
+    inside = f"/proc/{server.pid}/cwd"  # the mount is seen by the server alone
+    with open(f"{inside}/filler", "wb") as file:
+        file.write(bytes(100_000))
+    with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
+
+        def talks():
+            client.sendall(b"x" * 60)
+            assert client.recv(60)
+
+        while not select.select([server.popen.stderr], [], [], 0)[0]:
+            talks()
+        server.expect("cannot be written .*: serving goes on without it")
+        os.unlink(f"{inside}/filler")
+        for _ in range(3):
+            talks()
+    server.expect("can be written again; [0-9]+ events are missing")
+    keep = os.open(inside, os.O_RDONLY)  # what is in the folder outlives the server
+    assert server.stop() == 0
+    assert len(server.complaints) == 2
+    assert checked(run, f"/proc/{os.getpid()}/fd/{keep}/log.jsonl") == {"lost": 1}
+    os.close(keep)
 
 
 # -- who reads the log ----------------------------------------------------------------------

@@ -175,7 +175,7 @@ class Tape:
 
 
 _REFUSED = {Problem, Unknown, Header, Gap, Snapshot, Inherit, Cut}
-_RECORD = "record it again, in one file and from the server's beginning on"
+_RECORD = "record it again, from the server's beginning on"
 
 
 def _why_not(item: Item) -> str:
@@ -189,4 +189,4 @@ def _why_not(item: Item) -> str:
         case Gap():
             return f"says that events are missing ({item.reason}): the rerun needs every one; {_RECORD}"
         case _:
-            return f"says that the log goes on in another file, or began in one: {_RECORD}"
+            return f"says that the log goes on in another file, or began in one that is not here: {_RECORD}"

@@ -92,6 +92,25 @@ def test_a_server_without_descriptors_that_is_killed(serve: Serve, run: Run, tmp
     assert "run.jsonl has no end: the server was killed" in done.stderr
 
 
+def test_a_log_that_was_rotated(serve: Serve, run: Run, tmp_path: Path) -> None:
+    """Its files are one log; without the older ones there is no beginning."""
+    options = ["--payload", "full", "--log", "run.jsonl", "--log-max-bytes", "10000"]
+    server = serve("--tcp", "127.0.0.1:0", *options)
+    with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
+        for _ in range(30):
+            exchange(client, b"much to say" * 50)
+    assert server.stop() == 0
+    older = [path for path in tmp_path.iterdir() if path.name.startswith("run.jsonl.")]
+    assert older
+    done = run(*RERUN, "run.jsonl")
+    assert (done.returncode, done.stderr) == (0, "")
+    for path in older:
+        path.unlink()
+    done = run(*RERUN, "run.jsonl")
+    assert done.returncode == 2
+    assert "began in one that is not here" in done.stderr
+
+
 def _short(folder: Path) -> bool:
     lines = (folder / "run.jsonl").read_text(encoding="utf-8").splitlines()
     events = [json.loads(line) for line in lines if line.endswith("}")]

@@ -94,10 +94,10 @@ def test_a_server_without_descriptors_that_is_killed(serve: Serve, run: Run, tmp
 
 def test_a_log_that_was_rotated(serve: Serve, run: Run, tmp_path: Path) -> None:
     """Its files are one log; without the older ones there is no beginning."""
-    options = ["--payload", "full", "--log", "run.jsonl", "--log-max-bytes", "10000"]
+    options = ["--payload", "full", "--log", "run.jsonl", "--log-max-bytes", "10000", "--log-keep", "20"]
     server = serve("--tcp", "127.0.0.1:0", *options)
     with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
-        for _ in range(30):
+        for _ in range(10):
             exchange(client, b"much to say" * 50)
     assert server.stop() == 0
     older = [path for path in tmp_path.iterdir() if path.name.startswith("run.jsonl.")]

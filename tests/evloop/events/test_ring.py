@@ -223,6 +223,57 @@ def test_what_was_open_before(recorded):
     assert set(it.sink._gone) == {"listen-1", "udp-1", "tcp-1", "tcp-2"}
 
 
+def test_what_stood_before_is_all_that_is_known_of_it():
+    """Counts and offsets are those before the first event; a buffer is there if it is watched for WRITE."""
+    ticks = [
+        [accept("tcp-1")(1, 10, 1), accept("tcp-2")(2, 11, 1), recv("tcp-8", 50, 60)(3, 12, 1)],
+        [
+            Recvfrom(4, 13, 2, 1, "udp-1", 4, 9, "p"), Recvfrom(5, 14, 2, 1, "udp-1", 4, 9, "p"),
+            Sendto(6, 15, 2, 1, "udp-1", 4, "p", 9), Sendto(7, 16, 2, 1, "udp-1", 4, "p", 9),
+            interest("tcp-5", "READ", "READ|WRITE")(8, 17, 2), send("tcp-8", 40, 45)(9, 18, 2),
+            Interest(10, 19, 2, None, "listen-1", "READ", "", "full"),
+            close("tcp-9", 60, 40)(11, 20, 2), close("tcp-10")(12, 21, 2),
+            Close(13, 22, 2, 1, 3, "stop", None, "listen-2"), Close(14, 23, 2, 1, 4, "stop", None, "udp-2"),
+        ],
+    ]  # fmt: skip
+    both = "READ|WRITE"
+    after = [
+        Inherit(-1, 0, 9, "listen-1", 3, "tcp", "a", listens=True, accepted=5, interest=""),
+        Inherit(-1, 0, 9, "udp-1", 4, "udp", "a", accepted=4, sent=3, interest="READ"),
+        Inherit(-1, 0, 9, "tcp-1", 5, "tcp"),
+        Inherit(-1, 0, 9, "tcp-5", 5, "tcp", received=30, sent=10, interest=both),
+        Inherit(-1, 0, 9, "tcp-6", 5, "tcp", received=30, sent=30, interest=both),
+        Inherit(-1, 0, 9, "tcp-7", 5, "tcp", received=30, sent=10, interest=both),
+        Inherit(-1, 0, 9, "tcp-8", 5, "tcp", received=60, sent=45, interest="READ"),
+    ]
+    gone = {
+        "tcp-9": accept("tcp-9")(-9, 1, 0),
+        "tcp-10": Accept(-8, 2, 0, 1, "listen-1", "tcp-10", 7),
+        "listen-2": Listen(-7, 3, 0, 1, "listen-2", 3, "tcp", "127.0.0.1:3", 17),
+        "udp-2": Bind(-6, 4, 0, 1, "udp-2", 4, "udp", "127.0.0.1:4"),
+    }
+    past = ring.Past()
+    past.see_before(reversed(ticks))
+    assert {it.name: it for it in past.standing(ticks[0][0], after, gone)} == {
+        it.name: it
+        for it in (
+            Inherit(-1, 10, 1, "listen-1", 3, "tcp", "a", listens=True, accepted=3, interest="READ"),
+            Inherit(-1, 10, 1, "udp-1", 4, "udp", "a", accepted=2, sent=1, interest="READ"),
+            Inherit(-1, 10, 1, "tcp-5", 5, "tcp", received=30, sent=10, interest="READ"),
+            Inherit(-1, 10, 1, "tcp-6", 5, "tcp", received=30, sent=30, interest=both),
+            Inherit(-1, 10, 1, "tcp-7", 5, "tcp", received=30, sent=10, interest=both, buffered=20),
+            Inherit(-1, 10, 1, "tcp-8", 5, "tcp", received=50, sent=40, interest="READ"),
+            Inherit(
+                -1, 10, 1, "tcp-9", 7, "tcp", "127.0.0.1:1", "127.0.0.1:2", received=60, sent=40,
+                sock="listen-1", opened=1,
+            ),
+            Inherit(-1, 10, 1, "tcp-10", 7, "tcp", sock="listen-1", opened=2),
+            Inherit(-1, 10, 1, "listen-2", 3, "tcp", "127.0.0.1:3", listens=True, backlog=17),
+            Inherit(-1, 10, 1, "udp-2", 4, "udp", "127.0.0.1:4"),
+        )
+    }  # fmt: skip
+
+
 def test_who_listened_and_was_closed(recorded):
     """Listeners and datagram sockets are remembered, too; of what is unknown nothing is said."""
     it = recorded(size=1)

@@ -18,6 +18,11 @@ from evloop.events.sinks import encode, open_log
 from evloop.testing import failure
 
 
+def no_room(*_):
+    """A write on a full disk."""
+    raise failure(errno.ENOSPC)
+
+
 class Log:
     """A log that is rotated, in a folder of its own."""
 
@@ -97,7 +102,7 @@ def test_each_file_and_all_together(log):
         if number:
             assert (lines[0]["ev"], lines[0]["seq"], lines[0]["t"]) == ("inherit", -1, seqs[-1])
         if name != "log":
-            assert (lines[-1]["ev"], lines[-1]["seq"], lines[-1]["reason"]) == ("cut", -1, CUT)
+            assert lines[-1] == {"ev": "cut", "seq": -1, "t": lines[-2]["t"], "tick": 0, "reason": CUT}
             assert os.stat(it.path.parent / name).st_size < 4096 + 200
         seqs += [line["seq"] for line in lines if line["seq"] >= 0]
     assert seqs == list(range(1, it.seq + 1))
@@ -131,6 +136,31 @@ def test_a_file_system_without_modes(log, monkeypatch):
     monkeypatch.setattr(rotation.os, "fchmod", lambda *_: (_ for _ in ()).throw(failure(errno.EPERM)))
     it.until_rotated()
     assert it.said == []
+
+
+def test_every_file_has_its_name_and_its_sentence(log):
+    """What cannot be written is told by the name that the log was given, in every file."""
+    it = log()
+    for sentence in range(2):
+        real, it.sink._file._os_write = it.sink._file._os_write, no_room
+        it.signals()
+        it.sink._file._os_write = real
+        it.signals()
+        assert it.said[2 * sentence].startswith("the log the.log cannot be written (No space left on device)")
+        it.until_rotated()
+    assert it.sink.lost == 2
+
+
+def test_a_file_that_the_system_takes_in_pieces(log, monkeypatch):
+    """Its head and its last line are whole all the same."""
+    real = os.write
+    it = log()
+    monkeypatch.setattr(rotation.os, "write", lambda fd, data: real(fd, data[:7]))
+    it.until_rotated()
+    monkeypatch.undo()
+    it.signals()
+    assert [line["ev"] for line in it.lines()][:2] == ["header", "inherit"]
+    assert it.lines(it.older[0])[-1]["ev"] == "cut"
 
 
 def test_an_end_begins_no_file(log):

@@ -102,6 +102,26 @@ def test_a_shortage(scripted, number):
     assert len(server.loop.timers) == 0
 
 
+def test_the_words_of_a_shortage(scripted):
+    """What is short, of which socket, why it sleeps, and why it is watched again."""
+    server = scripted()
+    heard = []
+    server.trace.limit = lambda what, *, active, sock: heard.append((what, active, sock))
+    sock = server.datagrams(recvfrom=[failure(errno.ENOMEM)])
+    server.tick(sock)
+    assert server.loop.timers.next().why == "receive again after a shortage of memory"
+    server.sleep()
+    server.tick(sock)
+    server.tick(sock)  # it is said once that it is over
+    what = "recvfrom: Cannot allocate memory"
+    assert heard == [(what, True, sock), (what, False, sock)]
+    assert [said[2:] for said in server.trace.of("interest") if said[1] == sock.fileno()] == [
+        (0, READ, "datagrams may come at any time"),
+        (READ, 0, "recvfrom failed: Cannot allocate memory"),
+        (0, READ, "datagrams may come at any time"),
+    ]
+
+
 def test_a_shortage_that_outlasts_the_server(scripted):
     """Its timer goes with it."""
     server = scripted()

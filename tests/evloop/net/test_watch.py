@@ -690,9 +690,19 @@ def test_a_watcher_that_has_no_room_is_left_alone_for_a_while(alone):
     assert watched.watchers._watchers[0].lost == 5
 
 
-def test_more_than_sixteen_are_turned_away(alone):
+def test_all_have_half_a_second_together(alone):
+    """The deadline is that of the first; the others have what is left of it, and in the end nothing."""
+    watched = alone()
+    begun = watched.kernel.time
+    for later, left in ((0, 0.5), (0.2, 0.3), (0.5, 0), (9, 0)):
+        watched.kernel.time = begun
+        watched.kernel.advance(later)
+        assert watched.watchers.last_words() == (begun + 500_000_000, left)
+
+
+def test_more_than_sixteen_are_turned_away(scripted, header):
     """Each is told in a line that any watcher understands; one that does not hear it is closed as well."""
-    watched = alone(ALL, None)
+    watched = Alone(scripted(), header(mono_ns=400_000_000), [ALL, None])
     listener = watched.kernel.socket()
     watched.kernel.listeners.append(listener)
     WatchPoint(watched.server.loop, UnixPath("/run/w"), watched.watchers)
@@ -706,6 +716,9 @@ def test_more_than_sixteen_are_turned_away(alone):
         assert watched.server.closed(late) == ("stop", 0, None)
     header, end, rest = watched.lines
     assert json.loads(header)["ev"] == "header"
-    assert json.loads(end)["reason"] == "16 watchers are there already, and no more are let in"
+    assert json.loads(end) == {
+        "ev": "end", "seq": -1, "t": 600_000_000, "tick": 0, "events": 0,
+        "reason": "16 watchers are there already, and no more are let in",
+    }  # fmt: skip
     assert rest == b""
     assert len(watched.watchers._watchers) == 16

@@ -99,6 +99,7 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
         line = Line(
             kernel, address, options.backlog, options.recv_size, PROTOCOLS[options.mode], opened, report,
             interrupts.armed,
+            interrupts.elsewhere,
         )  # fmt: skip
         reason = model.over
         try:

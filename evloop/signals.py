@@ -95,6 +95,20 @@ class Interrupts:
         finally:
             self._armed = False
 
+    @contextlib.contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """Threads that are started in here never get these signals: a thread has the mask of who starts it.
+
+        The system may hand a process's signal to any thread that does not block it, signal(7). Linux takes
+        the main thread if it can; but not while a debugger, or strace, has stopped that. The signal would be
+        noted, and the main thread, in which alone Python runs handlers, would sleep on in accept(2).
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._signals, signal.SIGALRM})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.stopping = True
         self._arrived.append(signal.Signals(number).name)

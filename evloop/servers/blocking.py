@@ -36,6 +36,8 @@ class Line(NamedTuple):
     """Takes sentences for the person who runs the server."""
     armed: Callable[[], AbstractContextManager[None]]
     """In its context the next signal raises `Stopped`: where the main thread sleeps, and nowhere else."""
+    unsignalled: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+    """In its context threads are started that no signal reaches: it is meant for the main thread."""
 
 
 @contextlib.contextmanager

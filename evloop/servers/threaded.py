@@ -66,7 +66,8 @@ def _name(line: Line, caller: Sockaddr, numbers: Iterator[int]) -> str:
 def _start(line: Line, thread: threading.Thread, conn: Socket, calls: Calls) -> None:
     """A thread costs memory, and the system has a limit: beyond it a caller is hung up on."""
     try:
-        thread.start()
+        with line.unsignalled():
+            thread.start()
     except RuntimeError as error:
         del calls[thread]
         line.kernel.close(conn, "stop")

@@ -66,6 +66,19 @@ def test_at_the_end(kernel):
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
 
 
+def test_threads_that_no_signal_reaches(kernel):
+    """Who is started in there blocks them; the main thread does not, before and after."""
+    interrupts, masks = kernel.interrupts(["SIGUSR1"]), []
+    thread = threading.Thread(target=lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, [])))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with interrupts.elsewhere():
+        thread.start()
+    thread.join()
+    assert masks[0] - before == {signal.SIGUSR1, signal.SIGALRM}
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == before
+    interrupts.close()
+
+
 def test_a_pipe_that_cannot_be_read_now(kernel, monkeypatch):
     """For want of memory, recv(2): the signal is known all the same, and the pipe is read the next time."""
     pipe = kernel.signals(["SIGUSR1"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import socket
 import tempfile
 from typing import TYPE_CHECKING
@@ -20,7 +22,8 @@ __all__ = ["OPTIONS", "PACKAGES", "look", "seeds"]
 PACKAGES = ("evloop.address", "evloop.kernel", "evloop.printable")
 OPTIONS = ("-timeout=5", "-rss_limit_mb=512", "-max_len=256")
 _KERNEL = Kernel()
-_FOLDER = tempfile.TemporaryDirectory(prefix="evloop-fuzz-")
+_FOLDER = tempfile.mkdtemp(prefix="evloop-fuzz-")
+atexit.register(shutil.rmtree, _FOLDER)
 
 
 def look(data: bytes) -> None:
@@ -72,7 +75,7 @@ def _listen(path: UnixPath) -> None:
     if "/" in path.path:
         return
     back = os.getcwd()
-    os.chdir(_FOLDER.name)
+    os.chdir(_FOLDER)
     try:
         sock = _KERNEL.listen(path, 1)
     except AddressError as error:

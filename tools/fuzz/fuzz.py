@@ -50,9 +50,10 @@ def fuzz(name: str, options: Sequence[str], keep: str | None) -> None:
         # What a command imports when it runs is looked into as well: so it runs first in here.
         with atheris.instrument_imports(include=prefixes, enable_loader_override=False):
             target = importlib.import_module(name)
-            look: Callable[[bytes], None] = getattr(target, "look_at_all", target.look)
-            for number, seed in enumerate([*(it.read_bytes() for it in corpus_of(name)), *target.seeds()]):
-                look(seed)
+            look_at_all: Callable[[bytes], None] = getattr(target, "look_at_all", target.look)
+            kept = [it.read_bytes() for it in corpus_of(name)]
+            for number, seed in enumerate([*kept, *target.seeds()]):
+                (look_at_all if number <= len(kept) else target.look)(seed)
                 (Path(folder) / f"{number:03}").write_bytes(seed)
         given = [
             *target.OPTIONS,
@@ -94,15 +95,16 @@ def _by_bytes(data: bytes, rng: Random) -> bytes:
 # -- all of them ----------------------------------------------------------------------------
 
 
-def _begin(name: str, seconds: int, given: argparse.Namespace) -> subprocess.Popen[bytes]:
+def _begin(name: str, seconds: int, given: argparse.Namespace, scratch: str) -> subprocess.Popen[bytes]:
+    """Start one; what it leaves behind, since libFuzzer ends its process wherever it is, is in `scratch`."""
     command = [sys.executable, __file__, "--alone", name, "--seconds", str(seconds)]
     if given.keep:
         folder = Path(given.keep) / name
         folder.mkdir(parents=True, exist_ok=True)
         command += ["--keep", str(folder)]
-    return subprocess.Popen(
-        [*command, "--", *given.options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    command += ["--", *given.options]
+    environment = {**os.environ, "TMPDIR": scratch}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
 
 
 def _end(name: str, child: subprocess.Popen[bytes], begun: float, seconds: int) -> int:
@@ -139,17 +141,19 @@ def main() -> int:
     if given.alone:
         fuzz(given.targets[0], [f"-max_total_time={given.seconds}", *given.options], given.keep)
         return 0
-    return int(any(_all(given.targets or TARGETS, given)))
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # an input becomes a file, again and again
+    with tempfile.TemporaryDirectory(prefix="evloop-fuzz-", dir=memory) as scratch:
+        return int(any(_all(given.targets or TARGETS, given, scratch)))
 
 
-def _all(names: Sequence[str], given: argparse.Namespace) -> list[int]:
+def _all(names: Sequence[str], given: argparse.Namespace, scratch: str) -> list[int]:
     """Exit codes."""
     waiting, codes = list(names), []
     running: list[tuple[str, subprocess.Popen[bytes], float]] = []
     while waiting or running:
         while waiting and len(running) < given.jobs:
             name = waiting.pop(0)
-            running.append((name, _begin(name, given.seconds, given), time.monotonic()))
+            running.append((name, _begin(name, given.seconds, given, scratch), time.monotonic()))
         name, child, begun = running.pop(0)
         codes.append(_end(name, child, begun, given.seconds))
     return codes

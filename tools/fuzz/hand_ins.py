@@ -5,6 +5,7 @@ An input is the name of the file, a line end, and its new content.
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import subprocess
 import sys
@@ -31,7 +32,8 @@ __all__ = ["OPTIONS", "PACKAGES", "look", "mutate", "seeds"]
 PACKAGES = ("evloop_lessons", "evloop_trace", "evloop.events")
 OPTIONS = ("-timeout=10", "-rss_limit_mb=1024", "-max_len=16384")
 NAMES = ("run.json", "server.jsonl", "client.jsonl", "run.pcapng", "steps.jsonl", "sockets.jsonl")
-_FOLDER = tempfile.TemporaryDirectory(prefix="evloop-fuzz-")
+_FOLDER = tempfile.mkdtemp(prefix="evloop-fuzz-")
+atexit.register(shutil.rmtree, _FOLDER)
 _LESSONS, _WORDS = library([]), (Words("en"), Words("zh"))
 
 
@@ -64,7 +66,7 @@ def _judge(folder: Path, words: Words, *, as_json: bool) -> None:
 @cache
 def _run() -> Path:
     """The first lesson, played once."""
-    folder = Path(_FOLDER.name) / "run"
+    folder = Path(_FOLDER) / "run"
     command = [sys.executable, "-P", "-m", "evloop", "lesson", "1", "--no-ask", "--save", str(folder)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     for made in {*folder.iterdir()} - {folder / name for name in NAMES}:

@@ -6,9 +6,10 @@ how the bytes of the file were cut makes no difference.
 
 from __future__ import annotations
 
+import atexit
 import io
-import os
 import random
+import shutil
 import sys
 import tempfile
 import zlib
@@ -42,9 +43,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Options, and files; those that there are are tried."""
 AT_ONCE = 2  # commands that an input goes through besides `check`: more inputs tell more
-_FOLDER = tempfile.TemporaryDirectory(
-    prefix="evloop-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None
-)
+_FOLDER = tempfile.mkdtemp(prefix="evloop-fuzz-")
+atexit.register(shutil.rmtree, _FOLDER)
 _MAY_END = {0, 1, 2}
 
 
@@ -61,7 +61,7 @@ def look_at_all(data: bytes) -> None:
 
 
 def _look(data: bytes, names: list[str]) -> None:
-    folder = Path(_FOLDER.name)
+    folder = Path(_FOLDER)
     (folder / LOG).write_bytes(data)
     (folder / OTHER).write_bytes(_OTHER)
     _read(data)

@@ -141,7 +141,7 @@ def _refuse(number: int, why: str) -> NoReturn:
 class Series:
     """A file that is always the newest, and older ones beside it: FILE, FILE.old-000001, and so on.
 
-    The numbers go on and are never used twice, so a name stays that of its file. (`FILE.4711` is the log of
+    The numbers go on, so a name is that of one file as long as this is kept. (`FILE.4711` is the log of
     a process that another one started, and is not among them.)
     """
 

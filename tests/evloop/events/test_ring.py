@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from evloop.events import ring
+from evloop.events.past import Past
 from evloop.events.ring import PAUSE, RingSink
 from evloop.events.rotation import open_series
 from evloop.events.schema import (
@@ -150,7 +151,9 @@ def test_the_last_events(recorded):
     assert (header["ev"], header["seq"]) == ("header", 0)
     numbers = [line["seq"] for line in lines]
     assert numbers == list(range(52, 62))  # three ticks of three, and that in which it was asked
-    assert (gap["seq"], gap["lost"], gap["wanted"]) == (51, 51, True)
+    assert (gap["seq"], gap["t"], gap["tick"], gap["lost"], gap["wanted"]) == (51, 520, 18, 51, True)
+    assert (cut["t"], cut["tick"]) == (610, 21)
+    assert it.sink.lost == 0
     assert gap["reason"] == "flight recorder: it keeps the last 10 events"
     assert (cut["ev"], cut["seq"], cut["reason"]) == ("cut", -1, "flight recorder: SIGUSR1")
     assert it.said == ["flight recorder: SIGUSR1: the last 10 events are in the.log"]
@@ -252,7 +255,7 @@ def test_what_stood_before_is_all_that_is_known_of_it():
         "listen-2": Listen(-7, 3, 0, 1, "listen-2", 3, "tcp", "127.0.0.1:3", 17),
         "udp-2": Bind(-6, 4, 0, 1, "udp-2", 4, "udp", "127.0.0.1:4"),
     }
-    past = ring.Past()
+    past = Past()
     past.see_before(reversed(ticks))
     assert {it.name: it for it in past.standing(ticks[0][0], after, gone)} == {
         it.name: it
@@ -467,6 +470,17 @@ def test_many_events_in_pieces(recorded, monkeypatch):
     assert it.lines()[-2]["seq"] == last[-1].seq
 
 
+def test_a_file_that_the_system_takes_in_pieces(recorded, monkeypatch):
+    """It is whole all the same."""
+    real = os.write
+    it = recorded()
+    it.signals(20)
+    with monkeypatch.context() as patched:
+        patched.setattr(ring.os, "write", lambda fd, data: real(fd, bytes(data)[:7]))
+        lines = it.dump()
+    assert [line["seq"] for line in lines] == [0, 11, *range(12, 22), -1]
+
+
 @pytest.mark.parametrize("room", [0, 100, 1500])
 def test_a_full_disk(recorded, monkeypatch, room):
     """As many whole lines as there is room for; it is told; the next one is written when there is room."""
@@ -488,12 +502,13 @@ def test_a_full_disk(recorded, monkeypatch, room):
         it.signals(1)
         it.sink._wait()
     text = it.path.read_bytes()
-    assert len(text) <= room
-    assert text[-1:] in {b"", b"\n"}
-    assert it.said == [
+    first = it.dump("again")  # all of it, to compare with
+    whole = (it.path.parent / "log").read_bytes()
+    assert first[-1]["ev"] == "cut"
+    assert text == whole[: whole.rfind(b"\n", 0, room) + 1]
+    assert it.said[:1] == [
         "the flight recorder cannot write the.log (No space left on device): serving goes on without it"
     ]
-    assert it.dump()[-1]["ev"] == "cut"
     assert it.older == (["log.old-000001"] if text else [])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from evloop.events.schema import Control, Poll, Prepare, Timer
 from evloop.kernel import READ
 from evloop.net.watch import BEHIND, LET_IN
-from evloop.rerun.kernel import OWN, RecordedSocket
+from evloop.rerun.recorded import OWN, RecordedSocket
 
 if TYPE_CHECKING:
     from evloop.control.gates import Gates

@@ -7,14 +7,14 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.bugs.bug import Bug, Parts
 from evloop.control.gates import Gates
-from evloop.control.looped import ControlPoint, GatedLoop, GatedServer, with_gates
+from evloop.control.looped import ControlPoint
 from evloop.events.recorder import Recorder
 from evloop.header import make_header
 from evloop.keeping import keep_events
-from evloop.kernel import Kernel, raise_descriptor_limit, selector_names
+from evloop.kernel import raise_descriptor_limit, selector_names
 from evloop.net.watch import Watchers, WatchPoint
+from evloop.parts import Parts
 from evloop.recording import Reporter, begin_captures
 from evloop.trace import Trace
 from evloop.tracing import EventTrace, TracedKernel
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from evloop.address import Inet, UnixPath
+    from evloop.bugs.bug import Bug
     from evloop.events.ring import Lint
     from evloop.events.schema import Header
     from evloop.events.sinks import Sink
+    from evloop.kernel import Kernel
     from evloop.loop.loop import Loop
     from evloop.recording import LogOptions
     from evloop.servers.loop import LoopServer, ServerOptions
@@ -75,7 +77,10 @@ def serve(
     with ExitStack() as stack:
         stack.callback(report.tell)
         recorded = _Recorded(lambda _packets: None)
-        make = _maker(parts, selector, report, gates)
+
+        def make(kernel: Kernel, trace: Trace) -> Loop:
+            return parts.make_loop(kernel, selector, trace, report, gates)
+
         if keep.is_traced:
             header = _header(selector, options, keep, bug)
             loop, recorded = _traced_loop(make, parts.kernel(), header, keep, stack, report=report, lint=lint)
@@ -83,10 +88,7 @@ def serve(
             loop = make(parts.kernel(), Trace())
             stack.callback(loop.close)
         after_server = stack.enter_context(ExitStack())  # what is put on it ends when the server has
-        if gates is None:
-            server = parts.server(loop, options, report)
-        else:
-            server = with_gates(GatedServer, parts.server)(loop, options, report, gates)
+        server = parts.make_server(loop, options, report, gates)
         stack.callback(server.close)
         if gates is not None and keep.control:
             after_server.callback(ControlPoint(loop, keep.control, gates).close)
@@ -113,19 +115,6 @@ def _open(server: LoopServer, addresses: Addresses) -> list[tuple[str, str]]:
     opened += [("udp", bound) for address in addresses.udp for bound in server.bind_udp(address)]
     opened += [("unix", bound) for address in addresses.unix for bound in server.listen_unix(address)]
     return opened
-
-
-def _maker(
-    parts: Parts, selector: str, report: Reporter, gates: Gates | None
-) -> Callable[[Kernel, Trace], Loop]:
-    """Makes a loop; one with gates, if somebody is to control it."""
-
-    def make(kernel: Kernel, trace: Trace) -> Loop:
-        if gates is None:
-            return parts.loop(kernel, selector, trace, report)
-        return with_gates(GatedLoop, parts.loop)(kernel, selector, trace, report, gates)
-
-    return make
 
 
 def _header(selector: str, options: ServerOptions, keep: LogOptions, bug: Bug | None) -> Header:

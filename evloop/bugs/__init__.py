@@ -1,6 +1,6 @@
 """Bugs that real projects had, each a switch: `evloop serve --bug NAME`.
 
-    bug             what an entry of the gallery says, and of which parts a server with the bug is made
+    bug             what an entry of the gallery says; with which parts a server has the bug
     gallery         all of them, and how they are listed
     interest, accepting, streams, datagrams, wakeup, closing
                     a family each: the part that is right elsewhere, with the bug in it

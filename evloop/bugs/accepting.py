@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from evloop.bugs.bug import Bug, Parts
+from evloop.bugs.bug import Bug
 from evloop.net.listener import Listener
+from evloop.parts import Parts
 from evloop.servers.loop import LoopServer
 
 __all__ = ["BUGS"]

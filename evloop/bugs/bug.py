@@ -1,22 +1,13 @@
-"""What an entry of the gallery says, and of which parts a server with the bug is made."""
+"""What an entry of the gallery says."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.kernel import Kernel
-from evloop.loop.loop import Loop
-from evloop.servers.loop import LoopServer
+if TYPE_CHECKING:
+    from evloop.parts import Parts
 
-__all__ = ["Bug", "Parts"]
-
-
-class Parts(NamedTuple):
-    """The classes of a server; those that are right, unless a bug says otherwise."""
-
-    kernel: type[Kernel] = Kernel
-    loop: type[Loop] = Loop
-    server: type[LoopServer] = LoopServer
+__all__ = ["Bug"]
 
 
 class Bug(NamedTuple):
@@ -31,6 +22,7 @@ class Bug(NamedTuple):
     lint: str
     """The kind of finding that names it: `evloop-trace lint`."""
     parts: Parts
+    """Of which a server with the bug is made."""
     provoke: tuple[str, ...]
     """What to type into a shell (bash) beside the server, at 127.0.0.1:8080; $SERVER is its process."""
     seen: str

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.bugs.bug import Bug, Parts
+from evloop.bugs.bug import Bug
 from evloop.loop.loop import Loop
+from evloop.parts import Parts
 from evloop.servers.loop import LoopServer
 
 if TYPE_CHECKING:
     from evloop.loop.loop import Closing
-    from evloop.net.stream import Stream
 
 __all__ = ["BUGS"]
 
@@ -27,10 +27,10 @@ class _MakesRoom(LoopServer):
     But it closes, in its turn, another one's connection, whose event may be next in the list of this tick.
     """
 
-    def _full_with(self, last: Stream) -> bool:
-        others = [stream for stream in self._streams if stream is not last]
+    def _when_full(self) -> bool:
+        *others, _newest = self._streams
         if not others:
-            return super()._full_with(last)
+            return super()._when_full()
         self._loop.trace.limit("connections", active=True)
         min(others, key=lambda stream: stream.active).close("idle-timeout")
         return True

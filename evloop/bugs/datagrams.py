@@ -6,9 +6,10 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from evloop.bugs.bug import Bug, Parts
+from evloop.bugs.bug import Bug
 from evloop.kernel import Kernel
 from evloop.net.datagram import Datagrams
+from evloop.parts import Parts
 from evloop.servers.loop import LoopServer
 
 if TYPE_CHECKING:

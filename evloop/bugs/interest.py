@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.bugs.bug import Bug, Parts
+from evloop.bugs.bug import Bug
 from evloop.kernel import WRITE
 from evloop.loop.interest import Interests
 from evloop.loop.loop import Loop
 from evloop.net.stream import Stream
+from evloop.parts import Parts
 from evloop.servers.loop import LoopServer
 
 if TYPE_CHECKING:

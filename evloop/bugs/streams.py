@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from evloop.bugs.bug import Bug, Parts
+from evloop.bugs.bug import Bug
 from evloop.kernel import IN
 from evloop.loop.loop import SECOND
 from evloop.net.stream import Stream
+from evloop.parts import Parts
 from evloop.servers.loop import LoopServer
 
 __all__ = ["BUGS"]

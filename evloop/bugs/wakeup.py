@@ -6,8 +6,9 @@ import contextlib
 import signal
 from typing import TYPE_CHECKING
 
-from evloop.bugs.bug import Bug, Parts
+from evloop.bugs.bug import Bug
 from evloop.kernel import Kernel
+from evloop.parts import Parts
 from evloop.signals import SignalPipe
 
 if TYPE_CHECKING:

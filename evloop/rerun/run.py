@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evloop.address import UnixPath, parse_inet
-from evloop.bugs.bug import Parts
 from evloop.bugs.gallery import BUGS
 from evloop.control.gates import Gates
-from evloop.control.looped import GatedLoop, GatedServer, with_gates
 from evloop.errors import AddressError, LogError
 from evloop.events.schema import Bind, End, Listen
 from evloop.net.stream import Stream
+from evloop.parts import Parts
 from evloop.protocols import PROTOCOLS
 from evloop.rerun.comparison import Comparison, RerunTrace
 from evloop.rerun.guests import Controller, Guests
@@ -120,12 +119,8 @@ def _run(
     limits = {"none": 0, "prefix": header.payload_max}
     kernel = TracedKernel(RecordedKernel(tape), comparison, limits.get(header.payload, MOST))
     trace = RerunTrace(kernel, tape, guests.foresee)
-    if gates is None:
-        loop = parts.loop(kernel, header.selector, trace)
-        server = parts.server(loop, options, _nobody)
-    else:
-        loop = with_gates(GatedLoop, parts.loop)(kernel, header.selector, trace, _nobody, gates)
-        server = with_gates(GatedServer, parts.server)(loop, options, _nobody, gates)
+    loop = parts.make_loop(kernel, header.selector, trace, _nobody, gates)
+    server = parts.make_server(loop, options, _nobody, gates)
     guests.join(loop)
 
     if wanted is not None:

@@ -109,10 +109,10 @@ class LoopServer:
         self._streams[stream] = None
         if self._options.idle_timeout or self._options.lifetime:
             self._set_timers(stream)
-        return self._full_with(stream) if self._is_full else True
+        return self._when_full() if self._is_full else True
 
-    def _full_with(self, _last: Stream) -> bool:
-        """The last place has been taken: nobody else is let in until one is free."""
+    def _when_full(self) -> bool:
+        """The last place is taken, and nobody else is let in until one is free; whether there is room."""
         self._loop.trace.limit("connections", active=True)
         for listener in self._listeners:
             listener.pause(f"{len(self._streams)} connections are open, as many as are allowed")

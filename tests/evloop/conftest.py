@@ -18,12 +18,12 @@ import pytest
 from hypothesis import settings
 
 from evloop.address import UnixPath, parse_inet
-from evloop.bugs.bug import Parts
 from evloop.bugs.gallery import BUGS
 from evloop.events.recorder import Recorder
 from evloop.events.schema import SCHEMA, Header
 from evloop.events.sinks import MemorySink
 from evloop.kernel import IN, Kernel, selector_names
+from evloop.parts import Parts
 from evloop.servers.loop import ServerOptions
 from evloop.testing import ScriptedKernel, ScriptedSocket
 from evloop.trace import Trace

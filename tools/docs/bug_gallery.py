@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from evloop_trace.model.filters import due
 from evloop_trace.model.lint import Linter
 
-from evloop.bugs.bug import Parts
+from evloop.parts import Parts
 from evloop.bugs.gallery import BUGS
 from evloop.events.reader import read_blocks
 

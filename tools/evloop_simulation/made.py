@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.address import Inet, UnixPath
 from evloop.control.gates import WRITE, Gates
-from evloop.control.looped import GatedLoop, GatedServer, with_gates
 from evloop.events.recorder import Recorder
 from evloop.events.schema import SCHEMA, Header
 from evloop.events.sinks import MemorySink
 from evloop.loop.loop import Loop
+from evloop.parts import Parts
 from evloop.protocols import PROTOCOLS
 from evloop.servers.loop import LoopServer
 from evloop.testing import SimulatedKernel
@@ -20,6 +20,7 @@ from evloop_simulation.clients import WrongError, respond
 
 if TYPE_CHECKING:
     from evloop.events.sinks import Sink
+    from evloop.kernel import Kernel
     from evloop.net.stream import Stream
     from evloop.testing import SimulatedDatagrams, SimulatedListener
     from evloop_simulation.setup import Setup
@@ -37,6 +38,11 @@ class Classes(NamedTuple):
     loop: type[Loop] = Loop
     server: type[LoopServer] = LoopServer
 
+    @property
+    def parts(self) -> Parts:
+        """Those that do not know on which kernel they are."""
+        return Parts(loop=self.loop, server=self.server)
+
 
 class Made:
     """A server on a simulated kernel, and nobody has done anything yet."""
@@ -53,11 +59,7 @@ class Made:
         self.slow = 0  # ns that the next handler takes
         PROTOCOLS["simulated"] = self._respond
         try:
-            if self.gates is not None:
-                gated = with_gates(GatedServer, classes.server)
-                self.server: LoopServer = gated(self.loop, options, self.said.append, self.gates)
-            else:
-                self.server = classes.server(self.loop, options, self.said.append)
+            self.server = classes.parts.make_server(self.loop, options, self.said.append, self.gates)
             self.server.handle_signals()
             self.server.listen_tcp(Inet("127.0.0.1", PORT))
             self.server.listen_unix(UnixPath("@simulated"))
@@ -78,20 +80,15 @@ class Made:
         return respond(data)
 
     def _make_loop(self, classes: Classes) -> Loop:
-        kernel, trace = self.kernel, Trace()
+        kernel: Kernel = self.kernel
+        trace = Trace()
         if self.setup.traced:
-            self.recorder = Recorder(_header(kernel.time), self._on_broken_sink)
+            self.recorder = Recorder(_header(self.kernel.time), self._on_broken_sink)
             self.recorder.sinks.append(self.sink)
             self.recorder._next_clock = 1 << 62  # it would ask the real one
             traced = TracedKernel(kernel, self.recorder, PAYLOAD)
-            return self._loop_on(traced, EventTrace(traced), classes)
-        return self._loop_on(kernel, trace, classes)
-
-    def _loop_on(self, kernel: Any, trace: Trace, classes: Classes) -> Loop:
-        if self.gates is not None:
-            gated = with_gates(GatedLoop, classes.loop)
-            return gated(kernel, "epoll", trace, self.said.append, self.gates)
-        return classes.loop(kernel, "epoll", trace, self.said.append)
+            kernel, trace = traced, EventTrace(traced)
+        return classes.parts.make_loop(kernel, "epoll", trace, self.said.append, self.gates)
 
     @staticmethod
     def _on_broken_sink(_sink: Sink, error: Exception) -> None:

@@ -16,7 +16,7 @@ from evloop_trace.progress import track
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from evloop_trace.parts import Chain
+    from evloop_trace.rotated import Chain
 
 __all__ = ["CheckReport", "check_log"]
 

@@ -27,7 +27,7 @@ from evloop_trace.correlate.causal import Row, causal
 from evloop_trace.correlate.joiner import Joiner, Source
 from evloop_trace.living import is_known_here, is_running
 from evloop_trace.merge import Run, in_order, merge, one_clock
-from evloop_trace.parts import Chain, beside, is_same_log
+from evloop_trace.rotated import Chain, beside, is_same_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

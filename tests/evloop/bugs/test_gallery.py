@@ -9,10 +9,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from evloop.bugs.bug import Parts
 from evloop.bugs.gallery import BUGS, WIDTH, listing
 from evloop.cli import cli
 from evloop.cli_options import BUG
+from evloop.parts import Parts
 
 EVERY = pytest.mark.parametrize("bug", BUGS.values(), ids=BUGS)
 

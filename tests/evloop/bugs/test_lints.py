@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from evloop_trace.model.lint import Linter
 
-from evloop.bugs.bug import Parts
 from evloop.bugs.gallery import BUGS
+from evloop.parts import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evloop.address import UnixPath, parse_inet
-from evloop.bugs.bug import Parts
 from evloop.control.looped import GatedLoop, GatedServer
 from evloop.events.reader import read_blocks
 from evloop.events.recorder import Recorder
@@ -23,6 +22,7 @@ from evloop.events.schema import Event
 from evloop.events.sinks import MemorySink, encode
 from evloop.header import make_header
 from evloop.kernel import Kernel, selector_names
+from evloop.parts import Parts
 from evloop.recording import LogOptions
 from evloop.rerun import rerun
 from evloop.servers.loop import ServerOptions

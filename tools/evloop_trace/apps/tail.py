@@ -13,8 +13,8 @@ from evloop.events.schema import Cut, End, Header, Inherit, Located
 from evloop_trace.apps.feed import PIECE
 from evloop_trace.living import is_running
 from evloop_trace.model.threads import MAIN
-from evloop_trace.parts import beside, is_same_log
 from evloop_trace.relabel import label, shift
+from evloop_trace.rotated import beside, is_same_log
 
 if TYPE_CHECKING:
     from evloop.events.reader import Item

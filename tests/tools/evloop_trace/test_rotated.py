@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from evloop_trace.logs import open_logs
-from evloop_trace.parts import beside
+from evloop_trace.rotated import beside
 
 from evloop.errors import LogError
 from evloop.events.reader import Problem

@@ -557,6 +557,8 @@ def _echo(picture: Picture, event: Any) -> None:
         picture.loop.blocked = blocked
     elif isinstance(event, Prepare):
         picture.loop.prepare(event)
+    elif isinstance(event, End):
+        picture.end = event
     if type(event) in _SHOWN:
         _rung(picture, _clip(event) if hasattr(event, "data") else event)
 

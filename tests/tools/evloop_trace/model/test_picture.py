@@ -371,6 +371,15 @@ def test_what_a_snapshot_has_counted_is_not_counted_again(event: AnyEvent | Unkn
     assert len(picture.ladder) == shown
 
 
+def test_the_end_is_no_less_the_end_behind_a_snapshot() -> None:
+    """Who did not keep up is told the state first, which is taken when the end has been recorded."""
+    picture = Picture()
+    picture.apply(snapshot(1_000_000))
+    picture.apply(End(5, 999_000, 1, "SIGINT", 5))
+    assert picture.end is not None
+    assert (picture.end.reason, picture.t) == ("SIGINT", 1_000_000)
+
+
 def test_what_a_snapshot_does_not_tell_is_taken_from_the_events() -> None:
     """The header, the end of a stream, why the loop sleeps."""
     picture = Picture()

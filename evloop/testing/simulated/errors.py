@@ -8,11 +8,13 @@ from collections import Counter, deque
 
 __all__ = ["MAY_FAIL", "Faults", "again", "failure"]
 
+_ENONET = getattr(errno, "ENONET", 64)  # Linux alone has it, and this is as Linux, wherever it runs
+
 # EINTR is in none of them: Python makes an interrupted call again (PEP 475).
 MAY_FAIL: dict[str, tuple[int, ...]] = {
     "accept": (
         errno.EAGAIN, errno.ECONNABORTED, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM,
-        errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET,
+        errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, _ENONET,
         errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOSR, errno.ESOCKTNOSUPPORT, errno.EPROTONOSUPPORT,
         errno.ETIMEDOUT, errno.EBADF, errno.EFAULT, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP,
     ),

@@ -129,7 +129,7 @@ def _run(command: Sequence[str], *, plain: bool) -> int:
 
 def _is_alone() -> bool:
     """Whether this network is a lab: not the one of the machine's first process, and nothing leads out."""
-    with suppress(PermissionError):  # an ordinary user, and root of a lab, may not look
+    with suppress(OSError):  # an ordinary user, and root of a lab, may not look; elsewhere there is no /proc
         if os.path.samefile("/proc/self/ns/net", "/proc/1/ns/net"):
             return False
     with suppress(OSError), open("/proc/net/dev") as file:

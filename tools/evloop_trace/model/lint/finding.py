@@ -21,6 +21,7 @@ KEPT = 100
 """Findings of a kind that are kept; of the rest only the number, or a server under attack would fill us."""
 
 _EVIDENCE = 4  # events, besides the last
+_COUNTED = 10_000  # findings that are not kept, and known by name: of more each event counts
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +95,7 @@ class Findings:
         """By kind, those that are not kept."""
         self._known: dict[tuple[str, str | None], Finding] = {}
         self._kinds: Counter[str] = Counter()
+        self._others: set[tuple[str, str | None]] = set()  # that are not kept, so that each is counted once
         self._told = 0
 
     def again(self, kind: str, name: str | None, event: AnyEvent, times: int | None = None) -> bool:
@@ -102,7 +104,10 @@ class Findings:
         if known is None:
             if self._kinds[kind] < KEPT:
                 return False
-            self.left_out[kind] += 1
+            if (kind, name) not in self._others:
+                self.left_out[kind] += 1
+                if len(self._others) < _COUNTED:
+                    self._others.add((kind, name))
             return True
         known.last = event
         known.times = known.times + 1 if times is None else max(known.times, times)

@@ -31,6 +31,9 @@ def listing() -> str:
         [
             "Bugs that real projects had: evloop serve --bug NAME has one of them.",
             "The part that is wrong, and what is right: evloop/bugs/ in the source.",
+            "Type the first line in one terminal, the others in another, in bash; $SERVER is",
+            "the process that the server says it is. After kill -STOP and -CONT its shell has",
+            "the terminal: type fg there before Ctrl-C.",
             *(line for bug in BUGS.values() for line in _entry(bug)),
         ]
     )

@@ -72,7 +72,7 @@ BUGS = (
         provoke=(
             "# sends 16 MB, and reads the answer later: how much comes back?",
             "exec 3<>/dev/tcp/127.0.0.1/8080; head -c 16M /dev/zero >&3 &",
-            "sleep 0.5; timeout 1 cat <&3 | wc -c; exec 3>&-",
+            "sleep 0.5; timeout --foreground 1 cat <&3 | wc -c; exec 3>&-",
         ),
         seen="A send that took less than it was offered, and the next begins behind what was never "
         "sent: 16,777,216 bytes go in, and fewer come out.",

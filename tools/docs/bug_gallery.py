@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 from evloop_trace.model.filters import due
 from evloop_trace.model.lint import Linter
 
-from evloop.parts import Parts
 from evloop.bugs.gallery import BUGS
 from evloop.events.reader import read_blocks
+from evloop.parts import Parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,8 @@ side by side. The first line of the log says which bug the server had.
 2. **Provoke** it, in two terminals in one folder: `evloop serve --bug NAME … --trace` in one, what stands
    under *Try it* in the other, in bash. `$SERVER` is the server's process, whose number it says when it
    begins: `SERVER=4711`. With `--log bug.jsonl` it can be looked at later, as below; a loop that spins
-   writes some megabytes a second.
+   writes some megabytes a second. After a `kill -STOP` the server's shell has the terminal: type `fg` there,
+   then Ctrl-C. If the picture says that events are missing, it did not keep up: the lint of the log has all.
 3. **See** it: `evloop-trace replay bug.jsonl`, and step to the moment. Were you right?
 4. **Lint** it: `evloop-trace lint bug.jsonl` says what it found and where. Find those events in the log: do
    you believe it?

@@ -57,6 +57,20 @@ def test_the_list_fits_a_terminal():
                 assert any(line in shown for shown in lines)
 
 
+@EVERY
+def test_what_ends_in_time_does_not_take_who_counts_with_it(bug):
+    """At a prompt a pipeline is a group of its own, to the whole of which timeout(1) sends SIGTERM."""
+    for line in bug.provoke:
+        for pipeline in re.split(r"[;&]\s", line):
+            assert not re.search(r"\btimeout (?!--foreground).*\|", pipeline)
+
+
+def test_who_is_stopped_is_in_the_background_afterwards():
+    """Its shell has the terminal then, and Ctrl-C: what to do is said before the first of them."""
+    assert any("kill -STOP" in line for bug in BUGS.values() for line in bug.provoke)
+    assert "fg" in " ".join(listing().split("\n")[:6])
+
+
 def test_the_list_is_printed():
     """`--bug list` serves nobody."""
     result = CliRunner().invoke(cli, ["serve", "--bug", "list"])

@@ -304,13 +304,15 @@ def test_unread_bytes_of_many(log):
     assert log.linter.left_out == {"ended-badly": 5}
 
 
-def test_one_of_many_again_and_again(log):
-    """It is counted once, though nothing is kept of it."""
+@pytest.mark.parametrize(("remembered", "counted"), [(1, 1), (0, 3)])
+def test_one_of_many_again_and_again(log, monkeypatch, remembered, counted):
+    """It is counted once, though nothing is kept of it; unless there are too many of these, too."""
+    monkeypatch.setattr("evloop_trace.model.lint.finding._COUNTED", remembered)
     for name in [f"tcp-{number}" for number in range(KEPT)] + ["tcp-last"] * 3:
         log.accept(name)
         log.close(name, unread=1)
     assert len(log.found()) == KEPT
-    assert log.linter.left_out == {"ended-badly": 1}
+    assert log.linter.left_out == {"ended-badly": counted}
 
 
 # -- characters -------------------------------------------------------------------------------------------

@@ -289,6 +289,16 @@ def test_counters_of_a_network_of_its_own(run, tmp_path, traced):
     assert ("apt install strace" in done.stderr) == (not traced)
 
 
+def test_nothing_to_compare_is_no_agreement(run, tmp_path):
+    """Without strace, and in a network of others, the exit code is 2."""
+    program = tmp_path / "program.py"
+    program.write_text("import socket\nsocket.socket().close()\n")
+    command = [sys.executable, "-m", "evloop_trace", "run", str(program)]
+    (tmp_path / "bin").mkdir()
+    done = run(*AUDIT, "--", *command, env={**os.environ, "PATH": str(tmp_path / "bin")})
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (2, "nothing could be compared")
+
+
 # -- usage ---------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from evloop_trace import options
-from evloop_trace.console import FOUND, OK, standard_output, tell, write
+from evloop_trace.console import FOUND, OK, USAGE, standard_output, tell, write
 
 if TYPE_CHECKING:
     from typing import NoReturn
@@ -127,7 +127,7 @@ def audit(
     COMMAND is evloop serve, evloop client or evloop-trace run, with their options; or whatever writes --log
     FILE. It runs until it ends: Ctrl-C is the server's. Then every call must be in the log, once, in
     order on its descriptor, with the same result; in a lab, the kernel's counters must agree, too. The exit
-    code is 1 if anything differs; what cannot be compared is said.
+    code is 1 if anything differs, 2 if there was nothing to compare; what cannot be compared is said.
     """
     import shutil
 
@@ -158,6 +158,8 @@ def audit(
         width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns if terminal else PLAIN_WIDTH
         begin = "\n" if terminal else ""  # behind the ^C that it shows
         write(begin + render(report, width, colour=terminal and not os.environ.get("NO_COLOR")))
+    if not (report.strace or report.counters):
+        return USAGE
     return OK if report.ok else FOUND
 
 

@@ -88,7 +88,8 @@ class Walk:
     def _run(self) -> None:
         while self._i < len(self._told):
             told = self._told[self._i]
-            self._skip_interrupted(told)
+            asks = told.asks and self._i + 1 < len(self._told)  # what the call itself came to is told next
+            self._skip_interrupted(self._told[self._i + 1] if asks else told)
             if told.asks:
                 self._ask(told)
             elif (used := self._fits(self._i, self._j)) is not None:

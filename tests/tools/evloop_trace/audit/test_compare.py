@@ -246,6 +246,16 @@ def test_one_event_stands_for_several_calls(events: tuple[Event, ...], lines: tu
     assert found(program(*events), list(lines), "run") == []
 
 
+def test_a_call_that_was_asked_about_and_interrupted_counts_once_in_both() -> None:
+    """What a signal's handler ended is in the log, and so is that it waited: strace's call is that one."""
+    recv = Recv(3, 50, 0, 9, "tcp-1", 5, 100, errno="interrupted")
+    interrupted = RECVFROM.replace("= 5", "= ? ERESTARTSYS (x)")
+    for lines in ([interrupted], [EAGAIN, interrupted]):
+        _, it = held(program(BLOCK, recv), lines, "run")
+        (row,) = (row for row in rows([it]) if row.call == "recv")
+        assert (row.log, row.strace, row.agree, it.interrupted) == (1, 1, 1, 0)
+
+
 def test_the_call_must_be_the_one_that_was_made() -> None:
     """os.read() is read(2), and no recvfrom(2)."""
     event = Recv(3, 50, 0, 9, "tcp-1", 5, 9, 5, (0, 5), call="os.read")

@@ -198,3 +198,24 @@ def test_none_is_kept(tmp_path):
     series.prune()
     series.close()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_link_that_is_put_there_in_between(shared, tmp_path, monkeypatch):
+    """After the look and before the opening: open(2) itself does not follow it."""
+    (shared / "log").symlink_to(tmp_path / "target")
+    monkeypatch.setattr(files, "_must_be_ours", lambda _: None)
+    with pytest.raises(OSError, match="symbolic links"):
+        open_private(str(shared / "log"), WRITE)
+    assert not (tmp_path / "target").exists()
+
+
+def test_which_file_a_name_is(tmp_path):
+    """A link is itself, and not what it leads to: else an old log would be taken for the newest."""
+    (tmp_path / "log").touch()
+    (tmp_path / "link").symlink_to("log")
+    folder = Folder(str(tmp_path))
+    status = os.stat(tmp_path / "log")
+    assert folder.identity("log") == (status.st_dev, status.st_ino)
+    assert folder.identity("link") not in {None, folder.identity("log")}
+    assert folder.identity("nowhere") is None
+    folder.close()

@@ -124,6 +124,7 @@ def test_a_new_watcher(watched):
     """The header, the state as it is after the first tick it sees, and the events from then on."""
     watched.say()
     assert not watched.watchers.wants_lines
+    assert watched.watchers.lost == 0  # what each has missed it is told itself
     reader = watched.join()
     assert watched.watchers.wants_lines
     watched.say(2)

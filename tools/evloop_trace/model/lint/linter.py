@@ -13,6 +13,7 @@ from evloop.events.schema import (
     Block,
     Close,
     Control,
+    Gap,
     Header,
     Poll,
     Queue,
@@ -26,6 +27,8 @@ from evloop.events.schema import (
 )
 from evloop_trace.model.diagnosis.fold import OFTEN, Ends, Fold
 from evloop_trace.model.diagnosis.state import Listener, Process, Stream
+from evloop_trace.model.diagnosis.words import SLOW
+from evloop_trace.model.filters import due
 from evloop_trace.model.lint.accepting import Accepting
 from evloop_trace.model.lint.datagrams import Datagram
 from evloop_trace.model.lint.ending import Ending
@@ -116,7 +119,7 @@ class _Watching(Fold):
         self._held: set[str] = set()  # gates: what somebody holds back on purpose
         self._loops = process.loops
         self._slept = False
-        self._before_poll: Any = None  # what the thread did before it polled
+        self._broken_at = 0  # the number of an event before which others are missing
         self._handlers.update(
             {
                 Header: self._header,
@@ -135,7 +138,7 @@ class _Watching(Fold):
         self._events = events
         super()._fold(events)
         poll = self._last_poll
-        if poll is not None and poll.ready and events[-1] is not poll:
+        if poll is not None and (poll.ready or not self._loops) and events[-1] is not poll:
             self.turns.goes_on(poll, events)
 
     def _count_missing(self, events: list[Any]) -> int:
@@ -143,7 +146,15 @@ class _Watching(Fold):
         self.sending.miss()
         self.ending.ended.clear()
         self.accepting.miss()
-        return super()._count_missing(events)
+        known = self.process.missing
+        expected = super()._count_missing(events)
+        if self.process.missing > known:
+            self._broken_at = events[-1].seq
+        return expected
+
+    def _gap(self, event: Gap) -> None:
+        self._broken_at = event.seq
+        super()._gap(event)
 
     def _place(self, poll: Poll | None) -> int:
         """Where what came after a poll begins, among the events that are read now."""
@@ -167,7 +178,6 @@ class _Watching(Fold):
             return super()._woken(event)
         known = self.process.threads.get(event.thread)
         self._slept = known is not None and known.wait is not None
-        self._before_poll = None if known is None else known.last
         return super()._woken(event)
 
     def _sleeps(self, event: Block) -> None:
@@ -187,12 +197,18 @@ class _Watching(Fold):
         self.strays.poll = event
         if self.strays.gone:
             self.strays.polled()
+        polled = thread.polled
+        if (
+            polled is not None
+            and not (self._loops or self._slept)
+            and event.t - due(polled) >= SLOW
+            and polled.seq >= self._broken_at
+        ):
+            self.turns.came_back(polled, event, self._events[self._place(polled) : self._place(event) - 1])
         if before is not None and event.seq - before.seq > 2 * READS + _CALLS * len(before.ready):
             self.turns.crowded(before, event, self._events[self._place(before) : self._place(event) - 1])
         if self.turns.parts or self.turns.latest is not None:
             self.turns.polled()
-        if not (self._loops or self._slept):
-            self.turns.came_back(thread, self._before_poll, event)
         super()._poll(event)
         if thread.asking.count >= OFTEN:
             self.spinning.asking(thread)

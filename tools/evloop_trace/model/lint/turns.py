@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evloop.events.schema import Recv, Recvfrom
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from evloop.events.schema import Poll, Slow, Timer
-    from evloop_trace.model.diagnosis.state import Process, Thread
+    from evloop_trace.model.diagnosis.state import Process
     from evloop_trace.model.lint.finding import Findings
 
 __all__ = ["READS", "Turns"]
@@ -135,23 +136,29 @@ class Turns:
             text = f"{worked}, at {moment(event.t)}{whose}."
             self._findings.add(Finding("slow-handler", event.conn, [event], event, text))
 
-    def came_back(self, thread: Thread, last: Any, event: Poll) -> None:
-        """Of any other: a thread polls again, did not have to sleep, and had worked for long before that.
+    def came_back(self, polled: Poll, event: Poll, part: Sequence[Any]) -> None:
+        """Of any other: a thread polls again, did not have to sleep, and had polled long before.
 
-        So somebody was ready, and waited. What it did is behind the last call that the log has.
+        So somebody was ready, and waited for what took long: between two calls of the turn, or behind the
+        last. `part` are the events since, as far as they are not in `parts`.
         """
-        if thread.polled is None or last is None:
+        last, before, after, silent = polled, polled, event, 0
+        for it in chain(*self.parts, part, (event,)):
+            if it.seq <= polled.seq or getattr(it, "thread", None) != event.thread:
+                continue
+            if it.t - due(last) > silent:
+                before, after, silent = last, it, it.t - due(last)
+            last = it
+        whose = before if after is event else after
+        name = getattr(whose, "conn", None) or getattr(whose, "sock", None)
+        others = [it for it, _ in event.ready if it != name]
+        if silent < SLOW or not others or self._findings.again("slow-handler", name, event):
             return
-        silent = event.t - due(last)
-        others = [name for name, _ in event.ready if name != (getattr(last, "conn", None) or "")]
-        if silent < SLOW or not others:
-            return
-        name = getattr(last, "conn", None) or getattr(last, "sock", None)
-        if self._findings.again("slow-handler", name, event):
-            return
-        did = f"{call(last)}{f' on {name}' if name else ''}{place(last)}"
+        did = f"{call(whose)}{f' on {name}' if name else ''}{place(whose)}"
+        long = duration(silent)
         text = (
-            f"After {did} the loop asked again only {duration(silent)} later, at {moment(event.t)}; "
-            f"{', '.join(others[:_NAMED])} had to wait."
-        )
-        self._findings.add(Finding("slow-handler", name, [last], event, text))
+            f"After {did} the loop asked again only {long} later, at {moment(event.t)}; "
+            if after is event
+            else f"Before {did} the loop did something else for {long}, until {moment(after.t)}; "
+        ) + f"{', '.join(others[:_NAMED])} had to wait."
+        self._findings.add(Finding("slow-handler", name, [whose], event, text))

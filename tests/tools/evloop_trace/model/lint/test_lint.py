@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from evloop.events.schema import (
     Close,
     Control,
     Error,
+    Gap,
     Header,
     Interest,
     Listen,
@@ -470,6 +472,49 @@ def test_slow_only_if_somebody_waited():
         log.poll("tcp-2")
     assert log.found() == ["slow-handler"]
     assert "After recv_into() on tcp-1 at it.py:3 the loop asked again" in log.linter.findings[0].sentence
+
+
+@pytest.mark.parametrize("size", [1, 3, 1 << 30])
+def test_slow_before_an_answer(size):
+    """Who computes first and sends then is slow as well; asyncio has polled once more in between."""
+    log = Log("run")
+    for _ in range(2):
+        log.poll("tcp-1", "tcp-2")
+        log.recv(b"x")
+        log.poll(timeout=0)
+        log.t += 150 * MS
+        log.send(1, 1, where="it.py:5")
+        log.send(1, 1, where="it.py:6")
+        log.poll("tcp-2")
+        log.recv(b"x", "tcp-2")
+    assert log.found(size) == ["slow-handler"]
+    (finding,) = log.linter.findings
+    assert (finding.times, finding.name) == (2, "tcp-1")
+    assert re.search(
+        r"Before send\(\) on tcp-1 at it.py:5 the loop did something else for 150 ms, until \d.\d{3} s; "
+        "tcp-2 had to wait.",
+        finding.sentence,
+    )
+
+
+def test_what_is_missing_was_not_slow():
+    """Nor what another thread did meanwhile, nor a call that blocks: `why` tells of that."""
+    log = Log("run")
+    log.poll("tcp-1")
+    log.t += 150 * MS
+    log.events.append(Gap(len(log.events), log.t, log.tick, 5, "lost"))
+    log.poll("tcp-2")
+    log.recv(b"x", "tcp-2", thread="other")
+    log.t += 50 * MS
+    log.recv(b"x", "tcp-2", thread="other")
+    log.t += 60 * MS
+    log.add(Block, awaits="poll")
+    log.t -= 1000
+    log.poll("tcp-1")
+    log.recv(b"x", dur=200 * MS)
+    log.t += 200 * MS
+    log.poll("tcp-2")
+    assert log.found() == []
 
 
 # -- listeners --------------------------------------------------------------------------------------------

@@ -120,7 +120,8 @@ def rerun_log(
     if not outcome.ended:
         torn = f" and its last line {outcome.torn}" if outcome.torn else ""
         notes.append(
-            f"{path} has no end{torn}: the server was killed, and was rerun up to where the log stops"
+            f"{path} has no end{torn}; it was rerun up to where it stops: "
+            "the server was killed, still runs, or could not write any more"
         )
     write(f"{name}: {plural(outcome.events, 'event')}: the rerun is the same{_guests(outcome)}\n")
     return Verdict(not (at is not None and not stops), notes)

@@ -252,6 +252,16 @@ def test_an_end_without_a_close(log):
     assert log.linter.findings[0].times == 1
 
 
+def test_a_log_that_stops_within_a_turn_does_not_say_that_nobody_closed(log):
+    """The disk was full, or it was killed: the close may be in what was not written."""
+    log.accept()
+    log.poll("tcp-1")
+    log.recv(b"")
+    assert log.found() == []
+    log.poll()
+    assert log.found() == ["close-wait"]
+
+
 def test_a_program_that_leaves_a_connection_for_long():
     """Of other programs nothing is known but time."""
     log = Log("run")

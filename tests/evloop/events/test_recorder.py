@@ -128,13 +128,13 @@ def test_a_sink_that_fails_at_the_end(header):
     """The others get their last line and are closed all the same; so is this one."""
     for fails_at in ("write", "close"):
         said = []
-        recorder = Recorder(header(), lambda sink, _error, said=said: said.append(sink))
+        recorder = Recorder(header(), lambda sink, error, said=said: said.append((sink, str(error))))
         broken, whole = LastLineSink(fails_at=fails_at), LastLineSink(fails_at="")
         recorder.sinks += [broken, whole]
         recorder.close(5)
         assert isinstance(whole.events[-1], End)
         assert (broken.closed, whole.closed) == (1, 1)
-        assert said == [broken]
+        assert said == [(broken, {"write": "no last line", "close": "no end"}[fails_at])]
 
 
 def test_a_broken_sink_is_closed(header):
@@ -249,6 +249,20 @@ class Lines(MemorySink):
         """Keep both."""
         super().write(block, events)
         self.text += block
+
+
+def test_lines_for_who_wants_them(header):
+    """Each sink is given the events, and their lines if one of them wants any, the last line always."""
+    for wants in (True, False):
+        first, sink = header(), Lines()
+        sink.wants_lines = wants
+        recorder = Recorder(first, lambda _sink, _error: None)
+        assert recorder.header is first
+        recorder.sinks += [sink, MemorySink()]
+        record(recorder, 1)
+        recorder.close(5)
+        assert sink.text == encode(sink.events if wants else sink.events[-1:])
+        assert sink.events[-1].reason == "stopped"
 
 
 def test_the_lines_are_the_events(header):

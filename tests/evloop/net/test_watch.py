@@ -689,6 +689,9 @@ def test_a_watcher_that_has_no_room_is_left_alone_for_a_while(alone):
     watched.say(Signal(4, 21_000_000, 0, "SIGINT"))
     assert watched.tries == 3
     assert watched.watchers._watchers[0].lost == 5
+    assert len(watched.server.loop.timers) == 1
+    watched.watchers.close()
+    assert len(watched.server.loop.timers) == 0
 
 
 def test_all_have_half_a_second_together(alone):
@@ -712,8 +715,9 @@ def test_more_than_sixteen_are_turned_away(scripted, header):
         watched.watchers.join(watched.kernel.socket())
     assert watched.watchers.is_full
     hears, deaf = watched.kernel.socket(), watched.kernel.socket()
+    listener._scripts["accept"] = deque([hears, deaf])
     for late in (hears, deaf):
-        watched.watchers.turn_away(late)
+        watched.server.tick(listener)
         assert watched.server.closed(late) == ("stop", 0, None)
     header, end, rest = watched.lines
     assert json.loads(header)["ev"] == "header"

@@ -120,6 +120,33 @@ def test_send_fails_with_bytes_waiting(scripted, number):
     assert not server.kernel.unused()
 
 
+def test_whether_there_was_something_to_read(scripted):
+    """So says each readiness, for who stops the server and wants to know when all is read."""
+    server = scripted()
+    broken, *others = (
+        server.stream(server.connect(**scripts))
+        for scripts in (
+            {"recv": [failure(errno.ECONNRESET)]},
+            {"recv": [AGAIN, b"a", b"bc", b""], "send": [1, AGAIN, 2]},
+            {"recv": [b"a"], "send": [failure(errno.EPIPE)]},
+            {"recv": [b"late"]},
+        )
+    )
+    peer, deaf, ending = others
+    assert broken.on_ready(IN) is False
+    assert [peer.on_ready(bits) for bits in (IN, IN, IN, OUT, IN, IN)] == [
+        False,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert deaf.on_ready(IN) is True
+    ending.ending = True
+    assert ending.on_ready(IN) is True
+
+
 # -- partial sends ---------------------------------------------------------------------------
 
 
@@ -286,6 +313,7 @@ def test_the_peer_ends(scripted):
     server.tick(sock)
     assert server.closed(sock) == ("eof", 0, None)
     assert server.watching(sock) == 0
+    assert server.trace.of("interest")[-1] == ("interest", sock.fileno(), READ, 0, "eof")
 
 
 def test_a_half_closed_peer_gets_its_answer(scripted):

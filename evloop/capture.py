@@ -25,6 +25,7 @@ DRAWN = 256  # bytes of a packet: all headers, and as much of a payload as fits 
 class Capture:
     """One whose file is kept: it goes on from its making until `close`."""
 
+    regular = True
     _prefix = ""  # of what it says
 
     def __init__(

@@ -30,7 +30,7 @@ from evloop.errors import AddressError
 from evloop.signals import Interrupts, SignalPipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from evloop.events.schema import CloseReason
 
@@ -110,7 +110,7 @@ class Poller:
     def __init__(self, name: str) -> None:
         self._selector = _SELECTORS[name]()
         self._epoll = None
-        self.poll: Callable[[float | None], Iterable[tuple[int, int]]] = self._select
+        self.poll: Callable[[float | None], Sequence[tuple[int, int]]] = self._select
         if name == "epoll":
             import select  # noqa: PLC0415 - has no epoll outside Linux
 

@@ -50,7 +50,7 @@ BUGS = (
             "# more clients than there are descriptors for",
             "for i in {1..12}; do exec {fd}<>/dev/tcp/127.0.0.1/8080; done; sleep 0.5",
         ),
-        seen="Sixteen accepts in a row fail with EMFILE, and a tenth of a second later sixteen timers "
+        seen="Eight accepts in a row fail with EMFILE, and a tenth of a second later eight timers "
         "run in one tick.",
     ),
     Bug(

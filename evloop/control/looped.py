@@ -128,6 +128,8 @@ def with_gates(gated: type[_Gated], part: type) -> type[_Gated]:
 class ControlPoint:
     """Listens on a path; who connects is a `_Controller`."""
 
+    regular = True
+
     def __init__(self, loop: Loop, address: UnixPath, gates: Gates) -> None:
         """Only this user may connect.
 
@@ -179,6 +181,8 @@ class ControlPoint:
 
 class _Controller:
     """One who says lines."""
+
+    regular = True
 
     def __init__(self, loop: Loop, sock: Socket, gates: Gates, leave: Callable[[_Controller], None]) -> None:
         self.sock, self._gates, self._leave = sock, gates, leave

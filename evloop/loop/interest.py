@@ -27,6 +27,10 @@ class Watched(Protocol):
     fd: int
     watching: int  # the mask that the selector knows; 0 is not registered
 
+    @property
+    def regular(self) -> bool:
+        """Whether it goes first in a crowd: it is no newcomer, nor lets any in."""
+
     def wants(self) -> tuple[int, str]:
         """The mask that the present state needs, and why."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from evloop.loop.crowd import Crowd
 from evloop.loop.interest import Interests
 from evloop.loop.timers import Timer, Timers
 from evloop.trace import Trace
@@ -48,6 +49,7 @@ class Loop:
         self.poller = kernel.poller(selector)
         self.interests = self.interests_class(self.poller, self.trace)
         self.time = kernel.woke()  # when this tick began, for whoever needs no better
+        self.crowd = Crowd()
         self._closing: list[Closing] = []
         self._running = False
 
@@ -68,6 +70,8 @@ class Loop:
         self.time = self.kernel.woke()
 
         watched = self.interests.watched
+        if len(ready) > self.crowd.size:
+            ready = self.crowd.in_turn(ready, watched)
         for fd, bits in ready:
             try:
                 item = watched[fd]

@@ -18,6 +18,8 @@ __all__ = ["Wakeup"]
 class Wakeup:
     """Watches the signal pipe; calls `on_signal(name)` for each signal, inside the loop's own turn."""
 
+    regular = True
+
     def __init__(self, loop: Loop, pipe: SignalPipe, on_signal: Callable[[str], None]) -> None:
         self.sock = pipe
         self.fd = pipe.fileno()

@@ -26,6 +26,8 @@ class Datagrams:
     No connection, no accept, no end of stream: a datagram of length 0 is data.
     """
 
+    regular = True
+
     why_unanswered = staticmethod(why_unanswered)
 
     def __init__(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener"]
 
-ACCEPT_BATCH = 16  # at most, a readiness: a burst of connects must not starve those who are in
+ACCEPT_BATCH = 8  # at most, a readiness: a burst of connects must not starve those who are in
 SAMPLE_EVERY = 0.25  # seconds
 RETRY_AFTER = 0.1  # seconds, when descriptors or memory ran out
 
@@ -28,6 +28,8 @@ class Listener:
     A connection is complete before accept(2) returns it: the kernel shook hands
     with the client on its own, and has acknowledged what it sent since.
     """
+
+    regular = False  # newcomers stand behind it
 
     def __init__(
         self, loop: Loop, address: Address, backlog: int, on_accept: Callable[[Socket], bool]

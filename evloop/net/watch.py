@@ -44,6 +44,8 @@ BEHIND, LET_IN = "a watcher is behind", "let watchers in again"
 class Watcher:
     """One who watches; what it sends is thrown away, its end is noticed."""
 
+    regular = True
+
     def __init__(self, watchers: Watchers, sock: Socket) -> None:
         self._watchers = watchers
         self.sock = sock
@@ -225,6 +227,8 @@ class Watchers:
 
 class WatchPoint:
     """The Unix socket on which `evloop-trace watch PATH` connects."""
+
+    regular = True
 
     def __init__(self, loop: Loop, address: UnixPath, watchers: Watchers, mode: int = 0o600) -> None:
         """Who may connect, `mode` says, in the bits of chmod(2)."""

@@ -74,6 +74,8 @@ class Guests:
 class Controller:
     """Stands for whoever held the gates, or released them, through `--control`."""
 
+    regular = True
+
     def __init__(self, loop: Loop, tape: Tape, gates: Gates) -> None:
         self.fd = OWN["control"]
         self.sock = RecordedSocket("control", self.fd, "")

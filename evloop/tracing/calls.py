@@ -15,7 +15,7 @@ from evloop.kernel import ERR, HUP, IN, OUT
 from evloop.socket_state import errno_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from evloop.kernel import Recv as RecvCall
     from evloop.kernel import Recvfrom as RecvfromCall
@@ -193,13 +193,13 @@ def traced_sendto(kernel: TracedKernel, sock: TracedSocket, sendto: SendtoCall) 
 
 
 def traced_poll(
-    kernel: TracedKernel, poll: Callable[[float | None], Iterable[tuple[int, int]]]
-) -> Callable[[float | None], Iterable[tuple[int, int]]]:
+    kernel: TracedKernel, poll: Callable[[float | None], Sequence[tuple[int, int]]]
+) -> Callable[[float | None], Sequence[tuple[int, int]]]:
     """The selector's wait; its return begins the next tick."""
     recorder, now, names = kernel.recorder, kernel.now, kernel.names
     append, next_seq, origin, words = recorder.append, recorder.next_seq, recorder.origin, _Words()
 
-    def traced(timeout: float | None) -> Iterable[tuple[int, int]]:
+    def traced(timeout: float | None) -> Sequence[tuple[int, int]]:
         t = now()
         ready = poll(timeout)
         woke = now()

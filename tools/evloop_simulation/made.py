@@ -9,6 +9,7 @@ from evloop.control.gates import WRITE, Gates
 from evloop.events.recorder import Recorder
 from evloop.events.schema import SCHEMA, Header
 from evloop.events.sinks import MemorySink
+from evloop.loop.crowd import Crowd
 from evloop.loop.loop import Loop
 from evloop.parts import Parts
 from evloop.protocols import PROTOCOLS
@@ -55,6 +56,7 @@ class Made:
         self.recorder: Recorder | None = None
         self.gates = Gates() if setup.gated else None
         self.loop = self._make_loop(classes)
+        self.loop.crowd = Crowd(max(setup.crowd, 1))
         options = setup.options._replace(mode="simulated")
         self.slow = 0  # ns that the next handler takes
         PROTOCOLS["simulated"] = self._respond

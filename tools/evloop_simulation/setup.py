@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from evloop.loop.crowd import CROWD
 from evloop.servers.loop import ServerOptions
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Setup(NamedTuple):
     datagram_room: int = 212_992
     traced: bool = False
     gated: bool = False
+    crowd: int = CROWD
+    """Newcomers that have their turn in a tick."""
 
     @property
     def options(self) -> ServerOptions:
@@ -69,4 +72,5 @@ def any_setup(rng: Random) -> Setup:
         datagram_room=rng.choice((100, 5000, 212_992)),
         traced=rng.random() < 0.25,
         gated=rng.random() < 0.1,
+        crowd=rng.choice((1, 2, CROWD)),
     )

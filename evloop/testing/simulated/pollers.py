@@ -11,7 +11,7 @@ from evloop.testing.simulated.errors import failure
 from evloop.testing.simulated.streams import Pollable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from evloop.testing.simulated.kernel import SimulatedKernel
 
@@ -36,7 +36,7 @@ class SimulatedPoller(Poller):
         self.masks: dict[int, int] = {}
         self._ready: dict[int, int] = {}
         self.closed = False
-        self.poll: Callable[[float | None], Iterable[tuple[int, int]]] = self._poll
+        self.poll: Callable[[float | None], Sequence[tuple[int, int]]] = self._poll
 
     @property
     def is_anybody_ready(self) -> bool:

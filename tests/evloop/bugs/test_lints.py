@@ -15,9 +15,11 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from evloop_trace.model.diagnosis import fold
 from evloop_trace.model.lint import Linter
 
 from evloop.bugs.gallery import BUGS
+from evloop.loop.crowd import CROWD
 from evloop.parts import Parts
 
 if TYPE_CHECKING:
@@ -237,3 +239,27 @@ def test_a_bug_is_named(name, found):
 def test_without_it_nothing_is_said(name, found):
     """The same clients at a server that is right."""
     assert found(name, Parts()) == set()
+
+
+def test_a_crowd_is_no_spin(real):
+    """Who is left out for some turns is named by every poll: nothing is wrong with that."""
+    server = real(traced=True, backlog=1000)
+    address = server.tcp()
+    regular, *crowd = [server.client(address) for _ in range(1 + 40 * CROWD)]
+    for _ in range(3):
+        assert server.exchange(regular, b"hello") == b"HELLO"
+    server.until(lambda: len(server.streams) == 1 + len(crowd))
+    for client in crowd:
+        client.send(b"x")
+    turns = 0
+    while any(stream.reads == 0 for stream in server.streams):
+        assert server.exchange(regular, b"hello") == b"HELLO"
+        turns += 1
+    assert turns >= MANY
+    linter = Linter()
+    assert [*linter.feed(server.events()), *linter.finish()] == []
+
+
+def test_what_a_crowd_is():
+    """For the loop, and for who judges it."""
+    assert fold.CROWD == CROWD

@@ -7,12 +7,15 @@ import errno
 import pytest
 
 from evloop.kernel import IN, READ, Kernel
+from evloop.loop.crowd import CROWD
 from evloop.loop.loop import LONGEST_SLEEP, SECOND, Loop
 from evloop.testing import ScriptedKernel, ScriptEndError, failure
 
 
 class Item:
     """Watched for READ; does what the test says."""
+
+    regular = False
 
     def __init__(self, loop, work=lambda: None, sock=None):
         self.loop = loop
@@ -169,6 +172,33 @@ def test_a_sleep_is_no_longer_than_the_kernel_can(kernel, loop):
         loop.tick()
     assert fired
     assert kernel.pollers[0].timeouts == [LONGEST_SLEEP / SECOND] * 3
+
+
+def test_in_a_crowd_who_stays_goes_first(kernel, loop):
+    """And of the others only so many have their turn: the selector will report the rest again."""
+    order = []
+    crowd = [Item(loop) for _ in range(CROWD + 5)]
+    for item in crowd:
+        item.work = lambda item=item: order.append(item)
+    crowd[-1].regular = True
+    ready(kernel, *crowd)
+    loop.tick()
+    assert order == [crowd[-1], *crowd[:CROWD]]
+    ready(kernel, *crowd)
+    loop.tick()
+    assert order[CROWD + 1 :] == [crowd[-1], *crowd[CROWD:-1], *crowd[: CROWD - 4]]
+
+
+def test_a_few_have_their_turns_as_they_are_reported(kernel, loop):
+    """It is no crowd."""
+    order = []
+    few = [Item(loop) for _ in range(CROWD)]
+    for item in few:
+        item.work = lambda item=item: order.append(item)
+    few[-1].regular = True
+    ready(kernel, *few)
+    loop.tick()
+    assert order == few
 
 
 def test_timers_run_when_sockets_are_always_ready(kernel, loop):

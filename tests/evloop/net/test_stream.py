@@ -686,3 +686,20 @@ def test_two_hundred_at_once(real, selector):
         client.close()
     server.until(lambda: not server.streams)
     assert len(server.loop.interests.watched) == 1
+
+
+def test_who_comes_back_is_a_regular(scripted):
+    """Not who asks once, however much; nor who says that it has ended."""
+    server = scripted()
+    sock = server.connect(recv=[b"a" * 100, b""], send=[100])
+    stream = server.stream(sock)
+    assert not stream.regular
+    server.tick(sock)
+    assert not stream.regular
+    server.tick(sock)
+    assert not stream.regular
+    other = server.connect(recv=[b"a", b"b"], send=[1, 1])
+    stream = server.stream(other)
+    for _ in range(2):
+        server.tick(other)
+    assert stream.regular

@@ -46,10 +46,13 @@ if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.model.diagnosis.state import Open, Process
 
-__all__ = ["NOT_NOW", "OFTEN", "Ends", "Fold"]
+__all__ = ["CROWD", "NOT_NOW", "OFTEN", "Ends", "Fold"]
 
 OFTEN = 20
 """Polls that name a socket and nothing is done about it, before that is told at once."""
+
+CROWD = 8
+"""Of more sockets that are ready at once a program may serve some later, as our loop does."""
 
 NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
 """What a call brings that is no error, but neither an answer."""
@@ -422,9 +425,12 @@ class Fold:
         else:
             thread.asking.add(event)
         sockets = self.process.sockets
+        crowd = len(event.ready) > CROWD
         for name, bits in event.ready:
             sock = sockets.get(name)
             if sock is not None:
+                if crowd:
+                    continue
                 ready = sock.ready  # as `Vain.add`; a busy loop's polls name many
                 if not ready.count or bits != sock.bits:
                     ready.first, ready.count = event, 0

@@ -1,0 +1,43 @@
+"""When very many are ready: who has their turn in this tick, and who in a later one. Pure: no socket here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from evloop.loop.interest import Watched
+
+__all__ = ["CROWD", "Crowd"]
+
+CROWD = 8  # newcomers, a tick
+
+
+class Crowd:
+    """Lets regulars go first, and only so many of the others.
+
+    Those who come in a burst, ask once and leave cost more than those who stay: an accept, a close. Were all
+    of them served in one tick, whoever asks meanwhile would wait for all of them. So in a crowd the regulars
+    have their turn, and then some of the others; the rest is left out, which loses nothing: level-triggered,
+    the selector reports it again. Who was left out goes before who comes later: nobody waits for ever.
+    """
+
+    def __init__(self, size: int = CROWD) -> None:
+        """`size`: how many of the others, a tick."""
+        self.size = size
+        self._left_out: set[int] = set()  # descriptors, in the last crowd
+
+    def in_turn(
+        self, ready: Sequence[tuple[int, int]], watched: Mapping[int, Watched]
+    ) -> list[tuple[int, int]]:
+        """Of (descriptor, bits) as they are ready: those who have their turn now, in its order."""
+        regulars: list[tuple[int, int]] = []
+        others: list[tuple[int, int]] = []
+        for pair in ready:
+            item = watched.get(pair[0])
+            (regulars if item and item.regular else others).append(pair)
+        left_out = self._left_out
+        others.sort(key=lambda pair: pair[0] not in left_out)
+        self._left_out = {fd for fd, _ in others[self.size :]}
+        return regulars + others[: self.size]

@@ -11,16 +11,21 @@ import json
 import os
 import re
 import select
+import shlex
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import evloop_lessons
 import pytest
+
+import evloop as product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +36,8 @@ CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
 CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
 # A network of its own, in which every port is free and nothing leads out.
 ALONE = ("unshare", "-Urn", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
+# Mounts of its own, which a script makes.
+MOUNTING = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
 # Of root's rights nothing is left: setpriv(1).
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
 
@@ -94,10 +101,34 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line, yellow=True)
 
 
-@pytest.fixture(scope="session")
-def nobody() -> tuple[str, ...]:
-    """What a command begins with that has no rights; what it needs may have to be made readable first."""
-    return NOBODY
+@pytest.fixture
+def nobody(tmp_path: Path) -> tuple[str, ...]:
+    """What a command begins with that has no rights, but can read Python, us, and the test's folder."""
+    return (*MOUNTING, made_readable(tmp_path), "sh", *NOBODY)
+
+
+def made_readable(folder: Path) -> str:
+    """A script that runs what follows it where everybody can read Python, us, and a folder.
+
+    What is closed to others, such as root's home, is covered by an empty folder in which only these are.
+    That is for a mount namespace of its own, with which it is gone.
+    """
+    modules = [os.path.dirname(it.__path__[0]) for it in (product, evloop_lessons)]
+    needed = {Path(os.path.realpath(it)) for it in (sys.prefix, sys.base_prefix, *modules, folder)}
+    needed = {it for it in needed if not needed & {*it.parents}}
+    closed = {it: shut for it in needed if (shut := _closed_above(it))}
+    fds = {it: fd for fd, it in enumerate(sorted(closed), 3)}
+    lines = [f"exec {fd}<{shlex.quote(str(it))}" for it, fd in fds.items()]
+    lines += [f"mount -t tmpfs -o mode=755 none {shlex.quote(str(it))}" for it in sorted({*closed.values()})]
+    for it, fd in fds.items():
+        path = shlex.quote(str(it))
+        lines += [f"mkdir -p {path}", f"mount -c --rbind /proc/self/fd/{fd} {path}", f"exec {fd}<&-"]
+    return "\n".join(["set -e", *lines, 'exec "$@"'])
+
+
+def _closed_above(path: Path) -> Path | None:
+    """The first folder on the way that others may not pass."""
+    return next((it for it in [*path.parents][::-1] if not it.stat().st_mode & stat.S_IXOTH), None)
 
 
 # -- processes ------------------------------------------------------------------------------

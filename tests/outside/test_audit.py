@@ -299,6 +299,23 @@ def test_nothing_to_compare_is_no_agreement(run, tmp_path):
     assert (done.returncode, done.stdout.splitlines()[-1]) == (2, "nothing could be compared")
 
 
+@strace
+def test_what_strace_wrote_is_kept_but_not_through_a_link(run, tmp_path):
+    """strace(1) would follow one: in a shared folder anybody could have laid it."""
+    program, kept, shared = (tmp_path / name for name in ("program.py", "kept.txt", "shared"))
+    program.write_text("import socket\nsocket.socket().close()\n")
+    command = ["--", sys.executable, "-m", "evloop_trace", "run", str(program)]
+    assert run(*AUDIT, "--strace", str(kept), *command).returncode == 0
+    assert b"close(" in (before := kept.read_bytes())
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "link").symlink_to(kept)
+    done = run(*AUDIT, "--strace", str(shared / "link"), *command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "symbolic link" in done.stderr
+    assert kept.read_bytes() == before
+
+
 # -- usage ---------------------------------------------------------------------------------
 
 

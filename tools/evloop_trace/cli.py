@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -317,6 +316,7 @@ def picture(logs: tuple[str, ...], output: str, at: int | None, size: tuple[int,
     """Draw a moment of a log as an SVG file: the picture that watch and replay show."""
     from evloop_trace.apps.still import still
     from evloop_trace.replay import Problems
+    from evloop_trace.whole_file import open_anew
 
     problems = Problems(tell)
     svg = still(logs, at, size, problems)
@@ -325,7 +325,8 @@ def picture(logs: tuple[str, ...], output: str, at: int | None, size: tuple[int,
         write(svg)
     else:
         try:
-            Path(output).write_text(svg, encoding="utf-8")
+            with open(open_anew(output, 0o666), "w", encoding="utf-8") as file:
+                file.write(svg)
         except (OSError, ValueError) as error:
             raise EvloopError(
                 f"{output} cannot be written: {getattr(error, 'strerror', None) or error}"

@@ -9,12 +9,24 @@ import sys
 from typing import TYPE_CHECKING
 
 from evloop.errors import EvloopError
-from evloop.events.files import open_private
+from evloop.events.files import PRIVATE, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["UnwrittenError", "WholeFile"]
+__all__ = ["UnwrittenError", "WholeFile", "open_anew"]
+
+
+def open_anew(path: str, mode: int = PRIVATE) -> int:
+    """A descriptor of a file, for writing, with nothing in it; `mode` is for one that is new.
+
+    Raises:
+        OSError: it cannot be opened, or others might have a hand in it.
+    """
+    fd = open_private(path, os.O_WRONLY | os.O_CREAT, mode)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        os.ftruncate(fd, 0)  # not before it is known whose it is, as O_TRUNC would
+    return fd
 
 
 class UnwrittenError(Exception):
@@ -45,10 +57,8 @@ class WholeFile:
         """
         self._count = count
         try:
-            self._fd = _standard_output() if path == "-" else open_private(path, os.O_WRONLY | os.O_CREAT)
+            self._fd = _standard_output() if path == "-" else open_anew(path)
             self._is_file = stat.S_ISREG(os.fstat(self._fd).st_mode)
-            if self._is_file and path != "-":
-                os.ftruncate(self._fd, 0)  # not before it is known whose it is, as O_TRUNC would
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise EvloopError(f"{path or repr(path)} cannot be written: {reason}") from None

@@ -147,6 +147,22 @@ def test_a_picture_of_a_broken_log(
     assert capsys.readouterr().err.startswith(f"evloop-trace: {path}: line 12 is torn")
 
 
+def test_a_picture_follows_no_link_in_a_shared_folder(
+    log: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever guessed its name might have put one there; and a file of ours is written anew."""
+    precious, shared = tmp_path / "precious", tmp_path / "shared"
+    precious.write_text("precious " * 99_999)
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "a.svg").symlink_to(precious)
+    assert run("picture", log, "-o", str(shared / "a.svg")) == 2
+    assert "it is a symbolic link in a folder where others may write" in capsys.readouterr().err
+    assert precious.read_text().startswith("precious")
+    assert run("picture", log, "-o", str(precious)) == 0
+    assert precious.read_text(encoding="utf-8").endswith("</svg>\n")
+
+
 @pytest.mark.parametrize("command", ["replay", "check", "stats", "picture"])
 @pytest.mark.parametrize(("cut", "garbage"), [(-4, b""), (None, b"garbage")])
 def test_a_damaged_archive(

@@ -7,7 +7,7 @@ import shutil
 import signal
 import tempfile
 from collections import Counter
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.errors import EvloopError, LogError
@@ -19,6 +19,7 @@ from evloop_trace.audit.report import Mismatch, Report, mismatch, not_compared, 
 from evloop_trace.audit.told import Log
 from evloop_trace.logs import family, open_logs
 from evloop_trace.numbers import plural
+from evloop_trace.whole_file import open_anew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -79,8 +80,7 @@ def audit(command: Sequence[str], log: str, wanted: Wanted, tell: Callable[[str]
     if why:
         tell(f"{why}: its calls are not compared, only the kernel's counters")
     alone = _is_alone()
-    with tempfile.TemporaryDirectory(prefix="evloop-audit-") as folder:
-        out = wanted.kept or os.path.join(folder, "strace.out")
+    with tempfile.TemporaryDirectory(prefix="evloop-audit-") as folder, _kept(folder, wanted.kept) as out:
         before = _count() if alone else {}
         code = _run(command if why else [*_prefix(out, wanted.faults), *command], plain=bool(why))
         grown = {name: n - before.get(name, 0) for name, n in _count().items()} if alone else {}
@@ -92,6 +92,25 @@ def audit(command: Sequence[str], log: str, wanted: Wanted, tell: Callable[[str]
     if code:
         report.not_compared.append(f"the command ended {_ending(code)}")
     return report
+
+
+@contextmanager
+def _kept(folder: str, name: str | None) -> Iterator[str]:
+    """Where strace writes: a file of ours, as it follows links; in the end it is copied to its place."""
+    out = os.path.join(folder, "strace.out")
+    if name is None:
+        yield out
+        return
+    try:
+        kept = open(open_anew(name), "wb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise EvloopError(f"{name} cannot be written: {error.strerror}") from None
+    with kept:
+        try:
+            yield out
+        finally:
+            with suppress(OSError), open(out, "rb") as written:
+                shutil.copyfileobj(written, kept)
 
 
 def _prefix(out: str, faults: Sequence[str]) -> list[str]:

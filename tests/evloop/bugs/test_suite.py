@@ -44,7 +44,7 @@ for name, options in json.loads(sys.argv[1]).items():
     pid = os.fork()
     if not pid:
         options += ["-q", "--no-header", "--no-cov", "-pno:cacheprovider", "-pno:xdist"]
-        code = pytest.main([*options, "-Wignore::pytest.PytestAssertRewriteWarning"])
+        code = pytest.main([*options, "--assert=plain", "--tb=native"])  # nothing is compiled anew to explain
         sys.stdout.flush()
         os._exit(code)
     print(f"-- {os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}", flush=True)

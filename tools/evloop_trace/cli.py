@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from evloop.events.reader import Item
     from evloop_trace.apps.captured import Captured
     from evloop_trace.diagnosing import Answer
+    from evloop_trace.logs import Logs
     from evloop_trace.model.filters import Filter
     from evloop_trace.model.report import Report
     from evloop_trace.replay import Problems, Sought
@@ -148,7 +149,9 @@ def replay(
 
 def _replay_on_terminal(paths: tuple[str, ...], speed: float, step: bool, keep: Filter) -> int:
     """Problems are told when the terminal is itself again."""
+    from evloop.events.schema import Header
     from evloop_trace.apps.player import play
+    from evloop_trace.model.checks import begins_late
     from evloop_trace.replay import Problems, Sought
 
     told: list[str] = []
@@ -157,6 +160,9 @@ def _replay_on_terminal(paths: tuple[str, ...], speed: float, step: bool, keep: 
     def read(log: str, items: Sequence[Item]) -> None:
         problems.read(log, items)
         sought.see(items)
+        told.extend(
+            f"{log} {said}" for item in items if isinstance(item, Header) and (said := begins_late(item))
+        )
 
     code = play(paths, speed=speed, step=step, keep=keep.keep, start=keep.start, end=keep.end, read=read)
     problems.finish()
@@ -173,6 +179,7 @@ def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> 
     problems, sought = Problems(tell), Sought(keep.names)
     tempo = None if speed is None or speed == float("inf") else Tempo(speed)
     with open_logs(paths) as logs:
+        _tell_of_beginnings(logs)
         if logs.meet:
             for line in clocks(logs):
                 tell(line)
@@ -185,6 +192,15 @@ def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> 
             runs = track(logs, "replay") if tempo is None else logs.runs()
             replay(sought.watch(runs) if keep.names else runs, write, keep, problems, tempo)
     return _verdict(paths, problems, sought)
+
+
+def _tell_of_beginnings(logs: Logs) -> None:
+    """Of logs whose oldest files were removed: it was asked for, and is no fault."""
+    from evloop_trace.model.checks import begins_late
+
+    for log in logs.logs:
+        if said := begins_late(log.header):
+            tell(f"{log.name} {said}")
 
 
 def _verdict(paths: tuple[str, ...], problems: Problems, sought: Sought) -> int:
@@ -365,6 +381,7 @@ def stats(log: str, as_json: bool) -> int:
 
     statistics = Statistics()
     with open_logs([log], alone=True) as opened:
+        _tell_of_beginnings(opened)
         for _, block in track(opened, "stats"):
             statistics.feed(block.line, block.items)
     report = statistics.report()

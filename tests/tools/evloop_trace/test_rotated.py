@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from evloop_trace import cli
 from evloop_trace.logs import open_logs
 from evloop_trace.rotated import beside
 
@@ -75,6 +77,32 @@ def test_the_oldest_are_gone(folder: Path) -> None:
     """Then it begins with what was open."""
     (folder / "log.old-000008").unlink()
     assert [item.seq for item in read(folder / "log")] == [0, -1, 4, 5, 6, 7, 8, 9]
+
+
+def run(*arguments: str) -> int:
+    """The exit code of `evloop-trace` with these arguments."""
+    return cli.run(lambda: cli.cli.main(list(arguments), "evloop-trace", standalone_mode=False))
+
+
+def test_that_the_oldest_are_gone_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By whatever reads the log, and it is no fault of it; of a whole log nothing is said."""
+    path = str(folder / "log")
+    said = "begins at event 4: the 3 events before it are in older files, which are gone"
+    for command in ("check", "replay", "stats"):
+        assert run(command, path) == 0
+        assert said not in "".join(capsys.readouterr())
+    (folder / "log.old-000008").unlink()
+    for command, code in (("check", 1), ("replay", 0), ("stats", 0)):  # the listener was never closed
+        assert run(command, path) == code
+        assert said in "".join(capsys.readouterr())
+    (folder / "log.old-000009").unlink()
+    assert run("check", "--json", path) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["missing"] == 6
+    assert [(it["kind"], it["note"]) for it in report["findings"]] == [
+        ("begins-late", True),
+        ("not-closed", False),
+    ]
 
 
 def test_older_files_that_were_compressed(folder: Path) -> None:

@@ -143,10 +143,13 @@ class FileFeed:
         return self._queues.ask(pids, self._now() - main.mono_ns)
 
     def _read(self) -> list[AnyEvent | Unknown]:
-        if self._main.is_another() and not self._main.has_grown() and not self._main.turn():
-            self.close()
-            self._begin(self._main.header or self._writer)
-            self.anew += 1
+        if self._main.is_another() and not self._main.has_grown():
+            if not self._main.turn():
+                self.close()
+                self._begin(self._main.header or self._writer)
+                self.anew += 1
+            elif self._main.missed:
+                self.anew += 1
         settled = self._now() - SETTLE
         tails = self._tails()
         over = self._finishing or self._are_over(tails)  # asked for first: its last words are read below

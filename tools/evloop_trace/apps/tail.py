@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from evloop.errors import LogError
 from evloop.events.reader import MAX_LINE, LineReader, Problem, decode_header
 from evloop.events.rotation import CUT
-from evloop.events.schema import Cut, End, Header, Inherit, Located
+from evloop.events.schema import Cut, End, Gap, Header, Inherit, Located
 from evloop_trace.apps.feed import PIECE
 from evloop_trace.living import is_running
 from evloop_trace.model.threads import MAIN
@@ -44,6 +44,7 @@ class Tail:
         self._ended = False
         self._expected = 0  # the number of the next event
         self._later = False  # this is not the first file of a log that was rotated
+        self.missed = 0  # events in files that were removed before they were read, until that is told
         self.is_behind = False  # there was more to be read than could be read at once
 
     def begin(self, main: Header | None = None) -> Header | None:
@@ -80,6 +81,8 @@ class Tail:
         events: list[Any] = [item for item in items if not isinstance(item, Problem)]
         self._expected = max([self._expected, *[event.seq + 1 for event in events]])
         events = [event for event in events if not self._is_file_s_own(event)]
+        if self.missed and events:
+            events.insert(1, self._gap(events))
         self._ended = self._ended or any(isinstance(event, End) for event in events)
         if self._main is None or self.header is None:
             return events
@@ -91,6 +94,13 @@ class Tail:
                 event.thread = f"{self.header.pid}:{event.thread or MAIN}"
             event.seq = -1  # the numbers of one process say nothing about another's
         return events
+
+    def _gap(self, events: list[Any]) -> Gap:
+        """What is told between a file's header and what was open when it was begun."""
+        missed, self.missed, self._later = self.missed, 0, True
+        last = events[0].first - 1
+        after = events[1] if len(events) > 1 else events[0]
+        return Gap(last, after.t, after.tick, missed, "older files were removed before they were read")
 
     def _is_file_s_own(self, event: AnyEvent | Unknown) -> bool:
         """Whether it is there only because a file of a log that was rotated can be read alone."""
@@ -105,30 +115,45 @@ class Tail:
         """
         if self.header is None or not self._expected:
             return False
-        for name in (self._path, *beside(self._path)):
-            other = Tail(name)
-            try:
-                header = other.begin()
-            except LogError:
-                header = None
-            if header is not None and header.first == self._expected and is_same_log(header, self.header):
-                self._take_over(other)
-                return True
-            other.close()
-            if header is None and name == self._path and other.identity != self.identity:
-                return True  # it was just made, and its first line will come
-        return False
+        newest = Tail(self._path)  # looked at before the older ones: a file only ever becomes an older one
+        if newest.goes_on(self.header) is None and newest.identity != self.identity and newest.header is None:
+            newest.close()
+            return True  # it was just made, and its first line will come
+        found: dict[int, Tail] = {}
+        for other in (newest, *map(Tail, beside(self._path))):
+            begun = other.goes_on(self.header)
+            if begun is not None and begun >= self._expected and begun not in found:
+                found[begun] = other
+            else:
+                other.close()
+        first = min(found, default=None)
+        for begun, other in found.items():
+            if begun != first:
+                other.close()
+        if first is None:
+            return False
+        self._take_over(found[first], first - self._expected)
+        return True
+
+    def goes_on(self, header: Header) -> int | None:
+        """The number of its first event, if it is a later file of the log with that header."""
+        try:
+            mine = self.begin()
+        except LogError:
+            return None
+        return mine.first if mine is not None and mine.first and is_same_log(mine, header) else None
 
     @property
     def identity(self) -> tuple[int, int]:
         """Which file it is."""
         return self._place
 
-    def _take_over(self, other: Tail) -> None:
+    def _take_over(self, other: Tail, missed: int) -> None:
         self.close()
         self._file, self._place, self._at = other._file, other._place, other._at
         self._head, self._first, self._lines = other._head, other._first, LineReader()
-        self._later = True
+        self._later = not missed  # else what is open is known from its beginning alone
+        self.missed = missed
 
     def is_another(self) -> bool:
         """The file was emptied and perhaps begun again, or another has its name."""

@@ -46,12 +46,21 @@ if TYPE_CHECKING:
     from evloop.events.reader import Item
     from evloop.events.schema import AnyEvent
 
-__all__ = ["Checker", "Finding"]
+__all__ = ["Checker", "Finding", "begins_late"]
 
 _STEP = 50_000_000  # ns: by less the clocks drift apart, or are brought together slowly
 _THREADS = 10_000  # whose time is remembered
 
 _PROBLEMS = {"broken": "broken-line", "too-long": "broken-line", "torn": "torn-end"}
+
+
+def begins_late(header: Header) -> str:
+    """Where a log begins whose oldest files were removed: a sentence without its name, or nothing."""
+    before = header.first - 1  # the header itself has the number 0, and is there
+    if before <= 0:
+        return ""
+    which = "the event before it is" if before == 1 else f"the {before:,} events before it are"
+    return f"begins at event {header.first:,}: {which} in older files, which are gone"
 
 
 class Finding(NamedTuple):
@@ -181,6 +190,7 @@ class Checker:
         for at, item in enumerate(items):
             if isinstance(item, Header) and line == 1:
                 self._seq = item.first or 1
+                self._late(item)
                 self._apart = item.wall_ns - item.mono_ns
             elif isinstance(item, Gap) and item.wanted and item.seq == item.lost:
                 self.missing += item.lost
@@ -193,6 +203,12 @@ class Checker:
                 return line + at, items[at:]
         self.events += len(items)
         return line + len(items), []
+
+    def _late(self, header: Header) -> None:
+        """The oldest files of a log that was rotated may have been removed, as it was asked for."""
+        if said := begins_late(header):
+            self.missing += header.first - 1
+            self._report(Finding(1, "begins-late", f"the log {said}", note=True))
 
     def _feed_program(self, line: int, items: list[Item]) -> None:
         """The same for a program's log, whose threads have each their own time."""

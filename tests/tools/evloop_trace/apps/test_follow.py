@@ -16,7 +16,7 @@ from evloop_trace.apps.follow import FileFeed
 
 from evloop.errors import LogError
 from evloop.events.rotation import RotatingSink, open_series
-from evloop.events.schema import SCHEMA, Accept, End, Header, Inherit, Poll, Recv, Signal
+from evloop.events.schema import SCHEMA, Accept, End, Gap, Header, Inherit, Poll, Recv, Signal
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
@@ -366,13 +366,23 @@ def test_a_log_whose_next_file_is_gone(tmp_path: Path) -> None:
         log.signals(3)
         while not any(isinstance(event, Signal) for event in feed.read()):
             pass
-        log.signals(300)
-        for older in sorted(tmp_path.glob("log.jsonl.old-*"))[:3]:
-            older.unlink()
+        written = log.signals(300)
+        older = sorted(tmp_path.glob("log.jsonl.old-*"))
+        assert len(older) > 3
+        for file in older[:3]:
+            file.unlink()
         events: list[Any] = []
         while not feed.anew or not events:
             events = feed.read()
         assert isinstance(events[0], Header)
         assert events[0].first > 4
-        assert isinstance(events[1], Inherit)
+        assert isinstance(events[1], Gap)
+        assert isinstance(events[2], Inherit)
+        while events[-1].seq != written[-1]:
+            events += feed.read()
+        heard = [event.seq for event in events if isinstance(event, Signal)]
+        assert heard == written[-len(heard) :], "from the oldest file that is left on"
+        assert heard[0] == events[0].first == events[1].seq + 1
+        assert 0 < events[1].lost < len(written) - len(heard) + 1
+        assert feed.anew == 1
     log.sink.close()

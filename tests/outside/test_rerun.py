@@ -89,7 +89,7 @@ def test_a_server_without_descriptors_that_is_killed(serve: Serve, run: Run, tmp
         server.kill()
     done = run(*RERUN, "run.jsonl")
     assert (done.returncode, done.stdout.endswith(": the rerun is the same\n")) == (0, True), done
-    assert "run.jsonl has no end: the server was killed" in done.stderr
+    assert "run.jsonl has no end; it was rerun up to where it stops: the server was killed" in done.stderr
 
 
 def test_a_log_that_was_rotated(serve: Serve, run: Run, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from evloop import socket_state
 from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, format_sockaddr
 from evloop.errors import AddressError
+from evloop.events.files import Folder
 from evloop.signals import Interrupts, SignalPipe
 
 if TYPE_CHECKING:
@@ -203,13 +204,16 @@ class Kernel:
         """A listening stream socket on a numeric address or a path; `mode` is that of the path, chmod(2).
 
         Raises:
-            AddressError: it is taken, not permitted, or not of this machine.
+            AddressError: it is taken, not permitted, or not of this machine; or, with a mode, a symbolic link
+                in a folder where others may write is on the way to the path.
         """
         with _explained(address, socket.SOCK_STREAM):
             sock = socket.socket(_family(address), socket.SOCK_STREAM)
             try:
                 sock.setblocking(self._blocking)
                 if isinstance(address, UnixPath):
+                    if mode is not None:  # who wants others kept out wants to know where it lies
+                        Folder(os.path.dirname(address.path)).close()
                     _take_over_path(address)
                 else:
                     # Lets us bind while connections of an earlier run are in TIME_WAIT, which

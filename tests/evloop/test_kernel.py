@@ -288,6 +288,20 @@ def test_a_private_path(kernel, keep, short_dir):
     assert stat.S_IMODE(os.stat(f"{short_dir}/public").st_mode) == 0o777
 
 
+def test_a_private_path_behind_a_link_of_others(kernel, keep, short_dir):
+    """In a folder where others may write nobody leads it elsewhere; where only we may, a link is ours."""
+    os.mkdir(f"{short_dir}/real")
+    os.symlink("real", f"{short_dir}/link")
+    address = UnixPath(f"{short_dir}/link/s")
+    keep(kernel.listen(address, 1, mode=0o600)).close()
+    os.chmod(short_dir, 0o1777)
+    os.unlink(address.path)
+    with pytest.raises(AddressError, match="cannot be bound: 'link' on its way is a symbolic link"):
+        kernel.listen(address, 1, mode=0o600)
+    assert os.listdir(f"{short_dir}/real") == []
+    keep(kernel.listen(UnixPath(f"{short_dir}/real/s"), 1, mode=0o600))
+
+
 def test_only_our_own_path_is_removed(kernel, keep, short_dir):
     """Another server's that took it over stays; one that is gone already is no failure."""
     address = UnixPath(f"{short_dir}/s")

@@ -40,6 +40,7 @@ def as_json(path: str, linter: Linter) -> str:
         "ok": not linter.findings,
         "events": linter.events,
         "missing": linter.missing,
+        "unseen": linter.unseen,
         "unjudged": linter.unjudged,
         "left_out": dict(linter.left_out),
         "findings": [_object(finding) for finding in linter.findings],

@@ -15,12 +15,15 @@ from evloop_trace.views.palette import BOLD, DIM, TROUBLE
 from evloop_trace.views.why import PLAIN_WIDTH, event_lines, text_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from evloop_trace.model.lint import Finding, Linter
     from evloop_trace.views.cells import Line
 
 __all__ = ["PLAIN_WIDTH", "lint_lines", "render"]
 
 _LEAST = 40
+_NAMED = 3  # whose calls are not in the log
 _ALIKE = 5  # findings of a kind that are shown
 
 
@@ -54,8 +57,20 @@ def lint_lines(name: str, linter: Linter, width: int) -> list[Line]:
 def _summary(linter: Linter, counts: Counter[str]) -> str:
     missing = f", {linter.missing:,} more are missing" if linter.missing else ""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common())
-    verdict = f"{plural(counts.total(), 'finding')} ({kinds})" if counts else "no lint finds anything"
-    return f"{plural(linter.events, 'event')}{missing}: {verdict}"
+    unseen = _unseen(linter.unseen)
+    nothing = "no lint finds anything" + " in what the log has" * bool(unseen)
+    verdict = f"{plural(counts.total(), 'finding')} ({kinds})" if counts else nothing
+    return f"{plural(linter.events, 'event')}{missing}: {verdict}{unseen}"
+
+
+def _unseen(names: Sequence[str]) -> str:
+    """Of whom the lints know nothing."""
+    if not names:
+        return ""
+    shown = [escape_text(name) for name in names[:_NAMED]]
+    more = ["others"] if len(names) > _NAMED else []
+    *first, last = [*shown, *more]
+    return f"; calls of {', '.join(first)}{' and ' * bool(first)}{last} were not seen"
 
 
 def _paragraph(finding: Finding, width: int) -> list[Line]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from evloop_trace.correlate.meeting import Meeting, Program
+from evloop_trace.linting import as_json
 from evloop_trace.model.lint import Linter, Notice
 from evloop_trace.model.picture import Picture
 from evloop_trace.views.cells import width_of
@@ -14,7 +16,7 @@ from evloop_trace.views.loop_panel import notice_line
 from evloop_trace.views.meeting import screen_of
 from evloop_trace.views.palette import TROUBLE
 
-from evloop.events.schema import Close, Header
+from evloop.events.schema import Close, Header, Unseen
 
 if TYPE_CHECKING:
     from evloop_trace.views.cells import Line
@@ -47,6 +49,25 @@ def resets(book: Book, number: int) -> Linter:
 def test_nothing_was_found(book: Book) -> None:
     """A line."""
     assert render("a.jsonl", resets(book, 0)) == "a.jsonl: 2 events: no lint finds anything\n"
+
+
+def test_what_the_log_does_not_have(book: Book) -> None:
+    """Where a library called the system itself, nothing found is no verdict on it."""
+    for what in ("uvloop", "tcp-\x1b[31m", "uvloop"):
+        book.add(Unseen, what, "it calls the system itself")
+    text = " ".join(render("a.jsonl", resets(book, 0)).split())
+    assert text == (
+        "a.jsonl: 5 events: no lint finds anything in what the log has; "
+        r"calls of uvloop and tcp-\x1b[31m were not seen"
+    )
+    text = " ".join(render("a.jsonl", resets(book, 1)).split())
+    assert r"1 finding (1 ended-badly); calls of uvloop and tcp-\x1b[31m were not seen" in text
+    for number in range(3):
+        book.add(Unseen, f"module-{number}", "it calls the system itself")
+    linter = resets(book, 0)
+    assert "calls of uvloop, tcp-" in render("a.jsonl", linter)
+    assert "and others were not seen" in " ".join(render("a.jsonl", linter).split())
+    assert json.loads(as_json("a.jsonl", linter))["unseen"][0] == "uvloop"
 
 
 def test_what_was_found(book: Book) -> None:

@@ -92,6 +92,11 @@ class Linter:
         return self._process.missing
 
     @property
+    def unseen(self) -> list[str]:
+        """Whose calls are not in the log, as it says itself: modules and sockets, the first few."""
+        return list(dict.fromkeys(event.what for event in self._process.unseen))
+
+    @property
     def unjudged(self) -> str:
         """What could not be judged, in a sentence, or nothing."""
         if self._process.header.payload == "none":

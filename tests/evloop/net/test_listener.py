@@ -305,7 +305,9 @@ def test_a_connection_that_cannot_be_watched(scripted, monkeypatch):
 
     monkeypatch.setattr(server.poller, "register", short)
     server.tick(listener)
-    assert [said[1] for said in server.trace.of("error")] == ["accepted connection"]
+    ((_, where, error, whose),) = server.trace.of("error")
+    assert (where, error.errno, whose) == ("accepted connection", errno.ENOSPC, bad)
+    assert server.closed(bad) == ("handler-error", 0, None)
     assert (bad.closed, good.closed) == (True, False)
     assert server.watching(good) == server.watching(listener) == READ
 

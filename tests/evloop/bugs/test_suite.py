@@ -56,6 +56,7 @@ def test_every_bug_is_to_be_caught():
     assert set(CATCHERS) == set(BUGS)
 
 
+@pytest.mark.timeout(SECONDS)  # it is a dozen sessions
 def test_every_bug_is_caught():
     """With a bug its tests fail, all of them, and by what they assert; without one they pass."""
     sessions = {bug: ["--bug", bug, *tests] for bug, tests in CATCHERS.items()}

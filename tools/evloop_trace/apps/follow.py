@@ -185,6 +185,11 @@ class FileFeed:
         """A process cannot write that it was killed."""
         if self._main.header is None:
             return "Nothing was recorded: the program ended before its log began."
+        if self._main.dumped:
+            return (
+                "This is a flight recorder's dump, which does not grow: to see what happens now, "
+                "watch the server's log or its --watch socket."
+            )
         return "The log has no end: the program was killed."
 
     def close(self) -> None:

@@ -45,6 +45,7 @@ class Tail:
         self._expected = 0  # the number of the next event
         self._later = False  # this is not the first file of a log that was rotated
         self.missed = 0  # events in files that were removed before they were read, until that is told
+        self.dumped = False  # a flight recorder wrote it, and it is whole
         self.is_behind = False  # there was more to be read than could be read at once
 
     def begin(self, main: Header | None = None) -> Header | None:
@@ -83,7 +84,8 @@ class Tail:
         events = [event for event in events if not self._is_file_s_own(event)]
         if self.missed and events:
             events.insert(1, self._gap(events))
-        self._ended = self._ended or any(isinstance(event, End) for event in events)
+        self.dumped = self.dumped or any(isinstance(event, Cut) for event in events)
+        self._ended = self._ended or self.dumped or any(isinstance(event, End) for event in events)
         if self._main is None or self.header is None:
             return events
         events = [event for event in events if not isinstance(event, (Header, End))]

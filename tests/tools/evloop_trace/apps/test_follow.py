@@ -16,7 +16,7 @@ from evloop_trace.apps.follow import FileFeed
 
 from evloop.errors import LogError
 from evloop.events.rotation import RotatingSink, open_series
-from evloop.events.schema import SCHEMA, Accept, End, Gap, Header, Inherit, Poll, Recv, Signal
+from evloop.events.schema import SCHEMA, Accept, Cut, End, Gap, Header, Inherit, Poll, Recv, Signal
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
@@ -146,6 +146,13 @@ def test_a_program_that_was_killed_has_no_end(log: Log, feed: FileFeed) -> None:
     log.write(header(dead()), recv(1))
     assert names(rest(feed)) == ["Header", "Recv tcp-1"]
     assert feed.fate() == "The log has no end: the program was killed."
+
+
+def test_a_dump_does_not_grow(log: Log, feed: FileFeed) -> None:
+    """Also while the server lives whose flight recorder has written it; that is said."""
+    log.write(header(), recv(1), Cut(-1, 2, 0, "flight recorder: asked for"))
+    assert names(rest(feed)) == ["Header", "Recv tcp-1", "Cut"]
+    assert "flight recorder's dump, which does not grow" in feed.fate()
 
 
 def test_a_log_that_is_emptied_begins_anew(log: Log, feed: FileFeed) -> None:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -317,6 +318,33 @@ def test_what_strace_wrote_is_kept_but_not_through_a_link(run, tmp_path):
 
 
 # -- usage ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_told_to_end_leaves_nothing(tmp_path, number):
+    """After the command's end, while the log is read: here one that somebody never writes."""
+    pipe, temp = tmp_path / "pipe", tmp_path / "temp"
+    os.mkfifo(pipe)
+    temp.mkdir()
+    command = [*AUDIT, "--log", str(pipe), "--", "true"]
+    audit = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temp)}, stderr=subprocess.PIPE)
+    with audit, pipe.open("wb"):  # which waits for a reader
+        assert list(temp.iterdir())
+        audit.send_signal(number)
+        _, said = audit.communicate(timeout=60)
+    assert audit.returncode == -number
+    assert b"Traceback" not in said
+    assert list(temp.iterdir()) == []
+
+
+@strace
+@pytest.mark.parametrize("fault", ["accept9:error=EMFILE", "accept4:error=ENOPE", "accept4:when=x", ""])
+def test_a_fault_that_strace_does_not_know(run, fault):
+    """One sentence, and nothing was started."""
+    done = run(*AUDIT, "--inject", fault, "--", *SERVE, "--tcp", "127.0.0.1:0")
+    assert (done.returncode, done.stdout) == (2, "")
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"evloop-trace: --inject {fault}: invalid ")
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ What a command needs is imported when it runs, as in `cli`.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +18,7 @@ from evloop_trace import options
 from evloop_trace.console import FOUND, OK, USAGE, standard_output, tell, write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import NoReturn
 
     from evloop_trace.model.lint import Linter
@@ -145,7 +148,7 @@ def audit(
         _enter_lab(
             [*_given("--log", log), *_given("--strace", kept), *_given("--inject", *faults)], as_json, command
         )
-    with tempfile.TemporaryDirectory(prefix="evloop-") as folder:
+    with _tidily(), tempfile.TemporaryDirectory(prefix="evloop-") as folder:
         try:
             words, name = with_log(command, log, os.path.join(folder, "run.jsonl"))
         except NoLogError as error:
@@ -161,6 +164,30 @@ def audit(
     if not (report.strace or report.counters):
         return USAGE
     return OK if report.ok else FOUND
+
+
+class _EndedError(BaseException):
+    """A signal wants us to end."""
+
+
+@contextmanager
+def _tidily() -> Iterator[None]:
+    """End of a signal as ever, but remove first what is only ours; while a command runs they are its own."""
+    from evloop_trace.apps.program import end_like
+
+    def end(number: int, _frame: Any) -> None:
+        raise _EndedError(number)
+
+    numbers = [it for it in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(it) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    except _EndedError as ended:
+        end_like(-ended.args[0])
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _given(option: str, *values: str | None) -> list[str]:

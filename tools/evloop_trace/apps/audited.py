@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections import Counter
 from contextlib import contextmanager, suppress
@@ -77,12 +78,16 @@ def audit(command: Sequence[str], log: str, wanted: Wanted, tell: Callable[[str]
     why = _no_strace()
     if why and wanted.faults:
         raise EvloopError(f"--inject needs strace: {why}")
+    for fault in wanted.faults:
+        _check(fault)
     if why:
         tell(f"{why}: its calls are not compared, only the kernel's counters")
     alone = _is_alone()
     with tempfile.TemporaryDirectory(prefix="evloop-audit-") as folder, _kept(folder, wanted.kept) as out:
         before = _count() if alone else {}
         code = _run(command if why else [*_prefix(out, wanted.faults), *command], plain=bool(why))
+        if code and not why and not os.path.exists(out):
+            raise EvloopError("strace did not start the command: what it said is the reason")
         grown = {name: n - before.get(name, 0) for name, n in _count().items()} if alone else {}
         heard = _read(log, code)
         reader = strace.Reader()
@@ -136,6 +141,15 @@ def _no_strace() -> str:
         if os.waitstatus_to_exitcode(os.waitpid(program, 0)[1]) == 0:
             return ""
     return "strace may not trace here (in a container, whoever runs that forbids ptrace)"
+
+
+def _check(fault: str) -> None:
+    """Whether strace knows what is meant: -V comes after it has read what stands before."""
+    words = ["strace", "-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}", "-V"]
+    done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="backslashreplace").strip().removeprefix("strace: ")
+        raise EvloopError(f"--inject {fault}: {said}: write it as accept4:error=EMFILE:when=1, see strace(1)")
 
 
 def _run(command: Sequence[str], *, plain: bool) -> int:

@@ -59,7 +59,7 @@ def good(run, tmp_path):
 
 
 def test_a_signal_has_it_written(serve, run, good, tmp_path):
-    """Each time into a file of its own; a normal end writes none. All tools read it."""
+    """Each time into a file of its own; a normal end writes none."""
     server = serve("--tcp", "127.0.0.1:0", "--ring", "30", "--log", "log.jsonl")
     with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as stays:
         stays.sendall(b"I stay")
@@ -90,14 +90,24 @@ def test_a_signal_has_it_written(serve, run, good, tmp_path):
     # The end of the last client may be in the same tick, behind the signal.
     last = [it["ev"] for it in kept if it["tick"] == kept[-1]["tick"]]
     assert [it["signal"] for it in kept[-len(last) :] if it["ev"] == "signal"] == ["SIGUSR1"]
-    why = run(*TRACE, "why", newest)
+
+
+def test_all_tools_read_what_was_kept(serve, run, tmp_path):
+    """What is missing, and why it ends, is known to them."""
+    server = serve("--tcp", "127.0.0.1:0", "--ring", "30", "--log", "log.jsonl")
+    talk(server, 5)
+    server.send(signal.SIGUSR1)
+    server.expect(DUMPED)
+    assert server.stop() == 0
+    _, gap, *rest = lines(tmp_path / "log.jsonl")
+    why = run(*TRACE, "why", "log.jsonl")
     assert "where the file ends: flight recorder: SIGUSR1" in why.stdout.replace("\n", " ")
-    stats = json.loads(run(*TRACE, "stats", "--json", newest).stdout)
+    stats = json.loads(run(*TRACE, "stats", "--json", "log.jsonl").stdout)
     assert stats["lost"] == gap["lost"]
     assert stats["cut"] == "flight recorder: SIGUSR1"
-    picture = run(*TRACE, "picture", newest)
+    picture = run(*TRACE, "picture", "log.jsonl")
     assert (picture.returncode, picture.stdout[:4]) == (0, "<svg")
-    replay = run(*TRACE, "replay", newest).stdout.splitlines()
+    replay = run(*TRACE, "replay", "log.jsonl").stdout.splitlines()
     assert len(replay) == len(rest) + 2
 
 

@@ -257,7 +257,9 @@ def test_a_crowd_is_no_spin(real):
         turns += 1
     assert turns >= MANY
     linter = Linter()
-    assert [*linter.feed(server.events()), *linter.finish()] == []
+    found = [*linter.feed(server.events()), *linter.finish()]
+    # A busy machine may make a turn slow for real: the log says so itself, and that is another lint.
+    assert [it for it in found if it.kind != "slow-handler"] == []
 
 
 def test_what_a_crowd_is():

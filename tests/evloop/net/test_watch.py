@@ -694,6 +694,16 @@ def test_a_watcher_that_has_no_room_is_left_alone_for_a_while(alone):
     assert len(watched.server.loop.timers) == 0
 
 
+def test_one_event_is_enough_to_be_behind(alone):
+    """On a quiet server nothing else would tell it of the one that it has missed."""
+    watched = alone(ALL)
+    watched.say(Signal(1, 0, 0, "SIGINT"))
+    (watcher,) = watched.watchers._watchers
+    assert not watcher.is_behind
+    watcher._miss(1)
+    assert watcher.is_behind
+
+
 def test_all_have_half_a_second_together(alone):
     """The deadline is that of the first; the others have what is left of it, and in the end nothing."""
     watched = alone()

@@ -117,8 +117,8 @@ class StoppableKernel(Kernel):
 
 
 @pytest.fixture
-def run():
-    """Start a server; whatever still runs at the end is stopped."""
+def run(short_dir):
+    """Start a server; whatever still runs at the end is stopped, and only then its folder is removed."""
     made = []
 
     def start(serve, address=ANYWHERE, **options):

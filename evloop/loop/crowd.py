@@ -26,7 +26,7 @@ class Crowd:
     def __init__(self, size: int = CROWD) -> None:
         """`size`: how many of the others, a tick."""
         self.size = size
-        self._left_out: set[int] = set()  # descriptors, in the last crowd
+        self._left_out: dict[int, int] = {}  # descriptor → its place in the queue, after the last crowd
 
     def in_turn(
         self, ready: Sequence[tuple[int, int]], watched: Mapping[int, Watched]
@@ -38,6 +38,6 @@ class Crowd:
             item = watched.get(pair[0])
             (regulars if item and item.regular else others).append(pair)
         left_out = self._left_out
-        others.sort(key=lambda pair: pair[0] not in left_out)
-        self._left_out = {fd for fd, _ in others[self.size :]}
+        others.sort(key=lambda pair: left_out.get(pair[0], len(left_out)))
+        self._left_out = {fd: place for place, (fd, _) in enumerate(others[self.size :])}
         return regulars + others[: self.size]

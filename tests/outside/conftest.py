@@ -38,8 +38,11 @@ CAPTURE = (sys.executable, "-P", "-m", "evloop_trace", "capture")
 ALONE = ("unshare", "-Urn", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh")
 # Mounts of its own, which a script makes.
 MOUNTING = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
-# Of root's rights nothing is left: setpriv(1).
-NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+# Of root's rights nothing is left: setpriv(1). Nor may one without rights write what coverage measures.
+NOBODY = (
+    "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--",
+    "env", "-u", "COVERAGE_PROCESS_START", "-u", "COVERAGE_PROCESS_CONFIG", "--",
+)  # fmt: skip
 
 
 # -- what the tests need --------------------------------------------------------------------

@@ -42,7 +42,7 @@ def lay(
 def test_every_segment_of_a_thousand_connections(lab: Lab, lay: Callable[..., Any]) -> None:
     """Mixed sends: each data segment has its send and its recv by offsets, 0 wrong, 0 unmatched."""
     server = lab.serve(
-        "--tcp", "127.0.0.1:8080", "--log", "server.jsonl", "--payload", "none", "--capture", "run.pcapng"
+        "--tcp", "127.0.0.1:8080", "--log", "server.jsonl", "--payload-max", "0", "--capture", "run.pcapng"
     )
     done = lab.run(
         *TRACE, "run", "--log", "client.jsonl", "--payload", "none", str(CLIENT), "8080", str(CONNECTIONS)

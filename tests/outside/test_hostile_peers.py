@@ -207,12 +207,17 @@ def test_a_burst_of_connects(lab: Lab, tmp_path: Path) -> None:
     )
     behaves = lab.begin(sys.executable, "-c", f"from socket import *; import os, time\n{script}")
     behaves.expect("ready")
+    # Few places are left, besides that of who behaves: the limit is reached again and again.
+    idle = lab.begin(*ATTACKERS, "drip", ADDRESS, "--clients", "90", "--every", "3600")
+    idle.expect("ready")
     burst = ("burst", ADDRESS, "--connects", "3000", "--together", "800", "--seconds", "0.5")
     said = json.loads(lab.run(*ATTACKERS, *burst, seconds=2 * SECONDS).stdout)
     assert said["tried"] >= 3000
     assert said["answered"] > 100
     assert behaves.popen.wait(SECONDS) == 0
     assert behaves.popen.stdout.read() == b"all answered\n"
+    idle.send(signal.SIGTERM)
+    assert report(idle)["connected"] == 90
     after = lab.python(f"s = create_connection(('127.0.0.1', {PORT})); s.send(b'x'); print(s.recv(1))")
     assert after == "b'X'\n"
     assert server.stop() == 0

@@ -68,8 +68,11 @@ def parse_inet(text: str) -> Inet:
         raise AddressError(f"the address {text!r} has several colons: write an IPv6 address as [::1]:8080")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 0xFFFF):
         raise AddressError(f"the address {text!r} has no port from 0 to 65535: write it as 127.0.0.1:8080")
-    if any(c.isspace() or not c.isprintable() for c in host):
-        raise AddressError(f"the address {text!r} has white space or control characters in its host")
+    if any(c.isspace() or not c.isprintable() or c in "[]" for c in host):
+        raise AddressError(
+            f"the address {text!r} has white space, brackets or control characters in its host: write it as "
+            "127.0.0.1:8080 or [::1]:8080"
+        )
     return Inet(host or "127.0.0.1", int(port))
 
 

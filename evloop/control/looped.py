@@ -116,6 +116,11 @@ class GatedServer(LoopServer):
         self._gates.open()
         super().stop(reason)
 
+    def abort(self) -> None:
+        """End at once, whatever was held since."""
+        self._gates.open()
+        super().abort()
+
 
 _Gated = TypeVar("_Gated", GatedLoop, GatedServer)
 

@@ -26,6 +26,11 @@ FOUND = {
         Setup(traced=True, gated=True),
         [("fail", 0, 25, 1), ("connect", 1), ("tick",), ("gate", 0, 1), ("wait", 116), ("tick",)],
     ),
+    # Nothing was closed at the second signal, since closing was held again after the first.
+    "closing-is-held-while-it-stops": (
+        Setup(room_out=30, gated=True),
+        [("connect", 0), ("say", 0, 42), ("signal",), ("tick",), ("gate", 2, 1), ("signal",), ("tick",)],
+    ),
     # recvfrom(2) failed for want of memory, sixty-four times a turn, turn after turn.
     "a-mailbox-is-short-of-memory": (
         Setup(),

@@ -36,12 +36,12 @@ class Gates:
         self.changed: Callable[[str, bool], None] = lambda _gate, _held: None
         """Told of every change, when it is in effect."""
         self.over: Callable[[], bool] = lambda: False
-        """Whether the server is to end, which no gate shall keep it from."""
+        """Whether the server is to end, which no gate shall keep it from: then none is held any more."""
         self._news = Condition()
 
     def set(self, gate: str, *, held: bool) -> None:
         """Hold a gate, or release it."""
-        if (gate in self.held) == held:
+        if (gate in self.held) == held or (held and self.over()):
             return
         with self._news:
             (self.held.add if held else self.held.discard)(gate)
@@ -68,7 +68,8 @@ class Gates:
             return " ".join(["ok", *sorted(self.held)]).encode() + b"\n"
         if word in {"hold", "release"} and len(rest) == 1 and rest[0] in self.names:
             self.set(rest[0], held=word == "hold")
-            return b"ok\n"
+            ends = word == "hold" and rest[0] not in self.held
+            return b"error the server ends, and nothing is held any more\n" if ends else b"ok\n"
         return (
             f"error there are: gates, hold GATE, release GATE; gates are {', '.join(self.names)}\n".encode()
         )

@@ -110,16 +110,12 @@ class GatedServer(LoopServer):
     ) -> None:
         super().__init__(loop, options, report)
         self._gates = gates
+        gates.over = lambda: self._stopping
 
     def stop(self, reason: str) -> None:
         """End well: who is to be answered and closed must be read and closed."""
         self._gates.open()
         super().stop(reason)
-
-    def abort(self) -> None:
-        """End at once, whatever was held since."""
-        self._gates.open()
-        super().abort()
 
 
 _Gated = TypeVar("_Gated", GatedLoop, GatedServer)

@@ -39,8 +39,8 @@ def test_host_and_port(text, inet):
     "text",
     [
         "", ":", "host", "host:", "host:-1", "host:65536", "host:80x", "host:+80", "host:８０", "host:²",
-        "::1", "::1:80", "[::1]", "[::1", "[[a]]:80", "a]:80", "a b:80", "a\n:80", "\x1b[31m:80", "a\0:80", "host: 80",
-        "host:" + "9" * 5000,
+        "::1", "::1:80", "[::1]", "[::1", "[[a]]:80", "a]:80", "a b:80", "a\n:80", "\x1b[31m:80", "a\0:80",
+        "host: 80", "host:" + "9" * 5000,
     ],
 )  # fmt: skip
 def test_what_is_no_address(text):

@@ -57,3 +57,12 @@ def test_no_gate_keeps_a_server_from_its_end() -> None:
     gates.over = lambda: True
     gates.wait("close")
     assert gates.held == {"close"}
+
+
+def test_who_ends_holds_nothing_any_more() -> None:
+    """And says so."""
+    gates = Gates()
+    gates.over = lambda: True
+    assert gates.obey(b"hold close") == b"error the server ends, and nothing is held any more\n"
+    assert gates.obey(b"release close") == b"ok\n"
+    assert not gates.held

@@ -31,6 +31,22 @@ FOUND = {
         Setup(room_out=30, gated=True),
         [("connect", 0), ("say", 0, 42), ("signal",), ("tick",), ("gate", 2, 1), ("signal",), ("tick",)],
     ),
+    "closing-is-held-when-nothing-else-is-left": (
+        Setup(gated=True),
+        [
+            ("connect", 0),
+            ("say", 0, 85462),
+            ("tick",),
+            ("tick",),
+            ("say", 0, 1),
+            ("signal",),
+            ("tick",),
+            ("gate", 2, 1),
+            ("tick",),
+            ("wait", 1),
+            ("tick",),
+        ],
+    ),
     # recvfrom(2) failed for want of memory, sixty-four times a turn, turn after turn.
     "a-mailbox-is-short-of-memory": (
         Setup(),

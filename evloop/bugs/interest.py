@@ -65,6 +65,7 @@ class _RegisteredForNothing(Interests):
         super().watch(item, 0, reason)
         if item.fd in self._still_there:
             self._still_there.remove(item.fd)
+            self.newcomers.discard(item.fd)
             self._poller.unregister(item.fd)
 
 

@@ -29,12 +29,11 @@ class GatedInterests(Interests):
     """What is watched, less what is held back; how it is watched, other interests know."""
 
     def __init__(self, interests: Interests, gates: Gates) -> None:  # it has a selector already
-        self.watched = interests.watched
+        self.watched, self.newcomers = interests.watched, interests.newcomers
         self._interests = interests
         self._gates = gates
-        self._asleep: dict[
-            int, Watched
-        ] = {}  # by descriptor: what is watched for nothing as long as it is held
+        # By descriptor: what is watched for nothing as long as it is held.
+        self._asleep: dict[int, Watched] = {}
 
     def update(self, item: Watched) -> None:
         """Watch `item` for what it wants now and may have."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from evloop.loop.interest import Watched
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["CROWD", "Crowd"]
 
@@ -29,14 +28,13 @@ class Crowd:
         self._left_out: dict[int, int] = {}  # descriptor → its place in the queue, after the last crowd
 
     def in_turn(
-        self, ready: Sequence[tuple[int, int]], watched: Mapping[int, Watched]
-    ) -> list[tuple[int, int]]:
+        self, ready: Sequence[tuple[int, int]], newcomers: AbstractSet[int]
+    ) -> Sequence[tuple[int, int]]:
         """Of (descriptor, bits) as they are ready: those who have their turn now, in its order."""
-        regulars: list[tuple[int, int]] = []
-        others: list[tuple[int, int]] = []
-        for pair in ready:
-            item = watched.get(pair[0])
-            (regulars if item and item.regular else others).append(pair)
+        others = [pair for pair in ready if pair[0] in newcomers]
+        if not others:
+            return ready
+        regulars = [pair for pair in ready if pair[0] not in newcomers]
         left_out = self._left_out
         others.sort(key=lambda pair: left_out.get(pair[0], len(left_out)))
         self._left_out = {fd: place for place, (fd, _) in enumerate(others[self.size :])}

@@ -26,10 +26,7 @@ class Watched(Protocol):
 
     fd: int
     watching: int  # the mask that the selector knows; 0 is not registered
-
-    @property
-    def regular(self) -> bool:
-        """Whether it goes first in a crowd: it is no newcomer, nor lets any in."""
+    regular: bool  # it goes first in a crowd: it is no newcomer, nor lets any in
 
     def wants(self) -> tuple[int, str]:
         """The mask that the present state needs, and why."""
@@ -46,6 +43,7 @@ class Interests:
 
     def __init__(self, poller: Poller, trace: Trace) -> None:
         self.watched: dict[int, Watched] = {}
+        self.newcomers: set[int] = set()  # those of them who are no regulars
         self._poller = poller
         self._trace = trace
 
@@ -58,6 +56,11 @@ class Interests:
         """Watch `item` no more; a readiness that was already reported in this tick will not reach it."""
         self.watch(item, 0, reason)
 
+    def came_back(self, item: Watched) -> None:
+        """`item` is a regular from now on."""
+        item.regular = True
+        self.newcomers.discard(item.fd)
+
     def watch(self, item: Watched, mask: int, reason: str) -> None:
         """Make the selector know this mask of `item`, if it does not yet."""
         old = item.watching
@@ -66,6 +69,8 @@ class Interests:
         if not old:
             self._poller.register(item.fd, mask)
             self.watched[item.fd] = item
+            if not item.regular:
+                self.newcomers.add(item.fd)
         elif mask:
             self._poller.modify(item.fd, mask)
         else:
@@ -73,5 +78,6 @@ class Interests:
             # whatever the mask, and a Unix socket whose peer has left does so for ever.
             self._poller.unregister(item.fd)
             del self.watched[item.fd]
+            self.newcomers.discard(item.fd)
         item.watching = mask
         self._trace.interest(item.sock, old, mask, reason)

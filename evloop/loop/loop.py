@@ -71,7 +71,7 @@ class Loop:
 
         watched = self.interests.watched
         if len(ready) > self.crowd.size:
-            ready = self.crowd.in_turn(ready, watched)
+            ready = self.crowd.in_turn(ready, self.interests.newcomers)
         for fd, bits in ready:
             try:
                 item = watched[fd]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener"]
 
-ACCEPT_BATCH = 8  # at most, a readiness: a burst of connects must not starve those who are in
+ACCEPT_BATCH = 4  # at most, a readiness. Each needs two turns or more (what it asks, its end): half a `CROWD`
 SAMPLE_EVERY = 0.25  # seconds
 RETRY_AFTER = 0.1  # seconds, when descriptors or memory ran out
 

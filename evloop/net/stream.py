@@ -50,7 +50,7 @@ class Stream:
 
     __slots__ = (
         "_limits", "_loop", "_paused", "_recv", "_respond", "_send", "_size", "_unsent",
-        "active", "closed", "ending", "eof", "fd", "reads", "sock", "timers", "watching",
+        "active", "closed", "ending", "eof", "fd", "reads", "regular", "sock", "timers", "watching",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, sock: Socket, limits: StreamLimits) -> None:
@@ -67,7 +67,8 @@ class Stream:
         self.eof = False  # the peer has sent its last byte
         self.ending = False  # we answer no more, and close when all is sent
         self.closed = False
-        self.reads = 0  # that gave something
+        self.reads = 0  # that gave something, until it is a regular
+        self.regular = False
         self.active = loop.time
         self.timers: tuple[Timer, ...] = ()
         loop.interests.update(self)
@@ -86,11 +87,6 @@ class Stream:
                 f"{self._unsent.size} bytes wait to be sent: above the high-water mark, reading stops",
             )
         return READ | WRITE, f"{self._unsent.size} bytes wait to be sent"
-
-    @property
-    def regular(self) -> bool:
-        """Whether it has come back: who asks once and leaves waits for who stays."""
-        return self.reads > 1
 
     @property
     def buffered(self) -> int:
@@ -125,7 +121,8 @@ class Stream:
             self._end_of_stream()
             return False
         self.active = self._loop.time
-        self.reads += 1
+        if not self.regular:
+            self._count_read()
         if len(data) == size:
             self._read_more()
         if self.ending:
@@ -145,6 +142,12 @@ class Stream:
             answer = memoryview(answer)[sent:]
         self._keep(answer)
         return True
+
+    def _count_read(self) -> None:
+        """Who asks once and leaves waits, in a crowd, for who has come back."""
+        self.reads += 1
+        if self.reads > 1:
+            self._loop.interests.came_back(self)
 
     def _read_more(self) -> None:
         """This read was filled: more lies there, and the next may take it in fewer calls."""

@@ -12,10 +12,11 @@ from evloop.trace import Trace
 class Item:
     """Something that wants what the test says."""
 
-    def __init__(self, fd=7):
+    def __init__(self, fd=7, *, regular=False):
         self.fd = fd
         self.sock = self
         self.watching = 0
+        self.regular = regular
         self.mask = READ
 
     def wants(self):
@@ -48,6 +49,24 @@ def interests_class(parts):
 def poller():
     """A selector that complains of what epoll would complain of."""
     return ScriptedPoller(ScriptedKernel())
+
+
+def test_who_is_watched_and_no_regular(poller, interests_class):
+    """Until it comes back, or is not watched any more: the number may be another's then."""
+    interests = interests_class(poller, Heard())
+    first, second = Item(7), Item(8)
+    for item in (first, second, Item(9, regular=True)):
+        interests.update(item)
+    assert interests.newcomers == {7, 8}
+    interests.came_back(first)
+    assert first.regular
+    assert interests.newcomers == {8}
+    for item in (first, second):
+        interests.drop(item, "the test ends it")
+    assert not interests.newcomers
+    first.watching = 0
+    interests.update(first)
+    assert not interests.newcomers
 
 
 def test_every_change_reaches_the_selector_once(poller, interests_class):

@@ -180,7 +180,7 @@ def test_in_a_crowd_who_stays_goes_first(kernel, loop):
     crowd = [Item(loop) for _ in range(CROWD + 5)]
     for item in crowd:
         item.work = lambda item=item: order.append(item)
-    crowd[-1].regular = True
+    loop.interests.came_back(crowd[-1])
     ready(kernel, *crowd)
     loop.tick()
     assert order == [crowd[-1], *crowd[:CROWD]]
@@ -195,7 +195,7 @@ def test_a_few_have_their_turns_as_they_are_reported(kernel, loop):
     few = [Item(loop) for _ in range(CROWD)]
     for item in few:
         item.work = lambda item=item: order.append(item)
-    few[-1].regular = True
+    loop.interests.came_back(few[-1])
     ready(kernel, *few)
     loop.tick()
     assert order == few

@@ -353,6 +353,8 @@ def test_gates(recorded, same):
 class Speaker:
     """As the one behind `--control`: each line is a gate."""
 
+    regular = True
+
     def __init__(self, run, gates, sock):
         self.sock, self._gates, self._loop = sock, gates, run.loop
         self.fd, self.watching, self.heard = sock.fileno(), 0, []

@@ -13,8 +13,8 @@ becomes of the answers.
 The server has one core, all clients the other. There the client who behaves comes before the attackers
 (SCHED_FIFO), since it is the server who is asked, and not who gets a core on this machine. The server has
 the best nice value on its own. SCHED_FIFO would not do there: of a process that is always busy, sched(7)
-takes the core away for 50 ms of each second. `attackers` is the part of their core that they took; `late`, by how
-much one question in a hundred was sent too late: that core's fault, which does not count.
+takes the core away for 50 ms of each second. `attackers` is the part of their core that they took; `late`,
+by how much one question in a hundred was sent too late: that core's fault, which does not count.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ from evloop.trace import Trace
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from evloop.events.schema import CloseReason
     from evloop.kernel import Kernel, Socket
+    from evloop.loop.interest import Watched
 
     Closing: TypeAlias = Callable[[], None]
 
@@ -104,6 +106,14 @@ class Loop:
         for timer in self.timers.due(self.time):
             self.trace.timer(timer.why, self.time - timer.when)
             self._attempt("timer", timer.callback)
+
+    def let_go(
+        self, item: Watched, reason: CloseReason, *, buffered: int = 0, error: int | None = None
+    ) -> None:
+        """Unregister now, close(2) at the end of the tick; `buffered`, `error`: as of `Kernel.close`."""
+        sock = item.sock
+        self.interests.drop(item, reason)
+        self.close_later(lambda: self.kernel.close(sock, reason, buffered=buffered, error=error))
 
     def close_later(self, close: Closing) -> None:
         """Have `close` run at the end of this tick.

@@ -119,11 +119,9 @@ class Datagrams:
         self.close("handler-error")
 
     def close(self, reason: CloseReason = "stop") -> None:
-        """Unregister now, close(2) at the end of the tick."""
+        """Receive no more."""
         if self._closed:
             return
         self._closed = True
         self._loop.timers.cancel(self._retry)
-        loop, sock = self._loop, self.sock
-        loop.interests.drop(self, reason)
-        loop.close_later(lambda: loop.kernel.close(sock, reason))
+        self._loop.let_go(self, reason)

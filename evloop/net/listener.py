@@ -160,6 +160,4 @@ class Listener:
         self._closed = True
         for timer in (self._retry, self._sampler):
             self._loop.timers.cancel(timer)
-        loop, sock = self._loop, self.sock
-        loop.interests.drop(self, reason)
-        loop.close_later(lambda: loop.kernel.close(sock, reason))
+        self._loop.let_go(self, reason)

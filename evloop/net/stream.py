@@ -237,15 +237,13 @@ class Stream:
         self.close("handler-error")
 
     def close(self, reason: CloseReason, error: int | None = None) -> None:
-        """Unregister now, close(2) at the end of the tick."""
+        """Say no more, hear no more. What the kernel has taken, it still sends."""
         if self.closed:
             return
         self.closed = True
         self.eof = True  # a readiness that is still to come in this tick finds nothing to do
         buffered, self._unsent = self.buffered, None
-        loop, sock = self._loop, self.sock
-        loop.interests.drop(self, reason)
-        loop.close_later(lambda: loop.kernel.close(sock, reason, buffered=buffered, error=error))
+        self._loop.let_go(self, reason, buffered=buffered, error=error)
         for timer in self.timers:
-            loop.timers.cancel(timer)
+            self._loop.timers.cancel(timer)
         self._limits.on_close(self)

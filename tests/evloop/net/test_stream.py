@@ -30,6 +30,36 @@ def sent(server, sock) -> bytes:
     return b"".join(data for (data,) in server.calls("send", sock))
 
 
+# -- its states ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recv", "send", "bits", "watches"),
+    [
+        pytest.param([], [], [], READ, id="new"),
+        pytest.param([b"abc"], [3], [IN], READ, id="all is sent"),
+        pytest.param([b"abc"], [1], [IN], READ | WRITE, id="bytes wait"),
+        pytest.param([b"abc"] * 4, [1], [IN] * 4, WRITE, id="above the high-water mark"),
+        pytest.param([b"abc"] * 4, [1, 2, 3, 2], [IN] * 4 + [OUT], WRITE, id="not yet down to the low one"),
+        pytest.param([b"abc"] * 4, [1, 2, 3, 3, 1], [IN] * 4 + [OUT], READ | WRITE, id="down to the low one"),
+        pytest.param([b"abc"], [1, 2], [IN, OUT], READ, id="what waited is sent"),
+        pytest.param([b"abc", b""], [1], [IN, IN], WRITE, id="bytes wait, the peer has ended"),
+        pytest.param([b"abc", b""], [1, 2], [IN, IN, OUT], 0, id="they are sent, the peer has ended: closed"),
+        pytest.param([b"abc", b""], [3], [IN, IN], 0, id="nothing waits, the peer has ended: closed"),
+        pytest.param([failure(errno.ECONNRESET)], [], [IN], 0, id="broken: closed"),
+    ],
+)
+def test_what_it_watches_for(scripted, recv, send, bits, watches):
+    """Follows from its state alone: what waits, whether the peer has ended, who is too far ahead."""
+    server = scripted(high_water=8)
+    sock = server.connect(recv=recv, send=send)
+    for each in bits:
+        server.tick((sock, each))
+    assert server.watching(sock) == watches
+    assert (server.closed(sock) is None) == bool(watches)
+    assert not server.kernel.unused()
+
+
 # -- reading and answering -------------------------------------------------------------------
 
 

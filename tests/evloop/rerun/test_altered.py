@@ -6,11 +6,13 @@ import contextlib
 import io
 import socket
 
+import click
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evloop.cli_serve import serve
 from evloop.errors import LogError
 from evloop.events.reader import read_blocks
 from evloop.events.schema import (
@@ -36,6 +38,7 @@ from evloop.events.schema import (
 )
 from evloop.events.sinks import encode
 from evloop.rerun import rerun
+from evloop.rerun.run import _LIMITS
 
 KINDS = (
     Listen,
@@ -229,6 +232,16 @@ def refused(log, again):
     with pytest.raises(LogError) as caught:
         again(log)
     return str(caught.value)
+
+
+@pytest.mark.parametrize("name", _LIMITS)
+def test_whatever_serve_takes_can_be_rerun(name):
+    """An option of a server may be in the header what it may be on the command line."""
+    (taken,) = (option.type for option in serve.params if option.name == name)
+    low, high, fraction = _LIMITS[name]
+    assert low <= taken.min
+    assert taken.max is None or taken.max <= high
+    assert fraction == isinstance(taken, click.FloatRange)
 
 
 @pytest.mark.parametrize(

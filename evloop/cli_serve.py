@@ -105,7 +105,10 @@ LOOP_ONLY = (
     help="Connections that may wait to be accepted.  [default: 128; 5 for the models that block]",
 )
 @click.option(
-    "--max-connections", type=click.IntRange(min=1), metavar="N", help="Accept no more than N at a time."
+    "--max-connections",
+    type=click.IntRange(min=1, max=2**31 - 1),
+    metavar="N",
+    help="Accept no more than N at a time.",
 )
 @click.option(
     "--idle-timeout",

@@ -50,8 +50,8 @@ BUGS = (
             "# more clients than there are descriptors for",
             "for i in {1..12}; do exec {fd}<>/dev/tcp/127.0.0.1/8080; done; sleep 0.5",
         ),
-        seen="Eight accepts in a row fail with EMFILE, and a tenth of a second later eight timers "
-        "run in one tick.",
+        seen="A batch of accepts fails with EMFILE, one after another, and a tenth of a second later as many "
+        "timers run in one tick.",
     ),
     Bug(
         name="abort-stops-batch",

@@ -56,7 +56,7 @@ class Interests:
         """Watch `item` no more; a readiness that was already reported in this tick will not reach it."""
         self.watch(item, 0, reason)
 
-    def came_back(self, item: Watched) -> None:
+    def promote(self, item: Watched) -> None:
         """`item` is a regular from now on."""
         item.regular = True
         self.newcomers.discard(item.fd)

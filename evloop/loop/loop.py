@@ -72,6 +72,7 @@ class Loop:
         self.time = self.kernel.woke()
 
         watched = self.interests.watched
+        # Very many: not all have their turn now, and those who stay go before those who come and go.
         if len(ready) > self.crowd.size:
             ready = self.crowd.in_turn(ready, self.interests.newcomers)
         for fd, bits in ready:

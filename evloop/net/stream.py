@@ -147,7 +147,7 @@ class Stream:
         """Who asks once and leaves waits, in a crowd, for who has come back."""
         self.reads += 1
         if self.reads > 1:
-            self._loop.interests.came_back(self)
+            self._loop.interests.promote(self)
 
     def _read_more(self) -> None:
         """This read was filled: more lies there, and the next may take it in fewer calls."""

@@ -58,7 +58,7 @@ def test_who_is_watched_and_no_regular(poller, interests_class):
     for item in (first, second, Item(9, regular=True)):
         interests.update(item)
     assert interests.newcomers == {7, 8}
-    interests.came_back(first)
+    interests.promote(first)
     assert first.regular
     assert interests.newcomers == {8}
     for item in (first, second):

@@ -180,7 +180,7 @@ def test_in_a_crowd_who_stays_goes_first(kernel, loop):
     crowd = [Item(loop) for _ in range(CROWD + 5)]
     for item in crowd:
         item.work = lambda item=item: order.append(item)
-    loop.interests.came_back(crowd[-1])
+    loop.interests.promote(crowd[-1])
     ready(kernel, *crowd)
     loop.tick()
     assert order == [crowd[-1], *crowd[:CROWD]]
@@ -195,7 +195,7 @@ def test_a_few_have_their_turns_as_they_are_reported(kernel, loop):
     few = [Item(loop) for _ in range(CROWD)]
     for item in few:
         item.work = lambda item=item: order.append(item)
-    loop.interests.came_back(few[-1])
+    loop.interests.promote(few[-1])
     ready(kernel, *few)
     loop.tick()
     assert order == few

@@ -42,7 +42,8 @@ def keep_events(
     if keep.ring is None and keep.log_max_bytes is None:
         file = FileSink(open_log(keep.log), keep.log, report)
         return Kept(file, file.begin)
-    from evloop.events.rotation import RotatingSink, open_series  # noqa: PLC0415 - who asks for neither needs none
+    from evloop.events.rotation import RotatingSink  # noqa: PLC0415 - who asks for neither needs none
+    from evloop.events.series import open_series  # noqa: PLC0415
 
     if keep.ring is None:
         opened = open_series(keep.log, keep.log_keep, "--log-max-bytes needs a file")

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 from evloop import socket_state
 from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, format_sockaddr
 from evloop.errors import AddressError
-from evloop.events.files import Folder
+from evloop.files import Folder
 from evloop.signals import Interrupts, SignalPipe
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from evloop.events.files import open_private
 from evloop.events.sinks import FileSink, Sink, encode_gap, open_log
+from evloop.files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -14,14 +14,14 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evloop.events.past import Past
-from evloop.events.rotation import new_file
 from evloop.events.schema import Accept, Bind, Close, Cut, Event, Gap, Header, Inherit, Listen, Slow
+from evloop.events.series import new_file
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from evloop.events.files import Series
+    from evloop.events.series import Series
 
     Lint: TypeAlias = Callable[[Sequence[Event]], Iterable[tuple[str, str]]]
     """Events → what is wrong with the server: a word for the kind, and a sentence."""

@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from evloop.errors import LogError
-from evloop.events.files import Series
 from evloop.events.schema import Cut, End
-from evloop.events.sinks import FileSink, encode, locked, open_log
+from evloop.events.series import new_file
+from evloop.events.sinks import FileSink, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from evloop.events.schema import Event, Header, Inherit
+    from evloop.events.series import Series
 
-__all__ = ["RotatingSink", "new_file", "open_series"]
+__all__ = ["RotatingSink"]
 
 CUT = "the log goes on in a newer file"
-
-
-def open_series(path: str, keep: int, why: str) -> tuple[int, Series]:
-    """A log's descriptor, as `open_log` gives it, and its place among older ones.
-
-    Raises:
-        LogError: it cannot be written, or is no file; then `why` says what needs one.
-    """
-    fd = open_log(path)
-    if path == "-" or not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise LogError(f"{why}, and {path!r} is none: name one")
-    return fd, Series(path, keep)
-
-
-def new_file(series: Series, like: int) -> int:
-    """A new, empty file under the series' name, locked, which those may read who may read `like`.
-
-    Raises:
-        OSError: it cannot be made; or somebody else has just done so.
-    """
-    fd = locked(series.folder.open(series.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK))
-    with contextlib.suppress(OSError):  # a file system without modes
-        os.fchmod(fd, stat.S_IMODE(os.fstat(like).st_mode))
-    return fd
 
 
 class RotatingSink:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from evloop.errors import LogError
-from evloop.events.files import open_private
 from evloop.events.schema import Event, Gap
+from evloop.files import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from evloop.errors import EvloopError
-from evloop.events.files import PRIVATE, open_private
+from evloop.files import PRIVATE, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,6 @@ import pytest
 from evloop.events import ring
 from evloop.events.past import Past
 from evloop.events.ring import PAUSE, RingSink
-from evloop.events.rotation import open_series
 from evloop.events.schema import (
     Accept,
     Bind,
@@ -28,6 +27,7 @@ from evloop.events.schema import (
     Signal,
     Slow,
 )
+from evloop.events.series import open_series
 from evloop.testing import failure
 
 MINUTE = 60 * 10**9

@@ -11,9 +11,9 @@ import pytest
 
 from evloop.errors import LogError
 from evloop.events import rotation
-from evloop.events.files import Series
-from evloop.events.rotation import CUT, RotatingSink, open_series
+from evloop.events.rotation import CUT, RotatingSink
 from evloop.events.schema import End, Inherit, Signal
+from evloop.events.series import Series, open_series
 from evloop.events.sinks import encode, open_log
 from evloop.testing import failure
 
@@ -186,7 +186,7 @@ def test_what_fails_at_a_rotation(log, monkeypatch, call):
         if call == "write":
             patched.setattr(rotation, "_write_all", fail)
         else:
-            patched.setattr("evloop.events.files.os." + call, fail)
+            patched.setattr("evloop.files.os." + call, fail)
         it.signals(200)
         assert len(fails) > 1
     assert it.older == []
@@ -197,7 +197,7 @@ def test_what_fails_at_a_rotation(log, monkeypatch, call):
     assert it.older == ["log.old-000001"]
     assert it.lines()[0]["first"] == it.seq + 1
     with monkeypatch.context() as patched:
-        patched.setattr("evloop.events.files.os.rename", fail)
+        patched.setattr("evloop.files.os.rename", fail)
         it.signals(100)
     assert len(it.said) == 2  # it had worked in between
 

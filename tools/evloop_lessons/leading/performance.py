@@ -19,7 +19,7 @@ import msgspec
 
 from evloop import lab
 from evloop.errors import EvloopError
-from evloop.events.files import is_shared
+from evloop.files import is_shared
 from evloop.printable import printable
 from evloop_lessons.lesson import LessonError, UnplayedError
 from evloop_lessons.plan import TEMPORARY, Plan, write_plan

@@ -15,8 +15,9 @@ from evloop_trace.apps import follow
 from evloop_trace.apps.follow import FileFeed
 
 from evloop.errors import LogError
-from evloop.events.rotation import RotatingSink, open_series
+from evloop.events.rotation import RotatingSink
 from evloop.events.schema import SCHEMA, Accept, Cut, End, Gap, Header, Inherit, Poll, Recv, Signal
+from evloop.events.series import open_series
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import NoReturn
 
-__all__ = ["Folder", "Series", "is_shared", "open_private"]
+__all__ = ["PRIVATE", "Folder", "is_shared", "open_private"]
 
 PRIVATE = 0o600
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -136,67 +136,3 @@ def _must_be_ours(status: os.stat_result) -> None:
 
 def _refuse(number: int, why: str) -> NoReturn:
     raise OSError(number, why)
-
-
-class Series:
-    """A file that is always the newest, and older ones beside it: FILE, FILE.old-000001, and so on.
-
-    The numbers go on, so a name is that of one file as long as this is kept. (`FILE.4711` is the log of
-    a process that another one started, and is not among them.)
-    """
-
-    def __init__(self, path: str, keep: int) -> None:
-        """`keep` is how many older ones are left.
-
-        Raises:
-            OSError: the folder cannot be entered.
-        """
-        above, self.name = os.path.split(path)
-        self.folder = Folder(above)
-        self._keep = keep
-
-    def shelve(self, fd: int) -> str | None:
-        """Let the newest, which is open as `fd`, be an old one; its name then, or None if it was moved away.
-
-        Raises:
-            OSError: the folder may not be written; or something else has the name by now.
-        """
-        status, there = os.fstat(fd), self.folder.identity(self.name)
-        if there is None:
-            return None
-        if there != (status.st_dev, status.st_ino):
-            _refuse(errno.EEXIST, "it was moved, and another file has its name")
-        older = f"{self.name}.old-{self._highest() + 1:06d}"
-        self.folder.rename(self.name, older)
-        return older
-
-    def unshelve(self, older: str | None) -> None:
-        """It is the newest after all, unless somebody has just taken the name.
-
-        Raises:
-            OSError: the folder may not be written any more.
-        """
-        if older is not None and self.folder.identity(self.name) is None:
-            self.folder.rename(older, self.name)
-
-    def prune(self) -> None:
-        """Remove the oldest, of which there are too many.
-
-        Raises:
-            OSError: one cannot be removed.
-        """
-        numbers = self._numbers()
-        for number in numbers[: max(len(numbers) - self._keep, 0)]:
-            self.folder.unlink(f"{self.name}.old-{number:06d}")
-
-    def _highest(self) -> int:
-        return max(self._numbers(), default=0)
-
-    def _numbers(self) -> list[int]:
-        begin = f"{self.name}.old-"
-        behind = [name.removeprefix(begin) for name in self.folder.names() if name.startswith(begin)]
-        return sorted(int(it) for it in behind if len(it) >= 6 and it.isascii() and it.isdigit())
-
-    def close(self) -> None:
-        """Let the folder go."""
-        self.folder.close()

@@ -10,5 +10,5 @@
     walk         moves at random, from a seed, as fast as they go
     shrinking    a run that went wrong, made as short as it can be
 
-It is no part of what is installed: `python -P -m evloop_simulation --seed N` in the source tree.
+It is no part of what is installed: `cd tools && python -m evloop_simulation --seed N`.
 """

@@ -1,4 +1,4 @@
-"""`python -P -m evloop_simulation`: walk, and say how far it went and how fast."""
+"""`python -m evloop_simulation`: walk, and say how far it went and how fast."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evloop_simulation.walk import WalkError, walk
 def main(words: list[str] | None = None) -> int:
     """Exit code 0 if all holds, 1 if something does not."""
     parser = argparse.ArgumentParser(
-        prog="python -P -m evloop_simulation",
+        prog="python -m evloop_simulation",
         description="The server in a simulated world: moves at random, and what must hold is looked at.",
     )
     parser.add_argument(
@@ -37,7 +37,7 @@ def main(words: list[str] | None = None) -> int:
             print(f"seed {seed}: {failure}", file=sys.stderr)
             _show(shrink(failure))
             print(
-                f"again: python -P -m evloop_simulation --seed {seed} --steps {given.steps}", file=sys.stderr
+                f"again: python -m evloop_simulation --seed {seed} --steps {given.steps}", file=sys.stderr
             )
             return 1
         seconds = time.process_time() - began

@@ -82,7 +82,7 @@ def test_what_goes_wrong_is_shown_as_short_as_it_can_be(monkeypatch, capsys):
     assert "Setup(" in said
     assert "('connect', 0)," in said
     assert len(said.splitlines()) < 14
-    assert "again: python -P -m evloop_simulation --seed 7 --steps 20000" in said
+    assert "again: python -m evloop_simulation --seed 7 --steps 20000" in said
 
 
 def test_the_command():

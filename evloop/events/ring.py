@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from evloop.events.past import Past
 from evloop.events.schema import Accept, Bind, Close, Cut, Event, Gap, Header, Inherit, Listen, Slow
-from evloop.events.series import new_file
-from evloop.events.sinks import encode
+from evloop.events.sinks import encode, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -198,10 +197,9 @@ class RingSink:
         try:
             self._next_file()
             for piece in dump.pieces():
-                _write_lines(self._fd, piece)
+                write_lines(self._fd, piece)
                 if pause:
                     time.sleep(pause)
-            self._series.prune()
         except OSError as error:
             why = error.strerror or error
             self._report(f"the flight recorder cannot write {self._path} ({why}): serving goes on without it")
@@ -210,19 +208,14 @@ class RingSink:
         else:
             count = sum(map(len, dump.ticks))
             self._report(f"flight recorder: {dump.why}: the last {count:,} events are in {self._path}")
+            self._series.prune(self._report)
 
     def _next_file(self) -> None:
         """What has been written becomes an older file, be it ours or from before."""
-        if os.fstat(self._fd).st_size == 0:
-            return
-        older = self._series.shelve(self._fd)
-        try:
-            fd = new_file(self._series, self._fd)
-        except OSError:
-            self._series.unshelve(older)
-            raise
-        os.close(self._fd)
-        self._fd = fd
+        if os.fstat(self._fd).st_size:
+            fd = self._series.renew(self._fd)
+            os.close(self._fd)
+            self._fd = fd
 
     def _wait(self) -> None:
         if self._thread is not None:
@@ -240,21 +233,3 @@ class RingSink:
                 self._series.folder.unlink(self._series.name)
         os.close(self._fd)
         self._series.close()
-
-
-def _write_lines(fd: int, lines: bytes) -> None:
-    """All of them, or as many whole ones as there is room for.
-
-    Raises:
-        OSError: there was not room for all.
-    """
-    written = 0
-    try:
-        while written < len(lines):
-            written += os.write(fd, lines[written:] if written else lines)
-    except OSError:
-        with contextlib.suppress(OSError):
-            size = os.fstat(fd).st_size - written + lines.rfind(b"\n", 0, written) + 1
-            os.ftruncate(fd, size)
-            os.lseek(fd, size, os.SEEK_SET)
-        raise

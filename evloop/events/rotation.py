@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from evloop.events.schema import Cut, End
-from evloop.events.series import new_file
-from evloop.events.sinks import FileSink, encode
+from evloop.events.sinks import FileSink, encode, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,61 +80,31 @@ class RotatingSink:
     def _rotate(self, last: Event) -> None:
         """Go on in a new file, or, if that cannot be, in this one, for as many bytes again."""
         self._size, self._limit = 0, self._most
+        head = encode([replace(self._header, first=last.seq + 1), *self._standing()])
         try:
-            self._change(last)
-            self._series.prune()
+            fd = self._series.renew(self._fd, head)
         except OSError as error:
             if not self._failing:
                 why = error.strerror or error
                 self._report(f"the log {self._path} cannot be rotated ({why}): it is written on as it is")
             self._failing = True
-        else:
-            self._failing = False
-
-    def _change(self, last: Event) -> None:
-        older = self._series.shelve(self._fd)
-        try:
-            fd = self._begin_new(last)
-        except OSError:
-            self._series.unshelve(older)
-            raise
+            return
+        self._failing = False
         self._end_old(last)
         lost = self._file.lost
         self._fd, self._file = fd, FileSink(fd, self._path, self._report)
         self._file.lost = lost
-
-    def _begin_new(self, last: Event) -> int:
-        """A new file with its header and what is open; there is none if that cannot be written."""
-        fd = new_file(self._series, self._fd)
-        head = encode([replace(self._header, first=last.seq + 1), *self._standing()])
-        try:
-            _write_all(fd, head)
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._series.folder.unlink(self._series.name)
-            os.close(fd)
-            raise
-        # Where thousands of connections are open, that alone may be more than a file shall have.
+        # Where thousands of connections are open, the head alone may be more than a file shall have.
         self._size, self._limit = len(head), max(self._most, 2 * len(head))
-        return fd
+        self._series.prune(self._report)
 
     def _end_old(self, last: Event) -> None:
         """Its last line, if there is room for it: without one it is still a log."""
-        size = os.fstat(self._fd).st_size
-        try:
-            _write_all(self._fd, encode([Cut(-1, last.t, last.tick, CUT)]))
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._fd, size)
+        with contextlib.suppress(OSError):
+            write_lines(self._fd, encode([Cut(-1, last.t, last.tick, CUT)]))
         os.close(self._fd)
 
     def close(self) -> None:
         """Give the descriptors back."""
         self._file.close()
         self._series.close()
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = 0
-    while written < len(data):
-        written += os.write(fd, data[written:])

@@ -6,12 +6,16 @@ import contextlib
 import errno
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from evloop.errors import LogError
-from evloop.events.sinks import locked, open_log
+from evloop.events.sinks import locked, open_log, write_lines
 from evloop.files import Folder
 
-__all__ = ["Series", "new_file", "open_series"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Series", "open_series"]
 
 
 class Series:
@@ -29,14 +33,27 @@ class Series:
         """
         above, self.name = os.path.split(path)
         self.folder = Folder(above)
-        self._keep = keep
+        self._path, self._keep = path, keep
+        self._stuck = False  # an older file cannot be removed, and that is told
 
-    def shelve(self, fd: int) -> str | None:
-        """Let the newest, which is open as `fd`, be an old one; its name then, or None if it was moved away.
+    def renew(self, fd: int, head: bytes = b"") -> int:
+        """Let the newest, which is open as `fd`, be an old one, and begin another; its descriptor.
+
+        The old one stays open. If there can be no other that has its `head`, it is the newest still, unless
+        somebody has just taken the name.
 
         Raises:
-            OSError: the folder may not be written; or something else has the name by now.
+            OSError: the folder may not be written, there is no room, or something else has the name by now.
         """
+        older = self._shelve(fd)
+        try:
+            return self._begin(fd, head)
+        except OSError:
+            self._unshelve(older)
+            raise
+
+    def _shelve(self, fd: int) -> str | None:
+        """Its name then, or None if it was moved away."""
         status, there = os.fstat(fd), self.folder.identity(self.name)
         if there is None:
             return None
@@ -46,24 +63,46 @@ class Series:
         self.folder.rename(self.name, older)
         return older
 
-    def unshelve(self, older: str | None) -> None:
-        """It is the newest after all, unless somebody has just taken the name.
-
-        Raises:
-            OSError: the folder may not be written any more.
-        """
+    def _unshelve(self, older: str | None) -> None:
         if older is not None and self.folder.identity(self.name) is None:
             self.folder.rename(older, self.name)
 
-    def prune(self) -> None:
-        """Remove the oldest, of which there are too many.
+    def _begin(self, like: int, head: bytes) -> int:
+        """A new file under the name, locked, with its head, which those may read who may read `like`."""
+        fd = locked(self.folder.open(self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK))
+        with contextlib.suppress(OSError):  # a file system without modes
+            os.fchmod(fd, stat.S_IMODE(os.fstat(like).st_mode))
+        try:
+            write_lines(fd, head)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self.folder.unlink(self.name)
+            os.close(fd)
+            raise
+        return fd
 
-        Raises:
-            OSError: one cannot be removed.
-        """
-        numbers = self._numbers()
+    def prune(self, report: Callable[[str], None]) -> None:
+        """Remove the oldest, of which there are too many; one that cannot be removed is told, once."""
+        why = self._remove_oldest()
+        if why and not self._stuck:
+            what = f"older files of the log {self._path} cannot be removed ({why})"
+            report(f"{what}: there are more than are to be kept")
+        self._stuck = bool(why)
+
+    def _remove_oldest(self) -> str:
+        """Which of them could not be removed, if there is one, and why; the others are gone."""
+        stuck = ""
+        try:
+            numbers = self._numbers()
+        except OSError as error:
+            return error.strerror or str(error)
         for number in numbers[: max(len(numbers) - self._keep, 0)]:
-            self.folder.unlink(f"{self.name}.old-{number:06d}")
+            name = f"{self.name}.old-{number:06d}"
+            try:
+                self.folder.unlink(name)
+            except OSError as error:
+                stuck = stuck or f"{name}: {error.strerror or error}"
+        return stuck
 
     def _highest(self) -> int:
         return max(self._numbers(), default=0)
@@ -89,15 +128,3 @@ def open_series(path: str, keep: int, why: str) -> tuple[int, Series]:
         os.close(fd)
         raise LogError(f"{why}, and {path!r} is none: name one")
     return fd, Series(path, keep)
-
-
-def new_file(series: Series, like: int) -> int:
-    """A new, empty file under the series' name, locked, which those may read who may read `like`.
-
-    Raises:
-        OSError: it cannot be made; or somebody else has just done so.
-    """
-    fd = locked(series.folder.open(series.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NONBLOCK))
-    with contextlib.suppress(OSError):  # a file system without modes
-        os.fchmod(fd, stat.S_IMODE(os.fstat(like).st_mode))
-    return fd

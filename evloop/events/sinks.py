@@ -21,7 +21,10 @@ from evloop.files import open_private
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["FileSink", "MemorySink", "Sink", "encode", "encode_gap", "encode_line", "locked", "open_log"]
+__all__ = [
+    "FileSink", "MemorySink", "Sink",
+    "encode", "encode_gap", "encode_line", "locked", "open_log", "write_lines",
+]  # fmt: skip
 
 encode: Callable[[Sequence[Event]], bytes] = msgspec.json.Encoder().encode_lines
 """Events as lines of JSON, each with its newline."""
@@ -200,10 +203,8 @@ class FileSink:
 
     def _write(self, data: bytes, written: int = 0) -> int:
         """How many bytes could be written, with those that were before."""
-        try:
-            while written < len(data):
-                written += self._os_write(self._fd, data[written:] if written else data)
-        except OSError as error:
+        written, error = _write_all(self._fd, data, self._os_write, written)
+        if error is not None:
             self._fail(error)
         return written
 
@@ -224,6 +225,33 @@ class FileSink:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._fd)
+
+
+def _write_all(
+    fd: int, data: bytes, write: Callable[[int, bytes], int], written: int = 0
+) -> tuple[int, OSError | None]:
+    """How many bytes could be written, with those that were before; and why not all, if it is not all."""
+    try:
+        while written < len(data):
+            written += write(fd, data[written:] if written else data)
+    except OSError as error:
+        return written, error
+    return written, None
+
+
+def write_lines(fd: int, lines: bytes) -> None:
+    """Write all of them to the end of a file, or as many whole ones as there is room for.
+
+    Raises:
+        OSError: there was not room for all.
+    """
+    written, error = _write_all(fd, lines, os.write)
+    if error is not None:
+        with contextlib.suppress(OSError):
+            size = os.fstat(fd).st_size - written + lines.rfind(b"\n", 0, written) + 1
+            os.ftruncate(fd, size)
+            os.lseek(fd, size, os.SEEK_SET)
+        raise error
 
 
 def _rest_of_line(block: bytes, written: int) -> bytes:

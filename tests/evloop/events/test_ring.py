@@ -520,13 +520,28 @@ def test_a_folder_that_may_not_be_written(recorded, monkeypatch):
         raise failure(errno.EACCES)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ring, "new_file", fail)
+        patched.setattr(it.sink._series.folder, "open", fail)
         it.sink.ask("two")
         it.signals(1)
         it.sink._wait()
     assert it.older == []
     assert it.lines() == before
     assert "cannot write the.log (Permission denied)" in it.said[-1]
+
+
+def test_an_older_file_that_cannot_be_removed(recorded):
+    """The file is whole, and that is what is said of it; of the other there is a sentence of its own."""
+    it = recorded(keep=0)
+    (it.path.parent / "log.old-000001").mkdir()
+    assert it.dump("one")[-1]["reason"] == "flight recorder: one"
+    it.dump("two")
+    why = "log.old-000001: Is a directory"
+    assert it.said == [
+        "flight recorder: one: the last 1 events are in the.log",
+        f"older files of the log {it.path} cannot be removed ({why}): there are more than are to be kept",
+        "flight recorder: two: the last 2 events are in the.log",
+    ]
+    assert it.older == ["log.old-000001"]
 
 
 def test_what_nobody_thought_of(recorded, monkeypatch):

@@ -10,7 +10,7 @@ import stat
 import pytest
 
 from evloop.errors import LogError
-from evloop.events import rotation
+from evloop.events import rotation, series
 from evloop.events.rotation import CUT, RotatingSink
 from evloop.events.schema import End, Inherit, Signal
 from evloop.events.series import Series, open_series
@@ -133,7 +133,7 @@ def test_what_may_read_it(log):
 def test_a_file_system_without_modes(log, monkeypatch):
     """It is rotated all the same."""
     it = log()
-    monkeypatch.setattr(rotation.os, "fchmod", lambda *_: (_ for _ in ()).throw(failure(errno.EPERM)))
+    monkeypatch.setattr(series.os, "fchmod", lambda *_: (_ for _ in ()).throw(failure(errno.EPERM)))
     it.until_rotated()
     assert it.said == []
 
@@ -184,7 +184,7 @@ def test_what_fails_at_a_rotation(log, monkeypatch, call):
 
     with monkeypatch.context() as patched:
         if call == "write":
-            patched.setattr(rotation, "_write_all", fail)
+            patched.setattr(series, "write_lines", fail)
         else:
             patched.setattr("evloop.files.os." + call, fail)
         it.signals(200)
@@ -256,7 +256,7 @@ def test_what_is_no_file_cannot_be_rotated(path, descriptors):
 def test_somebody_makes_the_file_in_between(log, monkeypatch):
     """It is theirs: ours gets its name back only if that is free."""
     it = log()
-    real = Series.shelve
+    real = Series._shelve
 
     def shelve(series, fd):
         older = real(series, fd)
@@ -264,13 +264,32 @@ def test_somebody_makes_the_file_in_between(log, monkeypatch):
         return older
 
     with monkeypatch.context() as patched:
-        patched.setattr(Series, "shelve", shelve)
+        patched.setattr(Series, "_shelve", shelve)
         it.signals(100)
     it.signals(100)
     assert len(it.said) == 1
     assert "File exists" in it.said[0]
     assert it.path.read_bytes() == b"theirs"
     assert [line["seq"] for line in it.lines("log.old-000001")] == list(range(it.seq + 1))
+
+
+def test_an_older_file_that_cannot_be_removed(log):
+    """The log is rotated all the same, and says so of nothing else; the other old ones go."""
+    it = log(keep=1)
+    stuck = it.path.parent / "log.old-000001"
+    stuck.mkdir()
+    it.until_rotated(4)
+    assert it.older == ["log.old-000001", "log.old-000005"]
+    assert it.lines()[0]["first"] == it.lines("log.old-000005")[-2]["seq"] + 1
+    why = "log.old-000001: Is a directory"
+    assert it.said == [
+        f"older files of the log {it.path} cannot be removed ({why}): there are more than are to be kept"
+    ]
+    stuck.rmdir()
+    it.until_rotated()
+    stuck.mkdir()
+    it.until_rotated()
+    assert len(it.said) == 2  # it had worked in between
 
 
 def test_a_log_that_was_moved_away(log):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop.kernel import READ, is_broken_listener, is_resource_shortage
+from evloop.net.shortage import Shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ __all__ = ["Listener"]
 
 ACCEPT_BATCH = 4  # at most, a readiness. Each needs two turns or more (what it asks, its end): half a `CROWD`
 SAMPLE_EVERY = 0.25  # seconds
-RETRY_AFTER = 0.1  # seconds, when descriptors or memory ran out
+AGAIN = "accept again after a shortage of descriptors or memory"
 
 
 class Listener:
@@ -38,39 +39,35 @@ class Listener:
         self._loop = loop
         self._on_accept = on_accept
         self._full = ""  # why the server has no room for more
-        self._short = ""  # of what the system is short; it may have some again when the timer fires
-        self._retry: Timer | None = None
         self._closed = False
         self._sampler: Timer | None = None
         self.sock = loop.kernel.listen(address, backlog)
         self.address = loop.kernel.address_of(self.sock) or str(address)
         self.fd = self.sock.fileno()
         self.watching = 0
+        self._shortage = Shortage(loop, "accept", self._watch, AGAIN, self.sock)
         loop.interests.update(self)
 
     def wants(self) -> tuple[int, str]:
         """READ, which here means that a connection can be accepted, unless there is no room for one."""
-        if self._full:
-            return 0, self._full
-        return (
-            (0, f"accept failed: {self._short}") if self._retry else (READ, "there is room for connections")
-        )
+        why_not = self._full or self._shortage.why
+        return (0, why_not) if why_not else (READ, "there is room for connections")
 
     def on_ready(self, _bits: int) -> None:
         """Accept what waits, up to a batch."""
-        kernel, sock = self._loop.kernel, self.sock
+        kernel, sock, shortage = self._loop.kernel, self.sock, self._shortage
         for _ in range(ACCEPT_BATCH):
             try:
                 connection, _ = kernel.accept(sock)
             except BlockingIOError:
-                self._found_room()
+                shortage.over()
                 return
             except OSError as error:
                 if self._may_go_on(error):
                     continue
                 return
-            if self._short:
-                self._found_room()
+            if shortage.of:
+                shortage.over()
             if not self._hand_over(connection):
                 return
 
@@ -87,7 +84,7 @@ class Listener:
     def _may_go_on(self, error: OSError) -> bool:
         """accept(2) failed: whether the next connection may be asked for at once."""
         if is_resource_shortage(error):
-            self._wait_for_room(error)
+            self._shortage.met(error)
             return False
         if is_broken_listener(error):
             raise error
@@ -95,43 +92,20 @@ class Listener:
 
     # -- no room -----------------------------------------------------------------------
 
-    def _wait_for_room(self, error: OSError) -> None:
-        """Level-triggered readiness would come back at once and for ever; so stop watching for a while."""
-        if not self._short:
-            self._short = error.strerror or str(error)
-            self._loop.trace.limit(f"accept: {self._short}", active=True, sock=self.sock)
-        why = "accept again after a shortage of descriptors or memory"
-        self._retry = self._loop.after(RETRY_AFTER, self._try_again, why)
-        self._update()
-
-    def _try_again(self) -> None:
-        self._retry = None
-        self._update()
-
-    def _found_room(self) -> None:
-        if self._short:
-            self._loop.trace.limit(f"accept: {self._short}", active=False, sock=self.sock)
-            self._short = ""
-
     def pause(self, why: str) -> None:
         """Accept nothing until `resume`; clients queue up in the kernel, up to the backlog."""
         self._full = why
-        self._update()
+        self._shortage.watch_or_wait()
 
     def resume(self) -> None:
         """Accept again."""
         self._full = ""
-        self._update()
+        self._shortage.watch_or_wait()
 
-    def _update(self) -> None:
+    def _watch(self) -> None:
         if self._closed:
             return
-        try:
-            self._loop.interests.update(self)
-        except OSError as error:
-            # epoll_ctl(2): ENOMEM, or ENOSPC, when this user watches as much as he may. Nobody comes back
-            # to a listener but its own timer: without one it would listen for ever, and accept nothing.
-            self._wait_for_room(error)
+        self._loop.interests.update(self)
         if self.watching:
             self._loop.timers.cancel(self._sampler)
             self._sampler = None
@@ -158,6 +132,6 @@ class Listener:
         if self._closed:
             return
         self._closed = True
-        for timer in (self._retry, self._sampler):
-            self._loop.timers.cancel(timer)
+        self._shortage.cancel()
+        self._loop.timers.cancel(self._sampler)
         self._loop.let_go(self, reason)

@@ -11,6 +11,7 @@ alone. When it has caught up it gets a `gap`, which says how many, and a
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -19,7 +20,7 @@ from evloop.events.schema import End, Event, Gap, Header, Snapshot
 from evloop.events.sinks import encode
 from evloop.kernel import READ, Kernel, Socket, is_broken_listener, is_resource_shortage
 from evloop.loop.loop import SECOND
-from evloop.net.listener import RETRY_AFTER
+from evloop.net.shortage import Shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -192,11 +193,15 @@ class Watchers:
         return bool(self._watchers)
 
     def join(self, sock: Socket) -> None:
-        """Serve a connected, non-blocking socket from the next events on."""
+        """Serve a connected, non-blocking socket from the next events on, or close it."""
         watcher = Watcher(self, sock)
         self._loop.trace.own(watcher.fd, "watchers")
-        self._watchers.append(watcher)
-        self._loop.interests.update(watcher)
+        try:
+            self._loop.interests.update(watcher)
+        except OSError:  # epoll_ctl(2), ENOSPC or ENOMEM: this one is not let in, and the others stay
+            self.kernel.close(sock, "handler-error")
+        else:
+            self._watchers.append(watcher)
 
     def leave(self, watcher: Watcher) -> None:
         """Serve it no more."""
@@ -238,16 +243,18 @@ class WatchPoint:
         self._kernel = watchers.kernel
         self.sock = self._kernel.listen(address, 16, mode=mode)
         self._inode = self._kernel.inode_of(address)
-        self._retry: Timer | None = None
         self._closed = False
         self.fd = self.sock.fileno()
         self.watching = 0
         loop.trace.own(self.fd, "watchers")
-        loop.interests.update(self)
+        watch = partial(loop.interests.update, self)
+        self._shortage = Shortage(loop, "accept", watch, LET_IN)  # no `limit`: watching is not to be watched
+        watch()
 
     def wants(self) -> tuple[int, str]:
-        """READ: a watcher may come; but not while descriptors are short, as it would be ready for ever."""
-        return (0, "descriptors are short") if self._retry else (READ, "watchers may come")
+        """READ: a watcher may come."""
+        why_not = self._shortage.why
+        return (0, why_not) if why_not else (READ, "watchers may come")
 
     def on_ready(self, _bits: int) -> None:
         """Let one watcher in; the selector reports the next."""
@@ -257,17 +264,13 @@ class WatchPoint:
             if is_broken_listener(error):
                 raise
             if is_resource_shortage(error):
-                self._retry = self._loop.after(RETRY_AFTER, self._try_again, LET_IN)
-                self._loop.interests.update(self)
+                self._shortage.met(error)
             return
+        self._shortage.over()
         if self._watchers.is_full:
             self._watchers.turn_away(sock)
         else:
             self._watchers.join(sock)
-
-    def _try_again(self) -> None:
-        self._retry = None
-        self._loop.interests.update(self)
 
     def fail(self, error: Exception) -> None:
         """It cannot go on; the server can."""
@@ -279,7 +282,7 @@ class WatchPoint:
         if self._closed:
             return
         self._closed = True
-        self._loop.timers.cancel(self._retry)
+        self._shortage.cancel()
         self._loop.interests.drop(self, "the loop ends")
         self._kernel.remove_path(self._address, self._inode)
         self._kernel.close(self.sock, "stop")

@@ -255,7 +255,7 @@ class Invariants:
             mask = self._poller.masks.get(listener.fd, 0)
             if full and mask:
                 raise WrongError("there is no room for a connection, and a listener is watched")
-            if not full and not mask and listener._retry is None:
+            if not full and not mask and not listener._shortage.why:
                 raise WrongError(
                     "there is room for a connection, and a listener is not watched: nobody will be let in"
                 )

@@ -122,6 +122,19 @@ def test_the_words_of_a_shortage(scripted):
     ]
 
 
+def test_a_shortage_that_ends_in_a_flood(scripted):
+    """The first datagram that is received tells that it is over: with a stream of them EAGAIN never comes."""
+    server = scripted()
+    flood = [(b"a", PEER)] * DATAGRAM_BATCH
+    sock = server.datagrams(recvfrom=[failure(errno.ENOMEM), *flood], sendto=[1] * DATAGRAM_BATCH)
+    server.tick(sock)
+    server.sleep()
+    server.tick(sock)
+    assert len(server.calls("sendto", sock)) == DATAGRAM_BATCH
+    assert [active for _, _, active in server.trace.of("limit")] == [True, False]
+    assert not server.kernel.unused()
+
+
 def test_a_shortage_that_outlasts_the_server(scripted):
     """Its timer goes with it."""
     server = scripted()

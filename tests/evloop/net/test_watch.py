@@ -645,10 +645,63 @@ def test_a_watch_point_from_its_beginning_to_its_end(alone):
     assert [call.args for call in server.kernel.calls if call.name == "unlink"] == [(address, 0)]
     assert [said[2:] for said in server.trace.of("interest") if said[1] == point.fd] == [
         (0, READ, "watchers may come"),
-        (READ, 0, "descriptors are short"),
+        (READ, 0, "accept failed: Too many open files"),
         (0, READ, "watchers may come"),
-        (READ, 0, "descriptors are short"),
+        (READ, 0, "accept failed: Too many open files"),
     ]
+
+
+def test_epoll_is_full_when_a_watch_point_is_to_be_watched_again(alone, monkeypatch):
+    """Nobody would ever watch again: so it is tried again later."""
+    watched = alone()
+    server = watched.server
+    listener = watched.kernel.socket(accept=[failure(errno.EMFILE)])
+    watched.kernel.listeners.append(listener)
+    point = WatchPoint(server.loop, UnixPath("/run/w"), watched.watchers)
+    server.tick(listener)
+    full = refuse(monkeypatch, server.poller, point.fd)
+    server.sleep()
+    assert full == [point.fd]
+    assert (point.watching, len(server.loop.timers)) == (0, 1)
+    assert server.loop.timers.next().why == "let watchers in again"
+    server.sleep()
+    assert (point.watching, len(server.loop.timers)) == (READ, 0)
+    assert not server.trace.of("error")
+    assert not server.trace.of("limit")
+
+
+def test_epoll_is_full_for_one_watcher(alone, monkeypatch):
+    """It alone is not let in; who watches goes on, and the next may come."""
+    watched = alone(ALL)
+    server = watched.server
+    (first,) = watched.watchers._watchers
+    refused, late = watched.kernel.socket(), watched.kernel.socket()
+    listener = watched.kernel.socket(accept=[refused, late])
+    watched.kernel.listeners.append(listener)
+    point = WatchPoint(server.loop, UnixPath("/run/w"), watched.watchers)
+    full = refuse(monkeypatch, server.poller, refused.fileno())
+    server.tick(listener)
+    assert full == [refused.fileno()]
+    assert refused.closed
+    assert watched.watchers._watchers == [first]
+    assert server.watching(first.sock) == point.watching == READ
+    server.tick(listener)
+    assert [it.sock for it in watched.watchers._watchers] == [first.sock, late]
+    assert not server.trace.of("error")
+
+
+def refuse(monkeypatch, poller, fd):
+    """Once there is no room for a descriptor: epoll_ctl(2), ENOSPC. Whose turn it was."""
+    register, refused = poller.register, []
+
+    def full(number, mask):
+        if number == fd and not refused:
+            refused.append(number)
+            raise failure(errno.ENOSPC)
+        register(number, mask)
+
+    monkeypatch.setattr(poller, "register", full)
+    return refused
 
 
 def test_a_watch_point_that_ends_while_it_is_watched(alone):

@@ -34,7 +34,8 @@ HINTS = {
 }
 """What loops set."""
 
-LOOP = [Path(evloop.__file__).parent / it for it in ("net/datagram.py", "net/listener.py", "net/stream.py")]
+NET = Path(evloop.__file__).parent / "net"
+LOOP = [NET / it for it in ("datagram.py", "listener.py", "shortage.py", "stream.py")]
 LOOP += [Path(evloop.__file__).parent / it for it in ("servers/loop.py", "control/looped.py")]
 """What says why it watches what it watches."""
 
@@ -122,6 +123,7 @@ def test_a_translation_has_the_blanks_of_its_sentence() -> None:
         ("12 B wait for the server, which sleeps in poll()", "12 B 等着服务器来读，它睡在 poll() 里"),
         ("accept() = fd 7 · from 10.0.0.1:80, after 1.1 s", "accept() = fd 7 · 来自 10.0.0.1:80，历时 1.1 s"),
         ("the FIN of packet #8: the client sends no more", "包 #8 的 FIN：客户端不再发送"),
+        ("recvfrom failed: Cannot allocate memory", "recvfrom 失败：Cannot allocate memory"),
         ("socket() = tcp-1", "socket() = tcp-1"),
         ('"from me, after 3 ms"', '"from me, after 3 ms"'),
         ("nobody has written this", "nobody has written this"),

@@ -30,6 +30,7 @@ __all__ = ["Dump", "Lint", "RingSink"]
 PAUSE = 60_000_000_000  # ns from a dump to the next for the same cause; each time twice as long
 PIECE = 250  # events that are worked on before others may go on: a fraction of a millisecond
 YIELD = 0.001  # seconds for others
+WAITING = 3  # dumps behind the one that is being written: each may keep as many events in memory as the ring
 _NAMED = frozenset({Accept, Listen, Bind, Close})
 
 
@@ -83,6 +84,9 @@ class RingSink:
 
     Reasons of one kind are not written out again and again: after the first the next is heard a minute
     later, then two, then four. Who asks by a signal is always heard.
+
+    What is to be written is gathered at the end of the tick, also while an earlier dump is being written,
+    and waits for its turn. If as many wait as may, the next is not written, and that is told.
     """
 
     wants_lines = False
@@ -122,7 +126,12 @@ class RingSink:
         self._gone: dict[str, Event] = {}
         self._asked: str | None = None
         self._heard: dict[str, tuple[int, int]] = {}  # kind → until when it is not heard, and the pause then
+        self._lock = threading.Lock()  # of the three below
+        self._waiting: deque[Dump] = deque()
+        self._writing = False
         self._thread: threading.Thread | None = None
+        self._pause = YIELD  # after each piece; none, when nobody is served any more
+        self._dropped: str | None = None  # why the last was asked for, if it was not written
 
     def write(self, block: bytes, events: Sequence[Event]) -> None:  # noqa: ARG002
         """Keep them, and look for a reason."""
@@ -142,7 +151,8 @@ class RingSink:
         if self._lint is not None:
             self._look(self._lint, everything, last.t)
         if self._asked is not None:
-            self._write_beside()
+            asked, self._asked = self._asked, None
+            self._write_beside(asked)
 
     def _forget(self, tick: list[Event]) -> None:
         """Of what began before the first event that is kept, and is not over, it is kept how."""
@@ -177,29 +187,49 @@ class RingSink:
 
     def write_now(self, why: str) -> None:
         """Write it out before this returns: the program is about to end."""
+        self._pause = 0.0
         self._wait()
         if self._ticks:
-            self._put(self._gather(why), 0.0)
+            self._put(self._gather(why))
 
-    def _write_beside(self) -> None:
-        """Write it out while the loop goes on; while that lasts nothing else is begun."""
-        if self._asked is None or (self._thread is not None and self._thread.is_alive()):
+    def _write_beside(self, why: str) -> None:
+        """Gather it, and have it written while the loop goes on."""
+        if len(self._waiting) >= WAITING:  # there will not be more: who adds to them is here
+            if why != self._dropped:
+                wait = f"{WAITING} files still wait for the disk"
+                self._report(f"flight recorder: {why}: not written, as {wait}: ask again when they are there")
+            self._dropped = why
             return
-        dump, self._asked = self._gather(self._asked), None
-        self._thread = threading.Thread(target=self._put, args=(dump, YIELD), name="flight recorder")
-        self._thread.start()
+        self._dropped = None
+        dump = self._gather(why)
+        with self._lock:
+            self._waiting.append(dump)
+            if not self._writing:
+                self._thread = threading.Thread(target=self._write_waiting, name="flight recorder")
+                self._thread.start()
+                self._writing = True
+
+    def _write_waiting(self) -> None:
+        """The thread: it ends when nothing waits, so that it keeps no program from its end."""
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    self._writing = False
+                    return
+                dump = self._waiting.popleft()
+            self._put(dump)
 
     def _gather(self, why: str) -> Dump:
         return Dump(why, self._header, self._size, list(self._ticks), self._standing(), dict(self._gone))
 
-    def _put(self, dump: Dump, pause: float) -> None:
-        """Write a file, and sleep for so many seconds after each piece of it, so that others get on."""
+    def _put(self, dump: Dump) -> None:
+        """Write a file, and sleep after each piece of it, so that others get on."""
         try:
             self._next_file()
             for piece in dump.pieces():
                 write_lines(self._fd, piece)
-                if pause:
-                    time.sleep(pause)
+                if self._pause:
+                    time.sleep(self._pause)
         except OSError as error:
             why = error.strerror or error
             self._report(f"the flight recorder cannot write {self._path} ({why}): serving goes on without it")
@@ -222,7 +252,8 @@ class RingSink:
             self._thread.join()
 
     def close(self) -> None:
-        """Let the last dump be finished; if there was none, leave no empty file."""
+        """Let all dumps be finished; if there was none, leave no empty file."""
+        self._pause = 0.0
         self._wait()
         status = os.fstat(self._fd)
         if status.st_size == 0 and self._series.folder.identity(self._series.name) == (

@@ -286,8 +286,7 @@ def test_who_listened_and_was_closed(recorded):
         lambda *at: Close(*at, 1, 4, "stop", None, "udp-1"),
         lambda *at: Close(*at, 1, 5, "stop", None, "unknown-1"),
     )
-    it.sink.ask("SIGUSR1")
-    it.sink._write_beside()
+    it.sink._write_beside("SIGUSR1")
     states = {line["name"]: line for line in it.lines() if line["ev"] == "inherit"}
     assert {name: line.get("listens", False) for name, line in states.items()} == {
         "listen-1": True,
@@ -410,30 +409,93 @@ def test_a_lint_that_fails(recorded):
     assert it.dump()[-1]["ev"] == "cut"
 
 
-def test_what_comes_while_a_file_is_written_waits(recorded, monkeypatch):
-    """The next is begun when it is done."""
-    goes_on, begun = threading.Event(), threading.Event()
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk that takes nothing until `goes_on` is set; `begun` is when somebody wants to write."""
+
+    class Disk:
+        """Two events."""
+
+        goes_on, begun = threading.Event(), threading.Event()
+
     real = os.write
 
     def write(fd, data):
-        begun.set()
-        assert goes_on.wait(30)
+        Disk.begun.set()
+        assert Disk.goes_on.wait(30)
         return real(fd, data)
 
+    monkeypatch.setattr(ring.os, "write", write)
+    return Disk
+
+
+def test_what_comes_while_a_file_is_written_is_gathered_at_once(recorded, disk):
+    """It is as it was then, and written when its turn comes: nothing else need happen for that."""
     it = recorded()
-    with monkeypatch.context() as patched:
-        patched.setattr(ring.os, "write", write)
-        it.sink.ask("one")
-        it.signals(1)
-        assert begun.wait(30)
-        it.sink.ask("two")
-        it.signals(3)
-        goes_on.set()
-        it.sink._wait()
-    assert it.older == []
+    it.sink.ask("one")
     it.signals(1)
+    assert disk.begun.wait(30)
+    it.sink.ask("two")
+    it.signals(3)
+    disk.goes_on.set()
     assert it.lines()[-1]["reason"] == "flight recorder: two"
+    assert [line["seq"] for line in it.lines()] == [0, 1, 2, -1]
     assert it.older == ["log.old-000001"]
+    assert it.lines("log.old-000001")[-1]["reason"] == "flight recorder: one"
+
+
+def test_the_end_while_files_are_written(recorded, disk):
+    """None that was asked for is lost, and there are no pauses any more."""
+    it = recorded()
+    naps, real = [], it.sink._wait
+    it.signals(1)
+    for why in ("one", "two", "three"):
+        it.sink.ask(why)
+        it.signals(1)
+    assert disk.begun.wait(30)
+
+    def wait():
+        disk.goes_on.set()
+        real()
+
+    it.sink._wait = wait
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ring.time, "sleep", naps.append)
+        it.close()
+    it.sink._wait = real
+    assert naps == []
+    assert it.older == ["log.old-000001", "log.old-000002"]
+    assert it.lines()[-1]["reason"] == "flight recorder: three"
+
+
+def test_more_than_the_disk_takes(recorded, disk):
+    """So many wait, and what comes then is not written: it is told, once for each reason."""
+    it = recorded()
+    it.sink.ask("first")
+    it.signals(1)
+    assert disk.begun.wait(30)
+    for _ in range(10):
+        it.sink.ask("SIGUSR1")
+        it.signals(1)
+    it.turn(lambda *at: Slow(*at, 183_000_000, None))
+    assert len(it.sink._waiting) == ring.WAITING == 3
+    dropped = "not written, as 3 files still wait for the disk: ask again when they are there"
+    told = [f"flight recorder: SIGUSR1: {dropped}", f"flight recorder: a tick took 183 ms: {dropped}"]
+    assert it.said == told
+    disk.goes_on.set()
+    assert it.older == ["log.old-000001", "log.old-000002", "log.old-000003"]
+    assert it.lines()[-1]["reason"] == "flight recorder: SIGUSR1"
+    assert it.lines()[-2]["seq"] == 4
+    assert it.dump()[-2]["seq"] == it.seq
+    disk.goes_on.clear()
+    disk.begun.clear()
+    for _ in range(6):
+        it.sink.ask("SIGUSR1")
+        it.signals(1)
+        assert disk.begun.wait(30)
+    disk.goes_on.set()
+    it.sink._wait()
+    assert [sentence for sentence in it.said if "not written" in sentence] == [*told, told[0]]
 
 
 def test_a_crash(recorded):

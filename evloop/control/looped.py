@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from evloop.control import gates as names
 from evloop.control.gates import LONGEST, Gates
-from evloop.kernel import READ, WRITE, Kernel, is_broken_listener
+from evloop.kernel import READ, WRITE, Kernel, is_broken_listener, is_resource_shortage
 from evloop.loop.interest import Interests
 from evloop.loop.loop import Loop
 from evloop.net.listener import Listener
+from evloop.net.shortage import Shortage
 from evloop.net.stream import Stream
 from evloop.servers.loop import LoopServer
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from evloop.servers.loop import ServerOptions
     from evloop.trace import Trace
 
-__all__ = ["ControlPoint", "GatedLoop", "GatedServer", "with_gates"]
+__all__ = ["LET_CONTROLLERS_IN", "ControlPoint", "GatedLoop", "GatedServer", "with_gates"]
+
+LET_CONTROLLERS_IN = "let controllers in again"  # of a timer: what the log says besides who woke the loop
 
 
 class GatedInterests(Interests):
@@ -144,11 +148,14 @@ class ControlPoint:
         self.fd = self.sock.fileno()
         self.watching = 0
         loop.trace.own(self.fd, "control")
-        loop.interests.update(self)
+        watch = partial(loop.interests.update, self)
+        self._shortage = Shortage(loop, "accept", watch, LET_CONTROLLERS_IN)
+        watch()
 
     def wants(self) -> tuple[int, str]:
         """READ: somebody may come."""
-        return READ, "somebody may want to control"
+        why_not = self._shortage.why
+        return (0, why_not) if why_not else (READ, "somebody may want to control")
 
     def on_ready(self, _bits: int) -> None:
         """Let one in."""
@@ -157,8 +164,14 @@ class ControlPoint:
         except OSError as error:
             if is_broken_listener(error):
                 raise
+            if is_resource_shortage(error):
+                self._shortage.met(error)
             return
-        self._controllers.add(_Controller(self._loop, sock, self._gates, self._leave))
+        self._shortage.over()
+        try:
+            self._controllers.add(_Controller(self._loop, sock, self._gates, self._leave))
+        except OSError:  # epoll_ctl(2), ENOSPC or ENOMEM: this one is not let in
+            self.kernel.close(sock, "handler-error")
 
     def _leave(self, controller: _Controller) -> None:
         self._controllers.discard(controller)
@@ -174,6 +187,7 @@ class ControlPoint:
         """Nobody controls any more; all gates are open."""
         for controller in tuple(self._controllers):
             self._leave(controller)
+        self._shortage.cancel()
         self._loop.interests.drop(self, "the loop ends")
         self.kernel.remove_path(self._address, self._inode)
         self.kernel.close(self.sock, "stop")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from evloop.control.looped import LET_CONTROLLERS_IN
 from evloop.events.schema import Control, Poll, Prepare, Timer
 from evloop.kernel import READ
 from evloop.net.watch import BEHIND, LET_IN
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Guests"]
 
-_TIMERS = (BEHIND, LET_IN)
+_TIMERS = (BEHIND, LET_IN, LET_CONTROLLERS_IN)
 _SILENT = OWN.keys() - {"signals"}  # the server's own
 
 

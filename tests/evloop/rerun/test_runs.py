@@ -8,8 +8,10 @@ import socket
 
 import pytest
 
+from evloop.address import UnixPath
 from evloop.bugs.gallery import BUGS
 from evloop.control.gates import Gates
+from evloop.control.looped import LET_CONTROLLERS_IN, ControlPoint
 from evloop.errors import AddressError
 from evloop.events.schema import (
     Accept,
@@ -348,6 +350,33 @@ def test_gates(recorded, same):
     ]  # fmt: skip
     theirs.close()
     ours.close()
+
+
+def test_who_controls_waits_for_a_descriptor(recorded, same, path, emfile, monkeypatch):
+    """A timer of its own lets it in again: the rerun has nobody who controls, and the same turns."""
+    gates = Gates()
+    run = recorded(gates=gates)
+    run.begin()
+    point = ControlPoint(run.loop, UnixPath(path), gates)
+    accept, refusals = point.kernel.accept, [emfile]
+    monkeypatch.setattr(point.kernel, "accept", lambda sock: _raise(refusals) or accept(sock))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(path)
+        sock.send(b"hold read\n")
+        run.until(lambda: run.events(Prepare, why=LET_CONTROLLERS_IN))
+        run.kernel.pass_time(0.1)
+        run.until(lambda: run.events(Control))
+    point.close()
+    outcome = same(run.end())
+    assert not refusals
+    assert outcome.guests["timers"] == 1
+    assert outcome.guests["control"] >= 2
+    assert not run.events(Limit)
+
+
+def _raise(errors):
+    if errors:
+        raise errors.pop()
 
 
 class Speaker:

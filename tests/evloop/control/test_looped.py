@@ -1,0 +1,155 @@
+"""The loop with gates on real sockets, and the socket on which it is told what to hold."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import pytest
+
+from evloop.address import UnixPath
+from evloop.control.gates import Gates
+from evloop.control.looped import ControlPoint, GatedLoop
+from evloop.kernel import READ, Kernel
+from evloop.testing import failure
+from evloop.trace import Trace
+
+
+@pytest.fixture
+def gates():
+    """Of the loop."""
+    return Gates()
+
+
+@pytest.fixture
+def loop(selector, gates):
+    """One with gates."""
+    made = GatedLoop(Kernel(), selector, Trace(), print, gates)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def path(short_dir):
+    """Where it is controlled."""
+    return f"{short_dir}/control"
+
+
+@pytest.fixture
+def point(loop, gates, path):
+    """Who is listened to there."""
+    made = ControlPoint(loop, UnixPath(path), gates)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def connect(path, keep):
+    """Connect to it."""
+
+    def connected():
+        sock = keep(socket.socket(socket.AF_UNIX))
+        sock.connect(path)
+        sock.settimeout(5)
+        return sock
+
+    return connected
+
+
+def refuse(monkeypatch, owner, name, *numbers):
+    """The next calls of this name fail with these numbers; how many are left."""
+    call, left = getattr(owner, name), list(numbers)
+
+    def refused(*args):
+        if left:
+            raise failure(left.pop(0))
+        return call(*args)
+
+    monkeypatch.setattr(owner, name, refused)
+    return left
+
+
+# -- the point on which it is told -----------------------------------------------------------
+
+
+def test_no_descriptor_for_who_controls(loop, point, connect, monkeypatch):
+    """They wait in the queue and do not wake the loop meanwhile; then they are heard."""
+    left = refuse(monkeypatch, point.kernel, "accept", errno.EMFILE, errno.ENFILE)
+    sock = connect()
+    sock.send(b"hold read\n")
+    for turn in (1, 0):
+        loop.tick()
+        assert len(left) == turn
+        assert point.watching == 0
+        assert [len(loop.timers), loop.timers.next().why] == [1, "let controllers in again"]
+        loop.tick()  # the timer
+        assert point.watching == READ
+    loop.tick()
+    loop.tick()
+    assert sock.recv(9) == b"ok\n"
+    assert len(loop.timers) == 0
+
+
+def test_the_selector_is_full_when_it_is_to_be_watched_again(loop, point, connect, monkeypatch):
+    """It is tried again later, else nobody would ever be heard."""
+    refuse(monkeypatch, point.kernel, "accept", errno.EMFILE)
+    connect()
+    loop.tick()
+    left = refuse(monkeypatch, loop.poller, "register", errno.ENOSPC)
+    loop.tick()
+    assert not left
+    assert (point.watching, len(loop.timers)) == (0, 1)
+    loop.tick()
+    assert (point.watching, len(loop.timers)) == (READ, 0)
+
+
+def test_the_selector_is_full_for_who_controls(loop, point, connect, monkeypatch):
+    """This one is hung up on; the next may come."""
+    left = refuse(monkeypatch, loop.poller, "register", errno.ENOSPC)
+    first, second = connect(), connect()
+    loop.tick()
+    assert not left
+    assert first.recv(1) == b""
+    assert point.watching == READ
+    second.send(b"gates\n")
+    loop.tick()
+    loop.tick()
+    assert second.recv(9) == b"ok\n"
+
+
+@pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EAGAIN])
+def test_who_was_gone_before_they_were_let_in(loop, point, connect, monkeypatch, number):
+    """Nothing happens."""
+    left = refuse(monkeypatch, point.kernel, "accept", number)
+    connect()
+    loop.tick()
+    assert not left
+    assert (point.watching, len(loop.timers)) == (READ, 0)
+
+
+def test_a_point_that_breaks(loop, point, connect, monkeypatch):
+    """It is heard of, and watched no more."""
+    heard = []
+    loop.trace.error = lambda where, error, _sock: heard.append((where, error.errno))
+    refuse(monkeypatch, point.kernel, "accept", errno.EINVAL)
+    connect()
+    loop.tick()
+    assert heard == [("control", errno.EINVAL)]
+    assert point.watching == 0
+
+
+def test_its_end(loop, point, connect, path, monkeypatch):
+    """Who is there is hung up on, the path is gone, and so is the timer."""
+    sock = connect()
+    loop.tick()
+    refuse(monkeypatch, point.kernel, "accept", errno.EMFILE)
+    connect()
+    loop.tick()
+    assert len(loop.timers) == 1
+    point.close()
+    loop.finish()
+    assert sock.recv(1) == b""
+    assert not os.path.exists(path)
+    assert len(loop.timers) == 0
+    assert loop.interests.watched == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections import deque
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -74,11 +75,14 @@ class LogOptions(NamedTuple):
 
 
 class Reporter:
-    """Tells the person who runs the program, on standard error; later, while a picture is on their screen."""
+    """Tells the person who runs the program, on standard error; later, while a picture is on their screen.
+
+    Any thread may: each sentence is taken by one of them, and said once.
+    """
 
     def __init__(self) -> None:
         self.later = False
-        self._sentences: list[str] = []
+        self._sentences: deque[str] = deque()
 
     def __call__(self, sentence: str) -> None:
         """Say it, or keep it until `tell`."""
@@ -94,9 +98,12 @@ class Reporter:
 
     def tell(self) -> None:
         """Say what was kept."""
-        for sentence in self._sentences:
+        while True:
+            try:
+                sentence = self._sentences.popleft()
+            except IndexError:
+                return
             _say(f"evloop: {printable(sentence)}")
-        self._sentences.clear()
 
 
 def _say(line: str) -> None:

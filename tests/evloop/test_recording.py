@@ -199,6 +199,23 @@ def test_sentences_wait_for_the_picture(capsys):
     assert capsys.readouterr().err == "evloop: later\n"
 
 
+def test_two_threads_say_something(monkeypatch):
+    """A flight recorder's thread and the loop's: each sentence is said once, and none is lost."""
+    said, report = [], Reporter()
+
+    def say(line):
+        said.append(line)
+        if len(said) == 1:  # while that is said, another thread comes
+            thread = threading.Thread(target=report, args=("two",))
+            thread.start()
+            thread.join()
+
+    monkeypatch.setattr(recording, "_say", say)
+    report("one")
+    report("three")
+    assert said == ["evloop: one", "evloop: two", "evloop: three"]
+
+
 @pytest.mark.parametrize("path", ["/dev/full", None])
 def test_nobody_can_be_told(monkeypatch, path):
     """Standard error is on the disk that is full, or closed: that ends no server."""

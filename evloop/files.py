@@ -19,8 +19,8 @@ _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def is_shared(status: os.stat_result) -> bool:
-    """Whether others than its owner and its group may put something into a folder."""
-    return bool(status.st_mode & (stat.S_IWOTH | stat.S_ISVTX))
+    """Whether others than ourselves, root and its group may put something into a folder."""
+    return bool(status.st_mode & (stat.S_IWOTH | stat.S_ISVTX)) or status.st_uid not in {0, os.geteuid()}
 
 
 class Folder:

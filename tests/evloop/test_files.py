@@ -76,6 +76,21 @@ def test_a_link_in_a_folder_of_one_s_own(tmp_path):
     assert (tmp_path / "target").read_bytes() == b"here"
 
 
+def test_a_link_in_a_folder_of_another_user(tmp_path, another):
+    """Who owns it may put there what he likes, whatever its mode."""
+    folder = tmp_path / "his"
+    folder.mkdir()
+    (tmp_path / "precious").write_bytes(b"precious")
+    (folder / "log").symlink_to(tmp_path / "precious")
+    if os.geteuid() == 0:
+        os.chown(folder, 12345, -1)
+    else:
+        another()
+    with pytest.raises(OSError, match="symbolic link in a folder where others may write"):
+        open_private(f"{folder}/log", WRITE)
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
 @pytest.mark.parametrize("target", ["there", "nowhere"])
 def test_a_symbolic_link_in_a_shared_folder(shared, tmp_path, target):
     """It is not followed, whether there is something behind it or not."""

@@ -171,7 +171,7 @@ def _traced_loop(
             report.later = sys.stdout.isatty()
 
     def crashed(error: BaseException) -> None:
-        recorder.reason = f"crash: {type(error).__name__}: {error}"
+        recorder.reason = f"crash: {trace.told(error)}"
         if isinstance(error, Exception):
             trace.error("loop", error)
         recorder.flush()

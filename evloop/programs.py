@@ -15,6 +15,7 @@ from evloop.control.gates import BLOCKING, Gates
 from evloop.errors import EvloopError
 from evloop.header import make_header
 from evloop.kernel import Kernel, raise_descriptor_limit
+from evloop.printable import encodable
 from evloop.protocols import PROTOCOLS
 from evloop.recording import Recording, Reporter, begin_captures
 from evloop.servers import blocking, conversation, once, sequential, threaded
@@ -132,7 +133,8 @@ def talk(target: str, messages: tuple[str, ...], options: ClientOptions, keep: L
     with ExitStack() as stack:
         header = make_header(keep, limits, model="client")
         if not keep.payload_limit:  # what it says is on its command line, too
-            header.argv = ["…" if word in messages else word for word in header.argv]
+            said = {encodable(message) for message in messages}
+            header.argv = ["…" if word in said else word for word in header.argv]
         recording = Recording(keep, header, report, BESIDE)
         stack.callback(recording.close)
         interrupts = Kernel().interrupts(["SIGINT"])

@@ -334,7 +334,7 @@ class _Calls:
             def event(stamp: _Stamp, errno: str | None) -> Setsockopt:
                 if errno is None and (level, option) == (_socket.SOL_SOCKET, _socket.SO_RCVLOWAT):
                     known.low_water = value != 1
-                shown = str(int(value)) if isinstance(value, int) else repr(value)
+                shown = _setting(value, whole=self._instrument.payload_limit > 0)
                 return Setsockopt(
                     *stamp, known.fd, *_option_words(level, option), shown, known.conn, known.sock, errno,
                     **self._instrument.place(frame),
@@ -438,6 +438,18 @@ def _format(address: Any) -> str:
 
 # Names that begin as those of SOL_SOCKET do, and belong to a level of their own.
 _ELSEWHERE = ("SO_J1939", "SO_VM_", "SO_HCI_", "SO_L2CAP_")
+
+
+_LONGEST_SETTING = 20  # bytes: struct ipv6_mreq; what is longer is mostly a key or a program, as of TLS
+
+
+def _setting(value: Any, *, whole: bool) -> str:
+    """An option's value as the program wrote it; where no payload is kept, what is long only by its size."""
+    if isinstance(value, int):
+        return str(int(value))
+    if whole or value is None or memoryview(value).nbytes <= _LONGEST_SETTING:
+        return repr(value)
+    return f"({memoryview(value).nbytes} bytes)"
 
 
 def _option_words(level: int, option: int) -> tuple[str, str]:

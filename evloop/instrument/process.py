@@ -21,6 +21,7 @@ from evloop.instrument.instrument import install
 from evloop.instrument.known import address_of
 from evloop.instrument.lifecycle import close_all
 from evloop.printable import encodable, printable
+from evloop.raised import error_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,12 +102,12 @@ class _Process:
 
     def _uncaught(self, error: BaseException, traceback: TracebackType | None, *, ends: bool) -> None:
         """An exception that nobody caught; `ends` says that the process will end of it."""
-        name = type(error).__name__
         where = self._instrument.raised(traceback)
         recorder = self._recorder
-        recorder.record(Error(0, recorder.clock(), recorder.tick, where, f"{name}: {error}".rstrip(": ")))
+        said = error_line(error, payloads=self._instrument.payload_limit > 0)
+        recorder.record(Error(0, recorder.clock(), recorder.tick, where, said))
         if ends:
-            self._ending = name
+            self._ending = type(error).__name__
 
     def _at_exit(self) -> None:
         self._finish(self._ending or "exit")

@@ -138,7 +138,7 @@ def _run(
     try:
         server.run()
     except Exception as error:  # noqa: BLE001 - if it crashed then, it is to crash now
-        comparison.reason = f"crash: {type(error).__name__}: {error}"
+        comparison.reason = f"crash: {trace.told(error)}"
         trace.error("loop", error)
         comparison.flush()
     server.close()

@@ -18,6 +18,7 @@ from evloop.events.schema import (
     Slow,
     Timer,
 )
+from evloop.raised import error_line
 from evloop.trace import Trace
 from evloop.tracing.kernel import INTEREST, TracedKernel, TracedSocket
 
@@ -114,7 +115,11 @@ class EventTrace(Trace):
 
     def error(self, where: str, error: Exception, sock: Socket | None = None) -> None:
         """A handler raised."""
-        self._recorder.append(Error(*self._begin(), where, f"{type(error).__name__}: {error}", *_names(sock)))
+        self._recorder.append(Error(*self._begin(), where, self.told(error), *_names(sock)))
+
+    def told(self, error: BaseException) -> str:
+        """What the log says of an exception."""
+        return error_line(error, payloads=self._kernel.payload_limit > 0)
 
 
 def _names(sock: Socket | None) -> tuple[str | None, str | None]:

@@ -133,6 +133,56 @@ def test_no_payload_anywhere(serve, run, tmp_path):
     assert any(it in (tmp_path / "all.jsonl").read_bytes() for it in _spellings(mark)), "the search finds it"
 
 
+RAISES = """
+import socket, sys, threading
+server = socket.create_server(("127.0.0.1", 0))
+port = server.getsockname()[1]
+
+def answer(sock):
+    sock.setsockopt(socket.SOL_SOCKET, 9999, sock.recv(100))
+
+def read(sock):
+    int(sock.recv(100))
+
+for handler in (answer, read):
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(("payload" + "marker" * 4).encode())
+    served = threading.Thread(target=handler, args=(server.accept()[0],))
+    served.start()
+    served.join()
+client = socket.create_connection(("127.0.0.1", port))
+client.sendall(("payload" + "marker").encode())
+read(server.accept()[0])
+"""
+
+
+def test_no_payload_in_what_an_exception_says(run, tmp_path):
+    """Of a thread, and of the whole program: it may quote what was received."""
+    (tmp_path / "raises.py").write_text(RAISES)
+    for policy, said in (("full", True), ("none", False)):
+        log = f"{policy}.jsonl"
+        result = run(*TRACE, "run", "--payload", policy, "--log", log, "raises.py")
+        assert result.returncode == 1
+        assert result.stderr.count(MARK) == 2, "the program's own words are its own"
+        text = (tmp_path / log).read_text()
+        assert text.count('"message":"ValueError') == 2
+        assert any(it.decode() in text for it in _spellings(MARK.encode())) == said
+        assert (MARK in text) == said
+    for told in (("why",), ("why", "--json"), ("check", "--json"), ("lint", "--json"), ("play", "--all")):
+        assert MARK not in run(*TRACE, *told, "none.jsonl").stdout
+
+
+def test_no_message_of_bytes_that_are_no_text_in_a_clients_own_line(serve, run, tmp_path):
+    """What the client says is left out of its command line however it is spelt."""
+    server = serve("--tcp", "127.0.0.1:0")
+    said = run(
+        sys.executable, "-m", "evloop", "client", "--payload", "none", "--log", "client.jsonl",
+        server.address("tcp"), f"{MARK}\udcff",
+    )  # fmt: skip
+    assert said.returncode == 0
+    assert MARK not in (tmp_path / "client.jsonl").read_text()
+
+
 def _spellings(mark):
     """The marker and its answer, as they are and in base64, wherever in three bytes they begin."""
     import base64  # noqa: PLC0415

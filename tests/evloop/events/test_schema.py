@@ -97,3 +97,30 @@ def test_defaults_are_left_out() -> None:
         "ev": "recv", "seq": 1, "t": 2, "tick": 3, "dur": 4, "conn": "tcp-1", "fd": 5, "size": 6,
         "errno": "EAGAIN",
     }  # fmt: skip
+
+
+PAYLOADS = {"Recv.data", "Send.data", "Recvfrom.data", "Sendto.data"}
+EXCEPTIONS = {"Error.message", "End.reason", "Cut.reason"}
+"""What an exception says, which may quote a payload: a crash is why a log ends, or a file of one."""
+OF_THE_PROGRAM = {"argv", "value", "thread", "where", "call"}
+"""What it was told and told the kernel, what it calls its threads, places in its text."""
+ADDRESSES = {"address", "local", "peer"}
+OURS = {
+    "awaits", "bug", "conn", "gate", "interest", "mode", "model", "name", "new", "old", "pair", "payload",
+    "proto", "reason", "run", "schema", "selector", "sock", "versions", "watched", "what", "why",
+}  # fmt: skip
+"""Names that we give and words of ours."""
+THE_SYSTEMS = {"boot_id", "errno", "flags", "how", "level", "option", "ready", "signal", "state", "sysctls"}
+
+
+def test_every_text_is_known_for_what_it_may_hold() -> None:
+    """With `--payload none` no payload may come into any: a new one is to be judged."""
+    texts = set()
+    for cls in (*schema.EVENT_TYPES.values(), schema.ListenerState, schema.ConnectionState):
+        definition = msgspec.json.schema(cls)["$defs"][cls.__name__]
+        for name, field in definition["properties"].items():
+            if name != "ev" and "'type': 'string'" in str(field):
+                texts.add(f"{cls.__name__}.{name}")
+    assert texts >= PAYLOADS | EXCEPTIONS
+    others = {text.partition(".")[2] for text in texts - PAYLOADS - EXCEPTIONS}
+    assert others == OF_THE_PROGRAM | ADDRESSES | OURS | THE_SYSTEMS

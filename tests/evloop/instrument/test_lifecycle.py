@@ -10,6 +10,7 @@ import select
 import socket
 import threading
 import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -326,6 +327,20 @@ def test_remove(recorded):
     assert "recv" not in vars(socket.socket)
     assert "__del__" not in vars(socket.socket)
     assert repr(select.select) == "<built-in function select>"
+
+
+@pytest.mark.parametrize(
+    ("limit", "size", "shown"),
+    [(8, 21, repr(b"k" * 21)), (0, 21, "(21 bytes)"), (0, 20, repr(b"k" * 20)), (0, None, "None")],
+)
+def test_a_long_option_may_be_what_was_received(recorded, limit, size, shown):
+    """Where no payload is kept, only its size is told."""
+    recorded.instrument.payload_limit = limit
+    arguments = (None, 4) if size is None else (b"k" * size,)
+    with socket.socket() as sock:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, 9999, *arguments)
+        assert recorded.one(Setsockopt).value == shown
 
 
 @pytest.mark.parametrize(

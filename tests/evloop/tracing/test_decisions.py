@@ -86,6 +86,14 @@ def test_what_is_written_as_it_is(trace, listener):
     assert (error.where, error.message, error.sock) == ("stream", "ZeroDivisionError: by zero", "listen-1")
 
 
+def test_an_exception_quotes_no_payload_where_none_is_kept(trace):
+    """Only its type stays."""
+    trace._kernel.payload_limit = 0
+    trace.error("stream", ValueError("invalid literal for int() with base 10: b'my-password'"))
+    (error,) = trace.events()
+    assert (error.where, error.message) == ("stream", "ValueError")
+
+
 def test_the_last_signal_is_why_the_log_ends(trace):
     """The end's reason."""
     trace.signal("SIGTERM")

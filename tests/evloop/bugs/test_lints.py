@@ -15,10 +15,11 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evloop_trace.model.diagnosis import fold
+from evloop_trace.model.diagnosis import Diagnosis, fold
 from evloop_trace.model.lint import Linter
 
 from evloop.bugs.gallery import BUGS
+from evloop.events.schema import Poll
 from evloop.loop.crowd import CROWD
 from evloop.parts import Parts
 
@@ -51,14 +52,15 @@ def overfill(real, client) -> None:
     real.until(took_less)
 
 
-def empty(real, client) -> None:
+def empty(real, *clients) -> None:
     """Read what was answered, until nothing comes any more."""
     quiet = 0
     while quiet < 10:
-        try:
-            quiet = 0 if client.recv(1 << 20) else 10
-        except BlockingIOError:
-            quiet += 1
+        quiet += 1
+        for client in clients:
+            with contextlib.suppress(BlockingIOError):
+                if client.recv(1 << 20):
+                    quiet = 0
         real.loop.tick()
 
 
@@ -241,7 +243,47 @@ def test_without_it_nothing_is_said(name, found):
     assert found(name, Parts()) == set()
 
 
-def test_a_crowd_is_no_spin(real):
+@pytest.mark.parametrize("number", [CROWD, CROWD + 1, 100])
+def test_many_spin(real, monkeypatch, number):
+    """As many as would be a crowd, were anything done about them; and others are served all the while."""
+    monkeypatch.setattr(type(real()), "parts", BUGS["write-interest-left-on"].parts)
+    server = real(traced=True, backlog=1000, max_connections=1000)
+    address = server.tcp()
+    served = [server.client(address) for _ in range(CROWD)]
+    clients = [server.client(address, buffers=8192) for _ in range(number)]
+    server.until(lambda: len(server.streams) == len(served) + number)
+    for stream in server.streams:
+        stream.sock.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    for client in clients:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    waited = set()
+
+    def took_less() -> bool:
+        for client in clients:
+            with contextlib.suppress(BlockingIOError):
+                client.send(LOAD)
+        waited.update(stream for stream in server.streams if stream.buffered)
+        return len(waited) == number
+
+    server.until(took_less)
+    empty(server, *clients)
+    for _ in range(MANY):
+        for client in served:
+            client.send(b"hello")
+        for client in served:
+            server.receive(client, 5)
+    events = server.events()
+    assert max(len(event.ready) for event in events if isinstance(event, Poll)) > number
+    linter = Linter()
+    linter.feed(events)
+    assert {it.kind for it in linter.findings} - {"slow-handler"} == {"spin-write"}
+    assert sum(it.kind == "spin-write" for it in linter.findings) == number
+    diagnosis = Diagnosis([("", events[0])])
+    diagnosis.feed(0, events)
+    assert [it.kind for it in diagnosis.verdict().findings].count("spin-write") == number
+
+
+def test_a_crowd_is_no_spin(real, monkeypatch):
     """Who is left out for some turns is named by every poll: nothing is wrong with that."""
     server = real(traced=True, backlog=1000)
     address = server.tcp()
@@ -260,6 +302,11 @@ def test_a_crowd_is_no_spin(real):
     found = [*linter.feed(server.events()), *linter.finish()]
     # A busy machine may make a turn slow for real: the log says so itself, and that is another lint.
     assert [it for it in found if it.kind != "slow-handler"] == []
+    # And nobody was named once more than the others' turns explain.
+    monkeypatch.setattr(fold, "OFTEN", 2)
+    linter = Linter()
+    linter.feed(server.events())
+    assert [it for it in linter.findings if it.kind.startswith("spin")] == []
 
 
 def test_what_a_crowd_is():

@@ -52,7 +52,7 @@ OFTEN = 20
 """Polls that name a socket and nothing is done about it, before that is told at once."""
 
 CROWD = 8
-"""Of more sockets that are ready at once a program may serve some later, as our loop does."""
+"""Of more sockets that are ready at once so many may be served now, and the rest later, as by our loop."""
 
 NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
 """What a call brings that is no error, but neither an answer."""
@@ -425,19 +425,18 @@ class Fold:
         else:
             thread.asking.add(event)
         sockets = self.process.sockets
-        crowd = len(event.ready) > CROWD
+        # The last of a crowd may be named so often before its turn comes; who comes later stands behind it.
+        turns = (len(event.ready) - 1) // CROWD
         for name, bits in event.ready:
             sock = sockets.get(name)
             if sock is not None:
-                if crowd:
-                    continue
                 ready = sock.ready  # as `Vain.add`; a busy loop's polls name many
                 if not ready.count or bits != sock.bits:
-                    ready.first, ready.count = event, 0
+                    ready.first, ready.count, ready.excused = event, 0, turns
                 ready.count += 1
                 ready.last = event
                 sock.bits = bits
-                if ready.count >= OFTEN:
+                if ready.count - ready.excused >= OFTEN:
                     self._in_vain(sock)
             else:
                 self._unnamed(name, bits, event)

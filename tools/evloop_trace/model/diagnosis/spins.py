@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.scene import Scene
     from evloop_trace.model.diagnosis.state import Open, Process, Thread, Vain
 
-__all__ = ["Round", "asking", "often", "rounds", "spinning"]
+__all__ = ["Round", "asking", "often", "polled", "rounds", "spinning"]
 
 _OFTEN = 10  # calls in vain, before it is no accident
 _MILLISECOND = 1_000_000
@@ -51,7 +51,7 @@ def rounds(sock: Open) -> Iterator[Round]:
     else:
         assert isinstance(sock, Datagrams)
         yield _asking(sock, "No datagram has come in that time.")
-    yield _ready(sock)
+    yield polled(sock)
 
 
 def _end(sock: Stream) -> Round:
@@ -73,7 +73,7 @@ def _failing(sock: Listener) -> Round:
     return Round("spin-accept", sock.failed, text, "The caller stays in the queue, so it is ready again.")
 
 
-def _ready(sock: Open) -> Round:
+def polled(sock: Open) -> Round:
     """A level-triggered poll tells of a ready socket until something is done about it.
 
     A socket is nearly always writable: who watches WRITE with nothing to send never sleeps.
@@ -109,7 +109,7 @@ def asking(scene: Scene, process: Process, thread: Thread) -> Finding | None:
 
 def _spins(scene: Scene, process: Process, vain: Vain) -> bool:
     """It went on until now."""
-    if vain.count < _OFTEN or vain.last is None:
+    if vain.count - vain.excused < _OFTEN or vain.last is None:
         return False
     return scene.now(process) - due(vain.last) <= _RECENT
 

@@ -49,6 +49,7 @@ class Vain:
     count: int = 0
     first: AnyEvent | None = None
     last: AnyEvent | None = None
+    excused: int = 0  # so many of them are no sign of anything: others had their turn
 
     def add(self, event: AnyEvent) -> None:
         """One more."""

@@ -219,7 +219,7 @@ class _Watching(Fold):
             self.spinning.asking(thread)
 
     def _in_vain(self, sock: Open) -> None:
-        self.spinning.of(sock)
+        self.spinning.polled(sock)
 
     def _unnamed(self, name: str, bits: str, event: Poll) -> None:
         self.spinning.other(name, bits, event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.fold import OFTEN
-from evloop_trace.model.diagnosis.spins import rounds
+from evloop_trace.model.diagnosis.spins import polled, rounds
 from evloop_trace.model.diagnosis.state import Vain
 from evloop_trace.model.lint.finding import Finding
 
@@ -42,7 +42,14 @@ class Spinning:
 
     def of(self, sock: Open) -> None:
         """Something was asked in vain of this socket, once more: the newest of what was."""
-        kind, vain, text, why = max(rounds(sock), key=_newest)
+        self._of(sock, max(rounds(sock), key=_newest))
+
+    def polled(self, sock: Open) -> None:
+        """The same, where a poll has named it: that is the newest, and a busy loop has very many of them."""
+        self._of(sock, polled(sock))
+
+    def _of(self, sock: Open, found: Round) -> None:
+        kind, vain, text, why = found
         if _is_broken(sock, kind):
             kind, why = _broken(sock.bits)
         self._tell(kind, sock.name, vain, text, why)

@@ -673,6 +673,20 @@ def test_spins_end() -> None:
     assert "spin-ready" not in kinds(log)
 
 
+def test_many_spin() -> None:
+    """Who stands behind eight others may be named once more, and so on: that is no spin yet."""
+    log = Log()
+    names = [f"tcp-{at}" for at in range(2, 102)]
+    for name in names:
+        log.accept(name)
+        log.watch(name)
+    for _ in range(9 + 12):
+        log.poll(*[(name, "IN") for name in names])
+    assert "spin-ready" not in kinds(log)
+    log.poll(*[(name, "IN") for name in names])
+    assert kinds(log).count("spin-ready") == 100
+
+
 def test_polls_that_do_not_wait() -> None:
     """A thousand a second and more are a spin; a program that sleeps in between only looks now and then."""
     log = Log()

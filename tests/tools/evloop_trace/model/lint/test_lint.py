@@ -12,6 +12,7 @@ from evloop_trace.model.lint.advice import ADVICE
 from evloop_trace.model.lint.finding import KEPT
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from evloop.events.reader import Problem
 from evloop.events.schema import (
@@ -57,7 +58,11 @@ class Log:
             "schema": SCHEMA, "mono_ns": 1, "wall_ns": 1, "bracket_ns": 0, "pid": 1, "argv": [],
             "versions": {}, "selector": "epoll", "mode": "upper", "payload": "prefix", "payload_max": 64,
         }  # fmt: skip
-        self.add(Header, model=model, **{**given, **fields})
+        self.begins = self.add(Header, model=model, **{**given, **fields})
+
+    def header(self, first: int) -> Header:
+        """Of a file that begins with this event, after others that are gone."""
+        return replace(self.begins, first=first)
 
     def add(self, cls: Any, **fields: Any) -> Any:
         """One more."""
@@ -649,6 +654,68 @@ def test_what_is_ready_changes(log):
     for _ in range(30):
         log.poll("tcp-1", bits="OUT")
     assert log.found() == ["spin-write"]
+
+
+@pytest.mark.parametrize(("number", "polls"), [(8, 20), (9, 21), (16, 21), (17, 22), (100, 32), (1000, 144)])
+def test_many_are_ready_and_nothing_is_done(log, number, polls):
+    """As many polls more are nothing as the last of them has others before it, eight in a turn."""
+    names = [f"tcp-{at}" for at in range(number)]
+    for name in names:
+        log.accept(name)
+    for _ in range(polls - 1):
+        log.poll(*names)
+    assert log.found() == []
+    log.poll(*names)
+    assert log.found() == ["spin-ready"] * min(number, KEPT)
+    assert log.linter.findings[0].times == polls
+    assert log.linter.left_out.total() == max(0, number - KEPT)
+
+
+def test_some_of_many_spin(log):
+    """Nine of those who are ready, among a hundred who are served, and many who are idle."""
+    busy, idle, spinning = ([f"{what}-{at}" for at in range(100)] for what in ("busy", "idle", "spin"))
+    for name in (*busy, *idle, *spinning[:9]):
+        log.accept(name)
+    for _ in range(40):
+        log.poll(*spinning[:9], *busy)
+        for name in busy:
+            log.recv(b"x", name)
+    assert log.found() == ["spin-ready"] * 9
+    assert {finding.name for finding in log.linter.findings} == set(spinning[:9])
+
+
+@pytest.mark.parametrize("begins", [1, 700])
+def test_a_crowd_has_its_turns(log, begins):
+    """Eight in a turn, those who came first before the others; also if the log begins in the midst of it."""
+    waiting: list[str] = []
+    for turn in range(150):
+        come = [f"tcp-{turn}-{at}" for at in range(10)] if turn < 100 else []
+        for name in come:
+            log.accept(name)
+        waiting += come
+        log.poll(*waiting)
+        for name in waiting[:8]:
+            log.recv(b"x", name)
+        del waiting[:8]
+    del log.events[:begins]
+    log.events.insert(0, log.header(begins))
+    assert log.found() == []
+    assert log.linter.missing == 0
+
+
+def test_threads_with_crowds_of_their_own():
+    """What other threads do is no excuse for a loop that does nothing."""
+    log = Log("run")
+    names = {thread: [f"{thread}-{at}" for at in range(9)] for thread in ("good", "bad")}
+    for name in (*names["good"], *names["bad"]):
+        log.accept(name)
+    for _ in range(40):
+        for thread, its in names.items():
+            log.poll(*its, thread=thread)
+        for name in names["good"]:
+            log.recv(b"x", name, thread="good")
+    assert log.found() == ["spin-ready"] * 9
+    assert {finding.name for finding in log.linter.findings} == set(names["bad"])
 
 
 def test_pipes_of_the_loop(log):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evloop.address import UnixPath
-    from evloop.kernel import Socket
+    from evloop.kernel import Poller, Socket
     from evloop.loop.interest import Watched
     from evloop.servers.loop import ServerOptions
     from evloop.trace import Trace
@@ -30,11 +30,10 @@ LET_CONTROLLERS_IN = "let controllers in again"  # of a timer: what the log says
 
 
 class GatedInterests(Interests):
-    """What is watched, less what is held back; how it is watched, other interests know."""
+    """What is watched, less what is held back."""
 
-    def __init__(self, interests: Interests, gates: Gates) -> None:  # it has a selector already
-        self.watched, self.newcomers = interests.watched, interests.newcomers
-        self._interests = interests
+    def __init__(self, poller: Poller, trace: Trace, gates: Gates) -> None:
+        super().__init__(poller, trace)
         self._gates = gates
         # By descriptor: what is watched for nothing as long as it is held.
         self._asleep: dict[int, Watched] = {}
@@ -46,12 +45,12 @@ class GatedInterests(Interests):
         mask = self._allowed(item, wanted)
         if wanted and not mask:
             self._asleep[item.fd] = item
-        self._interests.watch(item, mask, reason if mask == wanted else "as the gates are")
+        self.watch(item, mask, reason if mask == wanted else "as the gates are")
 
     def drop(self, item: Watched, reason: str) -> None:
         """Watch `item` no more."""
         self._asleep.pop(item.fd, None)
-        self._interests.drop(item, reason)
+        super().drop(item, reason)
 
     def changed(self) -> None:
         """A gate was held, or released."""
@@ -86,7 +85,8 @@ class GatedLoop(Loop):
     ) -> None:
         super().__init__(kernel, selector, trace, report)
         self._gates = gates
-        interests = self.interests = GatedInterests(self.interests, gates)
+        gated = with_gates(GatedInterests, self.interests_class)
+        interests = self.interests = gated(self.poller, self.trace, gates)
 
         def changed(gate: str, held: bool) -> None:
             self.trace.control(gate, held=held)
@@ -121,11 +121,11 @@ class GatedServer(LoopServer):
         super().stop(reason)
 
 
-_Gated = TypeVar("_Gated", GatedLoop, GatedServer)
+_Gated = TypeVar("_Gated", GatedInterests, GatedLoop, GatedServer)
 
 
 def with_gates(gated: type[_Gated], part: type) -> type[_Gated]:
-    """A class with gates, made of another that has none: of a loop or a server that differs from ours."""
+    """A class with gates, made of one that has none and differs from ours: interests, a loop or a server."""
     return gated if issubclass(gated, part) else type(gated.__name__, (gated, part), {})
 
 

@@ -10,8 +10,10 @@ import pytest
 
 from evloop.address import UnixPath
 from evloop.control.gates import Gates
-from evloop.control.looped import ControlPoint, GatedLoop
-from evloop.kernel import READ, Kernel
+from evloop.control.looped import ControlPoint, GatedLoop, with_gates
+from evloop.kernel import READ, WRITE, Kernel
+from evloop.loop.interest import Interests
+from evloop.loop.loop import Loop
 from evloop.testing import failure
 from evloop.trace import Trace
 
@@ -68,6 +70,61 @@ def refuse(monkeypatch, owner, name, *numbers):
 
     monkeypatch.setattr(owner, name, refused)
     return left
+
+
+class Item:
+    """Somebody who is watched for READ, by one end of a socket pair."""
+
+    regular = False
+
+    def __init__(self, kernel):
+        self.sock, self.other = kernel.socket_pair()
+        self.fd = self.sock.fileno()
+        self.watching = 0
+
+    def wants(self):
+        """READ."""
+        return READ, "as ever"
+
+
+def test_interests_with_gates_can_all_that_others_can(loop, keep):
+    """Also those that differ from ours: a bug's have gates, too."""
+    item = Item(loop.kernel)
+    keep(item.sock)
+    keep(item.other)
+    interests = loop.interests
+    interests.update(item)
+    assert (interests.watched, interests.newcomers) == ({item.fd: item}, {item.fd})
+    interests.promote(item)
+    assert (item.regular, interests.newcomers) == (True, set())
+    interests.watch(item, WRITE, "whoever says so")
+    assert item.watching == WRITE
+    interests.drop(item, "it is over")
+    assert (item.watching, interests.watched) == (0, {})
+
+
+def test_what_they_do_otherwise_they_do_with_gates(selector, gates):
+    """A class that differs from ours is one with gates that differs likewise."""
+
+    class Otherwise(Interests):
+        """Watches for the other thing."""
+
+        def watch(self, item, mask, reason):
+            super().watch(item, mask and mask ^ READ ^ WRITE, reason)
+
+    class OtherLoop(Loop):
+        """Made of it."""
+
+        interests_class = Otherwise
+
+    loop = with_gates(GatedLoop, OtherLoop)(Kernel(), selector, Trace(), print, gates)
+    item = Item(loop.kernel)
+    loop.interests.update(item)
+    assert item.watching == WRITE
+    loop.interests.drop(item, "it is over")
+    loop.close()
+    item.sock.close()
+    item.other.close()
 
 
 # -- the point on which it is told -----------------------------------------------------------

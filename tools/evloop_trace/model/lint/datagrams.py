@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.state import Process
     from evloop_trace.model.lint.finding import Findings
 
-__all__ = ["Datagram"]
+__all__ = ["Answering"]
 
 _PRIVILEGED = 1024
 _ASKED = 1000  # peers whom we spoke to first
 
 
-class Datagram:
+class Answering:
     """What came, and who was answered."""
 
     def __init__(self, process: Process, findings: Findings) -> None:

@@ -30,7 +30,7 @@ from evloop_trace.model.diagnosis.state import Listener, Process, Stream
 from evloop_trace.model.diagnosis.words import SLOW
 from evloop_trace.model.filters import due
 from evloop_trace.model.lint.accepting import Accepting
-from evloop_trace.model.lint.datagrams import Datagram
+from evloop_trace.model.lint.datagrams import Answering
 from evloop_trace.model.lint.ending import Ending
 from evloop_trace.model.lint.finding import Findings
 from evloop_trace.model.lint.sending import Sending
@@ -117,7 +117,7 @@ class _Watching(Fold):
         self.accepting = Accepting(process, findings)
         self.ending = Ending(process, findings)
         self.turns = Turns(process, findings)
-        self.datagrams = Datagram(process, findings)
+        self.datagrams = Answering(process, findings)
         self.strays = Strays(findings)
         self._events: list[Any] = []
         self._last_poll: Poll | None = None
@@ -209,9 +209,9 @@ class _Watching(Fold):
             and event.t - due(polled) >= SLOW
             and polled.seq >= self._broken_at
         ):
-            self.turns.came_back(polled, event, self._events[self._place(polled) : self._place(event) - 1])
+            self.turns.polled_late(polled, event, self._events[self._place(polled) : self._place(event) - 1])
         if before is not None and event.seq - before.seq > 2 * READS + _CALLS * len(before.ready):
-            self.turns.crowded(before, event, self._events[self._place(before) : self._place(event) - 1])
+            self.turns.busy(before, event, self._events[self._place(before) : self._place(event) - 1])
         if self.turns.parts or self.turns.latest is not None:
             self.turns.polled()
         super()._poll(event)

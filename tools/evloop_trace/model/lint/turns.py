@@ -94,7 +94,7 @@ class Turns:
         self.parts.clear()
         self._pending = 0
 
-    def crowded(self, before: Poll, event: Poll, part: Sequence[Any]) -> None:
+    def busy(self, before: Poll, event: Poll, part: Sequence[Any]) -> None:
         """Much happened between two polls; of the events that are read now, `part` did."""
         self.parts.append(part)
         self._count(before)
@@ -136,7 +136,7 @@ class Turns:
             text = f"{worked}, at {moment(event.t)}{whose}."
             self._findings.add(Finding("slow-handler", event.conn, [event], event, text))
 
-    def came_back(self, polled: Poll, event: Poll, part: Sequence[Any]) -> None:
+    def polled_late(self, polled: Poll, event: Poll, part: Sequence[Any]) -> None:
         """Of any other: a thread polls again, did not have to sleep, and had polled long before.
 
         So somebody was ready, and waited for what took long: between two calls of the turn, or behind the

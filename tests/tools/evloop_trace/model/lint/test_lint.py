@@ -383,7 +383,7 @@ def test_an_error_of_nobody(log):
 # -- turns ------------------------------------------------------------------------------------------------
 
 
-def crowd(log: Log, reads: int, *others: str) -> None:
+def busy_turn(log: Log, reads: int, *others: str) -> None:
     """A turn in which one is read so often, and the next poll."""
     log.poll("tcp-1", *others)
     for _ in range(reads):
@@ -396,8 +396,8 @@ def crowd(log: Log, reads: int, *others: str) -> None:
 def test_one_takes_it_all(size, log):
     """However the log is cut into blocks."""
     log.accept()
-    crowd(log, 60, "tcp-2", "tcp-3", "tcp-4", "tcp-5")
-    crowd(log, 3000, "tcp-2")
+    busy_turn(log, 60, "tcp-2", "tcp-3", "tcp-4", "tcp-5")
+    busy_turn(log, 3000, "tcp-2")
     assert log.found(size) == ["starvation"]
     (finding,) = log.linter.findings
     assert finding.times == 2
@@ -407,12 +407,12 @@ def test_one_takes_it_all(size, log):
 def test_nobody_waits(log):
     """Who is alone may have it all; and a few reads are no reason."""
     log.accept()
-    crowd(log, 100)
-    crowd(log, 100, "watchers")
+    busy_turn(log, 100)
+    busy_turn(log, 100, "watchers")
     log.poll("tcp-1", "tcp-2")
     for _ in range(100):
         log.send(1, 1)
-    crowd(log, 20, "tcp-2")
+    busy_turn(log, 20, "tcp-2")
     assert log.found() == []
 
 

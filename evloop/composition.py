@@ -11,7 +11,7 @@ from evloop.control.gates import Gates
 from evloop.control.looped import ControlPoint
 from evloop.events.recorder import Recorder
 from evloop.header import make_header
-from evloop.keeping import keep_events
+from evloop.keeping import ASKED_BY, keep_events
 from evloop.kernel import raise_descriptor_limit, selector_names
 from evloop.net.watch import Watchers, WatchPoint
 from evloop.parts import Parts
@@ -171,12 +171,9 @@ def _traced_loop(
             report.later = sys.stdout.isatty()
 
     def crashed(error: BaseException) -> None:
-        recorder.reason = f"crash: {trace.told(error)}"
-        if isinstance(error, Exception):
-            trace.error("loop", error)
-        recorder.flush()
+        trace.crashed(error)
         if kept and kept.ring:
             kept.ring.write_now(recorder.reason)
 
-    heard = {"SIGUSR1": kept.ring.ask} if kept and kept.ring else {}
+    heard = {ASKED_BY: kept.ring.ask} if kept and kept.ring else {}
     return loop, _Recorded(begin, heard, crashed)

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from evloop.events.schema import Header, Inherit
     from evloop.recording import LogOptions
 
-__all__ = ["Kept", "keep_events"]
+__all__ = ["ASKED_BY", "Kept", "keep_events"]
+
+ASKED_BY = "SIGUSR1"
+"""The signal by which a flight recorder is asked for a file; it stops no server."""
 
 
 class Kept(NamedTuple):

@@ -39,6 +39,9 @@ class Trace:
     def signal(self, name: str) -> None:
         """A signal arrived."""
 
+    def stopping(self, name: str) -> None:
+        """That signal ends the server, or breaks its end off."""
+
     def control(self, gate: str, *, held: bool) -> None:
         """Somebody has held a gate, or released it: `evloop.control`."""
 

@@ -59,7 +59,7 @@ class Recorder:
         self.sinks: list[Sink] = []
         self._on_broken_sink = on_broken_sink
         self._next_clock = CLOCK_EVERY
-        self.reason = "stopped"  # the last signal, if one came
+        self.reason = "stopped"  # or the last signal that stops the server, or a crash
 
     def flush(self) -> None:
         """Encode what was recorded and hand it to every sink."""

@@ -9,6 +9,7 @@ from evloop.bugs.gallery import BUGS
 from evloop.control.gates import Gates
 from evloop.errors import AddressError, LogError
 from evloop.events.schema import Bind, End, Listen
+from evloop.keeping import ASKED_BY
 from evloop.net.stream import Stream
 from evloop.parts import Parts
 from evloop.protocols import PROTOCOLS
@@ -132,15 +133,13 @@ def _run(
         comparison.recorded = recorded
     if gates is not None:
         Controller(loop, tape, gates).on_ready()  # --hold
-    server.handle_signals()
+    server.handle_signals(heard={ASKED_BY: _nobody})
     _open(server, tape)
     guests.foresee()
     try:
         server.run()
     except Exception as error:  # noqa: BLE001 - if it crashed then, it is to crash now
-        comparison.reason = f"crash: {trace.told(error)}"
-        trace.error("loop", error)
-        comparison.flush()
+        trace.crashed(error)
     server.close()
     comparison.close(kernel.clock())
     loop.close()

@@ -206,7 +206,9 @@ class LoopServer:
     def _on_signal(self, name: str) -> None:
         if name in self._heard:
             self._heard[name](name)
-        elif self._stopping:
+            return
+        self._loop.trace.stopping(name)
+        if self._stopping:
             self._report(f"{name} again: stopping at once")
             self.abort()
         else:

@@ -82,10 +82,12 @@ class EventTrace(Trace):
         self._recorder.append(Timer(*self._begin(), why, late))
 
     def signal(self, name: str) -> None:
-        """A signal arrived; the last one is why the log ends, unless it only asks for something."""
-        if name != "SIGUSR1":
-            self._recorder.reason = name
+        """A signal arrived."""
         self._recorder.append(Signal(*self._begin(), name))
+
+    def stopping(self, name: str) -> None:
+        """It is why the log ends; the last one, if there are several."""
+        self._recorder.reason = name
 
     def control(self, gate: str, *, held: bool) -> None:
         """Something is held back from now on, or goes on."""
@@ -116,6 +118,13 @@ class EventTrace(Trace):
     def error(self, where: str, error: Exception, sock: Socket | None = None) -> None:
         """A handler raised."""
         self._recorder.append(Error(*self._begin(), where, self.told(error), *_names(sock)))
+
+    def crashed(self, error: BaseException) -> None:
+        """The loop ended of it: it is why the log ends, and the last event, which is handed on at once."""
+        self._recorder.reason = f"crash: {self.told(error)}"
+        if isinstance(error, Exception):
+            self.error("loop", error)
+        self._recorder.flush()
 
     def told(self, error: BaseException) -> str:
         """What the log says of an exception."""

@@ -30,7 +30,7 @@ from evloop.testing import failure
 from evloop.tracing import EventTrace, TracedKernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from evloop.control.gates import Gates
     from evloop.rerun import Outcome
@@ -170,9 +170,9 @@ class Recorded:
         self.server.listen_unix(UnixPath(path))
         return path
 
-    def begin(self) -> None:
+    def begin(self, heard: Mapping[str, Callable[[str], None]] | None = None) -> None:
         """All is open: as `LoopServer.run`, but that the turns are taken by the test."""
-        self.server.handle_signals()
+        self.server.handle_signals(heard=heard)
         self.loop.run = lambda: None  # type: ignore[method-assign]
         self.server.run()
         self.loop._running = True

@@ -449,11 +449,22 @@ def test_a_server_that_crashes(recorded, same, monkeypatch):
     run.kernel.pipe.arrive("SIGTERM")
     with pytest.raises(RuntimeError) as caught:
         run.until(lambda: run.events(Signal))
-    run.recorder.reason = f"crash: RuntimeError: {caught.value}"  # as `composition.serve` does
-    run.loop.trace.error("loop", caught.value)
-    run.recorder.flush()
+    run.loop.trace.crashed(caught.value)  # as `composition.serve` does
     run.close()
     same(run.sink.events)
+
+
+def test_a_server_with_a_flight_recorder(recorded, same):
+    """Who asks it for a file by a signal stops no server, and is not why the log ends."""
+    run, asked = recorded(), []
+    tcp = run.tcp()
+    run.begin(heard={"SIGUSR1": asked.append})
+    client = run.client(tcp)
+    assert run.exchange(client, b"one") == b"ONE"
+    run.kernel.pipe.arrive("SIGUSR1")
+    run.until(lambda: asked)
+    assert run.exchange(client, b"two") == b"TWO"
+    same(run.end())
 
 
 def test_a_server_with_a_bug(recorded, same):

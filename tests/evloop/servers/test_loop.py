@@ -404,6 +404,27 @@ def test_real_signals(real, selector):
     assert server.recorder.reason == "SIGTERM"
 
 
+def test_a_signal_that_is_heard_is_no_reason(real):
+    """Whichever it is, and also while the server ends: the log ends for the one that stopped it."""
+    server, heard = real(traced=True), []
+    client = server.client(server.tcp())
+    assert server.exchange(client, b"one") == b"ONE"
+    server.server.handle_signals(heard={"SIGUSR2": heard.append})
+    os.kill(os.getpid(), signal.SIGUSR2)
+    server.until(lambda: heard)
+    assert server.recorder.reason == "stopped"
+    os.kill(os.getpid(), signal.SIGTERM)
+    server.until(lambda: server.server.reason)
+    os.kill(os.getpid(), signal.SIGUSR2)
+    server.until(lambda: len(heard) == 2)
+    assert server.streams
+    assert server.recorder.reason == "SIGTERM"
+    os.kill(os.getpid(), signal.SIGINT)
+    server.until(lambda: not server.streams)
+    assert server.recorder.reason == "SIGINT"
+    assert [event.signal for event in server.events("signal")] == ["SIGUSR2", "SIGTERM", "SIGUSR2", "SIGINT"]
+
+
 def test_run_until_a_signal(real, selector):
     """The loop runs by itself, and returns."""
     server = real(selector)

@@ -95,11 +95,28 @@ def test_an_exception_quotes_no_payload_where_none_is_kept(trace):
 
 
 def test_the_last_signal_is_why_the_log_ends(trace):
-    """The end's reason."""
-    trace.signal("SIGTERM")
-    trace.signal("SIGINT")
-    assert [e.signal for e in trace.events()] == ["SIGTERM", "SIGINT"]
+    """Of those that stop the server: whether one does, the server says."""
+    for name in ("SIGTERM", "SIGINT"):
+        trace.signal(name)
+        trace.stopping(name)
+    trace.signal("SIGUSR1")
+    trace.signal("SIGUSR2")
+    assert [e.signal for e in trace.events()] == ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2"]
     assert trace._recorder.reason == "SIGINT"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(KeyError("tcp-1"), "KeyError: 'tcp-1'"), (KeyboardInterrupt("now"), "KeyboardInterrupt: now")],
+)
+def test_a_crash_is_why_the_log_ends(trace, error, said):
+    """An exception is the last event, which is handed on at once; who breaks off is no error."""
+    trace.stopping("SIGTERM")
+    trace.crashed(error)
+    assert trace._recorder.batch == []
+    errors = [(e.where, e.message) for e in trace.events()]
+    assert errors == ([("loop", said)] if isinstance(error, Exception) else [])
+    assert trace._recorder.reason == f"crash: {said}"
 
 
 def test_the_queue_is_written_when_it_changes(trace, listener):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ RUN = (sys.executable, "-P", "-m", "evloop_trace", "run")
 SERVE = (sys.executable, "-P", "-m", "evloop", "serve")
 CLIENT = (sys.executable, "-P", "-m", "evloop", "client")
 PROGRAMS = Path(__file__).parent / "programs"
+PAGE = (Path(__file__).parents[2] / "docs/audit.md").read_text(encoding="utf-8")
 
 strace = pytest.mark.needs("strace", "ptrace")
 
@@ -94,6 +96,21 @@ def test_conversations_and_half_closes(stream):
     assert same["shutdown"] == 1
     assert same["close"] == 4
     assert same["epoll_wait"] == len(server.events("poll"))
+
+
+@pytest.mark.needs("curl", "ncat", "socat")
+def test_the_clients_of_the_page(serve, run):
+    """What docs/audit.md tells to type ends by itself, prints what stands there, and makes such calls."""
+    _, clients, table, *_ = re.findall(r"```(?:console)?\n(.*?)```", PAGE, re.DOTALL)
+    server = serve("--log", "log.jsonl", "--tcp", "127.0.0.1:0", "--unix", "here.sock")
+    for typed in clients.split("$ ")[1:]:
+        command, _, printed = typed.partition("\n")
+        done = run("sh", "-c", re.sub(r"\b8080\b", str(server.port()), command))
+        assert done.stdout.splitlines() == printed.splitlines(), command
+    server.stop()
+    rows = [line.split() for line in table.splitlines()]
+    told = {row[0]: int(row[1]) for row in rows if row[0] in {"accept", "recv", "send", "close"}}
+    assert {call: len(server.events(call)) for call in told} == told
 
 
 @strace

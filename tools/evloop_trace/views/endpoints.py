@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import count
-from evloop_trace.views.cells import Line, Panel, bar, exact, fit, width_of
+from evloop_trace.views.cells import Line, Panel, bar, cut, exact, fit, width_of
 from evloop_trace.views.palette import BOLD, DIM, PLAIN, TROUBLE
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["EndpointsPanel"]
 
 _BAR = 10  # cells
+_BETWEEN = 11  # cells of a line that are neither name nor address nor what is told: spaces, and the protocol
+_ADDRESS = 10  # cells that an address always has
 
 
 class EndpointsPanel(Panel):
@@ -35,26 +38,42 @@ class EndpointsPanel(Panel):
     def lines(self, width: int, height: int) -> list[Line]:
         """One line each; the ones that do not fit are counted."""
         shown = self.endpoints if len(self.endpoints) <= height else self.endpoints[: max(0, height - 1)]
-        names = max([len(endpoint.name) for endpoint in shown], default=0)
-        where = max([len(endpoint.address) for endpoint in shown], default=0)
-        lines = [_line(endpoint, min(names, 12), min(where, max(10, width // 3))) for endpoint in shown]
+        told = [_told(endpoint) for endpoint in shown]
+        names = min(12, max([len(endpoint.name) for endpoint in shown], default=0))
+        where = max([cell_len(escape_text(endpoint.address)) for endpoint in shown], default=0)
+        room = width - names - _BETWEEN - max(map(width_of, told), default=0)
+        where = min(where, max(_ADDRESS, room))
+        lines = [
+            _ended([*_head(it, names, where), *line], width) for it, line in zip(shown, told, strict=True)
+        ]
         if len(shown) < len(self.endpoints) and height > 0:
             lines.append([Segment(f" … {count(len(self.endpoints) - len(shown))} more")])
         return [exact(line, width) for line in lines]
 
 
-def _line(endpoint: Endpoint, names: int, where: int) -> Line:
-    head = [
+def _head(endpoint: Endpoint, names: int, where: int) -> Line:
+    """What it is called and where it is; an address gives way to what is told."""
+    return [
         Segment(f" {fit(escape_text(endpoint.name), names)}  ", DIM if endpoint.closed else BOLD),
         Segment(f"{fit(escape_text(endpoint.proto), 4)}  {fit(escape_text(endpoint.address), where)}  "),
     ]
+
+
+def _told(endpoint: Endpoint) -> Line:
     if endpoint.closed:
-        return [*head, Segment("closed", DIM)]
+        return [Segment("closed", DIM)]
     if endpoint.errno:
-        return [*head, Segment(f"failed: {escape_text(endpoint.errno)}", TROUBLE)]
+        return [Segment(f"failed: {escape_text(endpoint.errno)}", TROUBLE)]
     if endpoint.made:
-        return [*head, Segment(_made(endpoint), DIM)]
-    return [*head, *(_queue(endpoint) if endpoint.listens else _datagrams(endpoint))]
+        return [Segment(_made(endpoint), DIM)]
+    return _queue(endpoint) if endpoint.listens else _datagrams(endpoint)
+
+
+def _ended(line: Line, width: int) -> Line:
+    """A line that is too long ends in an ellipsis."""
+    *front, last = line
+    text = cut(last.text, width - width_of(front))
+    return [*front, Segment(text, last.style)]
 
 
 def _made(endpoint: Endpoint) -> str:

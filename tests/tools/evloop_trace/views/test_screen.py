@@ -192,6 +192,26 @@ def test_datagram_sockets_have_no_queue() -> None:
     assert texts(EndpointsPanel(picture).lines(90, 2)) == [" udp-1  udp   [::1]:80  datagrams 3 in, 2 out"]
 
 
+def test_a_long_address_gives_way_to_what_is_told_of_its_socket() -> None:
+    """By what the widest line needs; where even that is too much, its end says that it is cut."""
+    picture = Picture()
+    path = "/tmp/tmp.0123456789/哈evloop.sock"
+    picture.endpoints["listen-1"] = Endpoint("listen-1", 5, "tcp", "127.0.0.1:80", 128, 0, 1234)
+    picture.endpoints["listen-2"] = Endpoint("listen-2", 6, "unix", path, 128, 0, 5)
+    picture.endpoints["udp-1"] = Endpoint("udp-1", 7, "udp", "127.0.0.1:80", accepted=3, sent=2)
+    panel = EndpointsPanel(picture)
+    assert texts(panel.lines(80, 3)) == [
+        " listen-1  tcp   127.0.0.1:80         queue ·········· 0/128      accepted 1,234",
+        " listen-2  unix  /tmp/tmp.012345678…  queue ·········· 0/128      accepted 5",
+        " udp-1     udp   127.0.0.1:80         datagrams 3 in, 2 out",
+    ]
+    assert f"  {path}  queue" in texts(panel.lines(100, 3))[1]
+    assert texts(panel.lines(60, 3))[0] == (" listen-1  tcp   127.0.0.1…  queue ·········· 0/128      ac…")
+    assert {width_of(line) for width in (0, 9, 20, 60, 80) for line in panel.lines(width, 3)} == {
+        0, 9, 20, 60, 80
+    }  # fmt: skip
+
+
 def test_of_many_connections_the_last_active_are_shown_in_the_order_they_came() -> None:
     """A row stays where it is, and the rest is counted."""
     picture = crowd(100)

@@ -316,7 +316,12 @@ def watch(path: str | None, fd: int | None, child: bool, packets: str | None, pa
 
 @cli.command()
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
-@click.option("-o", "--output", metavar="FILE", default="-", help="The SVG file; - is standard output.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    help="The SVG file; - is standard output.  [default: -, but not on a terminal]",
+)
 @click.option(
     "--at", callback=options.time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]"
 )
@@ -328,16 +333,18 @@ def watch(path: str | None, fd: int | None, child: bool, packets: str | None, pa
     show_default=True,
     help="In cells.",
 )
-def picture(logs: tuple[str, ...], output: str, at: int | None, size: tuple[int, int]) -> int:
+def picture(logs: tuple[str, ...], output: str | None, at: int | None, size: tuple[int, int]) -> int:
     """Draw a moment of a log as an SVG file: the picture that watch and replay show."""
     from evloop_trace.apps.still import still
     from evloop_trace.replay import Problems
     from evloop_trace.whole_file import open_anew
 
+    if output is None and standard_output().isatty():
+        raise click.UsageError("an SVG file is nothing to read on a terminal: give it a name with -o FILE")
     problems = Problems(tell)
     svg = still(logs, at, size, problems)
     problems.finish()
-    if output == "-":
+    if output is None or output == "-":
         write(svg)
     else:
         try:

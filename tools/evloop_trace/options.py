@@ -48,10 +48,10 @@ def kinds(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...])
 def dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[int, int]:
     """Columns and lines."""
     columns, _, lines = value.partition("x")
-    if not (
-        columns.isdecimal() and lines.isdecimal() and 10 <= int(columns) <= 500 and 5 <= int(lines) <= 300
-    ):
+    if not (columns.isdecimal() and lines.isdecimal() and len(value) < 20):
         raise click.BadParameter(f"{value!r} is not a size: write columns and lines, such as 100x30")
+    if not (10 <= int(columns) <= 500 and 5 <= int(lines) <= 300):
+        raise click.BadParameter(f"{value!r}: a picture has 10 to 500 columns and 5 to 300 lines")
     return int(columns), int(lines)
 
 

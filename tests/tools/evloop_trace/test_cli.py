@@ -163,6 +163,20 @@ def test_a_picture_follows_no_link_in_a_shared_folder(
     assert precious.read_text(encoding="utf-8").endswith("</svg>\n")
 
 
+def test_no_picture_is_poured_over_a_terminal(
+    log: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An SVG file is nothing to read: only who says `-` gets it there."""
+    assert run("picture", log) == 0
+    assert capsys.readouterr().out.startswith("<svg")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert run("picture", log) == 2
+    said = "evloop-trace: an SVG file is nothing to read on a terminal: give it a name with -o FILE\n"
+    assert capsys.readouterr() == ("", said)
+    assert run("picture", log, "-o", "-") == 0
+    assert capsys.readouterr().out.startswith("<svg")
+
+
 @pytest.mark.parametrize("command", ["replay", "check", "stats", "picture"])
 @pytest.mark.parametrize(("cut", "garbage"), [(-4, b""), (None, b"garbage")])
 def test_a_damaged_archive(
@@ -215,6 +229,10 @@ def test_what_is_no_log(
         (("replay", "x", "--speed", "0"), "'0' is not a speed"),
         (("replay", "x", "--speed", "fast"), "'fast' is not a speed"),
         (("replay", "x", "--step"), "--step needs a terminal"),
+        (("picture", "x", "--size", "100"), "'100' is not a size: write columns and lines, such as 100x30"),
+        (("picture", "x", "--size", "100x-3"), "'100x-3' is not a size"),
+        (("picture", "x", "--size", "5x5"), "'5x5': a picture has 10 to 500 columns and 5 to 300 lines"),
+        (("picture", "x", "--size", "600x30"), "'600x30': a picture has 10 to 500 columns"),
         (("nonsense",), "No such command"),
     ],
 )

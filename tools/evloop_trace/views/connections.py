@@ -16,6 +16,8 @@ from evloop_trace.views.palette import BOLD, DIM, KINDS, PLAIN
 from evloop_trace.views.rungs import brief
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.style import Style
 
     from evloop_trace.model.picture import Picture
@@ -27,6 +29,7 @@ LINGER = 3_000_000_000
 """Nanoseconds that a closed connection is still shown."""
 
 _NARROW = 96  # below this the last event has no column
+_LAST = 12  # cells of the last event, before what TCP has told may have a column
 
 
 class _Column(NamedTuple):
@@ -67,12 +70,12 @@ class ConnectionsPanel(Panel):
         shown = self._latest(room if total <= room else room - 1)
         # Only of our own loop the log tells what it holds for a peer.
         columns = _OF_PROGRAMS if self.picture.program else _COLUMNS
-        if width >= _NARROW and any(it.tcp for it in shown):
-            columns += (_RTT,)
-            if any(it.tcp and it.tcp.total_retrans for it in shown):
-                columns += (_AGAIN,)
-        cells = [self._cells(connection, columns) for connection in shown]
-        widths = _widths(columns, cells, width)
+        for more in self._of_tcp(shown) if width >= _NARROW else [()]:
+            cells = [self._cells(connection, columns + more) for connection in shown]
+            widths = _widths(columns + more, cells, width)
+            if widths[-1] - 2 >= _LAST:
+                break
+        columns += more
         gap = _gap(width)
         lines = [_heading(columns, widths, gap)]
         lines += [_row(columns, row, widths, gap, _style(it)) for row, it in zip(cells, shown, strict=True)]
@@ -106,6 +109,15 @@ class ConnectionsPanel(Panel):
         latest = nlargest(room, self.picture.connections.values(), key=seen)
         latest += nlargest(room - len(latest), self._leaving(), key=seen)
         return sorted(latest, key=attrgetter("opened"))
+
+    def _of_tcp(self, shown: Sequence[Connection]) -> list[tuple[_Column, ...]]:
+        """The columns of what TCP has told of them; in a table that has no room for all, fewer."""
+        told = [it.tcp for it in shown if it.tcp]
+        if not told:
+            return [()]
+        if any(it.total_retrans for it in told):
+            return [(_RTT, _AGAIN), (_AGAIN,), ()]
+        return [(_RTT,), ()]
 
     def _cells(self, it: Connection, columns: tuple[_Column, ...]) -> tuple[str, ...]:
         age = (self.now if it.closed is None else it.closed) - it.opened

@@ -253,6 +253,28 @@ def test_the_round_trip_where_tcp_has_told_it() -> None:
     assert "rtt" not in texts(ConnectionsPanel(picture, 3 * MS).lines(80, 4))[0]
 
 
+def test_the_round_trip_gives_way_to_what_happened_last() -> None:
+    """Before that has less than 12 cells; what was sent again may stay longer."""
+    picture = crowd(2)
+    told = schema.TcpInfo(1, 2, 3, "tcp-1", "sample", "ESTABLISHED", 45_000)
+    picture.connections["tcp-1"].tcp = told
+    picture.connections["tcp-1"].last = Recv(1, 2, 3, 4, "tcp-1", 7, 65536, 1234567)
+
+    picture.connections["tcp-1"].peer = "[2001:db8::1234:5]:54321"
+
+    def shown(width: int) -> tuple[list[str], str]:
+        heading, _, row = texts(ConnectionsPanel(picture, 3 * MS).lines(width, 4))
+        return heading.split()[6:], row[heading.index("last") :]
+
+    assert shown(105) == (["age", "rtt", "last"], "recv() = 1,…")
+    assert shown(104) == (["age", "last"], "recv() = 1,234,567")
+    told.total_retrans = 12
+    assert shown(112) == (["age", "rtt", "again", "last"], "recv() = 1,…")
+    assert shown(111)[0] == ["age", "again", "last"]
+    assert shown(103)[0] == ["age", "again", "last"]
+    assert shown(102)[0] == ["age", "last"]
+
+
 def test_a_closed_connection_lingers_for_a_moment() -> None:
     """After the end of a log it stays."""
     picture = crowd(1)

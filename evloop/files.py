@@ -20,7 +20,11 @@ _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 def is_shared(status: os.stat_result) -> bool:
     """Whether others than ourselves, root and its group may put something into a folder."""
-    return bool(status.st_mode & (stat.S_IWOTH | stat.S_ISVTX)) or status.st_uid not in {0, os.geteuid()}
+    return _is_everybodys(status) or status.st_uid not in {0, os.geteuid()}
+
+
+def _is_everybodys(status: os.stat_result) -> bool:
+    return bool(status.st_mode & (stat.S_IWOTH | stat.S_ISVTX))
 
 
 class Folder:
@@ -64,15 +68,42 @@ class Folder:
         """
         if self.is_shared:
             with contextlib.suppress(FileNotFoundError):
-                _must_be_ours(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
+                self._must_be_ours(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
         fd = self._open(name, flags | os.O_CLOEXEC, mode)
         try:
             if self.is_shared:
-                _must_be_ours(os.fstat(fd))  # what stood there may have been changed in between
+                self._must_be_ours(os.fstat(fd))  # what stood there may have been changed in between
         except BaseException:
             os.close(fd)
             raise
         return fd
+
+    def _must_be_ours(self, status: os.stat_result) -> None:
+        """Raise if somebody else may have put it there, or reads it."""
+        where = "in a folder where others may write"
+        if stat.S_ISLNK(status.st_mode):
+            _refuse(errno.ELOOP, f"it is a symbolic link {where}: name the file itself")
+        if not self._is_ours(status):
+            _refuse(errno.EPERM, f"it belongs to another user, {where}: choose another")
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            _refuse(
+                errno.EPERM, "it has another name elsewhere (a hard link): choose another, or remove it first"
+            )
+
+    def has_ours(self, name: str) -> bool:
+        """Whether a name is that of a regular file of our own."""
+        try:
+            status = os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except OSError:
+            return False
+        return stat.S_ISREG(status.st_mode) and self._is_ours(status)
+
+    def _is_ours(self, status: os.stat_result) -> bool:
+        """Whether we made a file. In a user's folder he may seem to have made it: vfat knows one alone."""
+        folder = os.fstat(self.fd)
+        return status.st_uid == os.geteuid() or (
+            status.st_uid == folder.st_uid and not _is_everybodys(folder)
+        )
 
     def _open(self, name: str, flags: int, mode: int = 0) -> int:
         return os.open(name, flags | (os.O_NOFOLLOW if self.is_shared else 0), mode, dir_fd=self.fd)
@@ -84,6 +115,13 @@ class Folder:
         except OSError:
             return None
         return status.st_dev, status.st_ino
+
+    def target(self, name: str) -> str | None:
+        """What a name means, if it is a symbolic link; readlink(2)."""
+        try:
+            return os.readlink(name, dir_fd=self.fd)
+        except OSError:
+            return None
 
     def rename(self, old: str, new: str) -> None:
         """Give a file in it another name; rename(2)."""
@@ -120,18 +158,6 @@ def open_private(path: str, flags: int, mode: int = PRIVATE) -> int:
         return folder.open(name, flags, mode)
     finally:
         folder.close()
-
-
-def _must_be_ours(status: os.stat_result) -> None:
-    """Raise if somebody else may have put it there, or reads it."""
-    if stat.S_ISLNK(status.st_mode):
-        _refuse(errno.ELOOP, "it is a symbolic link in a folder where others may write: name the file itself")
-    if status.st_uid != os.geteuid():
-        _refuse(errno.EPERM, "it belongs to another user, in a folder where others may write: choose another")
-    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-        _refuse(
-            errno.EPERM, "it has another name elsewhere (a hard link): choose another, or remove it first"
-        )
 
 
 def _refuse(number: int, why: str) -> NoReturn:

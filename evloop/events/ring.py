@@ -125,6 +125,7 @@ class RingSink:
         self._count = 0
         self._gone: dict[str, Event] = {}
         self._asked: str | None = None
+        self._over = False
         self._heard: dict[str, tuple[int, int]] = {}  # kind → until when it is not heard, and the pause then
         self._lock = threading.Lock()  # of the three below
         self._waiting: deque[Dump] = deque()
@@ -150,7 +151,7 @@ class RingSink:
             self._heed("slow tick", f"a tick took {last.dur / 1e6:.0f} ms{whose}", last.t)
         if self._lint is not None:
             self._look(self._lint, everything, last.t)
-        if self._asked is not None:
+        if self._asked is not None and not self._over:
             asked, self._asked = self._asked, None
             self._write_beside(asked)
 
@@ -186,10 +187,11 @@ class RingSink:
         self._asked = why
 
     def write_now(self, why: str) -> None:
-        """Write it out before this returns: the program is about to end."""
+        """Write it out before this returns: the program is about to end, and what comes now is of its end."""
         self._pause = 0.0
         self._wait()
         if self._ticks:
+            self._over = True
             self._put(self._gather(why))
 
     def _write_beside(self, why: str) -> None:
@@ -237,12 +239,13 @@ class RingSink:
             self._report(f"the flight recorder failed: {type(error).__name__}: {error}")
         else:
             count = sum(map(len, dump.ticks))
-            self._report(f"flight recorder: {dump.why}: the last {count:,} events are in {self._path}")
+            last = f"last {count:,} events are" if count != 1 else "last event is"
+            self._report(f"flight recorder: {dump.why.rstrip('.')}: the {last} in {self._path}")
             self._series.prune(self._report)
 
     def _next_file(self) -> None:
-        """What has been written becomes an older file, be it ours or from before."""
-        if os.fstat(self._fd).st_size:
+        """What has been written becomes an older file, ours or from before; what was removed does not."""
+        if os.fstat(self._fd).st_size or not self._series.is_newest(self._fd):
             fd = self._series.renew(self._fd)
             os.close(self._fd)
             self._fd = fd
@@ -255,11 +258,7 @@ class RingSink:
         """Let all dumps be finished; if there was none, leave no empty file."""
         self._pause = 0.0
         self._wait()
-        status = os.fstat(self._fd)
-        if status.st_size == 0 and self._series.folder.identity(self._series.name) == (
-            status.st_dev,
-            status.st_ino,
-        ):
+        if not os.fstat(self._fd).st_size and self._series.is_newest(self._fd):
             with contextlib.suppress(OSError):
                 self._series.folder.unlink(self._series.name)
         os.close(self._fd)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Series", "open_series"]
 
+_DIGITS = 9  # of a number, at most
+_LINKS = 40  # one behind the other, at most: path_resolution(7)
+
 
 class Series:
     """A file that is always the newest, and older ones beside it: FILE, FILE.old-000001, and so on.
@@ -31,8 +34,7 @@ class Series:
         Raises:
             OSError: the folder cannot be entered.
         """
-        above, self.name = os.path.split(path)
-        self.folder = Folder(above)
+        self.folder, self.name = _behind_links(path)
         self._path, self._keep = path, keep
         self._stuck = False  # an older file cannot be removed, and that is told
 
@@ -54,14 +56,18 @@ class Series:
 
     def _shelve(self, fd: int) -> str | None:
         """Its name then, or None if it was moved away."""
-        status, there = os.fstat(fd), self.folder.identity(self.name)
-        if there is None:
+        if self.folder.identity(self.name) is None:
             return None
-        if there != (status.st_dev, status.st_ino):
+        if not self.is_newest(fd):
             raise FileExistsError(errno.EEXIST, "it was moved, and another file has its name")
-        older = f"{self.name}.old-{self._highest() + 1:06d}"
+        older = self._next_older()
         self.folder.rename(self.name, older)
         return older
+
+    def is_newest(self, fd: int) -> bool:
+        """Whether the name is that of the file which is open as `fd`."""
+        status = os.fstat(fd)
+        return self.folder.identity(self.name) == (status.st_dev, status.st_ino)
 
     def _unshelve(self, older: str | None) -> None:
         if older is not None and self.folder.identity(self.name) is None:
@@ -97,24 +103,50 @@ class Series:
         except OSError as error:
             return error.strerror or str(error)
         for number in numbers[: max(len(numbers) - self._keep, 0)]:
-            name = f"{self.name}.old-{number:06d}"
+            name = self._older(number)
             try:
                 self.folder.unlink(name)
             except OSError as error:
                 stuck = stuck or f"{name}: {error.strerror or error}"
         return stuck
 
-    def _highest(self) -> int:
-        return max(self._numbers(), default=0)
+    def _older(self, number: int) -> str:
+        return f"{self.name}.old-{number:06d}"
+
+    def _next_older(self) -> str:
+        """A name that nobody has."""
+        number = max(self._numbers(), default=0) + 1
+        while self.folder.identity(self._older(number)):
+            number += 1
+        return self._older(number)
 
     def _numbers(self) -> list[int]:
+        """Those of older files, if they are ours: in a shared folder anybody can make some of such names."""
         begin = f"{self.name}.old-"
         behind = [name.removeprefix(begin) for name in self.folder.names() if name.startswith(begin)]
-        return sorted(int(it) for it in behind if len(it) >= 6 and it.isascii() and it.isdigit())
+        numbers = [int(it) for it in behind if 6 <= len(it) <= _DIGITS and it.isascii() and it.isdigit()]
+        return sorted(number for number in numbers if self.folder.has_ours(self._older(number)))
 
     def close(self) -> None:
         """Let the folder go."""
         self.folder.close()
+
+
+def _behind_links(path: str) -> tuple[Folder, str]:
+    """The folder and the name of a file, or of what a link in a folder of our own means.
+
+    Raises:
+        OSError: a folder cannot be entered, or links lead in a circle.
+    """
+    for _ in range(_LINKS):
+        above, name = os.path.split(path)
+        folder = Folder(above)
+        target = None if folder.is_shared else folder.target(name)
+        if target is None:
+            return folder, name
+        folder.close()
+        path = os.path.join(above, target)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 
 
 def open_series(path: str, keep: int, why: str) -> tuple[int, Series]:

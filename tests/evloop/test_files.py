@@ -133,6 +133,28 @@ def test_somebody_else_s_file_in_a_shared_folder(shared, another, kind):
         open_private(path, WRITE)
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o1777])
+def test_which_files_are_ours(tmp_path, another, mode):
+    """Those that we made; in one user's folder what is his, too: some file systems give all files to one."""
+    for name in ("file", "other"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("file")
+    folder = Folder(str(tmp_path))
+    names = ("file", "folder", "link", "nothing")
+    assert [name for name in names if folder.has_ours(name)] == ["file"]
+    tmp_path.chmod(mode)
+    another()
+    ours = mode == 0o755
+    assert folder.has_ours("file") == ours
+    if ours:
+        os.close(folder.open("file", WRITE))
+    else:
+        with pytest.raises(OSError, match="belongs to another user"):
+            folder.open("file", WRITE)
+    folder.close()
+
+
 def test_our_own_pipe_in_a_shared_folder(shared):
     """It is ours: somebody reads it, whom we know."""
     os.mkfifo(f"{shared}/log")
@@ -147,18 +169,21 @@ def test_our_own_pipe_in_a_shared_folder(shared):
 def test_what_is_changed_in_between(shared, monkeypatch):
     """It is looked at again when it is open."""
     looks = []
-    real = files._must_be_ours
-    monkeypatch.setattr(files, "_must_be_ours", lambda status: looks.append(status) or real(status))
+    real = Folder._must_be_ours
+
+    def look(folder, status):
+        looks.append(status)
+        if len(looks) != 2:  # what was to be seen before it was open
+            real(folder, status)
+
+    monkeypatch.setattr(Folder, "_must_be_ours", look)
     os.close(open_private(f"{shared}/log", WRITE))
     os.link(f"{shared}/log", f"{shared}/other")
-    monkeypatch.setattr(
-        files, "_must_be_ours", lambda status: looks.append(status) if len(looks) == 1 else real(status)
-    )
     before = set(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="another name elsewhere"):
         open_private(f"{shared}/log", WRITE)
     assert set(os.listdir("/proc/self/fd")) == before
-    assert len(looks) == 2
+    assert len(looks) == 3
 
 
 def test_a_folder_is_held(tmp_path):
@@ -180,7 +205,7 @@ def test_a_folder_is_held(tmp_path):
 def test_a_link_that_is_put_there_in_between(shared, tmp_path, monkeypatch):
     """After the look and before the opening: open(2) itself does not follow it."""
     (shared / "log").symlink_to(tmp_path / "target")
-    monkeypatch.setattr(files, "_must_be_ours", lambda _: None)
+    monkeypatch.setattr(Folder, "_must_be_ours", lambda *_: None)
     with pytest.raises(OSError, match="symbolic links"):
         open_private(str(shared / "log"), WRITE)
     assert not (tmp_path / "target").exists()

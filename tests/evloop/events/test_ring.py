@@ -342,6 +342,18 @@ def test_an_empty_file_that_is_another_s(recorded):
     assert it.path.exists()
 
 
+def test_a_file_that_somebody_removed(recorded):
+    """Before the first dump, or after: it is made anew, and the sentence is true."""
+    it = recorded()
+    for number in range(1, 3):
+        it.path.unlink()
+        assert it.dump()[-1]["reason"] == "flight recorder: SIGUSR1"
+        assert it.said[-1].endswith(
+            f"the last {number} events are in the.log".replace("1 events are", "event is")
+        )
+    assert it.older == []
+
+
 def test_a_slow_tick(recorded):
     """It is a reason; the next within a minute is none, then within two."""
     it = recorded()
@@ -391,6 +403,7 @@ def test_a_lint(recorded):
             why.append(it.lines()[-1]["reason"])
             it.sink._thread = None
     assert why == ["flight recorder: lint: spin: it spins.", "flight recorder: lint: leak: it leaks."]
+    assert it.said[0] == "flight recorder: lint: spin: it spins: the last 5 events are in the.log"
     assert len(seen) == 8
 
 
@@ -511,6 +524,10 @@ def test_a_crash(recorded):
         json.loads(it.path.read_bytes().splitlines()[-1])["reason"] == "flight recorder: crash: KeyError: 1"
     )
     assert it.older == ["log.old-000001"]
+    it.sink.ask("slow tick")  # a crash's file is the last: what comes now comes of its end
+    it.signals(1)
+    it.sink._wait()
+    assert it.older == ["log.old-000001"]
 
 
 def test_many_events_in_pieces(recorded, monkeypatch):
@@ -594,12 +611,21 @@ def test_a_folder_that_may_not_be_written(recorded, monkeypatch):
 def test_an_older_file_that_cannot_be_removed(recorded):
     """The file is whole, and that is what is said of it; of the other there is a sentence of its own."""
     it = recorded(keep=0)
-    (it.path.parent / "log.old-000001").mkdir()
+    (it.path.parent / "log.old-000001").touch()
+    folder = it.sink._series.folder
+    real = folder.unlink
+
+    def unlink(name):
+        if name == "log.old-000001":
+            raise failure(errno.EPERM)
+        real(name)
+
+    folder.unlink = unlink
     assert it.dump("one")[-1]["reason"] == "flight recorder: one"
     it.dump("two")
-    why = "log.old-000001: Is a directory"
+    why = "log.old-000001: Operation not permitted"
     assert it.said == [
-        "flight recorder: one: the last 1 events are in the.log",
+        "flight recorder: one: the last event is in the.log",
         f"older files of the log {it.path} cannot be removed ({why}): there are more than are to be kept",
         "flight recorder: two: the last 2 events are in the.log",
     ]

@@ -45,6 +45,54 @@ def test_the_names_of_older_files(tmp_path):
     ]  # fmt: skip
 
 
+def test_names_that_others_took(tmp_path, monkeypatch):
+    """They are not counted, not removed, and not written over: anybody can make some in a shared folder."""
+    tmp_path.chmod(0o1777)
+    theirs = ["log.old-000001", "log.old-000003", "log.old-999999999", f"log.old-{'9' * 200}"]
+    for name in theirs:
+        (tmp_path / name).write_bytes(b"theirs")
+    fd = os.open(tmp_path / "log", WRITE)
+    series = Series(str(tmp_path / "log"), keep=1)
+    ours = []
+    monkeypatch.setattr(series.folder, "has_ours", lambda name: name in ours)
+    for older in ("log.old-000002", "log.old-000004"):
+        ours.append(series._shelve(fd))
+        assert ours[-1] == older
+        os.close(fd)
+        fd = os.open(tmp_path / "log", WRITE)
+    said = []
+    series.prune(said.append)
+    assert said == []
+    assert sorted(os.listdir(tmp_path)) == sorted(["log", "log.old-000004", *theirs])
+    assert all((tmp_path / name).read_bytes() == b"theirs" for name in theirs)
+    os.close(fd)
+    series.close()
+
+
+def test_a_log_that_is_a_link(tmp_path):
+    """In a folder of our own it is followed, by all files of the series."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "log").symlink_to("next")
+    (tmp_path / "next").symlink_to(tmp_path / "disk" / "real")
+    fd, series = module.open_series(str(tmp_path / "log"), 5, "it needs a file")
+    os.write(fd, b"one\n")
+    new = series.renew(fd, b"two\n")
+    assert (tmp_path / "log").read_bytes() == b"two\n"
+    assert sorted(os.listdir(tmp_path / "disk")) == ["real", "real.old-000001"]
+    for each in (fd, new):
+        os.close(each)
+    series.close()
+
+
+def test_links_that_lead_in_a_circle(tmp_path, descriptors):
+    """They lead to no log."""
+    before = descriptors()
+    (tmp_path / "log").symlink_to("log")
+    with pytest.raises(OSError, match="symbolic links"):
+        Series(str(tmp_path / "log"), keep=1)
+    assert descriptors() == before
+
+
 def test_none_is_kept(tmp_path):
     """Then the newest is all there is."""
     fd = os.open(tmp_path / "log", WRITE)

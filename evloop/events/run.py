@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import msgspec
 
 __all__ = ["VARIABLE", "Run"]
@@ -26,7 +28,8 @@ class Run(msgspec.Struct):
 
     def encode(self) -> str:
         """For the environment."""
-        return msgspec.json.encode(self).decode()
+        # A file's name is bytes, and JSON holds only text: base64 brings back whatever it was.
+        return msgspec.json.encode({**msgspec.structs.asdict(self), "log": os.fsencode(self.log)}).decode()
 
     @staticmethod
     def decode(text: str) -> Run:
@@ -35,4 +38,6 @@ class Run(msgspec.Struct):
         Raises:
             msgspec.DecodeError: it is something else.
         """
-        return msgspec.json.decode(text, type=Run)
+        run = msgspec.json.decode(text, type=Run)
+        run.log = os.fsdecode(msgspec.convert(run.log, bytes))
+        return run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from evloop_trace.escape import escape_json, escape_text
+from evloop_trace.escape import escape_text, json_text
 from evloop_trace.logs import open_logs
 from evloop_trace.model.checks import Checker, Finding
 from evloop_trace.numbers import plural
@@ -83,7 +83,7 @@ def check_log(path: str, write: Callable[[str], None], everything: bool, as_json
         ok = not findings.failures
         counts = dict(findings.counts)
         report = CheckReport(path, ok, checker.lines, checker.events, checker.missing, counts, kept)
-        write(escape_json(msgspec.json.encode(_named(report))) + "\n")
+        write(json_text(_named(report)) + "\n")
     else:
         write(_summary(path, checker, findings))
     return findings.failures

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from evloop.errors import LogError
-from evloop_trace.escape import escape_json, escape_text
+from evloop_trace.escape import escape_text, json_text
 from evloop_trace.logs import open_logs
 from evloop_trace.model.clients import Clients
 from evloop_trace.model.comparison import Comparison, Side, not_comparable
@@ -63,7 +61,7 @@ def _read(path: str, problems: Problems) -> tuple[Side, str]:
 def as_json(comparison: Comparison) -> str:
     """One object, in a line: times in nanoseconds, those of clients from the first arrival on."""
     shown = comparison.select(_LISTED)
-    found = msgspec.json.encode(
+    return json_text(
         {
             "matched_by": "greeting" if comparison.by_greeting else "order",
             "logs": [side.summary() for side in comparison.sides],
@@ -72,7 +70,6 @@ def as_json(comparison: Comparison) -> str:
             "left_out": len(comparison.pairs) - len(shown),
         }
     )
-    return escape_json(found)
 
 
 def _pair(comparison: Comparison, pair: Pair) -> dict[str, Any]:

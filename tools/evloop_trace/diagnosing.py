@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
-
 from evloop.events.reader import Problem
-from evloop_trace.escape import escape_json
+from evloop_trace.escape import json_text
 from evloop_trace.living import is_known_here, is_running
 from evloop_trace.logs import open_logs
 from evloop_trace.merge import origins
@@ -80,7 +78,7 @@ def _whole(items: list[Item]) -> list[Item]:
 
 def as_json(answer: Answer) -> str:
     """The findings as a JSON array; evidence from another log than the finding's stands under its label."""
-    return escape_json(msgspec.json.encode([_object(it) for it in answer.verdict.findings])) + "\n"
+    return json_text([_object(it) for it in answer.verdict.findings]) + "\n"
 
 
 def _object(finding: Finding) -> dict[str, object]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import re
 
-from evloop.printable import printable
+import msgspec
 
-__all__ = ["escape_json", "escape_payload", "escape_text"]
+from evloop.printable import encodable, printable
+
+__all__ = ["escape_json", "escape_payload", "escape_text", "json_text"]
 
 # The beginning of a character in UTF-8 whose rest is missing (RFC 3629, section 4).
 _CUT = re.compile(rb"(?:[\xc2-\xf4]|[\xe0-\xf4][\x80-\xbf]|[\xf0-\xf4][\x80-\xbf]{2})\Z")
@@ -28,6 +30,26 @@ def escape_text(text: str) -> str:
     if text.isprintable() and "\\" not in text:
         return text
     return printable(text.replace("\\", "\\\\"))
+
+
+def json_text(value: object) -> str:
+    r"""A value as JSON, and nothing in it that a terminal would obey.
+
+    A byte of a file's name that is no text is written as `\xff`: JSON has no other way to say it.
+    """
+    try:
+        text = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        text = msgspec.json.encode(_encodable(msgspec.to_builtins(value)))
+    return escape_json(text)
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(it) for key, it in value.items()}
+    return [_encodable(it) for it in value] if isinstance(value, list | tuple) else value
 
 
 def escape_json(text: bytes | bytearray) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from evloop_trace.escape import escape_json
+from evloop_trace.escape import json_text
 from evloop_trace.logs import open_logs
 from evloop_trace.model.lint import Linter
 from evloop_trace.progress import track
@@ -45,7 +43,7 @@ def as_json(path: str, linter: Linter) -> str:
         "left_out": dict(linter.left_out),
         "findings": [_object(finding) for finding in linter.findings],
     }
-    return escape_json(msgspec.json.encode(report)) + "\n"
+    return json_text(report) + "\n"
 
 
 def _object(finding: Finding) -> dict[str, object]:

@@ -23,6 +23,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple, Self
 
 from evloop.errors import LogError
 from evloop.events.reader import MAX_LINE, Block, Problem, decode_header, read_blocks
+from evloop.printable import encodable
 from evloop_trace.correlate.causal import Row, causal
 from evloop_trace.correlate.joiner import Joiner, Source
 from evloop_trace.living import is_known_here, is_running
@@ -306,7 +307,7 @@ def _labels(paths: Sequence[str]) -> list[str]:
     labels: list[str] = []
     for path in paths:
         stem = "stdin" if path == "-" else Path(path).name.partition(".")[0] or Path(path).name
-        labels.append(_unlike(stem, labels))
+        labels.append(_unlike(encodable(stem), labels))  # it becomes a part of events
     return labels
 
 

@@ -6,7 +6,7 @@ import json
 
 import msgspec
 import pytest
-from evloop_trace.escape import escape_json, escape_payload, escape_text
+from evloop_trace.escape import escape_json, escape_payload, escape_text, json_text
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -88,6 +88,22 @@ def test_json_is_always_printable(texts: list[str]) -> None:
     shown = escape_json(msgspec.json.encode(texts))
     assert shown.isprintable()
     assert json.loads(shown) == texts
+
+
+class Named(msgspec.Struct):
+    """A report."""
+
+    log: str
+    places: dict[str, tuple[str, int | None]]
+
+
+def test_json_of_a_name_that_is_no_text() -> None:
+    """Its bytes are written out, wherever it stands; everything else is as it was."""
+    report = Named("a\udcff", {"b\udcfe": ("哈\udcff", 1), "c": ("d", None)})
+    assert json.loads(json_text([report])) == [
+        {"log": r"a\xff", "places": {r"b\xfe": [r"哈\xff", 1], "c": ["d", None]}}
+    ]
+    assert json_text(Named("a\x9b", {})) == '{"log":"a\\u009b","places":{}}'
 
 
 def test_json_that_can_be_read_stays_so() -> None:

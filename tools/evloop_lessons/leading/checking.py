@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from evloop_trace.escape import escape_json
+from evloop_trace.escape import json_text
 
 from evloop_lessons.leading.paper import Paper
 from evloop_lessons.leading.performance import Performance, why_no_network
@@ -47,7 +47,7 @@ class Outcome(msgspec.Struct):
             "lesson": self.lesson, "passed": self.passed, "skipped": self.skipped,
             "seconds": round(self.seconds, 3), "checks": checks,
         }  # fmt: skip
-        return escape_json(msgspec.json.encode(found))
+        return json_text(found)
 
 
 def _said(verdict: Verdict) -> list[dict[str, object]]:

@@ -119,12 +119,15 @@ def _kept(folder: str, name: str | None) -> Iterator[str]:
 
 
 def _prefix(out: str, faults: Sequence[str]) -> list[str]:
-    """How strace is called: it prints no payload, and stops a process only at calls that are looked at."""
+    """How strace is called: it prints no payload, and stops a process only at calls that are looked at.
+
+    With one -q, so that it writes how each thread ended: a file without that at its end is not whole.
+    """
     names = [f"?{name}" for name in strace.CALLS] + [fault.partition(":")[0] for fault in faults]
     calls = ",".join(names)  # the filter lets pass what is not among them, and strace could not make it fail
     inject = [word for fault in faults for word in ("-e", f"inject={fault}")]
     return [
-        *("strace", "-f", "--seccomp-bpf", "-ttt", "-yy", "-s", "0", "-qq", "-e", f"trace={calls}"),
+        *("strace", "-f", "--seccomp-bpf", "-ttt", "-yy", "-s", "0", "-q", "-e", f"trace={calls}"),
         *(*inject, "-o", out, "--"),
     ]
 
@@ -202,11 +205,22 @@ def _ending(code: int) -> str:
 
 
 def _read_strace(out: str, reader: strace.Reader) -> None:
+    """What it wrote, to the end.
+
+    Raises:
+        EvloopError: it cannot be read, or is not whole: whatever is missing there would be missing in a log.
+    """
     try:
         with open(out, encoding="utf-8", errors="backslashreplace", newline="\n") as file:
             reader.feed(file)
     except OSError as error:
         raise EvloopError(f"what strace wrote cannot be read: {out}: {error.strerror}") from None
+    if not reader.whole:
+        folder = os.path.dirname(os.path.dirname(out))
+        raise EvloopError(
+            f"what strace wrote is not whole, so nothing can be compared: make room in {folder}, "
+            "or set TMPDIR to a folder that has some"
+        )
     reader.finish()
 
 
@@ -247,10 +261,9 @@ def _report(
         if not it.agrees
     ]
     injected = Counter([] if isinstance(seen, str) else [it.name for it in seen.calls if it.injected])
-    words = [os.fsencode(word).decode("utf-8", "backslashreplace") for word in command]
     return Report(
         ok=not differences,
-        command=words,
+        command=list(command),
         log=log,
         strace=not isinstance(seen, str),
         calls=rows(compared),

@@ -334,6 +334,23 @@ def test_what_strace_wrote_is_kept_but_not_through_a_link(run, tmp_path):
     assert kept.read_bytes() == before
 
 
+@strace
+@pytest.mark.needs("namespaces")
+def test_a_full_disk_under_strace_is_no_difference(run, tmp_path):
+    """What strace could not write is not missing in the log: one sentence, and no verdict."""
+    (tmp_path / "full").mkdir()
+    (tmp_path / "program.py").write_text("import socket\nsocket.socket().close()\n")
+    mount = 'mount -t tmpfs -o size=8k none full && TMPDIR=full exec "$@"'
+    command = [*AUDIT, "--log", "log.jsonl", "--", *RUN, "program.py"]
+    done = run("unshare", "-Urm", "--", "sh", "-c", mount, "sh", *command)
+    said = done.stderr.splitlines()
+    assert any(line.startswith("strace: ") and "No space left" in line for line in said), "there was room"
+    (sentence,) = [line for line in said if not line.startswith("strace: ")]
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "what strace wrote is not whole" in sentence
+    assert "TMPDIR" in sentence
+
+
 # -- usage ---------------------------------------------------------------------------------
 
 

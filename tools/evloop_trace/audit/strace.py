@@ -1,4 +1,4 @@
-"""strace's lines as system calls: `strace -f -ttt -yy -s 0 -o FILE`, see strace(1).
+"""strace's lines as system calls: `strace -f -ttt -yy -s 0 -q -o FILE`, see strace(1).
 
 A line is a call: `4711 1700000000.123456 recvfrom(7<TCP:[127.0.0.1:8080->127.0.0.1:5000]>, ""..., 9, 0) = 5`.
 One that another thread interrupts is two, `<unfinished ...>` and `<... recvfrom resumed>`. What stands in
@@ -38,6 +38,7 @@ _RESULT = re.compile(
 )
 _NEW = {"clone", "clone3", "fork", "vfork"}
 _DEEPER, _HIGHER = set("([{"), set(")]}")
+_ENDED = re.compile(r"\+\+\+ (?:exited|killed) .*\+\+\+")
 _RESTARTED = re.compile(r"resuming interrupted (\w+)")
 
 
@@ -91,7 +92,7 @@ class Reader:
         """Lines that make no sense."""
         self._line = 0
         self._open: dict[int, tuple[int, int, str]] = {}  # thread → line, time, the line's beginning
-        self._last = (0, 0)
+        self._last = ""  # line's text
 
     def feed(self, lines: Iterable[str]) -> None:
         """Read lines, without their newlines or with them."""
@@ -100,9 +101,16 @@ class Reader:
             head = _HEAD.match(line.rstrip("\n"))
             if head is None:
                 self.unread += bool(line.strip())
+                self._last = ""
                 continue
             thread, at = int(head[1]), int(head[2]) * 10**9 + int(head[3]) * 1000
+            self._last = head[4]
             self._take(thread, at, head[4])
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is missing at its end: the last that strace sees is how the last thread ended."""
+        return _ENDED.fullmatch(self._last) is not None
 
     def finish(self) -> None:
         """There are no more lines: what is unfinished never returned."""

@@ -101,3 +101,22 @@ def test_what_makes_no_sense_is_counted() -> None:
     """A line of something else, one without an end, and the second half of nothing."""
     reader = read("7 hello", "close(3", "<... read resumed>) = 3", "+++ killed +++")
     assert (reader.calls, reader.unread) == ([], 3)
+
+
+@pytest.mark.parametrize(
+    ("lines", "whole"),
+    [
+        ((), False),
+        (("close(3<TCP:[1]>) = 0",), False),
+        (("close(3<TCP:[1]>) = 0", "+++ exited with 0 +++"), True),
+        (("+++ killed by SIGKILL +++",), True),
+        (("+++ killed by SIGSEGV (core dumped) +++",), True),
+        (("+++ exited with 0 +++", "8 1700000000.000002 close(3<TCP:[1]>) = 0\n"), False),
+        (("+++ superseded by execve in pid 8 +++",), False),
+        (("8 1700000000.000002 +++ exited wi",), False),
+        (("8 1700000000.000002 +++ exited with 0 +++",), True),
+    ],
+)
+def test_the_last_line_is_of_an_end(lines: tuple[str, ...], whole: bool) -> None:
+    """strace sees every thread end: what stops before that was not written to its end."""
+    assert read(*lines).whole == whole

@@ -40,6 +40,10 @@ class Comparison:
         """Calls that only asked whether one would sleep: the instrument's, and Python's own."""
         self.interrupted = 0
         """Calls that a signal interrupted, and Python made again."""
+        self.gone = 0
+        """Sockets that went with their process: the log has their close, and nobody called close(2)."""
+        self.waits = 0
+        """Calls of Python's that ended with their wait: a time-out, or a signal's handler that raised."""
         self.under_way = 0
         """Calls on sockets that never returned."""
         self.earlier = 0
@@ -76,6 +80,8 @@ def compare(log: Log, calls: Sequence[SystemCall]) -> Comparison:
                 found.differences += walk.differences
                 found.asked += walk.asked
                 found.interrupted += walk.interrupted
+                found.gone += walk.gone
+                found.waits += walk.waits
             else:
                 _not_in_log(log, fd, made, found)
     _hold_polls(log, returned, found)

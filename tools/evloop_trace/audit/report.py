@@ -138,6 +138,14 @@ def not_compared(log: Log, found: Comparison) -> list[str]:
         said.append(f"{plural(found.asked, 'call')} that only asked whether one would sleep")
     if found.interrupted:
         said.append(f"{plural(found.interrupted, 'call')} that a signal interrupted: Python made them again")
+    if found.waits:
+        whose = "its wait" if found.waits == 1 else "their waits"
+        said.append(
+            f"{plural(found.waits, 'call')} that got no further than {whose}: a time-out, or a signal's handler"
+        )
+    if found.gone:
+        whose = "its" if found.gone == 1 else "their"
+        said.append(f"{plural(found.gone, 'socket')} that went with {whose} process: nobody called close(2)")
     if found.under_way:
         said.append(f"{plural(found.under_way, 'call')} under way when it ended")
     if found.earlier:

@@ -68,6 +68,10 @@ class Walk:
         """System calls that only asked whether one would sleep."""
         self.interrupted = 0
         """System calls that a signal interrupted, and Python made again."""
+        self.gone = 0
+        """1 if the socket went with its process: the log has its close, and nobody called close(2)."""
+        self.waits = 0
+        """Calls of Python's that ended with their wait: a time-out, or a signal's handler that raised."""
         self._name, self._fd = name, fd
         self._told, self._calls = told, calls
         self._parts = parts
@@ -92,8 +96,11 @@ class Walk:
             self._skip_interrupted(self._told[self._i + 1] if asks else told)
             if told.asks:
                 self._ask(told)
-            elif (used := self._fits(self._i, self._j)) is not None:
+            elif used := self._fits(self._i, self._j):
                 self._count(told, used)
+            elif told.optional:
+                self._i += 1
+                self._uncalled(told)
             else:
                 self._differ()
         self._skip_interrupted(None)
@@ -111,9 +118,16 @@ class Walk:
     def _count(self, told: Told, used: int) -> None:
         self.tally.log[told.family] += 1
         self.tally.same[told.family] += 1
-        self.tally.strace[told.family] += bool(used)
+        self.tally.strace[told.family] += 1
         self._i += 1
         self._j += used
+
+    def _uncalled(self, told: Told) -> None:
+        """There was no system call: nothing agrees, and nothing differs."""
+        if told.family == "close":
+            self.gone += 1
+        else:
+            self.waits += 1
 
     def _ask(self, told: Told) -> None:
         """A `block` event: the call that was not to wait may have been made, and failed."""
@@ -126,8 +140,8 @@ class Walk:
 
     # -- what fits -----------------------------------------------------------------------
 
-    def _fits(self, i: int, j: int) -> int | None:
-        """How many system calls an event stands for here; None if it does not fit."""
+    def _fits(self, i: int, j: int) -> int:
+        """How many system calls an event stands for here; 0 if it does not fit."""
         told = self._told[i]
         if j < len(self._calls) and self._calls[j].name in told.names:
             call = self._calls[j]
@@ -138,7 +152,7 @@ class Walk:
                 return number
             if told.outcome is None or call.outcome == told.outcome or begun or ended:
                 return 1
-        return 0 if told.optional else None
+        return 0
 
     def _in_parts(self, i: int, j: int) -> int:
         """How many calls it took to send so much; 0 if they do not come to that."""
@@ -200,12 +214,12 @@ class Walk:
         return left_i, left_j
 
     def _only_log(self, told: Told) -> None:
-        if not told.asks:
-            self.tally.log[told.family] += 1
-            if told.optional:
-                self.tally.same[told.family] += 1
-            else:
-                self._say("not-in-strace", told.family, told, None)
+        if told.optional:
+            if not told.asks:
+                self._uncalled(told)
+            return
+        self.tally.log[told.family] += 1
+        self._say("not-in-strace", told.family, told, None)
 
     def _only_strace(self, call: SystemCall) -> None:
         word = word_of(call)

@@ -256,6 +256,36 @@ def test_a_call_that_was_asked_about_and_interrupted_counts_once_in_both() -> No
         assert (row.log, row.strace, row.agree, it.interrupted) == (1, 1, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (Close(3, 50, 0, 9, 5, "exit", "tcp-1"), "1 socket that went with its process"),
+        (Recv(3, 50, 0, 9, "tcp-1", 5, 100, errno="timeout"), "1 call that got no further than its wait"),
+        (Recv(3, 50, 0, 9, "tcp-1", 5, 100, errno="interrupted"), "1 call that got no further than its wait"),
+    ],
+)
+def test_what_no_call_stands_behind_is_not_counted(event: Event, words: str) -> None:
+    """A socket goes with its process, a wait ends: wherever that stands in the log, nothing was compared."""
+    last = Recv(4, 60, 0, 9, "tcp-1", 5, 100, 5, (5, 10))
+    ends = Close(5, 70, 0, 9, 5, "close", "tcp-1")
+    close = f"close(5{TCP}) = 0"
+    gone = event.__struct_config__.tag == "close"
+    more = () if gone else (last, ends)
+    for lines in ([RECVFROM], [RECVFROM, RECVFROM.replace("= 5", "= 4")]):
+        log, it = held(program(RECV, event, *more), [*lines, *([] if gone else [RECVFROM, close])], "run")
+        assert len(it.differences) == len(lines) - 1
+        counts = {row.call: (row.log, row.agree) for row in rows([it])}
+        assert counts == ({"recv": (1, 1)} if gone else {"recv": (2, 2), "close": (1, 1)})
+        assert [sentence for sentence in not_compared(log, it) if sentence.startswith(words)]
+
+
+def test_sockets_that_went_are_closed_if_strace_saw_it() -> None:
+    """An interpreter that ends in order may close what nobody closed."""
+    log, it = held(program(Close(3, 50, 0, 9, 5, "exit", "tcp-1")), [f"close(5{TCP}) = 0"], "run")
+    assert [(row.call, row.log, row.strace, row.agree) for row in rows([it])] == [("close", 1, 1, 1)]
+    assert (it.differences, not_compared(log, it)) == ([], [])
+
+
 def test_the_call_must_be_the_one_that_was_made() -> None:
     """os.read() is read(2), and no recvfrom(2)."""
     event = Recv(3, 50, 0, 9, "tcp-1", 5, 9, 5, (0, 5), call="os.read")

@@ -630,6 +630,8 @@ class Snapshot(Event, tag="snapshot"):
     received: Total = 0
     sent: Total = 0
     lost: Annotated[int, Meta(description="events this watcher has missed so far")] = 0
+    until: Annotated[int | None, Meta(description="as the last `prepare` has it")] = None
+    why: Annotated[str, Meta(description="as the last `prepare` has it: what the loop sleeps for")] = ""
 
 
 class End(Event, tag="end"):

@@ -40,7 +40,6 @@ class EventTrace(Trace):
     def __init__(self, kernel: TracedKernel) -> None:
         self._kernel = kernel
         self._recorder = kernel.recorder
-        self._deadline: int | None = -1
 
     def _begin(self) -> tuple[int, int, int]:
         """What every event begins with: number, time, tick."""
@@ -52,11 +51,11 @@ class EventTrace(Trace):
 
     def prepare(self, deadline: int | None, why: str) -> None:
         """Written when it differs from the last, so that a quiet loop is quiet in the log."""
-        if deadline == self._deadline and why == self._kernel.why:
-            return
-        self._deadline = deadline
-        self._kernel.why = why
+        kernel = self._kernel
         until = None if deadline is None else deadline - self._recorder.origin
+        if until == kernel.until and why == kernel.why:
+            return
+        kernel.until, kernel.why = until, why
         self._recorder.append(Prepare(*self._begin(), until, why))
         self._recorder.flush()  # whoever watches a loop asleep should see why it sleeps
 

@@ -80,7 +80,8 @@ class TracedKernel(Kernel):
         self.state = kernel.state
         self.recorder = recorder
         self.payload_limit = payload_limit
-        self.why = ""  # the next sleep's reason; `EventTrace.prepare` sets it
+        self.why = ""  # the next sleep's reason; `EventTrace.prepare` sets it, and
+        self.until: int | None = None  # its deadline, as a `t`
         self.woke_at = recorder.origin  # no clock is read for it: whatever depends on it, the log tells
         self.woke = lambda: self.woke_at
         self.blocked = 0  # ns asleep in poll so far
@@ -288,6 +289,8 @@ class TracedKernel(Kernel):
             self.received + sum(sock.received for sock in connections),
             self.sent + sum(sock.sent for sock in connections),
             lost,
+            self.until,
+            self.why,
         )
 
 

@@ -57,6 +57,16 @@ def test_why_it_sleeps_is_written_when_it_changes(trace):
     ]  # fmt: skip
 
 
+def test_a_snapshot_tells_what_the_loop_sleeps_for(trace):
+    """It is written only when it changes: who comes later would not know it for as long as it stays."""
+    kernel = trace._kernel
+    assert (kernel.snapshot(0).until, kernel.snapshot(0).why) == (None, "")
+    trace.prepare(trace._recorder.origin + 5, "a")
+    assert (kernel.snapshot(0).until, kernel.snapshot(0).why) == (5, "a")
+    trace.prepare(None, "b")
+    assert (kernel.snapshot(0).until, kernel.snapshot(0).why) == (None, "b")
+
+
 def test_interest_names_sockets_and_leaves_out_the_loops_own(trace, listener):
     """A connection is `conn`, a listener `sock`, and the signal pipe nobody's lesson."""
     trace.interest(listener, 0, READ, "there is room")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from evloop.events.schema import Poll, Prepare
+    from evloop.events.schema import Poll, Prepare, Snapshot
 
 __all__ = ["WINDOW", "LoopState", "Pace", "Sample"]
 
@@ -63,8 +63,8 @@ class LoopState(msgspec.Struct):
         self.why = event.why
         self.until = None if event.timeout is None else t + event.timeout
 
-    def prepare(self, event: Prepare) -> None:
-        """It is about to sleep for another reason."""
+    def prepare(self, event: Prepare | Snapshot) -> None:
+        """It is about to sleep for another reason, or what a snapshot says it sleeps for."""
         self.why = event.why
         self.until = event.until
 

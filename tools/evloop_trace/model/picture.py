@@ -540,6 +540,8 @@ def _snapshot(picture: Picture, event: Snapshot) -> None:
     picture.counted = event.t
     picture.limits = {}
     picture.loop.restart(event.t, event.tick, event.blocked)
+    if event.why:
+        picture.loop.prepare(event)
 
 
 def _echo(picture: Picture, event: Any) -> None:

@@ -84,7 +84,7 @@ class LoopPanel(Panel):
     def _woke(self) -> Line:
         loop = self.picture.loop
         if not loop.polled:
-            return _labelled("woke", "not yet", "")
+            return _labelled("woke", "before this picture began" if loop.tick else "not yet", "")
         if loop.signal:
             what = f"signal {escape_text(loop.signal)}"
         elif loop.ready:

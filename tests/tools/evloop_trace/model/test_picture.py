@@ -324,6 +324,17 @@ def test_a_snapshot_replaces_what_was_known() -> None:
     assert stage.tcp.eof, "how the streams stand is not in a snapshot"
 
 
+def test_a_snapshot_tells_what_the_loop_sleeps_for() -> None:
+    """As `prepare` does; an older server's does not, and then what was known stays."""
+    stage = Stage()(Prepare, 9_000_000, "idle")
+    stage.picture.apply(snapshot(1_000_000))
+    assert (stage.picture.loop.until, stage.picture.loop.why) == (9_000_000, "idle")
+    told = snapshot(2_000_000)
+    told.why = "no timer is set"
+    stage.picture.apply(told)
+    assert (stage.picture.loop.until, stage.picture.loop.why) == (None, "no timer is set")
+
+
 def test_after_a_snapshot_no_limit_is_known_to_hold() -> None:
     """That it was left may be among what was missed."""
     stage = Stage()(Limit, "connections", True)

@@ -102,6 +102,7 @@ def test_the_title_tells_what_was_skipped() -> None:
     ("events", "expected"),
     [
         ((), " woke    not yet"),
+        ((schema.Snapshot(-1, 5, 3, [], [], 0, 0),), " woke    before this picture began"),
         ((poll(0, 5, 1, "tcp-1"),), " woke    tcp-1 readable after 5 ns asleep"),
         ((poll(0, 5, 1),), " woke    timeout after 5 ns asleep"),
         (
@@ -125,6 +126,10 @@ def test_why_the_loop_woke(events: tuple[AnyEvent, ...], expected: str) -> None:
         (schema.Prepare(-1, 5, 1, None, "until something is ready"), " sleeps  until something is ready"),
         (schema.Prepare(-1, 5, 1, 8200 * MS, "idle"), " sleeps  at most 8.1 s: idle"),
         (schema.Prepare(-1, 5, 1, 50 * MS, "idle"), " sleeps  no longer: idle"),
+        (
+            schema.Snapshot(-1, 5, 3, [], [], 0, 0, until=8200 * MS, why="idle"),
+            " sleeps  at most 8.1 s: idle",
+        ),
         (End(-1, 5, 1, "SIGINT", 9), " ended   SIGINT"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 
 from evloop import composition, programs
 from evloop.address import Inet, UnixPath
-from evloop.cli import cli
+from evloop.cli import cli, main
 from evloop.programs import BlockingOptions
 from evloop.servers.loop import ServerOptions
 
@@ -143,3 +143,19 @@ def test_what_the_kernel_says(run, model):
     ):
         with pytest.raises(click.UsageError, match=said):
             run("serve", "--model", model, *options)
+
+
+# -- nothing ---------------------------------------------------------------------------------
+
+
+def test_no_command(monkeypatch, capsys):
+    """What a newcomer types first shows what there is, in lines; and it is wrong usage."""
+    monkeypatch.setattr("sys.argv", ["evloop"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = capsys.readouterr()
+    assert ended.value.code == 2
+    assert said.out == ""
+    assert said.err.startswith("Usage: ")
+    assert "\\n" not in said.err
+    assert any(line.split()[:1] == ["serve"] for line in said.err.splitlines())

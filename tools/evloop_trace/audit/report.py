@@ -119,45 +119,29 @@ def describe(it: Mismatch) -> str:
 
 def not_compared(log: Log, found: Comparison) -> list[str]:
     """What was left out, and why: a sentence each."""
-    said = []
-    if found.own:
-        what = ", ".join(
-            f"{number:,} of {kind or 'another kind'}" for kind, number in found.own.most_common()
-        )
-        whose = (
-            "the loop's own: signals, watchers, control, and whether an address is ours"
-            if log.is_loop
-            else "made past Python's socket module, such as by the resolver"
-        )
-        said.append(
-            f"{plural(found.own.total(), 'call')} on sockets that are not in the log ({what}): {whose}"
-        )
-    if found.unseen:
-        said.append(f"{plural(found.unseen, 'call')} that the log itself calls unseen: {_first(log.unseen)}")
-    if found.asked:
-        said.append(f"{plural(found.asked, 'call')} that only asked whether one would sleep")
-    if found.interrupted:
-        said.append(f"{plural(found.interrupted, 'call')} that a signal interrupted: Python made them again")
-    if found.waits:
-        whose = "its wait" if found.waits == 1 else "their waits"
-        said.append(
-            f"{plural(found.waits, 'call')} that got no further than {whose}: a time-out, or a signal's handler"
-        )
-    if found.gone:
-        whose = "its" if found.gone == 1 else "their"
-        said.append(f"{plural(found.gone, 'socket')} that went with {whose} process: nobody called close(2)")
-    if found.under_way:
-        said.append(f"{plural(found.under_way, 'call')} under way when it ended")
-    if found.earlier:
-        said.append(f"{plural(found.earlier, 'call')} before what is left of the log")
-    if found.later:
-        said.append(f"{plural(found.later, 'call')} after the last line of the log, which has no end")
-    if log.apart:
-        said.append(f"{plural(log.apart, 'event')} whose system call is not looked at, such as getsockopt()")
-    if log.lost:
-        said.append(f"{plural(log.lost, 'event')} that the log lost, as it says itself: their calls differ")
-    return said
+    counts = (
+        (found.own.total(), "call", f"on sockets that are not in the log {_whose(log, found)}"),
+        (found.unseen, "call", f"that the log itself calls unseen: {_first(log.unseen)}"),
+        (found.asked, "call", "that only asked whether one would sleep"),
+        (found.interrupted, "call", "that a signal interrupted: Python made them again"),
+        (found.waits, "call", "that ended with the wait: a time-out, or a signal's handler"),
+        (found.gone, "socket", f"that went with {'its' if found.gone == 1 else 'their'} process"),
+        (found.under_way, "call", "under way when it ended"),
+        (found.earlier, "call", "before what is left of the log"),
+        (found.later, "call", "after the last line of the log, which has no end"),
+        (log.apart, "event", "whose system call is not looked at, such as getsockopt()"),
+        (log.lost, "event", "that the log lost, as it says itself: their calls differ"),
+    )
+    return [f"{plural(number, noun)} {which}" for number, noun, which in counts if number]
+
+
+def _whose(log: Log, found: Comparison) -> str:
+    """What the sockets are that the log does not know, and who uses them."""
+    kinds = ", ".join(f"{number:,} of {kind or 'another kind'}" for kind, number in found.own.most_common())
+    if log.is_loop:
+        return f"({kinds}): the loop's own: signals, watchers, control, and whether an address is ours"
+    return f"({kinds}): made past Python's socket module, such as by the resolver"
 
 
 def _first(reasons: Mapping[str, str]) -> str:
-    return next(iter(reasons.values()))
+    return next(iter(reasons.values()), "")

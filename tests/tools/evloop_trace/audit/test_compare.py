@@ -260,8 +260,8 @@ def test_a_call_that_was_asked_about_and_interrupted_counts_once_in_both() -> No
     ("event", "words"),
     [
         (Close(3, 50, 0, 9, 5, "exit", "tcp-1"), "1 socket that went with its process"),
-        (Recv(3, 50, 0, 9, "tcp-1", 5, 100, errno="timeout"), "1 call that got no further than its wait"),
-        (Recv(3, 50, 0, 9, "tcp-1", 5, 100, errno="interrupted"), "1 call that got no further than its wait"),
+        (Recv(3, 50, 0, 9, "tcp-1", 5, 100, errno="timeout"), "1 call that ended with the wait"),
+        (Recv(3, 50, 0, 9, "tcp-1", 5, 100, errno="interrupted"), "1 call that ended with the wait"),
     ],
 )
 def test_what_no_call_stands_behind_is_not_counted(event: Event, words: str) -> None:

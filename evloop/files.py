@@ -12,13 +12,13 @@ import os
 import stat
 from typing import NoReturn
 
-__all__ = ["PRIVATE", "Folder", "is_shared", "open_private"]
+__all__ = ["PRIVATE", "Folder", "make_folder", "open_private"]
 
 PRIVATE = 0o600
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-def is_shared(status: os.stat_result) -> bool:
+def _is_shared(status: os.stat_result) -> bool:
     """Whether others than ourselves, root and its group may put something into a folder."""
     return _is_everybodys(status) or status.st_uid not in {0, os.geteuid()}
 
@@ -58,7 +58,7 @@ class Folder:
     @property
     def is_shared(self) -> bool:
         """Whether others may put something in here."""
-        return is_shared(os.fstat(self.fd))
+        return _is_shared(os.fstat(self.fd))
 
     def open(self, name: str, flags: int, mode: int = PRIVATE) -> int:
         """A descriptor of a file in it; what is made has this mode, whatever the umask.
@@ -77,6 +77,17 @@ class Folder:
             os.close(fd)
             raise
         return fd
+
+    def make(self, name: str) -> None:
+        """A folder in it, for its owner alone if it is new.
+
+        Raises:
+            OSError: there can be none; or this one is shared, and what is there is not ours.
+        """
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=self.fd)
+        if self.is_shared:
+            self._must_be_ours(os.stat(name, dir_fd=self.fd, follow_symlinks=False))
 
     def _must_be_ours(self, status: os.stat_result) -> None:
         """Raise if somebody else may have put it there, or reads it."""
@@ -156,6 +167,26 @@ def open_private(path: str, flags: int, mode: int = PRIVATE) -> int:
     folder = Folder(above)
     try:
         return folder.open(name, flags, mode)
+    finally:
+        folder.close()
+
+
+def make_folder(path: str) -> None:
+    """A folder of our own, and those above it, if they are not there; no link is followed in a shared one.
+
+    Raises:
+        OSError: it cannot be made, or is not ours; `strerror` is for the person who named it.
+    """
+    above, name = os.path.split(path.rstrip("/"))
+    if name in {"", ".", ".."}:
+        return  # they are there, or cannot be made
+    try:
+        folder = Folder(above)
+    except FileNotFoundError:
+        make_folder(above)
+        folder = Folder(above)
+    try:
+        folder.make(name)
     finally:
         folder.close()
 

@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from evloop import files
-from evloop.files import Folder, open_private
+from evloop.files import Folder, make_folder, open_private
 
 WRITE = os.O_WRONLY | os.O_CREAT
 
@@ -184,6 +184,54 @@ def test_what_is_changed_in_between(shared, monkeypatch):
         open_private(f"{shared}/log", WRITE)
     assert set(os.listdir("/proc/self/fd")) == before
     assert len(looks) == 3
+
+
+def test_a_folder_is_made(tmp_path, monkeypatch, shared):
+    """With those above it, for its owner alone; one that is there stays as it is."""
+    monkeypatch.chdir(tmp_path)
+    for path in ("one", "two/three/four", f"{shared}/run/1", "one", "one/", ".", "one/..", "/"):
+        make_folder(path)
+    assert [mode_of(tmp_path / name) for name in ("one", "two", "two/three", "two/three/four")] == [0o700] * 4
+    assert mode_of(shared / "run" / "1") == 0o700
+    (tmp_path / "one").chmod(0o750)
+    (tmp_path / "link").symlink_to("one")
+    make_folder("link/inner")  # in a folder of our own it is our business
+    assert (mode_of(tmp_path / "one"), mode_of(tmp_path / "one" / "inner")) == (0o750, 0o700)
+
+
+def test_no_folder_is_made_behind_a_link_of_others(shared, tmp_path):
+    """Neither where it leads, nor further on; nor is one used to which it leads."""
+    (tmp_path / "inner").mkdir()
+    for name, target in (("link", tmp_path / "inner"), ("dangling", tmp_path / "nowhere")):
+        (shared / name).symlink_to(target)
+        with pytest.raises(OSError, match="it is a symbolic link in a folder where others may write"):
+            make_folder(f"{shared}/{name}")
+        for path in (f"{shared}/{name}/run", f"{shared}/{name}/run/1"):
+            before = set(os.listdir("/proc/self/fd"))
+            with pytest.raises(OSError, match=f"'{name}' on its way is a symbolic link"):
+                make_folder(path)
+            assert set(os.listdir("/proc/self/fd")) == before
+    assert list((tmp_path / "inner").iterdir()) == []
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_of_another_user_is_not_ours(shared, another):
+    """Who made it there can put anything into it."""
+    (shared / "run").mkdir()
+    another()
+    with pytest.raises(OSError, match="belongs to another user"):
+        make_folder(f"{shared}/run")
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    """mkdir(2) says why; a link that leads nowhere is not made into one."""
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for path in ("file/run", "file/run/1"):
+        with pytest.raises(NotADirectoryError):
+            make_folder(f"{tmp_path}/{path}")
+    with pytest.raises(FileNotFoundError):
+        make_folder(f"{tmp_path}/dangling/run")
 
 
 def test_a_folder_is_held(tmp_path):

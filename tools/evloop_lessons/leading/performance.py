@@ -19,7 +19,7 @@ import msgspec
 
 from evloop import lab
 from evloop.errors import EvloopError
-from evloop.files import is_shared
+from evloop.files import make_folder
 from evloop.printable import printable
 from evloop_lessons.lesson import LessonError, UnplayedError
 from evloop_lessons.plan import TEMPORARY, Plan, write_plan
@@ -196,9 +196,7 @@ def kept_in(save: Path | None) -> Iterator[Path]:
             shutil.rmtree(path, ignore_errors=True)
         return
     try:
-        save.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if is_shared(save.parent.stat()) and (save.is_symlink() or save.stat().st_uid != os.geteuid()):
-            raise LessonError(f"--save {save}: it is not ours, where others may write too: name another")
+        make_folder(str(save))
         full = any(save.iterdir())
     except OSError as error:
         raise LessonError(f"--save {save}: {error.strerror or error}") from None

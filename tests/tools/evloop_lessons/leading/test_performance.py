@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from evloop_lessons.leading import performance
-from evloop_lessons.leading.performance import Performance
-from evloop_lessons.lesson import UnplayedError
+from evloop_lessons.leading.performance import Performance, kept_in
+from evloop_lessons.lesson import LessonError, UnplayedError
 from evloop_lessons.library import LessonFolder
 
 if TYPE_CHECKING:
@@ -81,3 +81,21 @@ def test_what_never_ends_is_ended(played: Callable[[str], None], monkeypatch: py
     monkeypatch.setattr(performance, "PATIENCE", 0.5)
     with pytest.raises(UnplayedError, match=r"the scenario is not over after 0\.5 s"):
         played("while True: pass")
+
+
+def test_nothing_is_kept_behind_a_link_in_a_shared_folder(tmp_path: Path) -> None:
+    """Not the folder of the run is made there."""
+    shared, his = tmp_path / "shared", tmp_path / "his"
+    shared.mkdir()
+    his.mkdir()
+    shared.chmod(0o1777)
+    (shared / "link").symlink_to(his)
+    for name in ("link", "link/run", "link/run/1"):
+        with (
+            pytest.raises(LessonError, match=f"^--save {shared}/{name}: .* is a symbolic link"),
+            kept_in(shared / name),
+        ):
+            raise AssertionError("it was kept")
+    assert list(his.iterdir()) == []
+    with kept_in(shared / "run" / "1") as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700

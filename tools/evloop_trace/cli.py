@@ -185,7 +185,9 @@ def _replay_lines(paths: tuple[str, ...], speed: float | None, keep: Filter) -> 
                 tell(line)
             rows = track_steps(logs, "replay", logs.rows()) if tempo is None else logs.rows()
             batches = sought.watch_rows(rows) if keep.names else rows
-            replay_rows(batches, write, keep, problems, tempo, names=[log.name for log in logs.logs])
+            names, labels = [log.name for log in logs.logs], [log.label for log in logs.logs]
+            labels = labels if len(labels) > 1 else []
+            replay_rows(batches, write, keep, problems, tempo, names=names, labels=labels)
             for line in clocks(logs, read=True):
                 tell(line)
         else:

@@ -155,8 +155,12 @@ def replay_rows(
     tempo: Tempo | None = None,
     *,
     names: Sequence[str],
+    labels: Sequence[str] = (),
 ) -> None:
-    """As `replay`, of logs of these names, which are read together and tell of each other."""
+    """As `replay`, of logs of these names, which are read together and tell of each other.
+
+    Several have `labels`, too.
+    """
     for rows in batches:
         events = [row for row in rows if not isinstance(row.item, Problem)]
         if len(events) != len(rows):
@@ -168,7 +172,7 @@ def replay_rows(
             events = [row for row in events if keep.within(_event(row)) and _keeps(keep, row)]
         for batch in tempo.batches(events, _due) if tempo else (events,):
             if batch:
-                write("\n".join(format_rows(batch)) + "\n")
+                write("\n".join(format_rows(batch, labels)) + "\n")
     problems.finish()
 
 

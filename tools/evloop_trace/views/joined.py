@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from evloop.events.schema import Recvfrom
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import count, duration, size
-from evloop_trace.views.lines import format_events
+from evloop_trace.views.lines import NAME, format_events
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +25,14 @@ _SHOWN = 3
 _WORDS = {"block": "a send that goes on,"}
 
 
-def format_rows(rows: Sequence[Row]) -> list[str]:
-    """A line for each row, all of which are events, without its newline."""
-    lines = format_events([row.item for row in rows])
+def format_rows(rows: Sequence[Row], labels: Sequence[str] = ()) -> list[str]:
+    """A line for each row, all of which are events, without its newline.
+
+    `labels` are those of the logs, if there are several: names begin with them, and so the columns are wider.
+    """
+    longest = max([cell_len(escape_text(label)) + 1 for label in labels], default=0)
+    logs = [labels[row.log] for row in rows] if labels else ()
+    lines = format_events([row.item for row in rows], logs, longest + NAME)
     for at, row in enumerate(rows):
         joined = row.joined
         if joined is not None:

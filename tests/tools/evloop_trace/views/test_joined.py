@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from evloop_trace.correlate.causal import Row
 from evloop_trace.correlate.ends import Joined, Origin
 from evloop_trace.views.joined import format_rows, sources
 
-from evloop.events.schema import Recv, Recvfrom, Signal
+from evloop.events.schema import End, Recv, Recvfrom, Signal
 
 
 def send(seq: int, start: int, end: int, t: int = 1800, ev: str = "send", log: str = "client") -> Origin:
@@ -73,3 +75,17 @@ def test_lines_of_rows() -> None:
     assert plain.endswith("SIGINT")
     assert joined.endswith('"abcd"  +0.1 µs  from client send #2 [0,4) 100 ns before')
     assert datagram.endswith("+0.1 µs")
+
+
+def test_lines_of_several_logs_say_whose_they_are(book: Any) -> None:
+    """Also the ones that are of no socket; and the columns are as wide as the longest label needs."""
+    header, end = book.events[0], End(9, 9, 1, "SIGINT", 9)
+    recv = Recv(1, 5, 1, 100, "server\x1b:listen-12", 3, 9, 4, (0, 4), b"abcd")
+    rows = [Row(0, header), Row(1, header), Row(1, recv), Row(0, end), Row(1, Signal(1, 1, 0, "SIGINT"))]
+    lines = format_rows(rows, ["client", "server\x1b"])
+    begin = len("      0.000000  tick 0      ")
+    assert [line[begin:].split()[0] for line in lines] == [
+        "client", "server\\x1b", "server\\x1b:listen-12", "client", "server\\x1b",
+    ]  # fmt: skip
+    words = "header", "header", "recv(", "end", "signal"
+    assert {line.index(word, begin) for line, word in zip(lines, words, strict=True)} == {begin + 22}

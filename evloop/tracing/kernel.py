@@ -87,7 +87,8 @@ class TracedKernel(Kernel):
         self.blocked = 0  # ns asleep in poll so far
         self.names = _Names()
         self.open: dict[str, TracedSocket] = {}
-        self.accepted = self.received = self.sent = 0  # of connections that are closed
+        self.accepted = 0  # connections
+        self.received = self.sent = 0  # bytes of sockets that are closed
         self._numbers: dict[str, int] = {}
 
     def clock(self) -> int:
@@ -255,9 +256,8 @@ class TracedKernel(Kernel):
         self.kernel.close(sock.sock, reason, buffered, error)
         dur = self.clock() - t
         del self.names[sock.fd], self.open[sock.name]
-        if stream:
-            self.received += sock.received
-            self.sent += sock.sent
+        self.received += sock.received
+        self.sent += sock.sent
         recorder.append(
             Close(
                 recorder.next_seq(), t, recorder.tick, dur, sock.fd, reason,
@@ -286,8 +286,8 @@ class TracedKernel(Kernel):
             len(connections),
             self.blocked,
             self.accepted,
-            self.received + sum(sock.received for sock in connections),
-            self.sent + sum(sock.sent for sock in connections),
+            self.received + sum(sock.received for sock in self.open.values()),
+            self.sent + sum(sock.sent for sock in self.open.values()),
             lost,
             self.until,
             self.why,

@@ -290,3 +290,22 @@ def test_snapshot(kernel, keep):
         ("listen-1", "tcp", 3), ("udp-1", "udp", 0),
     ]  # fmt: skip
     assert encode([snapshot])
+
+
+def test_a_snapshot_counts_datagrams_too(kernel, keep):
+    """Who joins late, or was behind, is told of as many bytes as who saw them all, also of who is gone."""
+    udp, listener = kernel.bind(Inet("127.0.0.1", 0)), keep(kernel.listen(Inet("127.0.0.1", 0), 5))
+    recvfrom, sendto = kernel.datagram_calls(udp, 65535)
+    udp.sock.setblocking(True)
+    for _ in range(3):
+        sendto(b"ten bytes.", udp.sock.getsockname())
+        recvfrom(65535)
+    client = keep(socket.create_connection(listener.sock.getsockname()))
+    conn = keep(kernel.accept(listener)[0])
+    conn.sock.setblocking(True)
+    client.sendall(b"hello")
+    kernel.stream_calls(conn)[0](10)
+    before = kernel.snapshot(0)
+    kernel.close(udp, "stop")
+    after = kernel.snapshot(0)
+    assert [(it.received, it.sent) for it in (before, after)] == [(35, 30)] * 2

@@ -91,6 +91,8 @@ class Tape:
         else:
             self.next = event = cast("Event", item)
             self.time = self.origin + event.t
+            if event.seq > self.passed:
+                self._refuse_gap(event.seq)
 
     def _load(self) -> bool:
         """Read on, when all items are behind us; whether there are more."""
@@ -108,6 +110,13 @@ class Tape:
             self.next, self.torn = None, item.message
             return
         raise UnusableLog(f"line {self._line + self._at} {_why_not(item)}")
+
+    def _refuse_gap(self, seq: int) -> NoReturn:
+        """Lines or a file of the log are gone: what the server did then follows from nothing that is here."""
+        first, last = self.passed, seq - 1
+        which = f"event {first} is" if first == last else f"events {first} to {last} are"
+        where = f"missing before line {self._line + self._at}"
+        raise UnusableLog(f"{which} {where}: the rerun needs every one, from all the files of the log")
 
     # -- what comes ----------------------------------------------------------------------
 
@@ -188,5 +197,13 @@ def _why_not(item: Item) -> str:
             return "is a second header: rerun one log at a time"
         case Gap():
             return f"says that events are missing ({item.reason}): the rerun needs every one; {_RECORD}"
+        case Cut():
+            return _where_it_ends(item.reason)
         case _:
-            return f"says that the log goes on in another file, or began in one that is not here: {_RECORD}"
+            return f"says that the log began in another file, which is not here: {_RECORD}"
+
+
+def _where_it_ends(why: str) -> str:
+    if why.startswith("flight recorder"):
+        return f"says that the file ends in the middle of the log ({why}): {_RECORD}, without --ring"
+    return "says that the log goes on in another file: name the newest, and the older ones are read with it"

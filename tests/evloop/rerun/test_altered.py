@@ -95,9 +95,14 @@ def at(outcome):
 
 
 def test_an_event_that_is_missing(log, again):
-    """Each of them, one after the other."""
+    """Each of them, one after the other; those behind it have other numbers, so that none seems to be gone.
+
+    What TCP would not say the kernel would not: the end, which counts the events, tells of that.
+    """
     for number in range(1, len(log) - 1):
-        assert at(again([*log[:number], *log[number + 1 :]])) == number
+        behind = [msgspec.structs.replace(event, seq=event.seq - 1) for event in log[number + 1 :]]
+        found = at(again([*log[:number], *behind]))
+        assert found == (len(log) - 2 if isinstance(log[number], TcpInfo) else number)
     assert again(log[:-1]).difference is None
     assert not again(log[:-1]).ended
 
@@ -152,7 +157,8 @@ def test_a_field_that_is_another(log, again):
     found = 0
     for number, event in enumerate(log[1:], 1):
         for field in set(OWN.get(type(event), event.__struct_fields__)) - TAKEN:
-            new = OTHER.get((type(event), field)) or changed(getattr(event, field))
+            value = getattr(event, field)
+            new = OTHER.get((type(event), field)) or (value - 1 if field == "seq" else changed(value))
             if new is None or (field == "errno" and event.errno):
                 continue
             altered = msgspec.structs.replace(event, **{field: new})
@@ -279,6 +285,31 @@ def test_logs_that_are_not_whole(log, again, item, words):
     sentence = refused(log, again)
     assert words in sentence
     assert sentence.startswith("line 6 ")
+
+
+@pytest.mark.parametrize("missing", [1, 2, 7])
+def test_events_that_are_missing(log, again, missing):
+    """Wherever they are: the numbers tell of it, and no difference is made of what is not there."""
+    for number in range(1, len(log) - missing):
+        sentence = refused([*log[:number], *log[number + missing :]], again)
+        which = f"events {number} to {number + missing - 1} are" if missing > 1 else f"event {number} is"
+        assert sentence.startswith(f"{which} missing before line {number + 1}: ")
+
+
+def test_a_number_that_is_too_high(log, again):
+    """As if something were missing, even where the next goes on from the one before."""
+    log[9] = msgspec.structs.replace(log[9], seq=11)
+    assert refused(log, again).startswith("events 9 to 10 are missing before line 10: ")
+
+
+def test_a_flight_recorder_that_forgot_nothing(log, again):
+    """Its file is whole as far as it goes; no other goes on with it, so that is not said."""
+    last = log[20]
+    sentence = refused([*log[:21], Cut(-1, last.t, last.tick, "flight recorder: SIGUSR1")], again)
+    assert sentence.startswith("line 22 ")
+    assert "flight recorder" in sentence
+    assert "--ring" in sentence
+    assert "another file" not in sentence
 
 
 def test_two_logs_in_one(log, again):

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from evloop.address import UnixPath
+    from evloop.events.schema import CloseReason
     from evloop.kernel import Poller, Socket
     from evloop.loop.interest import Watched
+    from evloop.loop.loop import Closing
     from evloop.servers.loop import ServerOptions
     from evloop.trace import Trace
 
@@ -85,19 +87,33 @@ class GatedLoop(Loop):
     ) -> None:
         super().__init__(kernel, selector, trace, report)
         self._gates = gates
+        self._to_close: list[Closing] = []
         gated = with_gates(GatedInterests, self.interests_class)
         interests = self.interests = gated(self.poller, self.trace, gates)
 
         def changed(gate: str, held: bool) -> None:
             self.trace.control(gate, held=held)
             interests.changed()
+            self.close_later(self._close_what_may)
 
         gates.changed = changed
 
-    def _close_deferred(self) -> None:
-        """close(2) can wait: a socket that is held open is watched no more, and the peer sees no FIN."""
-        if names.CLOSE not in self._gates.held:
-            super()._close_deferred()
+    def close_socket_later(
+        self, sock: Socket, reason: CloseReason, *, buffered: int = 0, error: int | None = None
+    ) -> None:
+        """close(2) can wait: a socket that is held open is watched no more, and the peer sees no FIN.
+
+        So can only what the server closes. Watchers and controllers are none of what is to be seen.
+        """
+        self._to_close.append(partial(self.kernel.close, sock, reason, buffered, error))
+        self.close_later(self._close_what_may)
+
+    def _close_what_may(self) -> None:
+        if names.CLOSE in self._gates.held:
+            return
+        to_close, self._to_close = self._to_close, []
+        for close in to_close:
+            self._attempt("close", close)
 
     def finish(self) -> None:
         """The end is not held back."""
@@ -176,7 +192,7 @@ class ControlPoint:
     def _leave(self, controller: _Controller) -> None:
         self._controllers.discard(controller)
         self._loop.interests.drop(controller, "it left")
-        self.kernel.close(controller.sock, "eof")
+        self._loop.close_later(lambda: self.kernel.close(controller.sock, "eof"))
 
     def fail(self, error: Exception) -> None:
         """It cannot go on; the server can."""

@@ -112,8 +112,13 @@ class Loop:
         self, item: Watched, reason: CloseReason, *, buffered: int = 0, error: int | None = None
     ) -> None:
         """Unregister now, close(2) at the end of the tick; `buffered`, `error`: as of `Kernel.close`."""
-        sock = item.sock
         self.interests.drop(item, reason)
+        self.close_socket_later(item.sock, reason, buffered=buffered, error=error)
+
+    def close_socket_later(
+        self, sock: Socket, reason: CloseReason, *, buffered: int = 0, error: int | None = None
+    ) -> None:
+        """The second half of `let_go`, for a socket that nobody watches."""
         self.close_later(lambda: self.kernel.close(sock, reason, buffered=buffered, error=error))
 
     def close_later(self, close: Closing) -> None:

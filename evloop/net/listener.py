@@ -78,7 +78,7 @@ class Listener:
             return self._on_accept(connection)
         except Exception as error:  # noqa: BLE001
             loop.failed("accepted connection", error, connection)
-            loop.close_later(lambda: loop.kernel.close(connection, "handler-error"))
+            loop.close_socket_later(connection, "handler-error")
             return True
 
     def _may_go_on(self, error: OSError) -> bool:

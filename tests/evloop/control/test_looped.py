@@ -8,12 +8,14 @@ import socket
 
 import pytest
 
-from evloop.address import UnixPath
+from evloop.address import Inet, UnixPath, parse_inet
 from evloop.control.gates import Gates
 from evloop.control.looped import ControlPoint, GatedLoop, with_gates
 from evloop.kernel import READ, WRITE, Kernel
 from evloop.loop.interest import Interests
 from evloop.loop.loop import Loop
+from evloop.net.listener import Listener
+from evloop.net.watch import Watchers, WatchPoint
 from evloop.testing import failure
 from evloop.trace import Trace
 
@@ -125,6 +127,117 @@ def test_what_they_do_otherwise_they_do_with_gates(selector, gates):
     loop.close()
     item.sock.close()
     item.other.close()
+
+
+# -- what is to be closed stays open ---------------------------------------------------------
+
+
+@pytest.fixture
+def gone(loop, keep):
+    """Let somebody go, and whose peer that was: it is at its end when the other is closed."""
+
+    def gone():
+        item = Item(loop.kernel)
+        loop.interests.update(item)
+        loop.let_go(item, "eof")
+        keep(item.sock)
+        return keep(item.other)
+
+    return gone
+
+
+def is_closed(peer):
+    """Whether its peer was."""
+    peer.setblocking(False)
+    try:
+        return peer.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def tick(loop):
+    """A turn that does not sleep."""
+    loop.after(0, lambda: None, "now")
+    loop.tick()
+
+
+def test_who_is_let_go_stays_open_until_close_is_released(loop, gates, gone):
+    """All of them, in the tick in which it is released, and in the order in which they were let go."""
+    let_go, closed = [], []
+    drop, close = loop.interests.drop, loop.kernel.close
+    loop.interests.drop = lambda item, why: (let_go.append(item.fd), drop(item, why))
+    loop.kernel.close = lambda sock, *args, **more: (closed.append(sock.fileno()), close(sock, *args, **more))
+    gates.set("close", held=True)
+    first = gone()
+    tick(loop)
+    second = gone()
+    tick(loop)
+    assert not is_closed(first)
+    assert not is_closed(second)
+    assert loop.interests.watched == {}
+    third = gone()
+    gates.set("close", held=False)
+    assert not closed
+    tick(loop)
+    assert all(is_closed(it) for it in (first, second, third))
+    assert closed == let_go
+    fourth = gone()
+    tick(loop)
+    assert is_closed(fourth)
+    assert closed == let_go
+
+
+def test_who_was_let_go_in_the_tick_in_which_close_is_held(loop, gates, gone):
+    """Who holds it is told so at once, and from then on nobody is closed."""
+    peer = gone()
+    gates.set("close", held=True)
+    tick(loop)
+    assert not is_closed(peer)
+
+
+def test_what_is_held_open_is_closed_at_the_end(loop, gates, gone):
+    """No gate outlasts the loop."""
+    gates.set("close", held=True)
+    peer = gone()
+    tick(loop)
+    loop.finish()
+    assert is_closed(peer)
+    assert not gates.held
+
+
+def test_who_was_accepted_and_cannot_be_served_stays_open_too(gates, keep):
+    """To its client it is a connection like any other."""
+    kernel = Kernel()
+    loop = GatedLoop(kernel, "poll", Trace(), lambda _: None, gates)
+    listener = Listener(loop, Inet("127.0.0.1", 0), 1, lambda sock: 1 // 0)
+    address = parse_inet(listener.address)
+    gates.set("close", held=True)
+    client = keep(socket.create_connection(tuple(address), 5))
+    loop.tick()
+    assert not is_closed(client)
+    gates.set("close", held=False)
+    tick(loop)
+    assert is_closed(client)
+    listener.close()
+    loop.close()
+
+
+def test_whoever_watches_or_controls_is_closed_all_the_same(loop, gates, point, connect, header, short_dir):
+    """They are none of what is to be seen, and each would keep a descriptor."""
+    kernel = Kernel()
+    watchers = Watchers(loop, header(), lambda _lost: None)
+    place = WatchPoint(loop, UnixPath(f"{short_dir}/watch"), watchers)
+    gates.set("close", held=True)
+    watcher, controller = kernel.connect(UnixPath(f"{short_dir}/watch"), 5), connect()
+    tick(loop)
+    watcher.shutdown(socket.SHUT_WR)
+    controller.shutdown(socket.SHUT_WR)
+    tick(loop)
+    assert is_closed(watcher)
+    assert is_closed(controller)
+    assert point.watching == place.watching == READ
+    watcher.close()
+    place.close()
 
 
 # -- the point on which it is told -----------------------------------------------------------

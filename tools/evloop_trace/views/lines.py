@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from evloop.events import schema
 from evloop.events.schema import Call, Located, Recv, Send, Unknown
 from evloop_trace.escape import escape_payload, escape_text
-from evloop_trace.numbers import duration
+from evloop_trace.model.sockets import DATAGRAMS
+from evloop_trace.numbers import duration, plural
 from evloop_trace.views import tcp_info
 from evloop_trace.views.cells import padded
 from evloop_trace.views.waits import awaited, call_word, ended, place
@@ -206,7 +207,10 @@ def _socket(event: schema.Socket) -> _Told:
 def _inherit(event: schema.Inherit) -> _Told:
     ends = " → ".join(filter(None, (event.address, event.peer)))
     what = "listens" if event.listens else f"received {event.received} B, sent {event.sent} B before"
-    return _note(event, event.name, "inherited", f"{event.proto} {ends}  fd {event.fd}  {what}")
+    if event.proto in DATAGRAMS:  # a program's are not counted from before it was theirs
+        counted = f"{plural(event.accepted, 'datagram')} received, {event.sent:,} sent before"
+        what = counted if event.seq < 0 else ""
+    return _note(event, event.name, "inherited", f"{event.proto} {ends}  fd {event.fd}  {what}".rstrip())
 
 
 def _connect(event: schema.Connect) -> _Told:

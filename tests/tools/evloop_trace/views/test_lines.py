@@ -130,6 +130,11 @@ EVENTS: list[tuple[Any, str]] = [
     ),
     (schema.Inherit(1, 0, 0, "tcp-1", 3, "tcp", "l", listens=True), "tcp l  fd 3  listens"),
     (
+        schema.Inherit(-1, 0, 0, "udp-1", 3, "udp", "l", sent=6, accepted=7),
+        "udp-1      inherited                   udp l  fd 3  7 datagrams received, 6 sent before",
+    ),
+    (schema.Inherit(-1, 0, 0, "udp-1", 3, "udp", "l", accepted=1), "1 datagram received, 0 sent before"),
+    (
         schema.Connect(1, 0, 0, 1, 3, "tcp-1", None, "127.0.0.1:80", "127.0.0.1:40000"),
         "tcp-1      connect() = 0               to 127.0.0.1:80  from 127.0.0.1:40000  +",
     ),
@@ -191,6 +196,11 @@ def test_each_kind(event: Any, part: str) -> None:
     line = format_event(event)
     assert part in line
     assert line.isprintable()
+
+
+def test_datagrams_that_nobody_counted() -> None:
+    """A program's log knows of a socket that was there nothing of what it did before: no zero is made up."""
+    assert format_event(schema.Inherit(3, 0, 0, "udp-1", 3, "udp", "l")).endswith("udp l  fd 3")
 
 
 def test_the_header(book: Any) -> None:

@@ -46,7 +46,7 @@ __all__ = [
     "Poller",
     "Socket",
     "State",
-    "is_broken_listener",
+    "is_broken_socket",
     "is_missing_address",
     "is_resource_shortage",
     "raise_descriptor_limit",
@@ -477,10 +477,13 @@ def is_missing_address(error: AddressError) -> bool:
 
 
 def is_resource_shortage(error: OSError) -> bool:
-    """Whether accept(2) failed for want of descriptors or memory: it will, until something is closed."""
+    """Whether accept(2) or recvfrom(2) failed for want of descriptors or memory, as it will for a while."""
     return error.errno in {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-def is_broken_listener(error: OSError) -> bool:
-    """Whether accept(2) can never succeed again; its other errors are about one connection, accept(2)."""
+def is_broken_socket(error: OSError) -> bool:
+    """Whether accept(2) or recvfrom(2) can never succeed again.
+
+    Their other errors are about one connection, accept(2), or one datagram that was sent before, udp(7).
+    """
     return error.errno in {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EFAULT}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from evloop.kernel import READ, is_broken_listener, is_resource_shortage
+from evloop.kernel import READ, is_broken_socket, is_resource_shortage
 from evloop.net.shortage import Shortage
 from evloop.protocols import why_unanswered
 
@@ -87,7 +87,7 @@ class Datagrams:
         if is_resource_shortage(error):
             self._shortage.met(error)
             return False
-        if is_broken_listener(error):  # or receiver: it can never succeed again
+        if is_broken_socket(error):
             raise error
         return True  # an ICMP error that answers an earlier datagram: it says nothing of the next
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.kernel import READ, is_broken_listener, is_resource_shortage
+from evloop.kernel import READ, is_broken_socket, is_resource_shortage
 from evloop.net.shortage import Shortage
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Listener:
         if is_resource_shortage(error):
             self._shortage.met(error)
             return False
-        if is_broken_listener(error):
+        if is_broken_socket(error):
             raise error
         return True  # this one connection failed on its way (accept(2)); the next is another
 

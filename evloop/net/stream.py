@@ -241,7 +241,7 @@ class Stream:
         if self.closed:
             return
         self.closed = True
-        self.eof = True  # a readiness that is still to come in this tick finds nothing to do
+        self.eof = True  # what is left of this `on_ready`, after `_flush`, or of `drain` reads no more
         buffered, self._unsent = self.buffered, None
         self._loop.let_go(self, reason, buffered=buffered, error=error)
         for timer in self.timers:

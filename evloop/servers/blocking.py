@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.address import Address, Inet, Sockaddr, UnixPath
-from evloop.kernel import is_broken_listener, is_resource_shortage
+from evloop.kernel import is_broken_socket, is_resource_shortage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ def wait_for_call(line: Line, phone: Socket) -> tuple[Socket, Sockaddr]:
             with line.armed():
                 return line.kernel.accept(phone)
         except OSError as error:
-            if is_broken_listener(error):
+            if is_broken_socket(error):
                 raise
             if is_resource_shortage(error):
                 time.sleep(RETRY_AFTER)  # until a conversation ends and gives its descriptor back

@@ -10,7 +10,7 @@ import errno
 import re
 from typing import TYPE_CHECKING, Any
 
-from evloop.kernel import READ, WRITE, is_broken_listener, is_resource_shortage
+from evloop.kernel import READ, WRITE, is_broken_socket, is_resource_shortage
 from evloop.loop.timers import COMPACT_ABOVE
 from evloop.net.datagram import DATAGRAM_BATCH
 from evloop.net.listener import ACCEPT_BATCH
@@ -29,7 +29,7 @@ __all__ = ["Invariants"]
 _LAST = {
     number
     for number in MAY_FAIL["accept"]
-    if number == errno.EAGAIN or is_resource_shortage(failure(number)) or is_broken_listener(failure(number))
+    if number == errno.EAGAIN or is_resource_shortage(failure(number)) or is_broken_socket(failure(number))
 }
 
 SECOND = 1_000_000_000  # ns

@@ -28,7 +28,7 @@ def cli() -> None:
     """See what a socket program does: a selectors event loop whose every call is an event."""
 
 
-@cli.command()
+@cli.command(short_help="Talk to a server: send messages, and print its replies.")
 @click.argument("address")
 @click.argument("message", nargs=-1)
 @click.option(
@@ -80,7 +80,10 @@ def client(
     sys.exit(programs.talk(address, message, chosen, log_options(log, payload, payload_max)))
 
 
-@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Run a command, or a shell, in a network of its own.",
+)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def lab(command: tuple[str, ...]) -> None:
     """Run COMMAND in a network of its own, where everybody may capture; without one, a shell.

@@ -125,7 +125,10 @@ def payload_options(command: Callable[..., None]) -> Callable[..., None]:
         help="How much of what is sent and received goes into the log.",
     )
     most = click.option(
-        "--payload-max", type=click.IntRange(min=0), help="Bytes kept of each payload.  [default: 64]"
+        "--payload-max",
+        type=click.IntRange(min=0),
+        metavar="BYTES",
+        help="How much is kept of each payload.  [default: 64]",
     )
     return policy(most(command))
 

@@ -102,6 +102,7 @@ LOOP_ONLY = (
 @click.option(
     "--backlog",
     type=click.IntRange(min=0, max=2**31 - 1),
+    metavar="N",
     help="Connections that may wait to be accepted.  [default: 128; 5 for the models that block]",
 )
 @click.option(

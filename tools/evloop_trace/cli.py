@@ -45,7 +45,8 @@ __all__ = ["cli", "main"]
 def cli() -> None:
     """Look at what a server did: replay, check and analyse its event log.
 
-    LOG is a file that evloop serve --log wrote, gzip or not; - is standard input.
+    LOG is a file that --log of evloop serve, evloop client or evloop-trace run wrote, gzip or not; - is
+    standard input.
     """
 
 
@@ -89,7 +90,7 @@ def _sentence(error: click.ClickException) -> str:
     return message if ":" in message else f"{message}: see {name} --help"
 
 
-@cli.command()
+@cli.command(short_help="Draw a log again as it happened, or print its events.")
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option(
     "--speed",
@@ -214,7 +215,11 @@ def _verdict(paths: tuple[str, ...], problems: Problems, sought: Sought) -> int:
     return FOUND if problems.count or missing else OK
 
 
-@cli.command("run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@cli.command(
+    "run",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Run a Python program, and record what it does with its sockets.",
+)
 @click.argument("program", metavar="SCRIPT [ARG...] | -m MODULE [ARG...]", nargs=-1, type=click.UNPROCESSED)
 @click.option("--log", metavar="FILE", help="Where the events go; other processes of the program: FILE.PID.")
 @click.option(
@@ -224,7 +229,12 @@ def _verdict(paths: tuple[str, ...], problems: Problems, sought: Sought) -> int:
     show_default=True,
     help="How much of what is sent and received is kept.",
 )
-@click.option("--payload-max", type=click.IntRange(min=0), help="Bytes kept of each payload.  [default: 64]")
+@click.option(
+    "--payload-max",
+    type=click.IntRange(min=0),
+    metavar="BYTES",
+    help="How much is kept of each payload.  [default: 64]",
+)
 @click.option("--trace", is_flag=True, help="Draw what happens, live, above the program's own terminal.")
 @click.option("--capture", "packets", metavar="FILE", help="Capture what goes over lo into a pcapng file.")
 @click.option(
@@ -293,7 +303,7 @@ def _capture_beside(path: str | None, ports: Sequence[int], log: str | None) -> 
     return lambda: Captured(path, ports)
 
 
-@cli.command()
+@cli.command(short_help="Draw a program live, from its log or from evloop serve --watch.")
 @click.argument("path", metavar="PATH", required=False)
 @click.option("--fd", type=click.IntRange(min=0), hidden=True, help="A connected socket, from the server.")
 @click.option("--child", is_flag=True, hidden=True, help="Who started this writes the log PATH.")
@@ -316,7 +326,7 @@ def watch(path: str | None, fd: int | None, child: bool, packets: str | None, pa
         raise OutputClosed from None
 
 
-@cli.command()
+@cli.command(short_help="Draw a moment of a log as an SVG file.")
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option(
     "-o",
@@ -376,7 +386,7 @@ def check(logs: tuple[str, ...], everything: bool, as_json: bool) -> int:
     return FOUND if sum([check_log(path, write, everything, as_json) for path in paths]) else OK
 
 
-@cli.command()
+@cli.command(short_help="Analyse a log: ticks, connections, calls, the slowest handlers.")
 @click.argument("log", metavar="LOG")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object; times in nanoseconds, sizes in bytes.")
 def stats(log: str, as_json: bool) -> int:
@@ -407,17 +417,13 @@ def stats(log: str, as_json: bool) -> int:
 
 def _page(report: Report, name: str) -> str:
     """The report as wide as the terminal and coloured, if there is one."""
-    import shutil
-
     from evloop_trace.views.statistics import PLAIN_WIDTH, render
 
-    if not standard_output().isatty():
-        return render(report, name)
-    width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns
-    return render(report, name, width, colour=not os.environ.get("NO_COLOR"))
+    sheet = paper(PLAIN_WIDTH)
+    return render(report, name, sheet.width, colour=sheet.colour)
 
 
-@cli.command()
+@cli.command(short_help="Compare two servers' logs: who waited, how long, for what.")
 @click.argument("a", metavar="A")
 @click.argument("b", metavar="B")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object; times in nanoseconds.")
@@ -446,7 +452,7 @@ def compare(a: str, b: str, as_json: bool) -> int:
     return FOUND if problems.count else OK
 
 
-@cli.command()
+@cli.command(short_help="Say why a program hangs: who waits for what, and since when.")
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option(
     "--at", callback=options.time, metavar="T", help="When: seconds, or 250ms.  [default: the log's end]"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["capture", "packets", "timeline"]
 
 
-@click.command()
+@click.command(short_help="Capture TCP, UDP and their ICMP errors, each packet once.")
 @click.option("-i", "--interface", metavar="NAME", default="lo", show_default=True, help="Where.")
 @click.option(
     "--port",
@@ -98,7 +98,7 @@ def _check_kernel(ctx: click.Context, kernel: str, output: str | None) -> None:
             raise click.UsageError(f"{option} is about packets, and --kernel alone captures none: add -w")
 
 
-@click.command()
+@click.command(short_help="Analyse the TCP and UDP connections of a capture.")
 @click.argument("file", metavar="FILE")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a connection, one a line.")
 @click.option(
@@ -165,17 +165,18 @@ def _paper() -> tuple[int, bool]:
 def _stories(capture: Capture, analysis: Analysis, name: str) -> None:
     """The connections as wide as the terminal and coloured, if there is one."""
     from evloop_trace.packets.summary import summarize
-    from evloop_trace.views import packets as view
+    from evloop_trace.views.packets import heading, line, story
+    from evloop_trace.views.page import PLAIN_WIDTH, render
 
-    width, colour = _paper()
-    write(view.render(view.heading(capture, len(analysis), name, width), colour=colour))
+    sheet = paper(PLAIN_WIDTH)
+    write(render(heading(capture, len(analysis), name, sheet.width), colour=sheet.colour))
     for conn in analysis.connections():
         summary = summarize(conn)
-        lines = [view.line(summary, width)] if conn.marks is None else view.story(conn, summary, width)
-        write(view.render(lines, colour=colour))
+        lines = [line(summary, sheet.width)] if conn.marks is None else story(conn, summary, sheet.width)
+        write(render(lines, colour=sheet.colour))
 
 
-@click.command()
+@click.command(short_help="Lay calls, packets and the kernel's TCP side by side.")
 @click.argument("logs", metavar="[LOG...]", nargs=-1)
 @click.option("--packets", "capture", metavar="FILE", help="A capture of the same time, pcap or pcapng.")
 @click.option("--kernel", metavar="FILE", help="What the kernel said, from evloop-trace capture --kernel.")

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["audit", "lint", "rerun"]
 
 
-@click.command()
+@click.command(short_help="Run a log's server again, on what its calls returned.")
 @click.argument("log", metavar="LOG")
 @click.option(
     "--break",
@@ -57,7 +57,7 @@ def rerun(log: str, at: Break | None) -> int:
     return OK if verdict.same else FOUND
 
 
-@click.command()
+@click.command(short_help="Say what goes wrong in a program, and what to do about it.")
 @click.argument("logs", metavar="LOG...", nargs=-1, required=True)
 @click.option(
     "--json", "as_json", is_flag=True, help="A JSON object a log, one a line; times in nanoseconds."
@@ -87,18 +87,17 @@ def lint(logs: tuple[str, ...], as_json: bool) -> int:
 
 def _lint_page(path: str, linter: Linter) -> str:
     """What was found, as wide as the terminal and coloured, if there is one."""
-    import shutil
+    from evloop_trace.views.lint import render
+    from evloop_trace.views.page import PLAIN_WIDTH
 
-    from evloop_trace.views.lint import PLAIN_WIDTH, render
-
-    name = "standard input" if path == "-" else path
-    if not standard_output().isatty():
-        return render(name, linter)
-    width = min(shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns, 100)
-    return render(name, linter, width, colour=not os.environ.get("NO_COLOR"))
+    sheet = paper(PLAIN_WIDTH)
+    return render("standard input" if path == "-" else path, linter, sheet.width, colour=sheet.colour)
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    short_help="Hold a server's log against what the kernel was really asked.",
+)
 @click.option(
     "--log", metavar="FILE", help="The log that COMMAND writes.  [default: its own, or one for the time]"
 )

@@ -25,6 +25,7 @@ from evloop_trace.console import (
     tell,
     write,
 )
+from evloop_trace.progress import put_away
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -80,6 +81,8 @@ def run(command: Callable[[], Any]) -> int:
         drop_output()
         tell(f"cannot go on: {error.strerror or error}")
         return FOUND
+    finally:
+        put_away(sys.stderr)  # of Ctrl-C, too
     return code if isinstance(code, int) else OK
 
 

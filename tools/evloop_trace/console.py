@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from evloop.printable import printable
+from evloop_trace.progress import put_away
 
 __all__ = [
     "FOUND",
@@ -39,12 +40,14 @@ def drop_output() -> None:
 def tell(sentence: str) -> None:
     """One line on standard error, whatever is in it, if there is standard error."""
     with suppress(OSError):
+        put_away(sys.stderr)
         click.echo(f"evloop-trace: {printable(sentence)}", err=True)
 
 
 def write(text: str) -> None:
     """Lines on standard output, whatever its encoding, now."""
     out = standard_output()
+    put_away(out)
     try:
         out.buffer.write(text.encode(out.encoding or "utf-8", "backslashreplace"))
         out.buffer.flush()

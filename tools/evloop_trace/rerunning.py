@@ -102,7 +102,8 @@ def rerun_log(
         debugger.stop(moment)
 
     with open_logs([path], alone=True) as logs:
-        blocks = (block for _, block in track(logs, "rerun"))
+        runs = logs.runs() if at else track(logs, "rerun")  # who debugs has a prompt there, not a bar
+        blocks = (block for _, block in runs)
         try:
             outcome = rerun(logs.logs[0].header, blocks, wanted=at.wants if at else None, stop=stop)
         except LogError as error:

@@ -56,7 +56,7 @@ one after the other. The log is [JSON Lines](https://jsonlines.org), one event a
   version. The number in `schema` (`{schema}`) changes when a reader could get something wrong.
 
 `evloop-trace schema` prints the JSON Schema of a line, and `evloop-trace check FILE` says whether a log
-is whole and agrees with itself.
+is whole and agrees with itself: the first 50 findings, or with `--all` every one.
 
 ## Reading it
 

@@ -20,6 +20,7 @@ from evloop.cli_options import (
     log_options,
     payload_options,
 )
+from evloop.files import written_twice
 
 if TYPE_CHECKING:
     from evloop.bugs.bug import Bug
@@ -204,6 +205,7 @@ def serve(
         raise click.UsageError(_why_only_loop("hold", model))
     keep = keep._replace(control=control, hold=hold)
     _check_sockets(watch, control)
+    _check_names(keep, unix)
     _check_files(keep, ring, ring_on, log_max_bytes, log_keep)
     keep = keep._replace(
         ring=ring,
@@ -285,6 +287,15 @@ def _check_sockets(watch: UnixPath | None, control: UnixPath | None) -> None:
             )
 
 
+def _check_names(keep: LogOptions, unix: tuple[UnixPath, ...]) -> None:
+    """Whether each file has one who writes it."""
+    sockets = [("--watch", keep.watch), ("--control", keep.control), *(("--unix", it) for it in unix)]
+    files = [("--log", keep.log), ("--capture", keep.capture), ("--kernel", keep.kernel)]
+    paths = [(option, it.path) for option, it in sockets if it and not it.path.startswith("@")]
+    if said := written_twice([*files, *paths]):
+        raise click.UsageError(said)
+
+
 def _check_packets(
     trace: bool, tcp: tuple[Inet, ...], udp: tuple[Inet, ...], unix: tuple[UnixPath, ...]
 ) -> None:
@@ -310,8 +321,6 @@ def _check_capture(
         raise click.UsageError("--capture has nothing to see: a Unix socket sends no packets")
     if kernel is not None and (udp or unix) and not tcp:
         raise click.UsageError("--kernel has nothing to see: of these addresses none is TCP's")
-    if capture is not None and capture == kernel:
-        raise click.UsageError("--capture and --kernel would write the same file: name two")
 
 
 def _serve_with_loop(

@@ -10,9 +10,12 @@ import contextlib
 import errno
 import os
 import stat
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-__all__ = ["PRIVATE", "Folder", "make_folder", "open_private"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["PRIVATE", "Folder", "make_folder", "open_private", "written_twice"]
 
 PRIVATE = 0o600
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -189,6 +192,26 @@ def make_folder(path: str) -> None:
         folder.make(name)
     finally:
         folder.close()
+
+
+def written_twice(named: Iterable[tuple[str, str | None]]) -> str:
+    """A sentence, if two options name one file, by whatever name: the second would destroy the first's.
+
+    Args:
+        named: Options and what they name; nothing, `-` and /dev/null are no files.
+    """
+    seen: dict[object, str] = {}
+    for option, path in named:
+        if path in {None, "", "-"} or (real := os.path.realpath(str(path))) == os.devnull:
+            continue
+        which: object = real
+        with contextlib.suppress(OSError):  # it is not there yet
+            status = os.stat(real)
+            which = status.st_dev, status.st_ino
+        if which in seen:
+            return f"{seen[which]} and {option} would write the same file: name two"
+        seen[which] = option
+    return ""
 
 
 def _refuse(number: int, why: str) -> NoReturn:

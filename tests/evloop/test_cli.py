@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+
 import click
 import pytest
 
@@ -143,6 +146,30 @@ def test_what_the_kernel_says(run, model):
     ):
         with pytest.raises(click.UsageError, match=said):
             run("serve", "--model", model, *options)
+
+
+FILES = ("--log", "--capture", "--kernel", "--watch", "--control", "--unix")
+
+
+@pytest.mark.parametrize(("one", "other"), [*itertools.combinations(FILES, 2)])
+def test_no_file_is_named_twice(run, one, other):
+    """The second would destroy what the first has written; said before anything is opened."""
+    again = os.path.join("..", os.path.basename(os.getcwd()), "same")
+    with pytest.raises(click.UsageError) as caught:
+        run("serve", "--tcp", "8080", one, "./same", other, again)
+    said = str(caught.value)
+    assert "would write the same file: name two" in said
+    assert {word for word in said.split() if word.startswith("--")} == {one, other}
+
+
+def test_a_socket_is_not_named_twice(run):
+    """Of several addresses, too; abstract names and devices are no files."""
+    with pytest.raises(click.UsageError, match="--unix and --unix would"):
+        run("serve", "--unix", "./s", "--unix", "s")
+    null = os.devnull
+    run("serve", "--unix", "@s", "--unix", "./@s", "--log", null, "--kernel", null, "--tcp", "8080")
+    with pytest.raises(click.UsageError, match="--log and --capture would"):
+        run("serve", "--log", "@s", "--capture", "@s")
 
 
 # -- nothing ---------------------------------------------------------------------------------

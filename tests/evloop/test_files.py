@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from evloop import files
-from evloop.files import Folder, make_folder, open_private
+from evloop.files import Folder, make_folder, open_private, written_twice
 
 WRITE = os.O_WRONLY | os.O_CREAT
 
@@ -269,3 +269,31 @@ def test_which_file_a_name_is(tmp_path):
     assert folder.identity("link") not in {None, folder.identity("log")}
     assert folder.identity("nowhere") is None
     folder.close()
+
+
+def test_two_names_of_one_file(tmp_path, monkeypatch):
+    """By whatever name: over a folder, a link, a hard link, what is open already; it need not exist yet."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").touch()
+    (tmp_path / "hard").hardlink_to("there")
+    (tmp_path / "link").symlink_to("there")
+    (tmp_path / "folder").symlink_to(".")
+    with open("there", "a") as file:
+        fd = f"/dev/fd/{file.fileno()}"
+        for one, other in [
+            ("there", "there"), ("new", "new"), ("there", "./there"), ("new", str(tmp_path / "new")),
+            ("there", "hard"), ("there", "link"), ("new", "folder/new"), ("hard", "folder/link"),
+            (fd, "there"),
+        ]:  # fmt: skip
+            said = written_twice([("--log", one), ("--kernel", None), ("--capture", other)])
+            assert said == "--log and --capture would write the same file: name two"
+    assert not (tmp_path / "new").exists()
+
+
+def test_names_of_several_files(tmp_path, monkeypatch):
+    """What is no file, is not named, or takes everything may be there twice."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").touch()
+    null = "/dev/null"
+    for named in (["a", "b", "c/a"], ["a", None, ""], [None, None], [null, null], ["-", "-"], []):
+        assert written_twice([("--log", name) for name in named]) == ""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pty
+import signal
 import socket
+import sys
 import time
 
 import pytest
@@ -12,6 +16,7 @@ import pytest
 from evloop.kernel import selector_names
 
 SECONDS = 30
+WATCH = (sys.executable, "-P", "-m", "evloop_trace", "watch", "watch.sock")
 
 
 def talk(server, *messages):
@@ -104,3 +109,38 @@ def test_a_watcher_who_does_not_read(serve, watch):
     assert told[0]["seq"] + len(told) + gap["lost"] == len(events), "each event was told or counted"
     assert seen[-1]["ev"] == "end"
     assert (events[-1]["ev"], events[-1].get("lost", 0)) == ("end", 0)
+
+
+def test_who_is_one_too_many_is_told_the_truth(serve, watch, begin, run):
+    """The server lives, and lets nobody else in: one sentence, and no event; on a terminal as in a pipe."""
+    server = serve("--tcp", "127.0.0.1:0", "--watch", "watch.sock")
+    watchers = [watch() for _ in range(16)]
+    sentence = "evloop-trace: watch.sock lets nobody in: 16 watchers are there already, "
+    piped = run(*WATCH)
+    assert (piped.returncode, piped.stdout, piped.stderr.count("\n")) == (1, "", 1)
+    assert piped.stderr.startswith(sentence)
+    master, slave = pty.openpty()
+    drawn = begin(*WATCH, stdout=slave, env={**os.environ, "TERM": "xterm"})
+    os.close(slave)
+    assert (drawn.end(), len(drawn.said)) == (1, 1)
+    assert drawn.said[0].startswith(sentence)
+    assert b"ended" not in os.read(master, 65536)
+    os.close(master)
+    talk(server, b"hello")
+    watchers[0].close()
+    watchers[1].until("send")
+    assert server.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_server_that_went_without_a_word(serve, begin, number):
+    """Lines end with the log's end; where there is none, that is said beside them."""
+    server = serve("--tcp", "127.0.0.1:0", "--watch", "watch.sock")
+    watcher = begin(*WATCH)
+    told = watcher.popen.stdout.readline()
+    assert b"header" in told
+    server.stop(number)
+    assert watcher.end() == 0
+    ended = b" end " in watcher.popen.stdout.read()
+    killed = "evloop-trace: the stream broke off: the server was killed, or let this watcher go"
+    assert (ended, watcher.said) == ((True, []) if number == signal.SIGINT else (False, [killed]))

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from evloop.errors import EvloopError
 from evloop.events.reader import LineReader, Problem
+from evloop.events.schema import End
 
 if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent, Unknown
 
-__all__ = ["POLITE", "Clock", "Feed", "SocketFeed", "connect", "expect_events"]
+__all__ = ["POLITE", "Clock", "Feed", "SocketFeed", "TurnedAwayError", "connect", "expect_events"]
 
 POLITE = 0.25  # share of the time spent reading, beside a program that may need the same core
 PIECE = 128 * 1024  # bytes that are read at once
 PATIENCE = 2.0  # seconds in which a server must have sent its first event
 _HEADER = b'{"ev":"header"'
+
+
+class TurnedAwayError(EvloopError):
+    """A server lives, and lets nobody else watch; the message is its own."""
 
 
 class Clock(Protocol):
@@ -78,7 +83,11 @@ class SocketFeed:
         return bool(self._selector.select(max(0.0, seconds)))
 
     def read(self) -> list[AnyEvent | Unknown]:
-        """The events in one piece of the stream."""
+        """The events in one piece of the stream.
+
+        Raises:
+            TurnedAwayError: the server lets nobody else in.
+        """
         try:
             data = self._sock.recv(PIECE)
         except BlockingIOError:
@@ -90,6 +99,9 @@ class SocketFeed:
         items = block.items if block else []
         events = [item for item in items if not isinstance(item, Problem)]
         self.broken += len(items) - len(events)
+        for event in events:
+            if isinstance(event, End) and event.seq < 0:  # not the log's: it is meant for us alone
+                raise TurnedAwayError(event.reason)
         return events
 
     def fate(self) -> str:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.segment import Segment
 
-from evloop_trace.apps.feed import SocketFeed, connect, expect_events
+from evloop.events.schema import End
+from evloop_trace.apps.feed import SocketFeed, TurnedAwayError, connect, expect_events
 from evloop_trace.apps.follow import FileFeed
 from evloop_trace.apps.terminal import Terminal, suspended_well
 from evloop_trace.apps.woven import Woven
@@ -33,9 +34,12 @@ from evloop_trace.views.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
     from evloop_trace.apps.feed import Clock, Feed
     from evloop_trace.views.cells import Line
+
+    Tell: TypeAlias = Callable[[str], None]
 
 __all__ = ["FRAME", "NICE", "Present", "draw_live", "watch", "watch_log", "watch_socket", "write_lines"]
 
@@ -45,7 +49,9 @@ NICE = 15  # a thirtieth of the program's weight, if the two must share a core
 WHOLE = 2.0  # seconds after which a frame is drawn whole: others write on a terminal too
 
 
-def watch(path: str, packets: str | int | None = None, *, child: bool = False) -> int:
+def watch(
+    path: str, packets: str | int | None = None, *, child: bool = False, tell: Tell | None = None
+) -> int:
     """Draw what grows in the log `path`, or what a server offers on the socket of that name, until it ends.
 
     Args:
@@ -53,12 +59,14 @@ def watch(path: str, packets: str | int | None = None, *, child: bool = False) -
         packets: A capture file that grows meanwhile, or the inherited descriptor of a pipe from a capture, if
             packets are to be drawn as well.
         child: The program itself started us, to draw its log: we wait for it, and Ctrl-C is its business.
+        tell: Takes what became of a server that sent no `end`, where lines are written and nothing is drawn.
 
     Raises:
         EvloopError: there is neither.
+        TurnedAwayError: the server lets nobody else watch.
     """
     if not child and _is_socket(path):
-        return watch_socket(path, None, packets)
+        return watch_socket(path, None, packets, tell)
     return watch_log(path, os.getppid() if child else None, packets)
 
 
@@ -73,16 +81,22 @@ def _is_socket(path: str) -> bool:
     return not stat.S_ISREG(mode)
 
 
-def watch_socket(path: str | None, fd: int | None = None, packets: str | int | None = None) -> int:
+def watch_socket(
+    path: str | None, fd: int | None = None, packets: str | int | None = None, tell: Tell | None = None
+) -> int:
     """Draw what a server offers on `path`, or sends on the inherited socket `fd`; and packets, as `watch`.
 
     Raises:
         EvloopError: nobody offers anything there.
+        TurnedAwayError: the server lets nobody else watch.
     """
     sock = socket(fileno=fd) if fd is not None else connect(path or "")
     feed = SocketFeed(sock)
     expect = lambda: None if path is None else expect_events(sock, path)  # noqa: E731
-    return _watch(feed, expect, packets, child=fd is not None)
+    try:
+        return _watch(feed, expect, packets, tell, child=fd is not None)
+    except TurnedAwayError as error:
+        raise TurnedAwayError(f"{path} lets nobody in: {error}: try again when one has left") from None
 
 
 def watch_log(path: str, writer: int | None = None, packets: str | int | None = None) -> int:
@@ -100,7 +114,14 @@ def watch_log(path: str, writer: int | None = None, packets: str | int | None = 
     return _watch(feed, lambda: feed.expect(writer), packets, child=writer is not None)
 
 
-def _watch(feed: Feed, expect: Callable[[], None], packets: str | int | None, *, child: bool) -> int:
+def _watch(
+    feed: Feed,
+    expect: Callable[[], None],
+    packets: str | int | None,
+    tell: Tell | None = None,
+    *,
+    child: bool,
+) -> int:
     with suppress(OSError):
         os.nice(NICE)
     console = Console()
@@ -112,7 +133,9 @@ def _watch(feed: Feed, expect: Callable[[], None], packets: str | int | None, *,
             else:
                 if isinstance(packets, int):  # lines are of calls: let the capture know that nobody reads it
                     os.close(packets)
-                write_lines(feed, sys.stdout.write, sys.stdout.flush)
+                if not write_lines(feed, sys.stdout.write, sys.stdout.flush) and tell:
+                    fate = feed.fate().rstrip(".")
+                    tell(fate[0].lower() + fate[1:])
     except KeyboardInterrupt:
         return 0
     finally:
@@ -141,19 +164,26 @@ def _signals(*, ignore_interrupt: bool) -> Iterator[None]:
 
 def write_lines(
     feed: Feed, write: Callable[[str], Any], flush: Callable[[], Any], clock: Clock = time.monotonic
-) -> None:
-    """A line for each event, for who reads no terminal; none waits longer than a frame."""
+) -> bool:
+    """A line for each event, for who reads no terminal; none waits longer than a frame.
+
+    Returns:
+        Whether there was an `end` among them, since the log began anew for the last time.
+    """
     due: float | None = None  # when what was written must be flushed
+    ended: int | None = None  # which of the logs that stood there
     while not feed.ended:
         if feed.wait(FRAME if due is None else due - clock()):
             events = feed.read()
             if events:
+                ended = feed.anew if any(isinstance(event, End) for event in events) else ended
                 write("\n".join(format_events(events)) + "\n")
                 due = clock() + FRAME if due is None else due
         if due is not None and clock() >= due:
             flush()
             due = None
     flush()
+    return ended == feed.anew
 
 
 def draw_live(

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 from evloop_trace.apps import live
-from evloop_trace.apps.feed import SocketFeed, connect, expect_events
+from evloop_trace.apps.feed import SocketFeed, TurnedAwayError, connect, expect_events
 from evloop_trace.apps.follow import FileFeed
 from evloop_trace.apps.live import draw_live, watch, watch_socket, write_lines
 from evloop_trace.apps.terminal import Terminal
 from evloop_trace.cli import cli, run
 
 from evloop.errors import EvloopError
-from evloop.events.schema import Gap, Recv
+from evloop.events.schema import End, Gap, Recv
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
@@ -208,6 +208,30 @@ def test_a_stream_that_breaks_off_says_so(pair: tuple[socket.socket, socket.sock
     draw_live(SocketFeed(watcher), paper, Clock(), lambda: 5_000_001_000)  # type: ignore[arg-type]
     assert paper.printed.endswith("The stream broke off: the server was killed, or let this watcher go.")
     assert "5.000 s  ended" in paper.printed, "the clock went on"
+
+
+def test_who_is_turned_away_sees_no_end(pair: tuple[socket.socket, socket.socket], book: Book) -> None:
+    """The end is none of the log's: nothing is drawn as if the server had ended."""
+    server, watcher = pair
+    server.sendall(book.encode() + encode([End(-1, 500, 0, "16 are there", 0)]))
+    server.close()
+    paper = Paper()
+    with pytest.raises(TurnedAwayError, match=r"^16 are there$"):
+        draw_live(SocketFeed(watcher), paper, Clock())  # type: ignore[arg-type]
+    assert (paper.printed, paper.inside) == ("", False)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_lines_tell_whether_they_had_an_end(
+    pair: tuple[socket.socket, socket.socket], book: Book, ends: bool
+) -> None:
+    """Else the server was killed."""
+    server, watcher = pair
+    if ends:
+        book.end()
+    server.sendall(book.encode())
+    server.close()
+    assert write_lines(SocketFeed(watcher), [].append, bool, Clock(0.2)) == ends
 
 
 def test_nothing_at_all_is_a_picture_too(pair: tuple[socket.socket, socket.socket]) -> None:

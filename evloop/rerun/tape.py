@@ -200,7 +200,7 @@ def _why_not(item: Item) -> str:
         case Cut():
             return _where_it_ends(item.reason)
         case _:
-            return f"says that the log began in another file, which is not here: {_RECORD}"
+            return f"says that the log has another file, and began in one that is not here: {_RECORD}"
 
 
 def _where_it_ends(why: str) -> str:

@@ -93,17 +93,21 @@ def test_a_server_without_descriptors_that_is_killed(serve: Serve, run: Run, tmp
 
 
 def test_a_log_that_was_rotated(serve: Serve, run: Run, tmp_path: Path) -> None:
-    """Its files are one log; without the older ones there is no beginning."""
+    """Its files are one log; without one there is a gap, and without the older ones no beginning."""
     options = ["--payload", "full", "--log", "run.jsonl", "--log-max-bytes", "10000", "--log-keep", "20"]
     server = serve("--tcp", "127.0.0.1:0", *options)
     with socket.create_connection(("127.0.0.1", server.port()), SECONDS) as client:
-        for _ in range(10):
+        for _ in range(20):
             exchange(client, b"much to say" * 50)
     assert server.stop() == 0
-    older = [path for path in tmp_path.iterdir() if path.name.startswith("run.jsonl.")]
-    assert older
+    older = sorted(path for path in tmp_path.iterdir() if path.name.startswith("run.jsonl."))
+    assert len(older) > 1
     done = run(*RERUN, "run.jsonl")
     assert (done.returncode, done.stderr) == (0, "")
+    older.pop(1).unlink()
+    done = run(*RERUN, "run.jsonl")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert " are missing before line " in done.stderr
     for path in older:
         path.unlink()
     done = run(*RERUN, "run.jsonl")

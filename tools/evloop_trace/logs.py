@@ -210,11 +210,23 @@ def _whole(named: list[Log], files: ExitStack) -> Log:
 def family(path: str) -> list[str]:
     """The log's name, and those of the logs that it brings along, even of such as cannot be read.
 
+    A pipe brings nothing along, and is opened by who reads it: that can be done once.
+
     Raises:
         LogError: the log itself cannot be opened.
     """
+    if _flows(path):
+        return [path]
     with ExitStack() as files:
         return [path, *_Family([path], [], files).names(_open(path, "", files))]
+
+
+def _flows(path: str) -> bool:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # who opens it says what is wrong
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
 
 
 class _Family:

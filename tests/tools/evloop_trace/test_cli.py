@@ -35,6 +35,25 @@ def log(book: Any, save: Save) -> str:
     return save("a.jsonl", book.conversation().encode())
 
 
+@pytest.mark.parametrize("command", ["check", "lint", "stats", "why"])
+def test_a_log_out_of_a_pipe(log: str, tmp_path: Path, command: str) -> None:
+    """As the shell's <(…) has it, or a FIFO: it is read once, and never waited for a second time."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    said = []
+    with subprocess.Popen(["sh", "-c", 'exec cat "$0" >"$1"', log, pipe]) as cat:
+        try:
+            for path in (log, str(pipe)):
+                done = subprocess.run(
+                    [sys.executable, "-P", "-m", "evloop_trace", command, "--json", path],
+                    capture_output=True, check=False, timeout=50,
+                )  # fmt: skip
+                said.append((done.returncode, done.stdout.decode().replace(path, "LOG")))
+        finally:
+            cat.kill()
+    assert said[0] == said[1]
+
+
 def test_replay_writes_lines(log: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the output is no terminal there is a line for each event."""
     assert run("replay", log) == 0

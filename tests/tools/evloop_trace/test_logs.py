@@ -270,6 +270,21 @@ def test_a_child_s_log_that_is_refused(
     ]
 
 
+def test_a_pipe_is_opened_once(new_book: Any, save: Callable[[str, bytes], str]) -> None:
+    """By who reads it: there is nothing beside it, and what was read of it to look is gone."""
+    read, write = os.pipe()
+    try:
+        data = of_run(new_book, "r1")
+        save("run.jsonl.1", data)
+        os.write(write, data)
+        os.close(write)
+        path = f"/dev/fd/{read}"
+        assert family(path) == [path]
+        assert len(events_of(path)) == data.count(b"\n")
+    finally:
+        os.close(read)
+
+
 def test_a_log_of_no_run_has_no_children(new_book: Any, save: Callable[[str, bytes], str]) -> None:
     """Whatever lies beside it."""
     path = save("run.jsonl", of_run(new_book, ""))

@@ -47,6 +47,7 @@ FRAME = 0.1  # seconds from one frame to the next, at least
 DRAWING = 8  # and so many times what drawing one costs
 NICE = 15  # a thirtieth of the program's weight, if the two must share a core
 WHOLE = 2.0  # seconds after which a frame is drawn whole: others write on a terminal too
+BELOW = 3  # lines that the last picture leaves to what is written below it: so its title stays
 
 
 def watch(
@@ -339,4 +340,4 @@ class _Live:
     def farewell(self) -> None:
         """The last picture, and why it is the last."""
         width, height = self._terminal.size()
-        self._terminal.print(self.present.last_lines(width, height - 1))
+        self._terminal.print(self.present.last_lines(width, height - BELOW))

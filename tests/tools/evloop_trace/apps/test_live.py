@@ -128,6 +128,23 @@ def test_a_whole_stream_is_drawn_and_its_last_picture_stays(
     assert not re.search(r"\n\n", paper.printed), "no empty lines"
 
 
+def test_the_last_picture_leaves_room_for_what_is_written_below_it(
+    pair: tuple[socket.socket, socket.socket], book: Book
+) -> None:
+    """A sentence, and a prompt of two lines: its title does not scroll off a screen as tall as it."""
+    server, watcher = pair
+    book.listen()
+    for number in range(30):
+        book.accept(f"tcp-{number}")
+    book.end()
+    server.sendall(book.encode())
+    server.close()
+    paper = Paper()
+    draw_live(SocketFeed(watcher), paper, Clock())  # type: ignore[arg-type]
+    assert paper.printed.startswith(" evloop ")
+    assert paper.printed.count("\n") + 1 == 24 - 3
+
+
 def test_what_the_lints_find_is_drawn(pair: tuple[socket.socket, socket.socket], book: Book) -> None:
     """In a line of the picture, while it happens."""
     server, watcher = pair

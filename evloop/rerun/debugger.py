@@ -8,6 +8,8 @@ import pdb  # noqa: T100 - for who asks for it, with --break
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from evloop.errors import EvloopError
+
 if TYPE_CHECKING:
     from types import FrameType
 
@@ -22,7 +24,10 @@ _BEGINNING = ("evloop.rerun.run", "_run")  # whose frame called the server
 
 
 class Quit(BaseException):
-    """Who debugs has seen enough; a plain exception would end in the loop, which outlives its handlers'."""
+    """Who debugs has seen enough; a plain exception would end in the loop, which outlives its handlers'.
+
+    What it comes from (`__cause__`) is what the debugger did not get over, if it was that.
+    """
 
 
 class Debugger(pdb.Pdb):
@@ -49,20 +54,32 @@ class Debugger(pdb.Pdb):
         self.set_next(frames[0])
         sys.settrace(self.trace_dispatch)
 
+    def do_run(self, arg: str) -> None:  # noqa: ARG002 - as pdb has it
+        """run, restart: a rerun cannot begin again from within."""
+        self.error("a rerun goes on from where it is: q leaves it, and the same command begins it again")
+
+    do_restart = do_run
+
     def trace_dispatch(self, frame: FrameType, event: str, arg: Any) -> Any:
         """As pdb's, but that nothing of the server catches how it is left.
 
         Raises:
-            Quit: `q`, or the end of what is typed.
+            Quit: `q`, or the end of what is typed; or something that went wrong in the debugger.
         """
         if event == "return" and frame is self.botframe:  # the rerun is over, and what follows is ours
             sys.settrace(None)
             return None
+        left: Exception | None
         try:
             return super().trace_dispatch(frame, event, arg)
         except bdb.BdbQuit:
-            sys.settrace(None)
-            raise Quit from None
+            left = None
+        except OSError as error:  # the terminal is gone, or nobody reads what is written
+            left = error
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it is not the server's
+            left = EvloopError(f"the debugger broke off: {type(error).__name__}: {error}")
+        sys.settrace(None)
+        raise Quit from left
 
 
 def _frames(frame: FrameType | None) -> list[FrameType]:

@@ -50,6 +50,8 @@ def rerun(log: str, at: Break | None) -> int:
 
     if at is not None and log == "-":
         raise click.UsageError("--break asks on standard input what to do: name a file as the log")
+    if at is not None and sys.stdin is None:
+        raise click.UsageError("--break asks on standard input what to do: it is closed")
     narrow = standard_output().isatty() and shutil.get_terminal_size().columns < WIDE
     verdict = rerun_log(log, write, at, narrow=narrow)
     for note in verdict.notes:

@@ -98,7 +98,10 @@ def rerun_log(
     def stop(moment: Moment) -> None:
         nonlocal stops, last
         stops, last = stops + 1, moment.event
-        write(f"{_line(moment.event, narrow=narrow)}\n")
+        try:
+            write(f"{_line(moment.event, narrow=narrow)}\n")
+        except Exception as error:  # which is not the server's
+            raise Quit from error
         debugger.stop(moment)
 
     with open_logs([path], alone=True) as logs:
@@ -108,7 +111,9 @@ def rerun_log(
             outcome = rerun(logs.logs[0].header, blocks, wanted=at.wants if at else None, stop=stop)
         except LogError as error:
             raise LogError(f"{path} cannot be rerun: {error}") from None
-        except Quit:
+        except Quit as left:
+            if left.__cause__ is not None:
+                raise left.__cause__ from None
             number = last.seq if last else 0
             write(f"{name}: left at event {number}: so far all events are the same\n")
             return Verdict(True, [])

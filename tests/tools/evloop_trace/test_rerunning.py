@@ -189,6 +189,57 @@ def test_breakpoints_of_ones_own(log):
     assert "-> if self.closed:" in out
 
 
+@pytest.mark.parametrize("command", ["restart", "run x"])
+def test_the_debugger_begins_nothing_again(log, events, command):
+    """What was run cannot be: it is a sentence, and one is where one was."""
+    code, out = debug(log, "10", command, "p event.seq", "c")
+    assert code == 0
+    assert out.count("*** ") == 1
+    assert "(Pdb) *** a rerun goes on from where it is" in out
+    assert "\n(Pdb) 10\n" in out
+    assert out.endswith(f"{log}: {events} events: the rerun is the same\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "reason"),
+    [(b"\xff\n", "can't decode byte 0xff"), (b"interact\nimport sys; sys.exit(3)\n", "SystemExit: 3")],
+)
+def test_the_debugger_breaks_off(log, typed, reason):
+    """That is not the log's fault: no difference is told, but what went wrong."""
+    done = subprocess.run(
+        [*COMMAND, str(log), "--break", "10"], input=typed, capture_output=True, check=False, timeout=SECONDS,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"differs" not in done.stdout
+    told = done.stderr.decode().splitlines()[-1]
+    assert told.startswith("evloop-trace: the debugger broke off: ")
+    assert reason in told
+
+
+def test_nobody_can_be_asked(log):
+    """Standard input is closed: wrong usage."""
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *COMMAND, str(log), "--break", "5"],
+        capture_output=True, text=True, check=False, timeout=SECONDS,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "standard input" in done.stderr
+
+
+def test_nobody_reads_what_the_debugger_says(log):
+    """As with every command: it ends, and says nothing."""
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "wb") as nobody:
+        done = subprocess.run(
+            [*COMMAND, str(log), "--break", "ev=poll"], input=b"c\n", stdout=nobody,
+            stderr=subprocess.PIPE, check=False, timeout=SECONDS,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_a_terminal(log):
     """As somebody sees it: prompts, and what is typed."""
     ours, theirs = pty.openpty()

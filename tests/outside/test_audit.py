@@ -318,6 +318,18 @@ def test_nothing_to_compare_is_no_agreement(run, tmp_path):
 
 
 @strace
+def test_a_program_without_sockets_is_no_agreement(run, tmp_path):
+    """Nothing was called that a log has: no table, and the exit code is 2, in JSON, too."""
+    (tmp_path / "program.py").write_text("print(1)\n")
+    done = run(*AUDIT, "--", *RUN, "program.py")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (2, "nothing could be compared")
+    assert "agree" not in done.stdout
+    done = run(*AUDIT, "--json", "--", *RUN, "program.py")
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, report["strace"], report["calls"]) == (2, True, [])
+
+
+@strace
 def test_what_strace_wrote_is_kept_but_not_through_a_link(run, tmp_path):
     """strace(1) would follow one: in a shared folder anybody could have laid it."""
     program, kept, shared = (tmp_path / name for name in ("program.py", "kept.txt", "shared"))
@@ -349,6 +361,51 @@ def test_a_full_disk_under_strace_is_no_difference(run, tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert "what strace wrote is not whole" in sentence
     assert "TMPDIR" in sentence
+
+
+@pytest.mark.parametrize("same", ["log.jsonl", "./log.jsonl", "link", "hard"])
+def test_the_log_is_not_where_strace_is_kept(run, tmp_path, same):
+    """Whatever its name: else the one would be poured over the other, and the verdict stand."""
+    (tmp_path / "log.jsonl").write_text("precious")
+    (tmp_path / "link").symlink_to("log.jsonl")
+    (tmp_path / "hard").hardlink_to(tmp_path / "log.jsonl")
+    done = run(*AUDIT, "--log", "log.jsonl", "--strace", same, "--", *CLIENT, "127.0.0.1:1", "x")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "evloop-trace: --log and --strace would write the same file: name two\n"
+    assert (tmp_path / "log.jsonl").read_text() == "precious"
+
+
+def test_without_strace_nothing_of_it_is_kept(run, tmp_path):
+    """What was in the file is there yet."""
+    (tmp_path / "kept.txt").write_text("precious")
+    (tmp_path / "bin").mkdir()
+    command = [*AUDIT, "--strace", "kept.txt", "--", *CLIENT, "127.0.0.1:1", "x"]
+    done = run(*command, env={**os.environ, "PATH": str(tmp_path / "bin")})
+    assert "kept.txt stays as it is" in done.stderr
+    assert (tmp_path / "kept.txt").read_text() == "precious"
+
+
+@strace
+@pytest.mark.needs("namespaces")
+def test_what_strace_wrote_has_no_room_where_it_is_kept(run, tmp_path):
+    """That is said; the comparison is none the worse."""
+    (tmp_path / "full").mkdir()
+    mount = 'mount -t tmpfs -o size=8k none full && exec "$@"'
+    command = [*AUDIT, "--log", "log.jsonl", "--strace", "full/kept.txt", "--", *CLIENT, "127.0.0.1:1", "x"]
+    done = run("unshare", "-Urm", "--", "sh", "-c", mount, "sh", *command)
+    assert "full/kept.txt is not whole: No space left on device" in done.stderr
+    assert done.stdout.splitlines()[-1].startswith("the log and strace agree: ")
+
+
+@pytest.mark.parametrize(
+    "command", [[*SERVE, "--no-such-option"], [*CLIENT, "--no-such-option"], [*RUN, "nothing-here.py"]]
+)
+def test_a_command_that_wrote_no_log(run, command):
+    """Nobody has named the file that it was given, and so it is not named."""
+    done = run(*AUDIT, "--", *command)
+    assert (done.returncode, done.stdout) == (2, "")
+    *_, last = done.stderr.splitlines()
+    assert last.endswith("the command ended with exit code 2: it wrote none")
 
 
 # -- usage ---------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.errors import EvloopError, LogError
+from evloop.files import written_twice
 from evloop_trace.apps.beside import blocked, run_beside
 from evloop_trace.apps.program import Program
 from evloop_trace.audit import counters, strace
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Wanted", "audit"]
 
 _COUNTERS = ("/proc/net/snmp", "/proc/net/netstat", "/proc/net/snmp6")
+_NO_LOG = "there is no log to compare"
 _INSTALL = "strace is not installed (Debian: apt install strace)"
 
 
@@ -59,6 +61,8 @@ class Wanted(NamedTuple):
     """Where what strace wrote shall stay; if nowhere, it is removed."""
     faults: Sequence[str] = ()
     """What strace is to do to calls: SYSCALL:error=ERRNO:when=EXPR, strace(1)."""
+    spare: bool = False
+    """Nobody has named the log: it is removed in the end."""
 
 
 def audit(command: Sequence[str], log: str, wanted: Wanted, tell: Callable[[str], None]) -> Report:
@@ -75,20 +79,28 @@ def audit(command: Sequence[str], log: str, wanted: Wanted, tell: Callable[[str]
     """
     if shutil.which(command[0]) is None:
         raise EvloopError(f"{command[0]} cannot be started: there is no such command")
+    if twice := written_twice([("--log", log), ("--strace", wanted.kept)]):
+        raise EvloopError(twice)
     why = _no_strace()
     if why and wanted.faults:
         raise EvloopError(f"--inject needs strace: {why}")
     for fault in wanted.faults:
         _check(fault)
     if why:
-        tell(f"{why}: its calls are not compared, only the kernel's counters")
+        kept = f"; {wanted.kept} stays as it is" if wanted.kept is not None else ""
+        tell(f"{why}: its calls are not compared, only the kernel's counters{kept}")
     alone = _is_alone()
-    with tempfile.TemporaryDirectory(prefix="evloop-audit-") as folder, _kept(folder, wanted.kept) as out:
+    with (
+        tempfile.TemporaryDirectory(prefix="evloop-audit-") as folder,
+        _kept(folder, None if why else wanted.kept, tell) as out,
+    ):
         before = _count() if alone else {}
         code = _run(command if why else [*_prefix(out, wanted.faults), *command], plain=bool(why))
         if code and not why and not os.path.exists(out):
             raise EvloopError("strace did not start the command: what it said is the reason")
         grown = {name: n - before.get(name, 0) for name, n in _count().items()} if alone else {}
+        if wanted.spare and not os.path.exists(log):
+            raise EvloopError(f"{_NO_LOG}, the command ended {_ending(code)}: it wrote none")
         heard = _read(log, code)
         reader = strace.Reader()
         if not why:
@@ -100,22 +112,24 @@ def audit(command: Sequence[str], log: str, wanted: Wanted, tell: Callable[[str]
 
 
 @contextmanager
-def _kept(folder: str, name: str | None) -> Iterator[str]:
+def _kept(folder: str, name: str | None, tell: Callable[[str], None]) -> Iterator[str]:
     """Where strace writes: a file of ours, as it follows links; in the end it is copied to its place."""
     out = os.path.join(folder, "strace.out")
     if name is None:
         yield out
         return
     try:
-        kept = open(open_anew(name), "wb")  # noqa: SIM115 - closed below
+        kept = open_anew(name)
     except OSError as error:
         raise EvloopError(f"{name} cannot be written: {error.strerror}") from None
-    with kept:
+    try:
+        yield out
+    finally:
         try:
-            yield out
-        finally:
-            with suppress(OSError), open(out, "rb") as written:
-                shutil.copyfileobj(written, kept)
+            with open(kept, "wb") as file, suppress(FileNotFoundError), open(out, "rb") as written:
+                shutil.copyfileobj(written, file)
+        except OSError as error:
+            tell(f"{name} is not whole: {error.strerror}")
 
 
 def _prefix(out: str, faults: Sequence[str]) -> list[str]:
@@ -196,7 +210,7 @@ def _read(log: str, code: int) -> list[_Heard]:
                 heard.append(_Heard(told, account, name))
     except (LogError, OSError) as error:
         why = str(error) if isinstance(error, LogError) else f"{log}: {error.strerror}"
-        raise EvloopError(f"there is no log to compare, the command ended {_ending(code)}: {why}") from None
+        raise EvloopError(f"{_NO_LOG}, the command ended {_ending(code)}: {why}") from None
     return heard
 
 

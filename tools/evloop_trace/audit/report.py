@@ -71,10 +71,15 @@ class Report(msgspec.Struct):
     injected: dict[str, int]
     """By system call: how often strace made it fail, as it was told."""
 
+    @property
+    def compared(self) -> bool:
+        """Whether there was anything to compare: a program without sockets agrees with nobody."""
+        return bool(self.calls or self.counters or self.differences)
+
 
 def rows(found: Sequence[Comparison]) -> list[Row]:
     """The table, in the order in which a connection lives."""
-    words = dict.fromkeys(word for it in found for part in (it.tally.log, it.tally.strace) for word in part)
+    words = {word for it in found for part in (it.tally.log, it.tally.strace) for word in +part}
     return [
         Row(
             _SHOWN.get(word, word),

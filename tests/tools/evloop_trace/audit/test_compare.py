@@ -279,6 +279,12 @@ def test_what_no_call_stands_behind_is_not_counted(event: Event, words: str) -> 
         assert [sentence for sentence in not_compared(log, it) if sentence.startswith(words)]
 
 
+def test_rows_have_calls() -> None:
+    """What was counted and left out again is no row of zeros."""
+    _, it = held(program(Unseen(3, 1, 0, "tcp-1", "OpenSSL")), [f'write(5{TCP}, ""..., 9) = 9'], "run")
+    assert (it.unseen, rows([it])) == (1, [])
+
+
 def test_sockets_that_went_are_closed_if_strace_saw_it() -> None:
     """An interpreter that ends in order may close what nobody closed."""
     log, it = held(program(Close(3, 50, 0, 9, 5, "exit", "tcp-1")), [f"close(5{TCP}) = 0"], "run")

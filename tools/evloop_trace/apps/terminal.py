@@ -73,11 +73,14 @@ class Terminal:
         self._console.show_cursor(False)
 
     def leave(self) -> None:
-        """Turn back."""
-        self._console.show_cursor(True)
-        self._console.set_alt_screen(False)
-        if self._before is not None:
-            termios.tcsetattr(self._console.file.fileno(), termios.TCSADRAIN, self._before)
+        """Turn back; if its window was closed, there is nothing to turn back, nor anybody to write for."""
+        try:
+            self._console.show_cursor(True)
+            self._console.set_alt_screen(False)
+            if self._before is not None:
+                termios.tcsetattr(self._console.file.fileno(), termios.TCSADRAIN, self._before)
+        except (OSError, termios.error):
+            _silence_for_ever(self._console.file)
 
     def forget(self) -> None:
         """Draw the next frame whole: something else may have written on the screen."""
@@ -155,3 +158,10 @@ def _silence(out: IO[str], *, raw: bool) -> list[int | list[bytes | int]] | None
     except (OSError, ValueError, termios.error):
         return None
     return before
+
+
+def _silence_for_ever(out: IO[str]) -> None:
+    """What is still written, also what waits to be, goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    os.dup2(null, out.fileno())
+    os.close(null)

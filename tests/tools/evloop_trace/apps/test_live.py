@@ -542,6 +542,32 @@ def test_a_real_terminal_is_left_as_it_was(book: Book) -> None:
     assert "The server has ended: SIGTERM." in last
 
 
+@pytest.mark.parametrize("hung_up", [True, False])
+def test_a_terminal_that_is_closed_is_no_traceback(hung_up: bool, book: Book) -> None:
+    """As when its window is: with SIGHUP the watcher leaves; without, it cannot go on."""
+    server, watcher = socket.socketpair()
+    master, slave = pty.openpty()
+    command = [sys.executable, "-P", "-m", "evloop_trace", "watch", "--fd", str(watcher.fileno())]
+    environment = {**os.environ, "TERM": "xterm", "LINES": "24", "COLUMNS": "80"}
+    with subprocess.Popen(
+        command, pass_fds=[watcher.fileno()], stdout=slave, stderr=subprocess.PIPE, env=environment
+    ) as process:
+        watcher.close()
+        os.close(slave)
+        server.sendall(book.encode())
+        shown = b""
+        while b" evloop " not in shown:
+            shown += os.read(master, 65536)
+        if hung_up:
+            process.send_signal(signal.SIGHUP)
+        os.close(master)
+        assert process.stderr
+        said = process.stderr.read().decode()
+        code = process.wait()
+    server.close()
+    assert (code, said) == ((0, "") if hung_up else (1, "evloop-trace: cannot go on: Input/output error\n"))
+
+
 def _read(master: int) -> bytes:
     """What was written on a terminal; nothing when nobody holds it any more."""
     try:

@@ -106,6 +106,20 @@ def test_a_real_terminal_does_not_echo_keys() -> None:
     os.close(master)
 
 
+def test_a_terminal_that_is_gone_is_left_in_silence() -> None:
+    """Its window was closed: there is nothing to turn back, and what is still said is said to nobody."""
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "w") as out:
+        terminal = Terminal(out)
+        with terminal:
+            os.close(master)
+            with pytest.raises(OSError, match="Input/output error"):
+                os.write(slave, b"x")
+        terminal.print(frame("the last picture"))
+        terminal.enter()  # it went on after Ctrl-Z
+        terminal.leave()
+
+
 def test_a_frame_is_finished_before_it_stops(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-Z within a frame: the terminal is given back behind it, and not after we have gone on."""
 

@@ -51,7 +51,8 @@ def dimensions(_ctx: click.Context, _param: click.Parameter, value: str) -> tupl
     if not (columns.isdecimal() and lines.isdecimal() and len(value) < 20):
         raise click.BadParameter(f"{value!r} is not a size: write columns and lines, such as 100x30")
     if not (10 <= int(columns) <= 500 and 5 <= int(lines) <= 300):
-        raise click.BadParameter(f"{value!r}: a picture has 10 to 500 columns and 5 to 300 lines, such as 100x30")
+        bounds = "10 to 500 columns and 5 to 300 lines, such as 100x30"
+        raise click.BadParameter(f"{value!r}: a picture has {bounds}")
     return int(columns), int(lines)
 
 

@@ -150,11 +150,12 @@ def audit(
             [*_given("--log", log), *_given("--strace", kept), *_given("--inject", *faults)], as_json, command
         )
     with _tidily(), tempfile.TemporaryDirectory(prefix="evloop-") as folder:
+        spare = os.path.join(folder, "run.jsonl")
         try:
-            words, name = with_log(command, log, os.path.join(folder, "run.jsonl"))
+            words, name = with_log(command, log, spare)
         except NoLogError as error:
             raise click.UsageError(str(error)) from None
-        report = run(words, name, Wanted(kept, faults), tell)
+        report = run(words, name, Wanted(kept, faults, name == spare), tell)
     if as_json:
         write(escape_json(msgspec.json.encode(report)) + "\n")
     else:
@@ -162,7 +163,7 @@ def audit(
         width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns if terminal else PLAIN_WIDTH
         begin = "\n" if terminal else ""  # behind the ^C that it shows
         write(begin + render(report, width, colour=terminal and not os.environ.get("NO_COLOR")))
-    if not (report.strace or report.counters):
+    if not report.compared:
         return USAGE
     return OK if report.ok else FOUND
 

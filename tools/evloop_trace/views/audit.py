@@ -38,7 +38,7 @@ def render(report: Report, width: int = PLAIN_WIDTH, *, colour: bool = False) ->
 
 def _lines(report: Report, width: int) -> list[Text]:
     lines: list[Text] = []
-    if report.strace:
+    if report.calls:
         lines += [Text(f"{'call':<12}{'log':>9}{'strace':>9}{'agree':>9}", BOLD), *map(_row, report.calls)]
     for it in report.differences[:_MOST]:
         lines += _difference(it)
@@ -58,7 +58,7 @@ def _lines(report: Report, width: int) -> list[Text]:
 
 
 def _row(row: Row) -> Text:
-    same = row.agree == row.log >= row.strace  # of a time-out's calls strace may have seen none
+    same = row.agree == row.log == row.strace
     return Text(
         f"{row.call:<12}{row.log:>9,}{row.strace:>9,}{row.agree:>9,}{'' if same else '  ✗'}",
         "" if same else TROUBLE,
@@ -91,7 +91,7 @@ def _verdict(report: Report) -> Text:
     if report.differences:
         return Text(f"{plural(len(report.differences), 'difference')}", TROUBLE)
     calls = sum(it.log for it in report.calls)
-    if report.strace:
+    if report.calls:
         return Text(f"the log and strace agree: {plural(calls, 'call')}, each once, in order", BOLD)
     if report.counters:
         return Text("the log and the kernel's counters agree", BOLD)

@@ -41,6 +41,17 @@ def test_what_differs_is_shown_with_both_lines() -> None:
     assert text.endswith("12 differences\n")
 
 
+def test_nothing_was_called() -> None:
+    """An empty table is none, and agrees with nothing; the counters may."""
+    empty = Report(True, ["evloop"], "l", True, [], [], [], [], {})
+    assert not empty.compared
+    assert render(empty) == "nothing could be compared\n"
+    empty.counters.append(Balance("PassiveOpens", "opened", 1, 1, agrees=True))
+    assert empty.compared
+    assert render(empty).endswith("the log and the kernel's counters agree\n")
+    assert "strace" not in render(empty)
+
+
 def test_without_strace() -> None:
     """The counters are all there is; or nothing."""
     wrong = Balance("PassiveOpens", "opened", 3, 4, agrees=False)

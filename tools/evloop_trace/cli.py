@@ -317,6 +317,7 @@ def watch(path: str | None, fd: int | None, child: bool, packets: str | None, pa
 
     Ctrl-C leaves; the program does not notice.
     """
+    from evloop_trace.apps.feed import TurnedAwayError
     from evloop_trace.apps.live import watch, watch_socket
 
     if (path is None) == (fd is None):
@@ -324,7 +325,10 @@ def watch(path: str | None, fd: int | None, child: bool, packets: str | None, pa
     standard_output()
     try:
         source = packets if packets_fd is None else packets_fd
-        return watch_socket(None, fd, source) if path is None else watch(path, source, child=child)
+        return watch_socket(None, fd, source) if path is None else watch(path, source, child=child, tell=tell)
+    except TurnedAwayError as error:
+        tell(str(error))
+        return FOUND
     except BrokenPipeError:
         raise OutputClosed from None
 
@@ -394,9 +398,7 @@ def check(logs: tuple[str, ...], everything: bool, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="A JSON object; times in nanoseconds, sizes in bytes.")
 def stats(log: str, as_json: bool) -> int:
     """Analyse a log: the loop's ticks, connections, calls, the slowest handlers."""
-    import msgspec
-
-    from evloop_trace.escape import escape_json
+    from evloop_trace.escape import json_text
     from evloop_trace.logs import open_logs
     from evloop_trace.model.statistics import Statistics
     from evloop_trace.progress import track
@@ -408,7 +410,7 @@ def stats(log: str, as_json: bool) -> int:
             statistics.feed(block.line, block.items)
     report = statistics.report()
     if as_json:
-        write(escape_json(msgspec.json.encode(report)) + "\n")
+        write(json_text(report) + "\n")
     else:
         write(_page(report, log))
     if report.problems:

@@ -135,12 +135,10 @@ def audit(
     """
     import shutil
 
-    import msgspec
-
     from evloop_trace.apps.audited import Wanted
     from evloop_trace.apps.audited import audit as run
     from evloop_trace.audit.command import NoLogError, with_log
-    from evloop_trace.escape import escape_json
+    from evloop_trace.escape import json_text
     from evloop_trace.views.audit import PLAIN_WIDTH, render
 
     if command[0].startswith("-"):
@@ -157,7 +155,7 @@ def audit(
             raise click.UsageError(str(error)) from None
         report = run(words, name, Wanted(kept, faults, name == spare), tell)
     if as_json:
-        write(escape_json(msgspec.json.encode(report)) + "\n")
+        write(json_text(report) + "\n")
     else:
         terminal = standard_output().isatty()
         width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns if terminal else PLAIN_WIDTH

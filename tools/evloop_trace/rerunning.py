@@ -6,6 +6,7 @@ The one command that runs the runtime itself: all others know logs, and no serve
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -35,6 +36,10 @@ _VALUE = 60  # characters of a value that differs
 _FIELDS = {"ev", *(field for cls in EVENT_TYPES.values() for field in cls.__struct_fields__)}
 
 
+# A value: a bare word, as JSON has it or without its quotes; a JSON string; or anything between '…'.
+_PAIR = re.compile(r"""\s*(\w+)=('[^']*'|"(?:[^"\\]|\\.)*"|[^\s'"]\S*)(?=\s|$)""")
+
+
 class Break(NamedTuple):
     """Where to stop: at events whose fields have these values, as a log has them."""
 
@@ -42,30 +47,71 @@ class Break(NamedTuple):
 
     def wants(self, event: Event) -> bool:
         """Whether it is one of them."""
-        return all(_text(event, name) == value for name, value in self.fields)
+        return all(_has(event, name, value) for name, value in self.fields)
 
 
-def _text(event: Event, field: str) -> str:
-    return event.__struct_config__.tag if field == "ev" else str(getattr(event, field, ""))  # type: ignore[return-value]
+def _has(event: Event, field: str, wanted: str) -> bool:
+    """Whether the field is there, and is this text, or this as JSON."""
+    if field == "ev":
+        return event.__struct_config__.tag == wanted
+    if field not in event.__struct_fields__:
+        return False
+    value = msgspec.to_builtins(getattr(event, field))
+    return bool(value == wanted) if isinstance(value, str) else _json(value) == _as_json(wanted)
+
+
+@cache
+def _as_json(text: str) -> bytes:
+    try:
+        return _json(msgspec.json.decode(text))
+    except (ValueError, RecursionError):  # no JSON, no text, or too deep
+        return b""  # which no value is
+
+
+def _json(value: Any) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
 
 
 def parse_break(text: str) -> Break:
-    """An event's number, or fields and their values: `conn=tcp-3 ev=send`.
+    """An event's number, or fields and their values: `conn=tcp-3 ev=send`, `reason='nothing waits'`.
 
     Raises:
         ValueError: it is neither, or no event has such a field.
     """
     if text.isdecimal():
         return Break((("seq", str(int(text[:19]))),))
-    pairs = [word.partition("=")[::2] for word in text.split()]
-    if not pairs or not all(name and value for name, value in pairs):
-        raise ValueError(f"{text!r} is no event's number, nor words as in 'conn=tcp-3 ev=send'")
+    pairs = []
+    at = 0
+    while found := _PAIR.match(text, at):
+        pairs.append((found[1], _bare(found[2])))
+        at = found.end()
+    if not pairs or text[at:].strip():
+        raise ValueError(
+            f"{text!r} is no event's number, nor fields as in 'conn=tcp-3 ev=send': "
+            "a value with blanks is quoted, reason='…'"
+        )
     for name, value in pairs:
         if name not in _FIELDS:
             raise ValueError(f"no event has {name!r}: docs/event-log.md has all fields")
         if name == "ev" and value not in EVENT_TYPES:
             raise ValueError(f"{value!r} is no event: there are {', '.join(EVENT_TYPES)}")
     return Break(tuple(pairs))
+
+
+def _bare(value: str) -> str:
+    """Without its quotes.
+
+    Raises:
+        ValueError: they are JSON's, and what is between them is none.
+    """
+    if value[0] == "'":
+        return value[1:-1]
+    if value[0] == '"':
+        try:
+            return msgspec.json.decode(value, type=str)
+        except ValueError:
+            raise ValueError(f"{value} is no string as a log has it: see docs/event-log.md") from None
+    return value
 
 
 class Verdict(NamedTuple):

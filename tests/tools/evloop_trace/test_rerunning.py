@@ -13,6 +13,8 @@ import pytest
 from evloop_trace import cli
 from evloop_trace.rerunning import parse_break
 
+from evloop.events.schema import Interest, Limit, Poll, Recv
+
 LOGS = Path(__file__).resolve().parents[2] / "evloop/rerun/logs"
 COMMAND = [sys.executable, "-m", "evloop_trace", "rerun"]
 SECONDS = 50
@@ -108,7 +110,13 @@ def test_logs_that_cannot_be_rerun(log, capsys, ev, old, new, words):
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("at", ["x", "conn", "conn=", "=3", "sequence=3", "ev=teleport", "", "-3"])
+@pytest.mark.parametrize(
+    "at",
+    [
+        "x", "conn", "conn=", "=3", "sequence=3", "ev=teleport", "", "-3", "ev=interest reason=nothing waits",
+        "ev=interest reason='nothing waits", 'reason="nothing waits', 'reason="a\\q"', "conn='tcp-1'ev=send",
+    ],
+)  # fmt: skip
 def test_places_that_are_none(log, capsys, at):
     """Wrong usage."""
     assert run(log, "--break", at) == 2
@@ -119,6 +127,48 @@ def test_places():
     """A number, or fields as the log has them."""
     assert parse_break("0017").fields == (("seq", "17"),)
     assert parse_break("conn=tcp-3  ev=send").fields == (("conn", "tcp-3"), ("ev", "send"))
+
+
+RECV = Recv(
+    7, 5, 2, 3, "tcp-1", 9, 65536, 18, (0, 18), memoryview("hello la 哈哈哈".encode()),
+)  # fmt: skip
+INTEREST = Interest(8, 5, 2, "tcp-1", None, "READ|WRITE", "", "nothing waits to be sent")
+POLL = Poll(9, 5, 3, 3, None, 'a "b"\n', (("tcp-1", "IN"),))
+LIMIT = Limit(10, 5, 3, "connections", True)
+
+
+@pytest.mark.parametrize(
+    ("event", "at"),
+    [
+        (LIMIT, "ev=limit active=true"),
+        (RECV, "off=[0,18]"),
+        (RECV, "off='[0, 18]'"),
+        (RECV, "data=aGVsbG8gbGEg5ZOI5ZOI5ZOI n=18"),
+        (RECV, 'conn="tcp-1" ev="recv"'),
+        (INTEREST, "ev=interest reason='nothing waits to be sent' sock=null"),
+        (INTEREST, 'reason="nothing waits to be sent" new=""'),
+        (INTEREST, "new='' old=READ|WRITE"),
+        (POLL, 'timeout=null ready=[["tcp-1","IN"]]'),
+        (POLL, r'why="a \"b\"\n"'),
+    ],
+)
+def test_values_as_the_log_has_them(event, at):
+    """JSON, or a bare word; what has blanks is quoted. No other event here is meant, and no other value."""
+    wanted = parse_break(at)
+    assert [it for it in (RECV, INTEREST, POLL, LIMIT) if wanted.wants(it)] == [event]
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        "active=True", "active=1", "off=(0,18)", "off=[0,19]", "n=18.5", "sock=None", "n=\udcff", "n=1e999",
+        f"n={'9' * 400}", f"off={'[' * 9999}", f"off={'[' * 900}{']' * 900}",
+    ],
+)  # fmt: skip
+def test_values_that_no_log_has(at):
+    """Python's words are none of JSON's."""
+    wanted = parse_break(at)
+    assert not any(wanted.wants(it) for it in (RECV, INTEREST, POLL, LIMIT))
 
 
 def test_a_place_that_does_not_come(log, capsys):

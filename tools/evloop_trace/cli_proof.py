@@ -34,8 +34,8 @@ __all__ = ["audit", "lint", "rerun"]
     "at",
     metavar="SEQ|FIELD=VALUE…",
     callback=options.break_at,
-    help="Stop in the debugger at this event, or at those whose fields have these values, as the log has them: "
-    "'conn=tcp-3 ev=send', 'ev=limit active=true', \"reason='nothing waits to be sent'\".",
+    help="Stop in the debugger at this event, or at those whose fields have these values, as the log has "
+    "them: 'conn=tcp-3 ev=send', 'ev=limit active=true', \"reason='nothing waits to be sent'\".",
 )
 def rerun(log: str, at: Break | None) -> int:
     """Run the server of a log again: the real loop, on the recorded results of its calls.

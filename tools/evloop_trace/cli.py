@@ -276,6 +276,8 @@ def run_program(
         raise click.UsageError(
             "--payload none and --capture contradict each other: packets have payloads; leave one out"
         )
+    if program[0] != "-m":
+        options.only_read(program[0], "the program", ("--log", log), ("--capture", packets))
     capture = _capture_beside(packets, ports, log)
 
     def prepare(path: str) -> tuple[list[str], dict[str, str]]:
@@ -299,8 +301,7 @@ def _capture_beside(path: str | None, ports: Sequence[int], log: str | None) -> 
         return None
     if path in {"", "-"}:
         raise click.UsageError(f"--capture {path!r} is no file: name one")
-    if path == log:
-        raise click.UsageError("--log and --capture would write the same file: name two")
+    options.one_file_each(("--log", log), ("--capture", path))
     from evloop_trace.apps.captured import Captured
 
     return lambda: Captured(path, ports)
@@ -360,6 +361,8 @@ def picture(logs: tuple[str, ...], output: str | None, at: int | None, size: tup
 
     if output is None and standard_output().isatty():
         raise click.UsageError("an SVG file is nothing to read on a terminal: give it a name with -o FILE")
+    for log in logs:
+        options.only_read(log, "the log", ("-o", output))
     problems = Problems(tell)
     svg = still(logs, at, size, problems)
     problems.finish()

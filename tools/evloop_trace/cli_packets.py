@@ -90,8 +90,7 @@ def _check_kernel(ctx: click.Context, kernel: str, output: str | None) -> None:
     """Options that contradict --kernel."""
     if kernel in {"", "-"}:
         raise click.UsageError(f"--kernel {kernel!r} is no file: name one")
-    if kernel == output:
-        raise click.UsageError("-w and --kernel would write the same file: name two")
+    options.one_file_each(("-w", output), ("--kernel", kernel))
     about_packets = {"interface": "-i", "snap": "--snap", "count": "--count"}
     for name, option in about_packets.items():
         if output is None and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:

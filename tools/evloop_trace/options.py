@@ -6,10 +6,33 @@ from typing import TYPE_CHECKING
 
 import click
 
+from evloop.files import written_twice
+
 if TYPE_CHECKING:
     from evloop_trace.rerunning import Break
 
-__all__ = ["break_at", "dimensions", "kinds", "ranges", "speed", "time"]
+__all__ = ["break_at", "dimensions", "kinds", "one_file_each", "only_read", "ranges", "speed", "time"]
+
+
+def one_file_each(*named: tuple[str, str | None]) -> None:
+    """Refuse options of which two would write one file.
+
+    Raises:
+        click.UsageError: two do.
+    """
+    if twice := written_twice(named):
+        raise click.UsageError(twice)
+
+
+def only_read(path: str, what: str, *named: tuple[str, str | None]) -> None:
+    """Refuse an option that would write what is only to be read.
+
+    Raises:
+        click.UsageError: one would.
+    """
+    for option, name in named:
+        if written_twice([("", path), (option, name)]):
+            raise click.UsageError(f"{option} {name} is {what} itself: name another file")
 
 
 def speed(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:

@@ -265,6 +265,34 @@ def test_wrong_usage(arguments: tuple[str, ...], message: str, capsys: pytest.Ca
     assert not said.endswith(".\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("run --log ./same same", "--log ./same is the program itself: name another file"),
+        ("run --capture link same", "--capture link is the program itself: name another file"),
+        ("run --log link --capture same other.py", "--log and --capture would write the same file: name two"),
+        ("capture -w link --kernel same", "-w and --kernel would write the same file: name two"),
+        ("picture same -o link", "-o link is the log itself: name another file"),
+        ("audit --log link --strace same -- true", "--log and --strace would write the same file: name two"),
+    ],
+)
+def test_what_is_read_or_written_already_is_not_written(
+    arguments: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By whatever name: one sentence, and the file is as it was."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "same").write_text("precious = 1\n")
+    (tmp_path / "link").symlink_to("same")
+    (tmp_path / "other.py").touch()
+    assert run(*arguments.split()) == 2
+    assert capsys.readouterr().err == f"evloop-trace: {said}\n"
+    assert (tmp_path / "same").read_text() == "precious = 1\n"
+
+
 @pytest.mark.parametrize("name", ["nosuch.jsonl", "a\\b.jsonl", "--"])
 def test_a_file_is_named_as_it_was_given(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """No capital letter, nothing doubled."""

@@ -20,7 +20,7 @@ import msgspec
 from evloop import lab
 from evloop.errors import EvloopError
 from evloop.files import make_folder
-from evloop.printable import printable
+from evloop.printable import encodable, printable
 from evloop_lessons.lesson import LessonError, UnplayedError
 from evloop_lessons.plan import TEMPORARY, Plan, write_plan
 
@@ -62,7 +62,9 @@ class Performance:
             folder: For all that is recorded.
             pace: `pace`: it waits for `go` at every step; `slow`: it takes its time.
         """
-        self.plan = Plan(entry.lesson.number, entry.folder.name, dict(values), network=entry.lesson.needs_lab)
+        self.plan = Plan(
+            entry.lesson.number, encodable(entry.folder.name), dict(values), network=entry.lesson.needs_lab
+        )
         self._entry, self._folder, self.pace = entry, folder, pace
         self._line = b""
         self.over = False

@@ -24,6 +24,7 @@ import msgspec
 
 from evloop import lab
 from evloop.errors import EvloopError
+from evloop.printable import encodable
 from evloop_lessons.library import LessonFolder
 from evloop_lessons.plan import TEMPORARY, THINK, read_plan, write_plan
 from evloop_lessons.stage.leash import adopt_orphans, end_children, end_with_parent
@@ -101,7 +102,7 @@ class _Words:
         os.dup2(2, 1)
 
     def __call__(self, word: str, about: str = "") -> None:
-        self._out.write(msgspec.json.encode({"word": word, "about": about}) + b"\n")
+        self._out.write(msgspec.json.encode({"word": word, "about": encodable(about)}) + b"\n")
 
 
 def _heed() -> None:

@@ -11,6 +11,7 @@ from evloop_lessons.leading import performance
 from evloop_lessons.leading.performance import Performance, kept_in
 from evloop_lessons.lesson import LessonError, UnplayedError
 from evloop_lessons.library import LessonFolder
+from evloop_lessons.plan import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +45,7 @@ def played(tmp_path: Path) -> Callable[[str], None]:
     ("line", "said"),
     [
         ("raise ValueError('no \\x1b[31m')", "mine/scenario.py:6: ValueError: no \x1b[31m"),
+        ("raise ValueError('\\udcff')", r"mine/scenario.py:6: ValueError: \xff"),
         ("sys.exit(0)", "mine/scenario.py:6: SystemExit: 0"),
         ("raise KeyboardInterrupt", "mine/scenario.py:6: KeyboardInterrupt"),
         ("stage.step('call')", "'call' is none of the lesson's steps: "),
@@ -55,6 +57,19 @@ def test_what_goes_wrong_is_a_sentence(played: Callable[[str], None], line: str,
     """It names the line."""
     with pytest.raises(UnplayedError, match=f"{re.escape(said)}$"):
         played(line)
+
+
+def test_a_lesson_in_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
+    """What is written down of it is text."""
+    folder = tmp_path / os.fsdecode(b"mine\xff")
+    for it in (folder, tmp_path / "run"):
+        it.mkdir()
+    (folder / "scenario.py").write_text(f"{SCENARIO}    pass\n", encoding="utf-8")
+    with Performance(LessonFolder(folder), {}, tmp_path / "run") as playing:
+        playing.until("ready")
+        playing.go()
+        playing.until("done")
+    assert read_plan(tmp_path / "run").folder == r"mine\xff"
 
 
 def test_what_is_printed_is_told_afterwards(

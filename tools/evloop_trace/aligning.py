@@ -20,7 +20,7 @@ from evloop_trace.packeting import opened, problems
 from evloop_trace.replay import Problems, clocks
 from evloop_trace.states.reader import MAX_LINE, read_transitions
 from evloop_trace.timeline import Timeline
-from evloop_trace.views.packets import render
+from evloop_trace.views.page import render
 from evloop_trace.views.ruler import lines as lines_of_ruler
 from evloop_trace.views.timeline import TimelineView
 

@@ -5,7 +5,6 @@ What a command needs is imported when it runs: `--help` waits for none of it.
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,6 +20,7 @@ from evloop_trace.console import (
     USAGE,
     OutputClosed,
     drop_output,
+    paper,
     standard_output,
     tell,
     write,
@@ -440,8 +440,6 @@ def compare(a: str, b: str, as_json: bool) -> int:
 
     Clients are matched by what each said first, or else by the order in which they came.
     """
-    import shutil
-
     from evloop_trace import comparing
     from evloop_trace.replay import Problems
     from evloop_trace.views.comparison import PLAIN_SIZE, render
@@ -451,12 +449,11 @@ def compare(a: str, b: str, as_json: bool) -> int:
     problems = Problems(tell)
     comparison = comparing.compare((a, b), problems)
     problems.finish()
-    terminal = standard_output().isatty()
     if as_json:
         write(comparing.as_json(comparison) + "\n")
     else:
-        width, height = shutil.get_terminal_size(PLAIN_SIZE) if terminal else PLAIN_SIZE
-        write(render(comparison, width, height, colour=terminal and not os.environ.get("NO_COLOR")))
+        sheet = paper(*PLAIN_SIZE)
+        write(render(comparison, sheet.width, sheet.height, colour=sheet.colour))
     return FOUND if problems.count else OK
 
 
@@ -483,14 +480,11 @@ def why(logs: tuple[str, ...], at: int | None, json: bool) -> int:
 
 def _verdict_page(answer: Answer) -> str:
     """The answer as wide as the terminal and coloured, if there is one."""
-    import shutil
+    from evloop_trace.views.page import PLAIN_WIDTH
+    from evloop_trace.views.why import render
 
-    from evloop_trace.views.why import PLAIN_WIDTH, render
-
-    if not standard_output().isatty():
-        return render(answer.verdict, answer.names)
-    width = min(shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns, 100)
-    return render(answer.verdict, answer.names, width, colour=not os.environ.get("NO_COLOR"))
+    sheet = paper(PLAIN_WIDTH)
+    return render(answer.verdict, answer.names, sheet.width, colour=sheet.colour)
 
 
 @cli.command()

@@ -5,13 +5,12 @@ What a command needs is imported when it runs, as in `cli`.
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
 from evloop_trace import options
-from evloop_trace.console import FOUND, OK, OutputClosed, standard_output, tell, write
+from evloop_trace.console import FOUND, OK, OutputClosed, paper, tell, write
 
 if TYPE_CHECKING:
     from evloop_trace.packets.analysis import Analysis
@@ -136,29 +135,18 @@ def _dissect(file: str, numbers: list[range]) -> int:
     from evloop_trace.dissecting import frames
     from evloop_trace.packets.capture_file import Capture
     from evloop_trace.views.dissection import dissection
-    from evloop_trace.views.packets import render
+    from evloop_trace.views.page import PLAIN_WIDTH, render
 
     capture = Capture()
-    width, colour = _paper()
+    sheet = paper(PLAIN_WIDTH)
     for frame in frames(file, numbers, capture):
-        write(render(dissection(frame, file, width), colour=colour))
+        write(render(dissection(frame, file, sheet.width), colour=sheet.colour))
     for sentence in capture.problems:
         tell(f"{file}: {sentence}")
     last = max(it[-1] for it in numbers)
     if capture.packets < last:
         tell(f"{file}: there is no packet {last:,}: the last is {capture.packets:,}")
     return FOUND if capture.problems or capture.packets < last else OK
-
-
-def _paper() -> tuple[int, bool]:
-    """The width of the output, and whether it is coloured, as the terminal has it, if there is one."""
-    import shutil
-
-    from evloop_trace.views.packets import PLAIN_WIDTH
-
-    if not standard_output().isatty():
-        return PLAIN_WIDTH, False
-    return shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns, not os.environ.get("NO_COLOR")
 
 
 def _stories(capture: Capture, analysis: Analysis, name: str) -> None:
@@ -224,8 +212,8 @@ def timeline(
             "--bytes draws the whole of one connection: leave out --json, --conn, --from and --to"
         )
     wanted = aligning.Wanted(logs, capture, kernel, conn or ruler, start, end)
-    terminal = standard_output().isatty()
-    style = aligning.Style(_columns(width, terminal), terminal and not os.environ.get("NO_COLOR"))
+    sheet = paper(120)
+    style = aligning.Style(max(60, sheet.width) if width is None else width, sheet.colour)
     try:
         if as_json:
             return aligning.as_json(wanted, write, tell)
@@ -233,11 +221,3 @@ def timeline(
     except NotOneError as error:
         tell(str(error))
         return FOUND
-
-
-def _columns(width: int | None, terminal: bool) -> int:
-    import shutil
-
-    if width is not None:
-        return width
-    return max(60, shutil.get_terminal_size((120, 0)).columns) if terminal else 120

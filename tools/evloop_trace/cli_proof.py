@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evloop_trace import options
-from evloop_trace.console import FOUND, OK, USAGE, standard_output, tell, write
+from evloop_trace.console import FOUND, OK, USAGE, paper, tell, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,16 +45,15 @@ def rerun(log: str, at: Break | None) -> int:
 
     In the debugger, which is pdb, loop, server, stream (the connection's) and event are at hand.
     """
-    import shutil
-
     from evloop_trace.rerunning import WIDE, rerun_log
+    from evloop_trace.views.page import PLAIN_WIDTH
 
     if at is not None and log == "-":
         raise click.UsageError("--break asks on standard input what to do: name a file as the log")
     if at is not None and sys.stdin is None:
         raise click.UsageError("--break asks on standard input what to do: it is closed")
-    narrow = standard_output().isatty() and shutil.get_terminal_size().columns < WIDE
-    verdict = rerun_log(log, write, at, narrow=narrow)
+    sheet = paper(PLAIN_WIDTH)
+    verdict = rerun_log(log, write, at, narrow=sheet.terminal and sheet.width < WIDE)
     for note in verdict.notes:
         tell(note)
     return OK if verdict.same else FOUND
@@ -134,13 +133,12 @@ def audit(
     order on its descriptor, with the same result; in a lab, the kernel's counters must agree, too. The exit
     code is 1 if anything differs, 2 if there was nothing to compare; what cannot be compared is said.
     """
-    import shutil
-
     from evloop_trace.apps.audited import Wanted
     from evloop_trace.apps.audited import audit as run
     from evloop_trace.audit.command import NoLogError, with_log
     from evloop_trace.escape import json_text
-    from evloop_trace.views.audit import PLAIN_WIDTH, render
+    from evloop_trace.views.audit import render
+    from evloop_trace.views.page import PLAIN_WIDTH
 
     if command[0].startswith("-"):
         raise click.NoSuchOption(command[0])
@@ -158,10 +156,9 @@ def audit(
     if as_json:
         write(json_text(report) + "\n")
     else:
-        terminal = standard_output().isatty()
-        width = shutil.get_terminal_size((PLAIN_WIDTH, 0)).columns if terminal else PLAIN_WIDTH
-        begin = "\n" if terminal else ""  # behind the ^C that it shows
-        write(begin + render(report, width, colour=terminal and not os.environ.get("NO_COLOR")))
+        sheet = paper(PLAIN_WIDTH)
+        begin = "\n" if sheet.terminal else ""  # behind the ^C that it shows
+        write(begin + render(report, sheet.width, colour=sheet.colour))
     if not report.compared:
         return USAGE
     return OK if report.ok else FOUND

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -19,7 +20,9 @@ __all__ = [
     "OK",
     "USAGE",
     "OutputClosed",
+    "Paper",
     "drop_output",
+    "paper",
     "standard_output",
     "tell",
     "write",
@@ -64,6 +67,29 @@ def standard_output() -> Any:
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
     return sys.stdout
+
+
+class Paper(NamedTuple):
+    """What an answer is written on."""
+
+    width: int
+    """In cells."""
+    height: int
+    """In lines."""
+    colour: bool
+    terminal: bool
+
+
+def paper(width: int, height: int = 0) -> Paper:
+    """Standard output: a terminal with its size, coloured unless NO_COLOR is set; or else of this size.
+
+    Raises:
+        OSError: it is closed.
+    """
+    if not standard_output().isatty():
+        return Paper(width, height, colour=False, terminal=False)
+    size = shutil.get_terminal_size((width, height))
+    return Paper(size.columns, size.lines, colour=not os.environ.get("NO_COLOR"), terminal=True)
 
 
 class OutputClosed(Exception):  # noqa: N818 - it is no error

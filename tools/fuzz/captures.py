@@ -21,7 +21,8 @@ from evloop_trace.packets.analysis import Analysis
 from evloop_trace.packets.capture_file import Capture, CaptureError
 from evloop_trace.packets.sightings import Sightings
 from evloop_trace.packets.summary import summarize
-from evloop_trace.views.packets import heading, render, story
+from evloop_trace.views.packets import heading, story
+from evloop_trace.views.page import render
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

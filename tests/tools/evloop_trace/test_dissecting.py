@@ -13,7 +13,7 @@ from evloop_trace.dissecting import frames, parse_range
 from evloop_trace.packets import segments
 from evloop_trace.packets.capture_file import Capture, CaptureError
 from evloop_trace.views.dissection import dissection
-from evloop_trace.views.packets import render
+from evloop_trace.views.page import render
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Group
 from rich.text import Text
 
 from evloop_trace.audit.report import describe
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import plural
+from evloop_trace.views.page import LEAST, PLAIN_WIDTH, as_text
 from evloop_trace.views.palette import BOLD, DIM, TROUBLE
 
 if TYPE_CHECKING:
     from evloop_trace.audit.counters import Balance
     from evloop_trace.audit.report import Mismatch, Report, Row
 
-__all__ = ["PLAIN_WIDTH", "render"]
+__all__ = ["render"]
 
-PLAIN_WIDTH = 80
-_LEAST = 40
 _MOST = 10  # differences that are shown
 
 
 def render(report: Report, width: int = PLAIN_WIDTH, *, colour: bool = False) -> str:
     """The audit as text, `width` cells wide but never less than 40."""
-    out = io.StringIO()
-    console = Console(
-        file=out, force_terminal=colour, no_color=not colour, width=max(width, _LEAST), highlight=False
-    )
-    for line in _lines(report, max(width, _LEAST)):
-        console.print(line, overflow="fold", soft_wrap=False)
-    return out.getvalue()
+    width = max(width, LEAST)
+    return as_text(Group(*_lines(report, width)), width, colour=colour)
 
 
 def _lines(report: Report, width: int) -> list[Text]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.segment import Segment, Segments
+from rich.segment import Segment
 from rich.text import Text
 
 from evloop_trace.model.differences import because, differences, name_of
 from evloop_trace.numbers import count, duration, plural
+from evloop_trace.views import page
 from evloop_trace.views.bars import GLYPHS, Axis, life, segments
 from evloop_trace.views.cells import Line, cut, fit
 from evloop_trace.views.palette import BOLD, DIM
@@ -39,13 +39,8 @@ def render(comparison: Comparison, width: int, height: int, *, colour: bool = Fa
 
     What is under the bars is never left out, so on a low terminal there are more lines than fit.
     """
-    out = io.StringIO()
-    console = Console(
-        file=out, force_terminal=colour, no_color=not colour, width=max(width, _LEAST), highlight=False
-    )
-    for line in comparison_lines(comparison, max(width, _LEAST), height):
-        console.print(Segments([*line, Segment.line()]), end="")
-    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+    width = max(width, _LEAST)
+    return page.render(comparison_lines(comparison, width, height), width, colour=colour)
 
 
 def comparison_lines(comparison: Comparison, width: int, height: int) -> list[Line]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.segment import Segment, Segments
+from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import plural
+from evloop_trace.views import page
+from evloop_trace.views.page import PLAIN_WIDTH, event_lines, fitting, text_lines
 from evloop_trace.views.palette import BOLD, DIM, TROUBLE
-from evloop_trace.views.why import PLAIN_WIDTH, event_lines, text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,20 +19,16 @@ if TYPE_CHECKING:
     from evloop_trace.model.lint import Finding, Linter
     from evloop_trace.views.cells import Line
 
-__all__ = ["PLAIN_WIDTH", "lint_lines", "render"]
+__all__ = ["lint_lines", "render"]
 
-_LEAST = 40
 _NAMED = 3  # whose calls are not in the log
 _ALIKE = 5  # findings of a kind that are shown
 
 
 def render(name: str, linter: Linter, width: int = PLAIN_WIDTH, *, colour: bool = False) -> str:
-    """The answer as text, `width` cells wide but never less than 40."""
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=colour, no_color=not colour, width=max(width, _LEAST))
-    lines = lint_lines(name, linter, max(width, _LEAST))
-    console.print(Segments([segment for line in lines for segment in (*line, Segment.line())]), end="")
-    return out.getvalue()
+    """The answer as text, `width` cells wide but never less than 40 nor more than 100."""
+    width = fitting(width)
+    return page.render(lint_lines(name, linter, width), width, colour=colour)
 
 
 def lint_lines(name: str, linter: Linter, width: int) -> list[Line]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from rich.cells import set_cell_size
-from rich.console import Console
-from rich.segment import Segment, Segments
+from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import count, duration, plural, size
@@ -27,10 +25,7 @@ if TYPE_CHECKING:
     from evloop_trace.packets.flow import Connection, Flow, Mark
     from evloop_trace.packets.summary import Address, Summary
 
-__all__ = ["PLAIN_WIDTH", "address", "heading", "line", "render", "story"]
-
-PLAIN_WIDTH = 80
-"""Cells, where there is no terminal to ask."""
+__all__ = ["address", "heading", "line", "story"]
 
 _LEAST, _MOST = 60, 120
 _TIME, _STATE = 11, 12
@@ -40,14 +35,6 @@ _SERIOUS = (
     segments.FAST | segments.SPURIOUS | segments.RETRANSMISSION | segments.ZERO_WINDOW | segments.LOST
     | segments.ACKED_UNSEEN
 )  # fmt: skip
-
-
-def render(lines: list[Line], *, colour: bool = False) -> str:
-    """Lines as text, without the blanks with which lanes are filled up to the edge."""
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=colour, no_color=not colour, width=500)
-    console.print(Segments([part for it in lines for part in (*it, Segment.line())]), end="")
-    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
 def heading(capture: Capture, connections: int, name: str, width: int) -> list[Line]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from evloop_trace.escape import escape_text
 from evloop_trace.numbers import count, duration, percent, size
+from evloop_trace.views.page import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,16 +28,7 @@ PLAIN_WIDTH = 120
 
 def render(report: Report, name: str, width: int = PLAIN_WIDTH, *, colour: bool = False) -> str:
     """The report as text, `width` cells wide but never less than 60."""
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        force_terminal=colour,
-        no_color=not colour,
-        width=max(width, 60),
-        highlight=False,
-    )
-    console.print(statistics_view(report, name))
-    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+    return as_text(statistics_view(report, name), max(width, 60), colour=colour)
 
 
 def statistics_view(report: Report, name: str) -> RenderableType:

@@ -9,7 +9,7 @@ from evloop_trace.packets.dissected import Frame, Layer
 from evloop_trace.packets.sightings import Sighting, Wire
 from evloop_trace.views.cells import width_of
 from evloop_trace.views.dissection import dissection
-from evloop_trace.views.packets import render
+from evloop_trace.views.page import render
 
 START = 1_700_000_000_123_456_789
 DATA = bytes(range(14)) + b"hello la \xe5\x93\x88"

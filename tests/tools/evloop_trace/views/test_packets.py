@@ -12,7 +12,8 @@ from evloop_trace.packets.analysis import Analysis
 from evloop_trace.packets.capture_file import Capture, read_packets
 from evloop_trace.packets.summary import summarize
 from evloop_trace.views.cells import width_of
-from evloop_trace.views.packets import heading, line, render, story
+from evloop_trace.views.packets import heading, line, story
+from evloop_trace.views.page import render
 
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 

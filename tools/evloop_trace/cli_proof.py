@@ -80,9 +80,11 @@ def lint(logs: tuple[str, ...], as_json: bool) -> int:
     problems, found = Problems(tell), 0
     paths = [it for log in logs for it in ([log] if log == "-" else family(log))]
     for path in dict.fromkeys(paths):
+        before = problems.count
         linter = lint_log(path, problems)
         found += len(linter.findings)
-        write(encoded(path, linter) if as_json else _lint_page(path, linter))
+        broken = problems.count - before
+        write(encoded(path, linter, broken) if as_json else _lint_page(path, linter))
     problems.finish()
     return FOUND if found or problems.count else OK
 

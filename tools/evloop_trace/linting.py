@@ -31,12 +31,13 @@ def lint_log(path: str, problems: Problems) -> Linter:
     return linter
 
 
-def as_json(path: str, linter: Linter) -> str:
-    """An object a log, on a line of its own."""
+def as_json(path: str, linter: Linter, problems: int = 0) -> str:
+    """An object a log, on a line of its own; so many of its lines are no events."""
     report = {
         "log": path,
-        "ok": not linter.findings,
+        "ok": not linter.findings and not problems,
         "events": linter.events,
+        "problems": problems,
         "missing": linter.missing,
         "unseen": linter.unseen,
         "unjudged": linter.unjudged,

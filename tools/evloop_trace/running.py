@@ -44,7 +44,7 @@ def prepare(
     if program[0] == "-m":
         _check_module(program)
     else:
-        _check_script(program[0])
+        _check_script(program)
     os.close(open_log(log))
     run = Run(os.path.abspath(log), os.urandom(8).hex(), payload, payload_max)
     path = os.pathsep.join(filter(None, (_site_folder(), os.environ.get("PYTHONPATH"))))
@@ -92,7 +92,8 @@ def _check_module(program: Sequence[str]) -> None:
         )
 
 
-def _check_script(script: str) -> None:
+def _check_script(program: Sequence[str]) -> None:
+    script = program[0]
     if script == "-":
         return
     if os.path.isdir(script):
@@ -105,9 +106,18 @@ def _check_script(script: str) -> None:
             with open(script, "rb") as file:
                 head = file.read(4096)
     except OSError as error:
-        raise EvloopError(f"{script} cannot be run: {error.strerror}") from None
+        raise _interpreter(program) or EvloopError(f"{script} cannot be run: {error.strerror}") from None
     if is_file and not script.endswith((".py", ".pyc")) and not _is_python(head) and not is_zipfile(script):
-        raise EvloopError(f"{script} is no Python program: run records only those")
+        raise _interpreter(program) or EvloopError(f"{script} is no Python program: run records only those")
+
+
+def _interpreter(program: Sequence[str]) -> EvloopError | None:
+    """Who is used to type `python` before a script; None if that is not what is wrong."""
+    if not re.fullmatch(r"python[0-9.]*", os.path.basename(program[0])):
+        return None
+    own = program[1:3] if program[1:2] == ["-m"] else program[1:2]
+    which = f"{' '.join(own)} alone, which" if own else "the program's own, which"
+    return EvloopError(f"{program[0]} is no script: name {which} runs with {sys.executable}")
 
 
 def _is_python(head: bytes) -> bool:

@@ -54,6 +54,18 @@ def test_a_log_out_of_a_pipe(log: str, tmp_path: Path, command: str) -> None:
     assert said[0] == said[1]
 
 
+def test_a_lint_of_a_broken_log(log: str, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no event nobody has looked at: that is not all well, as the exit code says, too."""
+    with open(log, "rb") as file:
+        torn = save("torn.jsonl", file.read().replace(b"\n", b"\nx\n", 1)[:-5])
+    assert run("lint", "--json", log, torn) == 1
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(it["log"], it["ok"], it["problems"], it["findings"]) for it in reports] == [
+        (log, True, 0, []),
+        (torn, False, 2, []),
+    ]
+
+
 def test_replay_writes_lines(log: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the output is no terminal there is a line for each event."""
     assert run("replay", log) == 0

@@ -42,6 +42,7 @@ def test_the_users_path_stays(here, monkeypatch):
 
 def test_what_can_be_run(here):
     """Scripts with and without a suffix, folders, archives, pipes, modules, standard input."""
+    (here / "python").write_text("")
     (here / "tool").write_text("#!/usr/bin/env python3\n")
     (here / "module.py").write_text("")
     (here / "__main__.py").write_text("")
@@ -49,7 +50,8 @@ def test_what_can_be_run(here):
         archive.write(here / "__main__.py", "__main__.py")
     os.mkfifo(here / "pipe")
     for program in (
-        ["tool"], ["."], ["archive"], ["pipe"], ["-"], ["-m", "module"], ["-m", "http.server"], ["-m", "sys"],
+        ["tool"], ["python"], ["."], ["archive"], ["pipe"], ["-"], ["-m", "module"], ["-m", "http.server"],
+        ["-m", "sys"],
     ):  # fmt: skip
         assert prepare(program, "log")[0] == [sys.executable, *program]
 
@@ -62,6 +64,12 @@ def test_what_can_be_run(here):
         (["-m", "absent_module.part"], "there is no module 'absent_module'"),
         (["binary"], "binary is no Python program"),
         (["shell"], "shell is no Python program"),
+        (["python", "x.py"], "^python is no script: name x.py alone, which runs with "),
+        (
+            ["./bin/python3.11", "-m", "http.server"],
+            "^./bin/python3.11 is no script: name -m http.server alone",
+        ),
+        (["python3"], "^python3 is no script: name the program's own"),
         (["folder"], "folder is a folder without a __main__.py"),
     ],
 )
@@ -70,6 +78,8 @@ def test_what_cannot_be_run(here, program, message):
     (here / "binary").write_bytes(b"\x7fELF\0")
     (here / "shell").write_text("#!/usr/bin/env bash\n")
     (here / "folder").mkdir()
+    (here / "bin").mkdir()
+    (here / "bin/python3.11").write_bytes(b"\x7fELF\0")
     with pytest.raises(EvloopError, match=message):
         prepare(program, "log")
 

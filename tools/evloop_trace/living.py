@@ -1,4 +1,4 @@
-"""The process that writes a log: whether it is there."""
+"""The process that writes a log: whether it is there, and whether it runs while it writes nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from evloop.events.schema import Header
 
-__all__ = ["is_known_here", "is_running"]
+__all__ = ["Work", "is_known_here", "is_running"]
+
+_SHARE = 4  # of the time, this part at least is work
 
 
 def is_running(header: Header) -> bool:
@@ -50,3 +52,53 @@ def _boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return ""
+
+
+class Work:
+    """Whether a process's first thread, which is the loop's, runs: of a turn it tells when that is over.
+
+    The kernel counts for how long it ran, and for how long it would have, had there been a processor:
+    /proc/PID/schedstat, Documentation/scheduler/sched-stats.rst.
+    """
+
+    def __init__(self, header: Header) -> None:
+        self._path = Path(f"/proc/{header.pid}/schedstat") if is_running(header) else None
+        self._asked: tuple[int, int] | None = None  # when the kernel was last asked, and what it said
+        self._heard: int | None = None
+        self._since: int | None = None
+        self._sure = False
+
+    def since(self, now: int, heard: int) -> int | None:
+        """Since when it has worked in silence, as far as that is known; None if it has not.
+
+        Once it has, it counts as at work until it is heard of: each turn of a loop ends with an event.
+
+        Args:
+            now: Nanoseconds on the log's clock.
+            heard: The time of the last event, on the same.
+        """
+        ran = self._ran()
+        before, self._asked = self._asked, None if ran is None else (now, ran)
+        news, self._heard = heard != self._heard, heard
+        if ran is None or before is None or news:
+            self._since, self._sure = None, False
+        if ran is None or before is None:
+            return None
+        worked = (ran - before[1]) * _SHARE > now - before[0]
+        if news:  # some of the work was before it, or all
+            self._since = heard if worked else None
+        elif worked:
+            self._since, self._sure = before[0] if self._since is None else self._since, True
+        elif not self._sure:
+            self._since = None
+        return self._since if self._sure else None
+
+    def _ran(self) -> int | None:
+        """Nanoseconds; None where the kernel does not tell."""
+        if self._path is None:
+            return None
+        try:
+            ran, waited, _ = map(int, self._path.read_bytes().split())
+        except (OSError, ValueError):
+            return None
+        return ran + waited

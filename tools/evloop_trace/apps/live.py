@@ -25,6 +25,7 @@ from evloop_trace.apps.follow import FileFeed
 from evloop_trace.apps.terminal import Terminal, suspended_well
 from evloop_trace.apps.woven import Woven
 from evloop_trace.escape import escape_text
+from evloop_trace.living import Work
 from evloop_trace.model.lint import Trail
 from evloop_trace.model.picture import Picture
 from evloop_trace.numbers import count
@@ -226,6 +227,7 @@ class Present:
         self._monotonic_ns = monotonic_ns
         self._spent = 0.0  # seconds of reading since the last frame
         self._anew = 0
+        self._work: Work | None = None
 
     def may_read(self, seconds: float) -> bool:
         """Whether reading has had less than its share of so many seconds, which is a frame's time."""
@@ -239,6 +241,7 @@ class Present:
             self._anew = self.feed.anew
             self.picture = Picture()
             self._trail = Trail()
+            self._work = None
             if self._woven is not None and isinstance(self._woven.path, str):  # a pipe has no beginning
                 self._woven.close()
                 self._woven = Woven(self._woven.path, self._clock)
@@ -254,9 +257,19 @@ class Present:
         self._spent = 0.0
         status = "live" if self.feed.current or not self.picture.events else "catching up"
         now = self._now()
+        self._look(now)
         if self._woven is not None:
             self._woven.look(now)
         return self._screen(now, status).lines(width, height)
+
+    def _look(self, now: int) -> None:
+        """Ask the kernel whether a loop that says nothing works: of a turn it tells when that is over."""
+        picture = self.picture
+        if picture.program or picture.header is None or not self.feed.current:
+            return
+        if self._work is None:
+            self._work = Work(picture.header)
+        picture.works(self._work.since(now, picture.t))
 
     def finish(self) -> None:
         """There is no more: what waits for its place stands where it is due."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -9,7 +10,10 @@ import msgspec
 if TYPE_CHECKING:
     from evloop.events.schema import Poll, Prepare, Snapshot
 
-__all__ = ["WINDOW", "LoopState", "Pace", "Sample"]
+__all__ = ["BEHIND", "WINDOW", "LoopState", "Pace", "Sample"]
+
+BEHIND = "a watcher is behind"
+"""Why our server sleeps no longer than a moment: of what it does meanwhile a watcher may hear nothing."""
 
 WINDOW = 2_000_000_000
 """Nanoseconds that "recently" looks back."""
@@ -45,6 +49,7 @@ class LoopState(msgspec.Struct):
     timer: str = ""  # that woke it
     why: str = ""  # it sleeps as long as it does
     until: int | None = None  # it will wake by itself; None is never
+    at_work: int | None = None  # the kernel says that it runs since then, and it has said nothing
     slow: int = 0  # ticks that made everybody wait
     samples: list[Sample] = []
     since: int = 0  # what was before is not in the log
@@ -73,37 +78,53 @@ class LoopState(msgspec.Struct):
         self.slow += 1
 
     def restart(self, t: int, tick: int, blocked: int) -> None:
-        """Take over what a snapshot says; what was between is not known, so the window begins anew."""
+        """Take over what a snapshot says: its sums are the loop's own, whatever we have heard of."""
+        if self.samples and (t < self._sampled() or tick < self.samples[-1].tick):
+            self.samples = []  # it is another's
         self.tick, self.blocked = tick, blocked
-        self.samples = [Sample(t, tick, blocked)]
+        self._sample(t)
 
     def begin(self, t: int, tick: int) -> None:
         """The log begins in the middle: nothing is known of the time before."""
         self.since = t
         self.restart(t, tick, 0)
 
-    def pace(self, now: int, idle_since: int) -> Pace:
-        """Rates at `now`; the loop counts as asleep since `idle_since`: a poll is written when it returns."""
-        blocked = self.blocked + max(0, now - idle_since)
-        base = self._at(now - WINDOW, Sample(now, self.tick, blocked))
-        elapsed = now - base.t
-        total = min(1.0, blocked / (now - self.since)) if now > self.since else 0.0
-        if elapsed <= 0:
-            return Pace(0.0, 0.0, total)
-        recent = min(1.0, (blocked - base.blocked) / elapsed)
-        # A few ticks in their first microseconds are no millions a second.
-        return Pace((self.tick - base.tick) * 1e9 / max(elapsed, _SAMPLE_EVERY), recent, total)
+    def asleep_until(self, now: int, since: int) -> int:
+        """Until when it has slept if it has said nothing since then: a poll is written when it returns.
 
-    def _at(self, t: int, end: Sample) -> Sample:
-        """How far the loop had come at `t`: between two samples it is taken as steady."""
-        before, after = (self.samples[0] if self.samples else Sample(0, 0, 0)), end
-        for sample in self.samples[1:]:
-            if sample.t > t:
-                after = sample
-                break
-            before = sample
-        if before.t >= t:
-            return before
+        Not beyond the time at which it wakes by itself or runs, and if a watcher is behind nobody can tell.
+        """
+        if self.why == BEHIND:
+            return since
+        ends = (now, self.until, self.at_work)
+        return max(since, min(end for end in ends if end is not None))
+
+    def pace(self, now: int, since: int) -> Pace:
+        """Rates at `now`, or as of when we last knew; nothing was said `since` then."""
+        asleep_until = self.asleep_until(now, since)
+        if self.at_work is None:
+            now = asleep_until
+        # What works while a watcher is behind takes turns that the watcher does not hear of.
+        known = since if self.why == BEHIND else now
+        blocked = self.blocked + asleep_until - since
+        later = [Sample(since, self.tick, self.blocked), Sample(asleep_until, self.tick, blocked)]
+        later.append(Sample(now, self.tick, blocked))
+        total = min(1.0, blocked / (now - self.since)) if now > self.since else 0.0
+        base = self._at(known - WINDOW, later)
+        # A few ticks in their first microseconds are no millions a second.
+        elapsed = max(known - base.t, _SAMPLE_EVERY)
+        rate = (self.tick - base.tick) * 1e9 / elapsed if known > base.t else 0.0
+        base = self._at(now - WINDOW, later)
+        recent = min(1.0, (blocked - base.blocked) / (now - base.t)) if now > base.t else 0.0
+        return Pace(rate, recent, total)
+
+    def _at(self, t: int, later: list[Sample]) -> Sample:
+        """How far the loop had come at `t`; between two samples, of which the last is later, it is steady."""
+        samples = [*(self.samples or [Sample(0, 0, 0)]), *later]
+        at = bisect_right(samples, t, key=lambda sample: sample.t)
+        if at == 0:
+            return samples[0]
+        before, after = samples[at - 1], samples[at]
         share = (t - before.t) / (after.t - before.t)
         blocked = before.blocked + round((after.blocked - before.blocked) * share)
         return Sample(t, before.tick + round((after.tick - before.tick) * share), blocked)

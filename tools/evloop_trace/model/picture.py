@@ -129,6 +129,7 @@ class Picture(msgspec.Struct):
             return
         before, self.t = self.t, event.t
         self.loop.tick = event.tick
+        self.loop.at_work = None
         if self.program:
             self._apply_program(event, before)
             return
@@ -143,10 +144,23 @@ class Picture(msgspec.Struct):
 
     def asleep(self, now: int) -> int:
         """For how many nanoseconds nothing was said by who sleeps; 0 if it is at work or has ended."""
-        idle = now - self.t
-        if idle < IDLE or not self.events or self.end is not None:
+        if now - self.t < IDLE or not self.events or self.end is not None:
             return 0
-        return 0 if self.program and not any(it.block for it in self.threads.values()) else idle
+        if self.program:
+            return now - self.t if any(it.block for it in self.threads.values()) else 0
+        return self.loop.asleep_until(now, self.t) - self.t
+
+    def unheard(self, now: int) -> int:
+        """For how many nanoseconds a loop has been awake, or has slept for all we know, and said nothing."""
+        idle = now - self.t
+        if self.program or idle < IDLE or not self.events or self.end is not None:
+            return 0
+        silent = idle - self.asleep(now)
+        return silent if silent >= IDLE else 0
+
+    def works(self, since: int | None) -> None:
+        """The kernel's word: the loop runs since then, if it does; what it does it has not said."""
+        self.loop.at_work = None if since is None else max(since, self.t)
 
     def outgoing(self, event: AnyEvent) -> bool:
         """Whether an event is about a socket with which we are the client."""
@@ -231,6 +245,8 @@ def _header(picture: Picture, event: Header) -> None:
 
 def _poll(picture: Picture, event: Poll) -> None:
     picture.loop.poll(event)
+    if picture.program:
+        picture.loop.until = None  # how long the next sleeps, a `block` says
     _call(picture, event)
 
 

@@ -71,10 +71,12 @@ class LadderPanel(Panel):
         return exact([Segment(f"{'─' * side}{lane}".ljust(width, "─"), DIM)], width)
 
     def _asleep(self, rows: _Rows) -> None:
-        """The sleep that still goes on: its poll is recorded when it returns."""
-        asleep = self.picture.asleep(self.now)
+        """The sleep that still goes on: its poll is recorded when it returns. And silence that is none."""
+        asleep, unheard = self.picture.asleep(self.now), self.picture.unheard(self.now)
         if asleep:
             rows.fold("", asleep, "asleep")
+        if unheard:
+            rows.fold("", unheard, "at work" if self.picture.loop.at_work is not None else "nothing heard")
 
 
 class _Rows:

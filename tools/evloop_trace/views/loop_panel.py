@@ -105,6 +105,10 @@ class LoopPanel(Panel):
         picture = self.picture
         if picture.end is not None:
             return _labelled("ended", escape_text(picture.end.reason), "")
+        unheard = picture.unheard(self.now)
+        if unheard and picture.loop.at_work is not None:
+            text = f"for {duration(unheard)} in silence"
+            return _labelled("works", text, ": a long turn, or news that comes late")
         why = escape_text(picture.loop.why)
         until = picture.loop.until
         if until is None:

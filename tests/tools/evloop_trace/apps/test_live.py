@@ -23,7 +23,7 @@ from evloop_trace.apps.terminal import Terminal
 from evloop_trace.cli import cli, run
 
 from evloop.errors import EvloopError
-from evloop.events.schema import End, Gap, Recv
+from evloop.events.schema import End, Gap, Header, Recv
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
@@ -574,3 +574,32 @@ def _read(master: int) -> bytes:
         return os.read(master, 65536)
     except OSError:  # EIO
         return b""
+
+
+@pytest.mark.parametrize("model", ["loop", "run"])
+def test_the_kernel_is_asked_whether_who_says_nothing_works(
+    pair: tuple[socket.socket, socket.socket], book: Book, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """Of a loop, whose silence would pass for sleep; of a program's threads their calls tell."""
+
+    class AtWork:
+        """The kernel's word of process 1, whose log it is."""
+
+        def __init__(self, header: Header) -> None:
+            assert header.pid == 1
+
+        def since(self, now: int, heard: int) -> int:
+            """Since its last event."""
+            assert now > heard
+            return heard
+
+    monkeypatch.setattr(live, "Work", AtWork)
+    book.events[0].model = model
+    book.poll("listen-1")
+    server, watcher = pair
+    server.sendall(book.encode())
+    present = live.Present(SocketFeed(watcher), Clock(), lambda: 3 * 10**9)
+    assert "works" not in _text(present.lines(80, 24)), "nobody has said anything"
+    present.read()
+    shown = _text(present.lines(80, 24))
+    assert (" works   for 3.0 s in silence" in shown, "┆ at work" in shown) == (model == "loop",) * 2

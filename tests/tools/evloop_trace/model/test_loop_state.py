@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from evloop_trace.model.loop_state import WINDOW, LoopState
+from evloop_trace.model.loop_state import BEHIND, WINDOW, LoopState
 
 from evloop.events.schema import Poll, Prepare
+from evloop.net import watch
 
 SECOND = 1_000_000_000
 
@@ -89,15 +90,83 @@ def test_a_sleep_that_goes_on_counts_although_its_poll_has_not_returned() -> Non
     assert loop.pace(3 * SECOND, 2 * SECOND).recent == pytest.approx(0.5)
 
 
-def test_after_a_snapshot_the_window_begins_anew() -> None:
-    """What happened before is known in sum only."""
+def test_what_a_snapshot_says_of_the_loop_is_true_of_what_was_not_heard_too() -> None:
+    """Its sums are the loop's own: between two of them it is taken as steady."""
     loop = LoopState()
     loop.poll(poll(0, SECOND))
     loop.restart(10 * SECOND, 50, 5 * SECOND)
     loop.tick = 60
     pace = loop.pace(11 * SECOND, 11 * SECOND)
-    assert (pace.rate, pace.recent) == (10.0, 0.0)
+    assert (pace.rate, pace.recent) == (pytest.approx(8.0), pytest.approx(2 / 9))
     assert pace.total == pytest.approx(5 / 11)
+
+
+@pytest.mark.parametrize(("t", "tick"), [(10 * SECOND, 49), (SECOND, 50)])
+def test_a_snapshot_of_another_loop_begins_the_window_anew(t: int, tick: int) -> None:
+    """Its ticks, or its time, have gone back."""
+    loop = LoopState(tick=50)
+    loop.poll(poll(0, 2 * SECOND))
+    loop.restart(t, tick, 0)
+    loop.tick += 10
+    assert loop.pace(t + SECOND, t + SECOND) == (10.0, 0.0, 0.0)
+
+
+def test_the_first_snapshot_of_who_joins_late_begins_the_window() -> None:
+    """Of the ticks before it nothing tells when they were."""
+    loop = LoopState()
+    loop.restart(10 * SECOND, 1000, 5 * SECOND)
+    loop.tick = 1010
+    assert loop.pace(11 * SECOND, 11 * SECOND) == (10.0, 0.0, pytest.approx(5 / 11))
+
+
+def spinning(loop: LoopState, until: int) -> None:
+    """A watcher that is behind hears of a turn now and then, and gets a snapshot four times a second."""
+    for t in range(SECOND, until + 1, SECOND // 4):
+        loop.prepare(Prepare(1, t, 3, t + SECOND // 3, BEHIND))
+        loop.tick = t // 20_000
+        loop.restart(t, loop.tick, SECOND)
+        loop.poll(poll(t, 5_000, timeout=SECOND // 3))
+        loop.why = BEHIND
+
+
+def test_a_loop_that_spins_is_not_asleep_because_its_watcher_is_behind() -> None:
+    """50,000 turns a second, of which three are heard of: what was not heard of was no sleep."""
+    loop = LoopState()
+    spinning(loop, 4 * SECOND)
+    for late in (0, SECOND // 5, 2 * SECOND):
+        pace = loop.pace(4 * SECOND + late, 4 * SECOND)
+        assert pace.rate == pytest.approx(50_000, rel=0.01)
+        assert pace.recent < 0.01
+    loop.at_work = 4 * SECOND
+    pace = loop.pace(5 * SECOND, 4 * SECOND)
+    assert pace.rate == pytest.approx(50_000, rel=0.01)
+    assert (pace.recent < 0.01, pace.total) == (True, pytest.approx(1 / 5, rel=0.01))
+
+
+def test_a_sleep_is_over_when_its_time_is_over() -> None:
+    """Whoever then says nothing does something else: what it did is known up to there."""
+    loop = LoopState()
+    loop.poll(poll(0, SECOND))
+    loop.prepare(Prepare(1, SECOND, 3, 3 * SECOND, "idle timeout of tcp-1"))
+    assert [loop.asleep_until(n * SECOND, SECOND) for n in (2, 3, 9)] == [2 * SECOND, 3 * SECOND, 3 * SECOND]
+    assert loop.pace(9 * SECOND, SECOND) == loop.pace(3 * SECOND, SECOND)
+    assert loop.asleep_until(9 * SECOND, 4 * SECOND) == 4 * SECOND
+
+
+def test_who_works_does_not_sleep_whatever_it_was_about_to_do() -> None:
+    """The kernel has seen it at work, in a turn that has not ended."""
+    loop = LoopState()
+    loop.poll(poll(0, 4 * SECOND))
+    loop.at_work = 5 * SECOND
+    assert loop.asleep_until(6 * SECOND, 4 * SECOND) == 5 * SECOND
+    assert loop.pace(6 * SECOND, 4 * SECOND).recent == pytest.approx(0.5)
+    assert loop.pace(9 * SECOND, 4 * SECOND).recent == 0.0
+    assert loop.pace(10 * SECOND, 4 * SECOND).total == pytest.approx(0.5)
+
+
+def test_a_watcher_that_is_behind_is_called_as_our_server_calls_it() -> None:
+    """The tools know nothing of the server but what its log says."""
+    assert BEHIND == watch.BEHIND
 
 
 def test_the_first_microseconds_are_no_rate_yet() -> None:

@@ -291,6 +291,45 @@ def test_the_pace_takes_late_news_for_late_and_silence_for_sleep(stage: Stage) -
     assert stage.picture.pace(t + 1_000_000_000).total == pytest.approx(1.0, rel=0.01)
 
 
+def test_the_kernels_word_that_the_loop_works_ends_its_sleep(stage: Stage) -> None:
+    """From then on, or from its last event on, until it says something again; no word is as before."""
+    it = stage.picture
+    t = it.t
+    it.works(t + 3 * IDLE)
+    assert (it.asleep(t + 9 * IDLE), it.unheard(t + 9 * IDLE)) == (3 * IDLE, 6 * IDLE)
+    assert (it.asleep(t + 3 * IDLE), it.unheard(t + 3 * IDLE)) == (3 * IDLE, 0)
+    assert it.unheard(t + 4 * IDLE - 1) == 0
+    it.works(t - 9)
+    assert (it.asleep(t + IDLE), it.unheard(t + IDLE), it.unheard(t + IDLE - 1)) == (0, IDLE, 0)
+    assert it.pace(t + 9 * IDLE).total == 0.0
+    it.works(None)
+    assert (it.asleep(t + IDLE), it.unheard(t + IDLE)) == (IDLE, 0)
+    it.works(t)
+    stage(Slow, 10)
+    assert it.loop.at_work is None
+    it.works(t)
+    stage(End, "SIGINT", 4)
+    it.works(t)
+    assert it.unheard(it.t + IDLE) == 0
+
+
+def test_silence_after_a_sleep_has_to_be_over_is_not_known_to_be_sleep(stage: Stage) -> None:
+    """Nor is it while a watcher is behind, for that may be us."""
+    it = stage(Prepare, 6 * IDLE, "idle timeout of tcp-1").picture
+    t = it.t
+    assert (it.asleep(20 * IDLE), it.unheard(20 * IDLE)) == (6 * IDLE - t, 14 * IDLE)
+    stage(Prepare, 6 * IDLE, "a watcher is behind")
+    assert (it.asleep(it.t + IDLE), it.unheard(it.t + IDLE)) == (0, IDLE)
+
+
+def test_a_program_sleeps_as_long_as_its_call_does(program: Any) -> None:
+    """How long a poll was to sleep that is over says nothing of the next."""
+    program(Poll, 1000, 5, "", [])(Block, 2000, "poll")
+    it = after(program)
+    assert (it.loop.until, it.asleep(9 * IDLE), it.unheard(9 * IDLE)) == (None, 9 * IDLE - 2000, 0)
+    assert it.pace(9 * IDLE).recent > 0.9
+
+
 def test_a_frozen_picture_thaws_to_the_same(stage: Stage) -> None:
     """All of it, and it goes on as the other does."""
     stage.accept().recv(18, data=b"hello")(Poll, 1, None, "", [("tcp-1", "IN")])(Slow, 1)(Limit, "x", True)

@@ -138,6 +138,31 @@ def test_why_the_loop_sleeps(event: AnyEvent, expected: str) -> None:
     assert texts(LoopPanel(picture_of(event), 100 * MS).lines(80, 4))[3] == expected
 
 
+def test_who_works_in_silence_does_not_sleep() -> None:
+    """The kernel says that it runs: its turn has not ended, or its news is late; the ladder says so, too."""
+    picture = picture_of(poll(0, SECOND, 1, "tcp-1"), schema.Prepare(-1, SECOND, 1, None, "until …"))
+    picture.works(2 * SECOND)
+    loop = texts(LoopPanel(picture, 2850 * MS).lines(80, 4))
+    assert loop[1].endswith("  in all   70 %")
+    assert loop[3] == " works   for 850 ms in silence: a long turn, or news that comes late"
+    rows = texts(LadderPanel(picture, 2850 * MS).lines(80, 10))
+    assert [row.split("┆", 1)[1].strip(" ┄") for row in rows[-2:]] == [
+        "1.0 s ┄┄┄┄┄┄┄┄┄┆ asleep",
+        "850 ms ┄┄┄┄┄┄┄┄┆ at work",
+    ]
+
+
+def test_nobody_is_said_to_sleep_longer_than_he_wanted_to() -> None:
+    """Its timer has passed, or a watcher is behind: what it did then is not known."""
+    picture = picture_of(poll(0, SECOND, 1, "tcp-1"), schema.Prepare(-1, SECOND, 1, 1500 * MS, "idle"))
+    rows = texts(LadderPanel(picture, 2850 * MS).lines(80, 10))
+    assert [row.rpartition("┆ ")[2] for row in rows[-2:]] == ["asleep", "nothing heard"]
+    assert ["500 ms" in rows[-2], "1.4 s" in rows[-1]] == [True, True]
+    picture.apply(schema.Prepare(-1, SECOND, 1, 1500 * MS, "a watcher is behind"))
+    rows = texts(LadderPanel(picture, 1150 * MS).lines(80, 10))
+    assert [row.rpartition("┆ ")[2] for row in rows[-2:]] == ["tick 1: tcp-1 readable", "nothing heard"]
+
+
 def test_ticks_and_the_share_of_sleep() -> None:
     """A bar, and the number it stands for."""
     picture = picture_of(poll(0, SECOND, 1), Slow(-1, SECOND, 1, 200 * MS), poll(SECOND, SECOND, 1234))

@@ -19,6 +19,12 @@ class _Mute(Exception):  # noqa: N818 - it is none of a library
 NOT_FOUND = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "my-password")
 RESET = "ConnectionResetError: [Errno 104] Connection reset by peer"
 
+OURS = UnicodeDecodeError("utf-8", b"my-password", 0, 1, "my-password")
+try:
+    b"my-passw\xc3".decode()
+except UnicodeDecodeError as error:
+    CUT = error
+
 
 @pytest.mark.parametrize(
     ("error", "whole", "bare"),
@@ -39,6 +45,8 @@ RESET = "ConnectionResetError: [Errno 104] Connection reset by peer"
         (OSError([], "my-password"), "OSError: [Errno []] my-password", "OSError"),
         (OSError(9999, "Unknown error 9999"), "OSError: [Errno 9999] Unknown error 9999", "OSError"),
         (OSError("my-password"), "OSError: my-password", "OSError"),
+        (CUT, f"UnicodeDecodeError: {CUT}", "UnicodeDecodeError: unexpected end of data"),
+        (OURS, f"UnicodeDecodeError: {OURS}", "UnicodeDecodeError"),
         (socket.gaierror(-2, "my-password"), "gaierror: [Errno -2] my-password", "gaierror"),
     ],
 )

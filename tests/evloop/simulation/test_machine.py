@@ -120,4 +120,4 @@ class Machine(RuleBasedStateMachine):
 
 
 TestMachine = Machine.TestCase
-TestMachine.settings = settings(max_examples=80, stateful_step_count=40, deadline=None, print_blob=True)
+TestMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, print_blob=True)

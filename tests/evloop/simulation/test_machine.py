@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from evloop_simulation.setup import Setup
 from evloop_simulation.world import PORT, World
 from hypothesis import settings
@@ -119,5 +120,5 @@ class Machine(RuleBasedStateMachine):
             self.world.finish()
 
 
-TestMachine = Machine.TestCase
+TestMachine = pytest.mark.timeout(300)(Machine.TestCase)
 TestMachine.settings = settings(max_examples=200, stateful_step_count=40, deadline=None, print_blob=True)

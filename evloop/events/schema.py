@@ -632,6 +632,7 @@ class Snapshot(Event, tag="snapshot"):
     lost: Annotated[int, Meta(description="events this watcher has missed so far")] = 0
     until: Annotated[int | None, Meta(description="as the last `prepare` has it")] = None
     why: Annotated[str, Meta(description="as the last `prepare` has it: what the loop sleeps for")] = ""
+    slow: Annotated[int, Meta(description="ticks so far of which a `slow` event tells")] = 0
 
 
 class End(Event, tag="end"):

@@ -1,6 +1,6 @@
 """Watchers: whoever connects is sent the events as they happen, and never waited for.
 
-What they can cost is bounded: their number, what is kept for one that does not read (a block), how often it
+What they can cost is bounded: their number, what is kept for one that does not read, how often it
 is looked whether it does, what they may say (nothing), and how long all together are waited for at the end.
 
 A watcher that does not read fast enough misses whole events, counted for it
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from evloop.events.schema import End, Event, Gap, Header, Snapshot
+from evloop.events.schema import End, Event, Gap, Header, Slow, Snapshot
 from evloop.events.sinks import encode
 from evloop.kernel import READ, Kernel, Socket, is_broken_socket, is_resource_shortage
 from evloop.loop.loop import SECOND
@@ -36,6 +36,7 @@ LAST_WORDS = 0.5  # seconds that the watchers may take for the last lines
 LOOK_AGAIN = 0.3  # seconds, whether there is room for one that is behind
 TRY_AGAIN = 20_000_000  # ns until a watcher whose socket is full is offered something
 MOST = 16  # watchers that come by themselves
+MOST_KEPT = 1 << 18  # bytes of a tick for a watcher whose socket is full: it takes that in a second
 TALK = 4096  # bytes that a watcher may say, to nobody; one who says more is let go
 
 # Of timers: what the log says of the watchers besides their wake-ups.
@@ -56,6 +57,7 @@ class Watcher:
         self._rest: memoryview | None = None  # of lines that the socket took in part
         self._begun = False  # it has the header and the state
         self._missed = 0  # since the last event it got
+        self._slow: Slow | None = None  # of what it missed, the last turn for which everybody waited
         self._caught_up_at = 0
         self._try_at = 0  # before this `t` it is offered nothing
         self._said = 0  # bytes
@@ -92,30 +94,44 @@ class Watcher:
         if isinstance(last, End):
             self._say_the_end(last)
         elif self._rest is not None and last.t < self._try_at:
-            self._miss(len(events))
+            self._miss(len(events), last)
         elif not self._finish():
             self._try_at = last.t + TRY_AGAIN
-            self._miss(len(events))
+            self._miss(len(events), last)
         elif isinstance(events[0], Header) or (self._begun and not self._missed):
             self._begun = True
             self._put(block)
+            if self._rest is not None and len(self._rest) > MOST_KEPT:
+                self._cut_short(block, len(block) - len(self._rest), last)
         elif self._begun and last.t - self._caught_up_at < SNAPSHOT_EVERY:
-            self._miss(len(events))
+            self._miss(len(events), last)
         else:
             self._catch_up(last, len(events))
 
-    def _miss(self, count: int) -> None:
+    def _miss(self, count: int, last: Event | None = None) -> None:
+        """Events are not sent, the last of a tick among them: of a slow tick that is what says so."""
         self._missed += count
         self.lost += count
+        if isinstance(last, Slow):
+            self._slow = last
+
+    def _cut_short(self, block: bytes, sent: int, last: Event) -> None:
+        """Send no more than the line that was begun: bit by bit, the rest would be of a time long past."""
+        end = block.find(b"\n", sent) + 1
+        self._rest = memoryview(block[sent:end])
+        self._miss(block.count(b"\n", end), last)
 
     def _catch_up(self, last: Event, count: int) -> None:
         """Send the state as it is after `count` events, instead of all that led to it."""
         first: list[Event] = []
         if self._begun:
-            self._miss(count)
+            self._miss(count, last)
             first.append(Gap(-1, last.t, last.tick, self._missed, "this watcher did not keep up"))
         else:
             first.append(self._watchers.header)
+        if self._slow is not None:
+            first.append(replace(self._slow, seq=-1))
+            self._slow = None
         self._put(encode([*first, self._watchers.snapshot(self.lost)]))
         self._begun, self._missed, self._caught_up_at = True, 0, last.t
 

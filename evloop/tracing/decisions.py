@@ -67,6 +67,7 @@ class EventTrace(Trace):
             t = now - recorder.origin
             whose = _longest_turn(recorder.batch, t)
             recorder.append(Slow(recorder.next_seq(), t, recorder.tick, worked, whose))
+            self._kernel.slow += 1
         self._recorder.flush()
 
     def interest(self, sock: Socket, old: int, new: int, reason: str) -> None:

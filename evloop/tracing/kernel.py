@@ -85,6 +85,7 @@ class TracedKernel(Kernel):
         self.woke_at = recorder.origin  # no clock is read for it: whatever depends on it, the log tells
         self.woke = lambda: self.woke_at
         self.blocked = 0  # ns asleep in poll so far
+        self.slow = 0  # ticks so far that kept everybody waiting; `EventTrace.tick_done` counts them
         self.names = _Names()
         self.open: dict[str, TracedSocket] = {}
         self.accepted = 0  # connections
@@ -291,6 +292,7 @@ class TracedKernel(Kernel):
             lost,
             self.until,
             self.why,
+            self.slow,
         )
 
 

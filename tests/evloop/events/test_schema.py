@@ -51,7 +51,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "snapshot": {
         "listeners": [schema.ListenerState("listen-1", 3, "tcp", "127.0.0.1:1")],
         "connections": [schema.ConnectionState("tcp-1", 4, "p", "l", 0, 1, 2, 3, "READ")],
-        "open": 1, "blocked": 5, "until": 7, "why": "idle",
+        "open": 1, "blocked": 5, "until": 7, "why": "idle", "slow": 2,
     },
     "cut": {"reason": "the log goes on in a newer file"},
     "end": {"reason": "SIGTERM", "events": 25, "lost": 1},

@@ -16,11 +16,11 @@ import pytest
 from evloop.address import UnixPath
 from evloop.errors import AddressError
 from evloop.events.recorder import Recorder
-from evloop.events.schema import End, Signal, Snapshot
+from evloop.events.schema import End, Signal, Slow, Snapshot
 from evloop.events.sinks import encode
 from evloop.kernel import ERR, READ, Kernel
-from evloop.loop.loop import Loop
-from evloop.net.watch import SNAPSHOT_EVERY, Watchers, WatchPoint
+from evloop.loop.loop import SECOND, Loop
+from evloop.net.watch import MOST_KEPT, SNAPSHOT_EVERY, Watchers, WatchPoint
 from evloop.testing import Call, failure
 from evloop.trace import Trace
 from evloop.tracing import TracedKernel
@@ -220,6 +220,61 @@ def test_a_slow_reader(watched, step):
     assert reader.text.endswith(b"\n")
     assert sum(event["lost"] for event in reader.events if event["ev"] == "gap") == watcher.lost
     assert reader.kinds.count("signal") + watcher.lost == watched.offered - 1
+
+
+@pytest.mark.parametrize("size", [10, 3000])
+def test_a_tick_too_long_to_be_sent_is_cut_short(watched, size):
+    """Its first events are whole; the rest is missed, so that the next thing heard is how it is by now."""
+    reader = watched.join(room=4096)
+    watched.say()
+    watched.say(2 * MOST_KEPT // size, size=size)
+    reader.read()
+    watched.say(after=SNAPSHOT_EVERY)
+    for _ in range(10):
+        reader.read()
+        watched.say(after=SNAPSHOT_EVERY)
+    reader.read()
+    assert reader.kinds[2] == "signal"
+    (at,) = [at for at, kind in enumerate(reader.kinds) if kind == "gap"]
+    assert at < 4096 // size + 10
+    assert reader.events[at]["lost"] >= 2 * MOST_KEPT // size - at
+    assert follows(reader.events)
+    assert reader.kinds.count("signal") + watched.watcher.lost == watched.offered - 1
+    assert reader.text.endswith(b"\n")
+
+
+def test_a_tick_that_is_sent_in_a_moment_is_sent_whole(watched):
+    """It took more than the socket had room for, and not so much that it would be old news."""
+    reader = watched.join(room=4096)
+    watched.say()
+    watched.say(10, size=5000)
+    for _ in range(100):
+        reader.read()
+        watched.say(after=SNAPSHOT_EVERY)
+    assert "gap" not in reader.kinds[: reader.kinds.index("signal") + 10]
+
+
+def test_a_slow_turn_is_told_whatever_else_was_missed(watched):
+    """Else who did not hear of it would see nothing wrong. The newest, and as no event of the log."""
+    reader = watched.join(room=4096)
+    watched.say()
+    for tick in (1, 2, 3):
+        for _ in range(20):
+            watched.say(2, size=BIG)
+        slow = [Slow(watched.seq, watched.t, tick, tick * SECOND, "tcp-1")]
+        watched.seq += 1
+        watched.watchers.write(encode(slow), slow)
+    assert watched.watcher.is_behind
+    for _ in range(30):
+        reader.read()
+        watched.say(after=SNAPSHOT_EVERY)
+    reader.read()
+    (at,) = [at for at, kind in enumerate(reader.kinds) if kind == "slow"]
+    slow = reader.events[at]
+    assert (slow["seq"], slow["t"], slow["tick"]) == (-1, watched.t - 30 * SNAPSHOT_EVERY, 3)
+    assert (slow["dur"], slow["conn"]) == (3 * SECOND, "tcp-1")
+    assert reader.kinds[at - 1 : at + 2] == ["gap", "slow", "snapshot"]
+    assert follows(reader.events)
 
 
 def test_snapshots_are_not_too_many(watched):

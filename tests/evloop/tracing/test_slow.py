@@ -34,6 +34,7 @@ def test_a_slow_tick(loop):
     assert [type(event).__name__ for event in sink.events] == ["Header", "Timer", "Slow", "Timer"]
     assert [event.seq for event in sink.events] == [0, 1, 2, 3]
     assert sink.events[2].dur > 900_000_000
+    assert loop.kernel.snapshot(0).slow == 1, "who missed it is told how many there were"
 
 
 def test_nothing_was_done(loop):

@@ -556,6 +556,7 @@ def _snapshot(picture: Picture, event: Snapshot) -> None:
     picture.counted = event.t
     picture.limits = {}
     picture.loop.restart(event.t, event.tick, event.blocked)
+    picture.loop.slow = max(picture.loop.slow, event.slow)
     if event.why:
         picture.loop.prepare(event)
 

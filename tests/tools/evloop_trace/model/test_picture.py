@@ -374,6 +374,17 @@ def test_a_snapshot_tells_what_the_loop_sleeps_for() -> None:
     assert (stage.picture.loop.until, stage.picture.loop.why) == (None, "no timer is set")
 
 
+def test_a_snapshot_tells_how_often_everybody_waited() -> None:
+    """Also of ticks that were missed; an older server's does not, and then what was seen stays."""
+    stage = Stage()(Slow, 10)
+    stage.picture.apply(snapshot(1_000_000))
+    assert stage.picture.loop.slow == 1
+    told = snapshot(2_000_000)
+    told.slow = 3
+    stage.picture.apply(told)
+    assert stage.picture.loop.slow == 3
+
+
 def test_after_a_snapshot_no_limit_is_known_to_hold() -> None:
     """That it was left may be among what was missed."""
     stage = Stage()(Limit, "connections", True)

@@ -36,9 +36,7 @@ def main(words: list[str] | None = None) -> int:
         except WalkError as failure:
             print(f"seed {seed}: {failure}", file=sys.stderr)
             _show(shrink(failure))
-            print(
-                f"again: python -m evloop_simulation --seed {seed} --steps {given.steps}", file=sys.stderr
-            )
+            print(f"again: python -m evloop_simulation --seed {seed} --steps {given.steps}", file=sys.stderr)
             return 1
         seconds = time.process_time() - began
         print(

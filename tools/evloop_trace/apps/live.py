@@ -204,7 +204,7 @@ def draw_live(
         monotonic_ns: The clock of the events.
         packets: As for `watch`.
     """
-    live = _Live(Present(feed, clock, monotonic_ns, packets), terminal, clock)
+    live = _Live(Present(feed, clock, monotonic_ns, packets), terminal, clock, time.process_time)
     with closing(live.present), terminal, suspended_well(terminal):
         while not feed.ended:
             live.turn()
@@ -320,11 +320,13 @@ _WRITERS = {"run": "The program has ended", "client": "The client has ended"}
 class _Live:
     """The picture on a terminal, and when it is due."""
 
-    def __init__(self, present: Present, terminal: Terminal, clock: Clock) -> None:
+    def __init__(self, present: Present, terminal: Terminal, clock: Clock, cost: Clock | None = None) -> None:
+        """`cost` tells seconds of processor time: how long others had it meanwhile is not ours to save."""
         self.present = present
         self._feed = present.feed
         self._terminal = terminal
         self._clock = clock
+        self._cost = cost or clock
         self._interval = FRAME
         self._due = clock()
         self._whole_due = clock() + WHOLE
@@ -340,15 +342,14 @@ class _Live:
             self._frame()
 
     def _frame(self) -> None:
-        start = self._clock()
+        start, cost = self._clock(), self._cost()
         if start >= self._whole_due:
             self._terminal.forget()
             self._whole_due = start + WHOLE
         size = self._terminal.size()
         self._terminal.draw(self.present.lines(*size), size)
-        end = self._clock()
-        self._interval = max(FRAME, DRAWING * (end - start))
-        self._due = end + self._interval
+        self._interval = max(FRAME, DRAWING * (self._cost() - cost))
+        self._due = self._clock() + self._interval
 
     def farewell(self) -> None:
         """The last picture, and why it is the last."""

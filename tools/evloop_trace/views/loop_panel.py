@@ -72,13 +72,16 @@ class LoopPanel(Panel):
         left = _labelled("ticks", count(self.picture.loop.tick), f" · {rate} a second")
         if self.picture.loop.slow:
             left.append(Segment(f" · {count(self.picture.loop.slow)} slow", TROUBLE))
-        cells = max(4, min(40, width // 5))
+        # The words beside the bar: the bar gives way to them.
+        cells = max(4, min(40, width // 5, width - width_of(left) - 32))
         right = [
             Segment("asleep "),
             *bar(pace.recent, cells, KINDS["in"]),
             Segment(f" {percent(pace.recent):>6}", BOLD),
             Segment(f"  in all {percent(pace.total):>6} "),
         ]
+        if width_of(left) + width_of(right) >= width:
+            del right[-1]
         return spread(left, right, width)
 
     def _woke(self) -> Line:

@@ -290,6 +290,23 @@ def test_a_frame_costs_at_most_an_eighth_of_the_time(
     assert [round(b - a, 6) for a, b in pairwise(starts)] == [0.45, 0.45]
 
 
+def test_a_frame_costs_what_it_worked_and_not_how_long_others_did_meanwhile(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """On a core that a spinning server has, too, it is the nicer one, and must not stop for seconds."""
+    _, watcher = pair
+    clock, paper, cost = Clock(0.0), Paper(), Clock(0.05)
+    present = live.Present(SocketFeed(watcher), clock, lambda: 0)
+    view = live._Live(present, paper, clock, cost)  # type: ignore[arg-type]
+
+    def draw(*_: object) -> None:
+        clock.now += 2.0
+
+    paper.draw = draw  # type: ignore[method-assign]
+    view._frame()
+    assert view._due - clock.now == pytest.approx(8 * 0.05)
+
+
 def test_a_cheap_frame_comes_ten_times_a_second_and_now_and_then_whole(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:

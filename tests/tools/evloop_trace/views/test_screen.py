@@ -171,6 +171,22 @@ def test_ticks_and_the_share_of_sleep() -> None:
     assert line.endswith("asleep ████████████████████  100 %  in all  100 %")
 
 
+@pytest.mark.parametrize(
+    ("tick", "rest"),
+    [
+        (7, "· 3.5 a second · 3 slow  asleep ██████████████  100 %  in all  100 %"),
+        (123_456, "· 61,728 a second · 3 slow  asleep █████  100 %  in all  100 %"),
+        (12_345_678, "· 6,172,839 a second · 3 slow             asleep ████  100 %"),
+    ],
+)
+def test_how_long_it_sleeps_is_told_also_where_ticks_were_slow(tick: int, rest: str) -> None:
+    """The bar gives way, and then what was long ago."""
+    picture = picture_of(poll(0, SECOND, 0), poll(SECOND, SECOND, tick))
+    picture.loop.slow = 3
+    line = texts(LoopPanel(picture, 2 * SECOND).lines(80, 2))[1]
+    assert line == f" ticks   {tick:,} {rest}"
+
+
 def test_limits_are_told_as_long_as_they_hold() -> None:
     """On the last line of the loop, before what it sleeps for."""
     picture = picture_of(schema.Prepare(-1, 5, 1, None, "until something is ready"))

@@ -24,11 +24,14 @@ Half-closed connections live as long as an answer takes. Who says nothing at all
 forgotten it: such connections are never closed, so nothing is lost by waiting.
 """
 
-_DELIBERATE = frozenset({"error", "aborted", "drain-timeout", "stop", "exit"})
+_DELIBERATE = frozenset({"error", "aborted", "drain-timeout", "idle-timeout", "lifetime", "stop", "exit"})
 """Closes with unread bytes that nobody means to be an end in good order, or that are after one.
 
 What a program leaves open when it ends `why` does not count either.
 """
+
+_GONE = frozenset({"ECONNRESET", "ECONNABORTED", "ETIMEDOUT"})
+"""What recv(2) and send(2) say of a connection that is no more; EPIPE may mean our own end, too."""
 
 
 class _Ended(NamedTuple):
@@ -72,6 +75,8 @@ class Ending:
         if ended is not None and event.reason in {"exit", "collected"}:
             self._left(ended, event)
         if not event.unread or event.reason in _DELIBERATE or event.errno is not None:
+            return
+        if _is_gone(stream):  # whoever has sent a reset is sent none
             return
         if not self._findings.again("ended-badly", stream.name, event):
             self._findings.add(Finding("ended-badly", stream.name, [event], event, reset(event)))
@@ -120,6 +125,12 @@ class Ending:
         streams = [sock for sock in self._process.sockets.values() if isinstance(sock, Stream)]
         reads = [it.recv for it in streams if it.recv is not None and event.conn in {None, it.name}]
         return max(reads, key=lambda recv: recv.seq, default=None)
+
+
+def _is_gone(stream: Stream) -> bool:
+    """Whether a call has told us that there is no connection any more."""
+    errno = None if stream.broken is None else stream.broken.errno
+    return errno in _GONE or (errno == "EPIPE" and stream.shut is None)
 
 
 def _edge(recv: Recv, message: str) -> str:

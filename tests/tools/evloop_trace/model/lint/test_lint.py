@@ -34,6 +34,7 @@ from evloop.events.schema import (
     Recvfrom,
     Send,
     Sendto,
+    Shutdown,
     Signal,
     Slow,
     Timer,
@@ -302,6 +303,8 @@ def test_a_program_that_ends_soon():
         ({}, []),
         ({"unread": 3, "reason": "aborted"}, []),
         ({"unread": 3, "reason": "exit"}, []),
+        ({"unread": 3, "reason": "idle-timeout"}, []),
+        ({"unread": 3, "reason": "lifetime"}, []),
         ({"unread": 3, "errno": "ECONNRESET"}, []),
     ],
 )
@@ -310,6 +313,31 @@ def test_unread_bytes(log, how, kinds):
     log.accept()
     log.close(**how)
     assert log.found() == kinds
+
+
+@pytest.mark.parametrize("call", ["recv", "send"])
+@pytest.mark.parametrize(
+    ("errno", "kinds"), [("ECONNRESET", []), ("EPIPE", []), ("EAGAIN", ["ended-badly"])]
+)
+def test_unread_bytes_of_a_peer_that_is_gone(log, call, errno, kinds):
+    """It has reset the connection itself, as a call has told us: there is nobody to be sent a reset."""
+    log.accept()
+    if call == "recv":
+        log.recv(None, errno=errno)
+    else:
+        log.watch("READ|WRITE")
+        log.send(None, 100, errno=errno)
+    log.close(unread=3)
+    assert log.found() == kinds
+
+
+def test_unread_bytes_after_our_own_end(log):
+    """EPIPE, as we have sent our end ourselves: the peer is still there, and gets the reset."""
+    log.accept()
+    log.add(Shutdown, conn="tcp-1", fd=7, how="SHUT_WR")
+    log.send(None, 100, errno="EPIPE")
+    log.close(unread=3)
+    assert log.found() == ["ended-badly"]
 
 
 def test_unread_bytes_of_many(log):

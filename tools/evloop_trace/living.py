@@ -80,17 +80,16 @@ class Work:
         ran = self._ran()
         before, self._asked = self._asked, None if ran is None else (now, ran)
         news, self._heard = heard != self._heard, heard
-        if ran is None or before is None or news:
-            self._since, self._sure = None, False
         if ran is None or before is None:
+            self._since, self._sure = None, False
             return None
         worked = (ran - before[1]) * _SHARE > now - before[0]
-        if news:  # some of the work was before it, or all
-            self._since = heard if worked else None
+        if heard > before[0]:  # some of the work was before it, or all
+            self._since, self._sure = heard if worked else None, False
         elif worked:
-            self._since, self._sure = before[0] if self._since is None else self._since, True
-        elif not self._sure:
-            self._since = None
+            self._since, self._sure = max(heard, before[0] if self._since is None else self._since), True
+        elif news or not self._sure:
+            self._since, self._sure = None, False
         return self._since if self._sure else None
 
     def _ran(self) -> int | None:

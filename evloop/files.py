@@ -94,15 +94,15 @@ class Folder:
 
     def _must_be_ours(self, status: os.stat_result) -> None:
         """Raise if somebody else may have put it there, or reads it."""
-        where = "in a folder where others may write"
         if stat.S_ISLNK(status.st_mode):
-            _refuse(errno.ELOOP, f"it is a symbolic link {where}: name the file itself")
+            why = "it is a symbolic link in a folder where others may write: name the file itself"
+            _refuse(errno.ELOOP, why)
         if not self._is_ours(status):
-            _refuse(errno.EPERM, f"it belongs to another user, {where}: choose another")
+            why = "it belongs to another user, in a folder where others may write: choose another"
+            _refuse(errno.EPERM, why)
         if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-            _refuse(
-                errno.EPERM, "it has another name elsewhere (a hard link): choose another, or remove it first"
-            )
+            why = "it has another name elsewhere (a hard link): choose another, or remove it first"
+            _refuse(errno.EPERM, why)
 
     def has_ours(self, name: str) -> bool:
         """Whether a name is that of a regular file of our own."""

@@ -12,7 +12,7 @@ import pytest
 from evloop_lessons.leading.translation import Catalogue, translation
 from evloop_trace.packets import capture_file, pcapng
 
-from evloop import capture_process, lab
+from evloop import capture_process, files, lab
 from evloop.events import reader
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SAY = translation("zh")
 
 SAYING = [LESSONS / it for it in ("cli.py", "plan.py", "run.py", "leading/performance.py")]
 SAYING += sorted(LESSONS.glob("lessons/*/checks.py"))
-SAYING_ELSEWHERE = [lab, capture_process, capture_file, pcapng, reader]
+SAYING_ELSEWHERE = [lab, capture_process, capture_file, files, pcapng, reader]
 RAISED = {"LessonError": 0, "UnplayedError": 0, "UsageError": 0, "Missing": 0, "first": 1}
 """What takes a sentence, and as which argument."""
 

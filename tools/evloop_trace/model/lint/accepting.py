@@ -35,13 +35,14 @@ _BATCH = 16  # accepts in a turn after which who stops may just have had enough
 class _Batch:
     """What was accepted from a listener in a turn."""
 
-    __slots__ = ("calls", "failed", "fast", "tick", "took")
+    __slots__ = ("calls", "fast", "short", "tick", "told", "took")
 
     def __init__(self) -> None:
         self.tick = -1
         self.calls = self.took = 0
-        self.failed: Accept | None = None  # the last call of the turn, if it met an aborted connection
         self.fast = Vain()  # shortages without a pause between them
+        self.short = 0  # shortages since the first that is told of, or of those
+        self.told = 0  # of these, so many are
 
 
 class Accepting:
@@ -82,10 +83,12 @@ class Accepting:
         if fast.last is not None and event.t - due(fast.last) > _PAUSE:
             fast.count = 0
         fast.add(event)
+        batch.short = batch.short + 1 if batch.told else fast.count
         first = fast.first
         if fast.count < _RETRIES or first is None:
             return
-        if self._findings.again("spin-accept", event.sock, event, fast.count):
+        more, batch.told = batch.short - batch.told, batch.short
+        if self._findings.again("spin-accept", event.sock, event, more):
             return
         listener = self._process.sockets.get(event.sock)
         if isinstance(listener, Listener):

@@ -98,7 +98,7 @@ class Ending:
             self._leak(stream, recv, event)
 
     def _leak(self, stream: Stream, recv: Recv, event: AnyEvent) -> None:
-        if not self._findings.again("close-wait", stream.name, event, 1):
+        if not self._findings.again("close-wait", stream.name, event, times=0):
             text = close_wait(stream, recv)
             self._findings.add(Finding("close-wait", stream.name, [recv], event, text))
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.finding import Evidence
 from evloop_trace.model.diagnosis.spins import often
-from evloop_trace.model.diagnosis.words import join, moment, sentence
+from evloop_trace.model.diagnosis.words import join, moment, place, rate, sentence
 from evloop_trace.model.filters import due
 from evloop_trace.model.lint.advice import ADVICE
+from evloop_trace.numbers import duration
 
 if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent
+    from evloop_trace.model.diagnosis.state import Vain
 
 __all__ = ["KEPT", "Finding", "Findings"]
 
@@ -44,10 +46,23 @@ class Finding:
     """How often it was seen."""
     round: bool = False
     """It goes on at full speed: how fast is told too."""
+    runs: int = 1
+    """How often that began anew."""
     label: str = ""
     """Of its log."""
     seen: int = -1
     """The number of the event at which it was found."""
+    _began: AnyEvent | None = None  # the first of the newest run, if that is not the only one
+    _earlier: tuple[int, int] = (0, 0)  # how often, and for how many nanoseconds, in the runs before
+
+    def goes_on(self, run: Vain) -> None:
+        """The newest run is so long by now, or it is another one."""
+        began = self._began or self.events[0]
+        if run.first is not began:
+            self._earlier = self.times, self._earlier[1] + due(self.last) - began.t
+            self._began = run.first
+            self.runs += 1
+        self.times = self._earlier[0] + run.count
 
     @property
     def seq(self) -> int:
@@ -68,9 +83,19 @@ class Finding:
     def sentence(self) -> str:
         """What was seen. It quotes the log, so escape it before it is shown."""
         if self.round:
-            return sentence(join(f"{self.text} {often(self.times, self.events[0], self.last)}.", self.why))
+            return sentence(join(f"{self.text} {self._often}.", self.why))
         again = f"It was so {self.times:,} times, the last at {moment(due(self.last))}."
         return sentence(join(self.text, self.why, again if self.times > 1 else ""))
+
+    @property
+    def _often(self) -> str:
+        if self._began is None:
+            return often(self.times, self.events[0], self.last)
+        took = self._earlier[1] + due(self.last) - self._began.t
+        return (
+            f"{self.times:,} times since {moment(self.t)}, {rate(self.times, took)}, for {duration(took)} in "
+            f"{self.runs:,} runs, the last until {moment(due(self.last))}{place(self.last)}"
+        )
 
     @property
     def advice(self) -> str:
@@ -98,8 +123,10 @@ class Findings:
         self._others: set[tuple[str, str | None]] = set()  # that are not kept, so that each is counted once
         self._told = 0
 
-    def again(self, kind: str, name: str | None, event: AnyEvent, times: int | None = None) -> bool:
-        """Whether this is known of this socket; then `event` is one more, or the last of so many `times`."""
+    def again(
+        self, kind: str, name: str | None, event: AnyEvent, times: int = 1, run: Vain | None = None
+    ) -> bool:
+        """Whether this is known of this socket; then `event` is so many more, or the last of a `run`."""
         known = self._known.get((kind, name))
         if known is None:
             if self._kinds[kind] < KEPT:
@@ -109,8 +136,11 @@ class Findings:
                 if len(self._others) < _COUNTED:
                     self._others.add((kind, name))
             return True
+        if run is None:
+            known.times += times
+        else:
+            known.goes_on(run)
         known.last = event
-        known.times = known.times + 1 if times is None else max(known.times, times)
         return True
 
     def add(self, finding: Finding) -> None:

@@ -87,7 +87,7 @@ class Spinning:
         first, last = vain.first, vain.last
         if first is None or last is None or last.t - first.t > vain.count * APART:
             return
-        if not self._findings.again(kind, name, last, vain.count):
+        if not self._findings.again(kind, name, last, run=vain):
             self._findings.add(Finding(kind, name, [first], last, text, why, vain.count, round=True))
 
 

@@ -316,9 +316,7 @@ def test_unread_bytes(log, how, kinds):
 
 
 @pytest.mark.parametrize("call", ["recv", "send"])
-@pytest.mark.parametrize(
-    ("errno", "kinds"), [("ECONNRESET", []), ("EPIPE", []), ("EAGAIN", ["ended-badly"])]
-)
+@pytest.mark.parametrize(("errno", "kinds"), [("ECONNRESET", []), ("EPIPE", []), ("EAGAIN", ["ended-badly"])])
 def test_unread_bytes_of_a_peer_that_is_gone(log, call, errno, kinds):
     """It has reset the connection itself, as a call has told us: there is nobody to be sent a reset."""
     log.accept()
@@ -610,6 +608,23 @@ def test_a_pause_after_a_shortage(log):
     assert log.linter.findings[0].times == 4
 
 
+def test_failures_are_added_up(log):
+    """All of them, from the first to the last that shows it: not the longest batch over the whole time."""
+    failing(log, 1)
+    log.t += 10 * MS
+    first = len(log.events)
+    for times in (3, 4, 1, 3, 2):
+        failing(log, times)
+        log.accept()
+        log.t += 100 * MS
+    assert log.found() == ["spin-accept"]
+    (finding,) = log.linter.findings
+    failed = [event for event in log.events[first : finding.last.seq + 1] if event.conn is None]
+    assert finding.seq == first
+    assert finding.times == len(failed) == 11
+    assert "failed with EMFILE 11 times since 0.010 s, 37 times a second, for 300 ms." in finding.sentence
+
+
 def test_a_shortage_of_an_unknown_listener():
     """A log that begins later."""
     log = Log()
@@ -682,6 +697,23 @@ def test_what_is_ready_changes(log):
     for _ in range(30):
         log.poll("tcp-1", bits="OUT")
     assert log.found() == ["spin-write"]
+
+
+def test_runs_are_added_up(log):
+    """What lies between them is not a part of them, and how fast it went is told of the runs alone."""
+    log.accept()
+    for times in (30, 25, 10, 20):
+        for _ in range(times):
+            log.poll("tcp-1", bits="OUT")
+        log.send(1, 1)
+        log.t += 10 * S
+    assert log.found() == ["spin-write"]
+    (finding,) = log.linter.findings
+    assert finding.times == 75
+    assert (
+        "is ready (OUT), 75 times since 0.000 s, 1,037,344 times a second, for 72.3 µs in 3 runs, the last "
+        "until 30.000 s." in finding.sentence
+    )
 
 
 @pytest.mark.parametrize(("number", "polls"), [(8, 20), (9, 21), (16, 21), (17, 22), (100, 32), (1000, 144)])

@@ -265,8 +265,12 @@ def test_many_spin(real, monkeypatch, number):
         waited.update(stream for stream in server.streams if stream.buffered)
         return len(waited) == number
 
+    def is_sent() -> bool:
+        empty(server, *clients)
+        return not any(stream.buffered for stream in server.streams)
+
     server.until(took_less)
-    empty(server, *clients)
+    server.until(is_sent)
     for _ in range(MANY):
         for client in served:
             client.send(b"hello")

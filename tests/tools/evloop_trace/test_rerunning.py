@@ -252,7 +252,7 @@ def test_the_debugger_begins_nothing_again(log, events, command):
 
 @pytest.mark.parametrize(
     ("typed", "reason"),
-    [(b"\xff\n", "can't decode byte 0xff"), (b"interact\nimport sys; sys.exit(3)\n", "SystemExit: 3")],
+    [(b"\xff\n", "can't decode byte 0xff"), (b"debug __import__('sys').exit(3)\nc\n", "SystemExit: 3")],
 )
 def test_the_debugger_breaks_off(log, typed, reason):
     """That is not the log's fault: no difference is told, but what went wrong."""

@@ -50,6 +50,7 @@ class LoopState(msgspec.Struct):
     why: str = ""  # it sleeps as long as it does
     until: int | None = None  # it will wake by itself; None is never
     at_work: int | None = None  # the kernel says that it runs since then, and it has said nothing
+    spins: int = 0  # brief polls so far that nothing came between
     slow: int = 0  # ticks that made everybody wait
     samples: list[Sample] = []
     since: int = 0  # what was before is not in the log

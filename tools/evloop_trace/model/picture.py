@@ -86,6 +86,8 @@ IDLE = 100_000_000
 
 _BRIEF = 1_000_000  # ns: a sleep that was over sooner is no rung of its own
 
+_SPINS = 16  # polls in a row that stay on the ladder
+
 _ENDPOINTS = 64  # above this the ones that were closed go
 
 _NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
@@ -245,9 +247,19 @@ def _header(picture: Picture, event: Header) -> None:
 
 def _poll(picture: Picture, event: Poll) -> None:
     picture.loop.poll(event)
+    _count_spins(picture, event)
     if picture.program:
         picture.loop.until = None  # how long the next sleeps, a `block` says
     _call(picture, event)
+
+
+def _count_spins(picture: Picture, event: Poll) -> None:
+    """What a loop that spins did before must not be driven from the ladder by what it does not do."""
+    ladder, loop = picture.ladder, picture.loop
+    follows = bool(ladder) and type(ladder[-1]) is Poll and ladder[-1].dur < _BRIEF
+    loop.spins = 0 if event.dur >= _BRIEF else loop.spins + 1 if follows else 1
+    if loop.spins > _SPINS:
+        del ladder[-_SPINS]
 
 
 def _prepare(picture: Picture, event: Prepare) -> None:

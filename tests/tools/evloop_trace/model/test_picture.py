@@ -258,6 +258,23 @@ def test_the_ladder_is_bounded_and_keeps_the_newest(stage: Stage) -> None:
     assert (last.seq, last.n, len(last.data)) == (stage.seq - 1, 1000, PREVIEW)
 
 
+def test_a_loop_that_spins_leaves_on_the_ladder_what_it_did_before(stage: Stage) -> None:
+    """Of polls that nothing follows the last few are enough; sleeps are told, each of them."""
+    stage.accept().recv(10)
+    before = list(stage.picture.ladder)
+    for tick in range(10_000):
+        stage(Poll, tick, 1.0, "", [("tcp-1", "OUT")])
+    ladder = stage.picture.ladder
+    assert ladder[: len(before)] == before
+    assert [it.dur for it in ladder[len(before) :] if isinstance(it, Poll)] == list(range(9_984, 10_000))
+    for _ in range(30):
+        stage(Poll, 10**6, None, "", [("tcp-1", "OUT")])
+    assert len(ladder) == len(before) + 16 + 30
+    for _ in range(30):
+        stage(Poll, 5, None, "", [("tcp-1", "OUT")]).recv(10)
+    assert len(ladder) == len(before) + 16 + 30 + 60
+
+
 def test_what_is_not_known_is_counted_and_nothing_else(stage: Stage) -> None:
     """A later version's event, and the clock pair."""
     before = len(stage.picture.ladder)

@@ -88,7 +88,9 @@ BUGS = (
         provoke=(
             "# sends 16 MB, reads the answer later, and then says nothing and stays",
             "exec 3<>/dev/tcp/127.0.0.1/8080; head -c 16M /dev/zero >&3 &",
-            "sleep 0.5; head -c 16M <&3 | wc -c; sleep 0.3; exec 3>&-",
+            "sleep 0.5; head -c 16M <&3 | wc -c; sleep 0.3",
+            "# when you have seen it",
+            "exec 3>&-",
         ),
         seen="A client that says nothing wakes the loop at once, every time: poll returns OUT, and no "
         "call follows. One core is busy with an idle connection.",

@@ -115,7 +115,8 @@ BUGS = (
             "head -c 1M <&3 > /dev/null; timeout 2 cat <&3 > /dev/null &",
             "exec 4<>/dev/tcp/127.0.0.1/8080; echo hello >&4; time head -n1 <&4; wait",
         ),
-        seen="Ticks of a second each, full of one connection's reads. The short question waits in the "
-        "accept queue until it is over.",
+        seen="Ticks of up to a second each, full of one connection's reads. The short question waits in the "
+        "accept queue until it is over. While a tick lasts the server says nothing, and the picture only "
+        "that it works; of the reads it has heard few, and the log has all.",
     ),
 )

@@ -48,7 +48,7 @@ from evloop.events.schema import (
     Unseen,
 )
 from evloop_trace.model.filters import due
-from evloop_trace.model.loop_state import LoopState, Pace
+from evloop_trace.model.loop_state import BEHIND, LoopState, Pace
 from evloop_trace.model.sockets import DATAGRAMS, Connection, Endpoint, idle_listeners, is_apart
 from evloop_trace.model.threads import MAIN, Thread, follow
 
@@ -536,7 +536,23 @@ def _tcp_info(picture: Picture, event: TcpInfo) -> None:
 def _gap(picture: Picture, event: Gap) -> None:
     if not event.wanted:
         picture.lost += event.lost
-    _rung(picture, event)
+    _rung(picture, _joined(picture.ladder, event))
+
+
+def _joined(ladder: list[AnyEvent], gap: Gap) -> Gap:
+    """A gap of a watcher's, and the one before, if a loop that spins did nothing in between."""
+    at = len(ladder)
+    while at > 0 and _is_idle(ladder[at - 1]):
+        at -= 1
+    before = ladder[at - 1] if at > 0 and gap.seq < 0 else None
+    if type(before) is not Gap or before.seq >= 0:
+        return gap
+    del ladder[at - 1 :]
+    return replace(gap, lost=before.lost + gap.lost)
+
+
+def _is_idle(event: AnyEvent) -> bool:
+    return event.dur < _BRIEF if type(event) is Poll else type(event) is Timer and event.why == BEHIND
 
 
 def _end(picture: Picture, event: End) -> None:

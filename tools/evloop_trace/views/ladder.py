@@ -54,9 +54,10 @@ class LadderPanel(Panel):
 
     def lines(self, width: int, height: int) -> list[Line]:
         """At most `height` lines."""
-        events = self.picture.ladder[-2 * height :]
+        every_tick = height >= _ROOMY
+        events = _last(self.picture.ladder, 2 * height, every_tick=every_tick)
         columns = _columns(events, width)
-        rows = _Rows(self.picture, columns, every_tick=height >= _ROOMY)
+        rows = _Rows(self.picture, columns, every_tick=every_tick)
         for event in events:
             rows.add(event)
         self._asleep(rows)
@@ -77,6 +78,16 @@ class LadderPanel(Panel):
             rows.fold("", asleep, "asleep")
         if unheard:
             rows.fold("", unheard, "at work" if self.picture.loop.at_work is not None else "nothing heard")
+
+
+def _last(ladder: list[AnyEvent], number: int, *, every_tick: bool) -> list[AnyEvent]:
+    """The last events, among which so many have a row."""
+    at = len(ladder)
+    while at > 0 and number > 0:
+        at -= 1
+        event = ladder[at]
+        number -= every_tick or type(event) is not Poll or event.dur >= FOLD
+    return ladder[at:]
 
 
 class _Rows:

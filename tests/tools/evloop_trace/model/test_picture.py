@@ -275,6 +275,27 @@ def test_a_loop_that_spins_leaves_on_the_ladder_what_it_did_before(stage: Stage)
     assert len(ladder) == len(before) + 16 + 30 + 60
 
 
+def test_what_a_watcher_misses_of_a_loop_that_spins_is_one_gap(stage: Stage) -> None:
+    """It grows; another begins where something was done in between, and a log's are its own."""
+
+    def misses(lost: int, seq: int = -1) -> None:
+        stage.picture.apply(Gap(seq, stage.seq * 1000, 1, lost, "this watcher did not keep up"))
+
+    for lost in (5, 6, 7):
+        misses(lost)
+        stage(Poll, 5, 1.0, "", [("tcp-1", "OUT")])(Timer, "a watcher is behind", 9)
+    assert [it.lost for it in stage.picture.ladder if isinstance(it, Gap)] == [18]
+    assert stage.picture.lost == 18
+    stage(Timer, "idle timeout of tcp-1", 9)
+    misses(1)
+    stage(Poll, 10**6, None, "", [("tcp-1", "OUT")])
+    misses(2)
+    misses(3, stage.seq)
+    misses(4)
+    misses(8)
+    assert [it.lost for it in stage.picture.ladder if isinstance(it, Gap)] == [18, 1, 2, 3, 12]
+
+
 def test_what_is_not_known_is_counted_and_nothing_else(stage: Stage) -> None:
     """A later version's event, and the clock pair."""
     before = len(stage.picture.ladder)

@@ -379,6 +379,14 @@ def test_a_sleep_is_folded_and_labelled() -> None:
     assert len(ladder(*events, height=30)) == 3
 
 
+def test_polls_that_have_no_row_take_none_away() -> None:
+    """Of a loop that spins one sees what it did before."""
+    recv = Recv(1, 0, 4, 10, "tcp-1", 7, 9, 5)
+    spins = [poll(1000 + n, 5, 5 + n, "tcp-1") for n in range(100)]
+    assert [line[10:15] for line in ladder(recv, *spins, height=10)] == ["tcp-1"]
+    assert len(ladder(recv, *spins, height=30)) == 17
+
+
 def test_the_sleep_that_goes_on_is_the_last_row() -> None:
     """It grows between events."""
     rows = ladder(poll(0, MS, 4, "tcp-1"), now=3201 * MS)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.model.diagnosis.state import Open, Process
 
-__all__ = ["CROWD", "NOT_NOW", "OFTEN", "Ends", "Fold"]
+__all__ = ["CROWD", "DATAGRAMS", "NOT_NOW", "OFTEN", "Ends", "Fold", "excused"]
 
 OFTEN = 20
 """Polls that name a socket and nothing is done about it, before that is told at once."""
@@ -57,12 +57,18 @@ CROWD = 8
 NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
 """What a call brings that is no error, but neither an answer."""
 
-_DATAGRAMS = frozenset({"udp", "unix-dgram"})
+DATAGRAMS = frozenset({"udp", "unix-dgram"})
+"""What `proto` is of a datagram socket."""
 _LEFT = 5  # of what was open at the end
 _KEPT = 10  # of what only needs examples
 _THREADS = 64
 
 _BEFORE = "as it was where the file begins"
+
+
+def excused(poll: Poll) -> int:
+    """How often the last of a crowd may be named before its turn comes; who comes later stands behind it."""
+    return (len(poll.ready) - 1) // CROWD
 
 
 class Ends:
@@ -131,12 +137,17 @@ class Fold:
             return
         first, last = events[0].seq, events[-1].seq
         if first != self._next or last - first != len(events) - 1 or isinstance(events[0], Header):
-            self._next = self._count_missing(events)
+            self._with_gaps(events)
         else:
             self._next = last + 1
-        self._fold(events if self._at is None else self._until(events))
+            self._fold(events if self._at is None else self._until(events))
         # The last says how far the log has come; that others may return a little later does not matter.
         self.process.now = max(self.process.now, due(events[-1]))
+
+    def _with_gaps(self, events: list[AnyEvent | Unknown]) -> None:
+        """Events are missing before these, or between them; or it is a file that begins."""
+        self._next = self._count_missing(events)
+        self._fold(events if self._at is None else self._until(events))
 
     def _fold(self, events: list[Any]) -> None:  # noqa: C901 - the short way of nearly all, in one piece
         threads, sockets = self.process.threads, self.process.sockets
@@ -219,7 +230,8 @@ class Fold:
         return expected
 
     def _gap(self, event: Gap) -> None:
-        self.process.missing += event.lost
+        if event.seq >= 0:  # of a watcher's the next event's number tells
+            self.process.missing += event.lost
 
     # -- threads ---------------------------------------------------------------------------------------
 
@@ -272,7 +284,7 @@ class Fold:
     def _socket(self, event: Socket) -> None:
         if event.sock is None:
             return
-        if event.proto in _DATAGRAMS:
+        if event.proto in DATAGRAMS:
             self._datagrams(event.sock).opened = event
         elif event.proto in {"tcp", "unix"}:
             stream = self._stream(event.sock)
@@ -288,7 +300,7 @@ class Fold:
             self.process.sockets[event.name] = Listener(
                 event.name, self.process, opened=event, address=event.address, backlog=event.backlog or None
             )
-        elif event.proto in _DATAGRAMS:
+        elif event.proto in DATAGRAMS:
             sock = self._datagrams(event.name)
             sock.opened, sock.address, sock.connected = event, event.address, event.peer
         else:
@@ -312,7 +324,7 @@ class Fold:
     def _bind(self, event: Bind) -> None:
         if event.errno is not None:
             return
-        if event.proto not in _DATAGRAMS:
+        if event.proto not in DATAGRAMS:
             self._stream(event.sock).local = event.address
             return
         sock = self._datagrams(event.sock)
@@ -382,7 +394,7 @@ class Fold:
             process.left_count += 1
             if len(process.left) < _LEFT:
                 process.left.append(event)
-        elif event.unread and event.conn is not None:
+        elif event.unread and event.conn is not None and not _is_gone(process.sockets.get(event.conn)):
             process.resets_count += 1
             process.resets = [*process.resets[-_KEPT + 1 :], event]
         sock = process.sockets.pop(event.conn or event.sock or "", None)
@@ -425,8 +437,7 @@ class Fold:
         else:
             thread.asking.add(event)
         sockets = self.process.sockets
-        # The last of a crowd may be named so often before its turn comes; who comes later stands behind it.
-        turns = (len(event.ready) - 1) // CROWD
+        turns = excused(event)
         for name, bits in event.ready:
             sock = sockets.get(name)
             if sock is not None:
@@ -487,3 +498,7 @@ class Fold:
         if not self._leaving:
             self._leaving = True
             self._before(self.process, event)
+
+
+def _is_gone(sock: Open | None) -> bool:
+    return isinstance(sock, Stream) and sock.gone

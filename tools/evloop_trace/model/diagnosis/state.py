@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Datagrams", "Listener", "Open", "Process", "Stream", "Thread"]
 
+_GONE = frozenset({"ECONNRESET", "ECONNABORTED", "ETIMEDOUT"})
+"""What recv(2) and send(2) say of a connection that is no more; EPIPE may mean our own end, too."""
+
 
 @dataclass(slots=True, eq=False)
 class Vain:
@@ -138,6 +141,12 @@ class Stream(Open):
         if self.recv is None or self.send is None:
             return self.recv or self.send
         return self.recv if self.recv.seq > self.send.seq else self.send
+
+    @property
+    def gone(self) -> bool:
+        """A call has told us that there is no connection any more: the peer has reset it, say."""
+        errno = None if self.broken is None else self.broken.errno
+        return errno in _GONE or (errno == "EPIPE" and self.shut is None)
 
     @property
     def connected(self) -> bool:

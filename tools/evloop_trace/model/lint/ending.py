@@ -30,9 +30,6 @@ _DELIBERATE = frozenset({"error", "aborted", "drain-timeout", "idle-timeout", "l
 What a program leaves open when it ends `why` does not count either.
 """
 
-_GONE = frozenset({"ECONNRESET", "ECONNABORTED", "ETIMEDOUT"})
-"""What recv(2) and send(2) say of a connection that is no more; EPIPE may mean our own end, too."""
-
 
 class _Ended(NamedTuple):
     """A connection whose peer has finished."""
@@ -76,7 +73,7 @@ class Ending:
             self._left(ended, event)
         if not event.unread or event.reason in _DELIBERATE or event.errno is not None:
             return
-        if _is_gone(stream):  # whoever has sent a reset is sent none
+        if stream.gone:  # whoever has sent a reset is sent none
             return
         if not self._findings.again("ended-badly", stream.name, event):
             self._findings.add(Finding("ended-badly", stream.name, [event], event, reset(event)))
@@ -125,12 +122,6 @@ class Ending:
         streams = [sock for sock in self._process.sockets.values() if isinstance(sock, Stream)]
         reads = [it.recv for it in streams if it.recv is not None and event.conn in {None, it.name}]
         return max(reads, key=lambda recv: recv.seq, default=None)
-
-
-def _is_gone(stream: Stream) -> bool:
-    """Whether a call has told us that there is no connection any more."""
-    errno = None if stream.broken is None else stream.broken.errno
-    return errno in _GONE or (errno == "EPIPE" and stream.shut is None)
 
 
 def _edge(recv: Recv, message: str) -> str:

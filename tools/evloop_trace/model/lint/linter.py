@@ -25,7 +25,7 @@ from evloop.events.schema import (
     Slow,
     Timer,
 )
-from evloop_trace.model.diagnosis.fold import OFTEN, Ends, Fold
+from evloop_trace.model.diagnosis.fold import OFTEN, Ends
 from evloop_trace.model.diagnosis.state import Listener, Process, Stream
 from evloop_trace.model.diagnosis.words import SLOW
 from evloop_trace.model.filters import due
@@ -33,6 +33,7 @@ from evloop_trace.model.lint.accepting import Accepting
 from evloop_trace.model.lint.datagrams import Answering
 from evloop_trace.model.lint.ending import Ending
 from evloop_trace.model.lint.finding import Findings
+from evloop_trace.model.lint.missed import Missed
 from evloop_trace.model.lint.sending import Sending
 from evloop_trace.model.lint.spinning import Spinning
 from evloop_trace.model.lint.strays import Strays
@@ -107,7 +108,7 @@ class Linter:
         return ""
 
 
-class _Watching(Fold):
+class _Watching(Missed):
     """The fold, and what each event tells besides."""
 
     def __init__(self, process: Process, findings: Findings) -> None:
@@ -158,8 +159,12 @@ class _Watching(Fold):
         return expected
 
     def _gap(self, event: Gap) -> None:
-        self._broken_at = event.seq
+        self._broken_at = max(event.seq, self._broken_at)
         super()._gap(event)
+
+    def vanished(self, name: str) -> None:
+        self.sending.forget(name)
+        self.accepting.closed(name)
 
     def _place(self, poll: Poll | None) -> int:
         """Where what came after a poll begins, among the events that are read now."""

@@ -68,8 +68,8 @@ class Sending:
 
     def closed(self, stream: Stream, event: Close) -> None:
         """A connection ends: was all sent that was once offered?"""
+        promised = self._promised.get(stream.name)
         self.forget(stream.name)
-        promised = self._promised.pop(stream.name, None)
         if promised is None or event.reason in _GONE or event.errno is not None or stream.broken is not None:
             return
         end, rest = promised
@@ -86,6 +86,7 @@ class Sending:
     def forget(self, name: str) -> None:
         """It is closed."""
         self.unsent.pop(name, None)
+        self._promised.pop(name, None)
         self._forgotten.discard(name)
 
     def _partial(self, stream: Stream, rest: Send, event: AnyEvent, what: str) -> None:

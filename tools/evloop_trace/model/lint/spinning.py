@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop_trace.model.diagnosis.fold import OFTEN
+from evloop_trace.model.diagnosis.fold import OFTEN, excused
 from evloop_trace.model.diagnosis.spins import polled, rounds
 from evloop_trace.model.diagnosis.state import Vain
 from evloop_trace.model.lint.finding import Finding
@@ -68,8 +68,12 @@ class Spinning:
             vain = self._others[name] = Vain()
         if vain.last is not None and vain.last.tick + 1 != poll.tick:
             vain.count = 0
+        if not vain.count:
+            vain.excused = excused(
+                poll
+            )  # a connection whose accept was missed stands in a crowd as others do
         vain.add(poll)
-        if vain.count >= OFTEN:
+        if vain.count - vain.excused >= OFTEN:
             kind, why = _broken(bits)
             text = f"poll() has returned at once, as {name} is ready ({bits}),"
             self._tell(kind, name, vain, text, why)

@@ -808,6 +808,16 @@ def test_resets_are_kept_for_examples() -> None:
     assert [finding.conn for finding in verdict.findings] == [f"tcp-{number}" for number in range(22, 32)]
 
 
+def test_who_has_reset_the_connection_is_sent_no_reset() -> None:
+    """send() has told us that the peer did: what lies unread then is no end in disorder of ours."""
+    log = Log()
+    log.accept()
+    log.add(Send, "tcp-2", 4, size=5, errno="ECONNRESET")
+    log.add(Close, 4, "close", "tcp-2", unread=7)
+    log.end()
+    assert ask(log).findings == []
+
+
 def test_a_rate_of_one_moment() -> None:
     """Calls that took no time have a rate all the same."""
     assert rate(2, 0).endswith("times a second")

@@ -22,12 +22,14 @@ from evloop.events.schema import (
     Bind,
     Block,
     Close,
+    ConnectionState,
     Control,
     Error,
     Gap,
     Header,
     Interest,
     Listen,
+    ListenerState,
     Poll,
     Queue,
     Recv,
@@ -37,6 +39,7 @@ from evloop.events.schema import (
     Shutdown,
     Signal,
     Slow,
+    Snapshot,
     Timer,
     Unknown,
 )
@@ -986,6 +989,136 @@ def test_what_was_missed_is_no_fault(log):
     linter.feed(log.events[-2:])
     linter.finish()
     assert (linter.missing, linter.findings) == (1, [])
+
+
+class Stream(Log):
+    """What a watcher gets: events, and instead of those that it misses a gap and how things stand then."""
+
+    def miss(self, *names: str, lost: int = 5, interest: str = "READ", others: Sequence[str] = ()) -> None:
+        """So many events, after which these connections are open, and no other; and such datagram sockets."""
+        listeners = [ListenerState("listen-1", 3, "tcp", "127.0.0.1:80", 10)]
+        listeners += [ListenerState(name, 4, "udp", "127.0.0.1:90") for name in others]
+        connections = [
+            ConnectionState(name, 7, "127.0.0.1:5", "127.0.0.1:80", 0, 0, 0, 0, interest) for name in names
+        ]
+        self.made = getattr(self, "made", 0) + lost
+        self.tick += 1
+        self.events.append(Gap(-1, self.t, self.tick, lost, "this watcher did not keep up"))
+        self.events.append(Snapshot(-1, self.t, self.tick, listeners, connections, len(names), 0))
+
+    def add(self, cls: Any, **fields: Any) -> Any:
+        """One more, with its number in the log."""
+        event = super().add(cls, **fields)
+        own = sum(it.seq < 0 for it in self.events)
+        self.events[-1] = replace(event, seq=len(self.events) - 1 - own + getattr(self, "made", 0))
+        return self.events[-1]
+
+
+@pytest.fixture
+def stream() -> Stream:
+    """What a watcher gets from our loop, who was there when it began."""
+    made = Stream()
+    made.listen()
+    return made
+
+
+SIZES = pytest.mark.parametrize("size", [1, 2, 1 << 30])
+
+
+@SIZES
+def test_a_crowd_whose_callers_were_missed(stream, size):
+    """They have hung up and wait for their turn: nobody knows their names, and it is no spin all the same."""
+    waiting = [f"tcp-{number}" for number in range(1000)]
+    stream.miss(lost=3000)
+    while waiting:
+        stream.poll(*waiting, bits="IN|HUP")
+        for name in waiting[:8]:
+            stream.recv(b"x", name)
+            stream.close(name)
+        del waiting[:8]
+    assert stream.found(size) == []
+    assert stream.linter.missing == 3000
+
+
+@SIZES
+def test_a_spin_of_one_whose_accept_was_missed(stream, size):
+    """It is in the state that the server tells, or in none: it is a spin as any other."""
+    stream.miss("tcp-1")
+    for _ in range(25):
+        stream.poll("tcp-1", "tcp-2", bits="IN|HUP")
+    assert stream.found(size) == ["spin-hup"] * 2
+    assert {finding.name for finding in stream.linter.findings} == {"tcp-1", "tcp-2"}
+
+
+@SIZES
+def test_what_was_done_in_events_that_a_watcher_missed(stream, size):
+    """Read, watched, asked, and waited for: twenty times in vain are twenty that were seen in a row."""
+    stream.accept()
+    stream.add(Bind, sock="udp-1", fd=4, proto="udp", address="127.0.0.1:90")
+    for _ in range(6):
+        for _ in range(4):
+            stream.poll("tcp-1", "udp-1")
+            stream.poll(timeout=0)
+        for _ in range(4):
+            stream.recv(None, errno="EAGAIN")
+            stream.add(Recvfrom, sock="udp-1", fd=4, errno="EAGAIN")
+        stream.miss("tcp-1", others=["udp-1"])
+    assert stream.found(size) == []
+
+
+@SIZES
+def test_what_is_watched_the_server_says(stream, size):
+    """WRITE since an event that was missed: a send that is not taken whole is looked after."""
+    stream.accept()
+    stream.watch("READ")
+    stream.miss("tcp-1", interest="READ|WRITE")
+    stream.send(10, 100)
+    stream.poll()
+    stream.send(90, 90, 10)
+    stream.miss("tcp-1", interest="READ")
+    stream.send(10, 100, 100)
+    stream.poll()
+    assert stream.found(size) == ["lost-interest"]
+
+
+@SIZES
+def test_who_comes_late(size):
+    """It is told of the listener as of the others: so many may wait in its queue."""
+    stream = Stream()
+    stream.miss(lost=1000)
+    del stream.events[1]  # the gap: who was not there misses nothing
+    stream.add(Queue, sock="listen-1", queued=10, backlog=10)
+    stream.accept(queued=10)
+    assert stream.found(size) == ["queue-near-limit"]
+    assert stream.linter.findings[0].times == 2
+
+
+def test_what_is_watched_nobody_says(stream):
+    """Lines are lost, and no server tells how things stand: nobody is blamed for what they may have said."""
+    stream.accept()
+    stream.watch("READ")
+    stream.made = 5
+    stream.send(10, 100)
+    stream.poll()
+    stream.recv(b"")
+    stream.poll()
+    assert stream.found() == []
+    assert stream.linter.missing == 5
+
+
+@SIZES
+def test_whose_close_was_missed(stream, size):
+    """The next state does not have it: its name is forgotten, with all that was to become of it."""
+    stream.accept()
+    stream.send(10, 100)
+    stream.add(Bind, sock="udp-1", fd=4, proto="udp", address="127.0.0.1:90")
+    stream.miss()
+    stream.miss("tcp-2", lost=7)
+    stream.recv(b"", "tcp-2")
+    stream.poll()
+    assert stream.found(size) == ["close-wait"]
+    assert "127.0.0.1:5 has finished" in stream.linter.findings[0].sentence
+    assert stream.linter.missing == 12
 
 
 def test_an_empty_log():

@@ -86,7 +86,7 @@ IDLE = 100_000_000
 
 _BRIEF = 1_000_000  # ns: a sleep that was over sooner is no rung of its own
 
-_SPINS = 16  # polls in a row that stay on the ladder
+_SPINS = 8  # polls in a row that stay on the ladder
 
 _ENDPOINTS = 64  # above this the ones that were closed go
 

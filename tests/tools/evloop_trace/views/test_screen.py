@@ -384,7 +384,7 @@ def test_polls_that_have_no_row_take_none_away() -> None:
     recv = Recv(1, 0, 4, 10, "tcp-1", 7, 9, 5)
     spins = [poll(1000 + n, 5, 5 + n, "tcp-1") for n in range(100)]
     assert [line[10:15] for line in ladder(recv, *spins, height=10)] == ["tcp-1"]
-    assert len(ladder(recv, *spins, height=30)) == 17
+    assert len(ladder(recv, *spins, height=30)) == 9
 
 
 def test_the_sleep_that_goes_on_is_the_last_row() -> None:

@@ -6,6 +6,7 @@ and of what is over, too.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.fold import OFTEN, excused
@@ -30,6 +31,36 @@ a rhythm of its own (every 10 ms, say) burns no processor, and is none of these.
 
 _BROKEN = ("HUP", "ERR")
 _MOST = 1000  # names that are no sockets
+_WOKEN = 2000  # polls that name what is no socket, and nothing else is in the log between them
+_QUICK = 100_000  # ns from one to the next, on the average: of a spin 17 µs, of who comes and goes 230 to 500
+_AWAKE = 3  # the poll has no more than a third of that: of a spin 18 %
+
+
+@dataclass(slots=True, eq=False)
+class _Named(Vain):
+    """Polls that have named what is no socket of the log."""
+
+    bits: str = ""
+    asleep: int = 0  # nanoseconds, in all of them
+
+    def hear(self, bits: str, poll: Poll, *, alone: bool) -> None:
+        """One more: a run goes on if the last turn's poll had it, and with `alone` if nothing was between."""
+        last = self.last
+        follows = last is not None and (last.seq + 1 == poll.seq if alone else last.tick + 1 == poll.tick)
+        if not follows or bits != self.bits:
+            self.count = 0
+        if not self.count:
+            # A connection whose accept was missed stands in a crowd as others do.
+            self.bits, self.asleep, self.excused = bits, 0, excused(poll)
+        self.add(poll)
+        self.asleep += poll.dur
+
+    @property
+    def never_rests(self) -> bool:
+        """Whether a loop that does nothing else turns as fast as it can."""
+        first, last = self.first, self.last
+        took = 0 if first is None or last is None else last.t - first.t
+        return self.count >= _WOKEN and took <= self.count * _QUICK and self.asleep * _AWAKE <= took
 
 
 class Spinning:
@@ -38,7 +69,7 @@ class Spinning:
     def __init__(self, process: Process, findings: Findings) -> None:
         self._process = process
         self._findings = findings
-        self._others: dict[str, Vain] = {}  # what polls name and is no socket: the loop's own pipes, files
+        self._others: dict[str, _Named] = {}  # what polls name and is no socket: the loop's own pipes, files
 
     def of(self, sock: Open) -> None:
         """Something was asked in vain of this socket, once more: the newest of what was."""
@@ -57,26 +88,29 @@ class Spinning:
     def other(self, name: str, bits: str, poll: Poll) -> None:
         """A poll names what is no socket of the log, so nobody sees what is done about it.
 
-        A pipe at its end, or with an error, does not get better by being read. That signals came is told.
+        A pipe at its end, or with an error, does not get better by being read. That signals came is told. Of
+        other sockets of our loop, those of watchers, say, a spin differs from work by its speed alone.
         """
-        if name != "signals" and not any(bit in bits for bit in _BROKEN):
+        broken = name == "signals" or any(bit in bits for bit in _BROKEN)
+        if not (broken or self._process.loops):
             return
-        vain = self._others.get(name)
-        if vain is None:
+        named = self._others.get(name)
+        if named is None:
             if len(self._others) >= _MOST:
                 self._others.clear()
-            vain = self._others[name] = Vain()
-        if vain.last is not None and vain.last.tick + 1 != poll.tick:
-            vain.count = 0
-        if not vain.count:
-            vain.excused = excused(
-                poll
-            )  # a connection whose accept was missed stands in a crowd as others do
-        vain.add(poll)
-        if vain.count - vain.excused >= OFTEN:
+            named = self._others[name] = _Named()
+        if named.last is poll:
+            return  # two of the same name
+        named.hear(bits, poll, alone=not broken)
+        if broken and named.count - named.excused >= OFTEN:
             kind, why = _broken(bits)
-            text = f"poll() has returned at once, as {name} is ready ({bits}),"
-            self._tell(kind, name, vain, text, why)
+        elif not broken and named.never_rests:
+            kind = "spin-ready"
+            why = "Nothing else happens: nobody reads it, or somebody wakes the loop without a pause."
+        else:
+            return
+        text = f"poll() has returned at once, as {name} is ready ({bits}),"
+        self._tell(kind, name, named, text, why)
 
     def signal(self, _event: Signal) -> None:
         """The signal pipe was read for good."""

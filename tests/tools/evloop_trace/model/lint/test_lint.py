@@ -798,6 +798,65 @@ def test_pipes_of_the_loop(log):
     assert log.linter.findings[0].name == "signals"
 
 
+WOKEN = 2000  # polls that are nothing in a row
+
+
+def woken(log: Log, times: int, *ready: str, apart: int = 15_000, dur: int = 3_000, bits: str = "IN") -> None:
+    """So many polls, with nothing between them."""
+    for _ in range(times):
+        log.t += apart
+        log.poll(*(ready or ("control",)), bits=bits, dur=dur)
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 30])
+def test_a_socket_of_the_loops_own_that_nobody_serves(log, size):
+    """The log has no events of it: that there are none, tens of thousands of times a second, tells."""
+    woken(log, WOKEN - 1)
+    assert log.found(size) == []
+    woken(log, 1, "control", "control")
+    woken(log, 500)
+    assert log.found(size) == ["spin-ready"]
+    (finding,) = log.linter.findings
+    assert (finding.name, finding.times) == ("control", WOKEN + 500)
+    assert "as control is ready (IN), 2,500 times since" in finding.sentence
+    assert finding.sentence.endswith(
+        "Nothing else happens: nobody reads it, or somebody wakes the loop without a pause."
+    )
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"apart": 120_000},  # it has other work
+        {"apart": 60_000, "dur": 30_000},  # it sleeps
+    ],
+)
+def test_watchers_that_come_and_go(log, how):
+    """As fast as they can, for long: the loop sleeps in between, and does something when it is woken."""
+    woken(log, 3 * WOKEN, "watchers", **how)
+    woken(log, 30, "signals", "watchers", **how)
+    assert log.found() == ["spin-ready"]
+    assert log.linter.findings[0].name == "signals"
+
+
+def test_a_loop_that_has_something_to_do_beside_its_own_sockets(log):
+    """What happens in between is what it was woken for; and who hangs up is another matter."""
+    for _ in range(20):
+        woken(log, WOKEN // 8)
+        log.add(Timer, why="somebody is idle", late=0)
+    for _ in range(20):
+        woken(log, WOKEN // 8)
+        woken(log, 10, bits="IN|HUP")
+    assert log.found() == []
+
+
+def test_pipes_of_another_program():
+    """Of which nobody knows whether they are read."""
+    log = Log("run")
+    woken(log, 2 * WOKEN, "fd 9")
+    assert log.found() == []
+
+
 def test_errors_that_nobody_takes(log):
     """HUP of a connection, and an error queue: ERR again and again, whatever recvfrom() says."""
     log.accept()

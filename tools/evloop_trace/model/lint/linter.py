@@ -25,6 +25,7 @@ from evloop.events.schema import (
     Slow,
     Timer,
 )
+from evloop_trace.model.checks import begins_late
 from evloop_trace.model.diagnosis.fold import OFTEN, Ends
 from evloop_trace.model.diagnosis.state import Listener, Process, Stream
 from evloop_trace.model.diagnosis.words import SLOW
@@ -100,12 +101,10 @@ class Linter:
     @property
     def unjudged(self) -> str:
         """What could not be judged, in a sentence, or nothing."""
-        if self._process.header.payload == "none":
-            return (
-                "the log has no payloads: whether a read cut a character in two is known only if the error "
-                "says so"
-            )
-        return ""
+        header = self._process.header
+        said = begins_late(header)
+        late = f"the log {said}; what went wrong in them is not known" if said else ""
+        return "; ".join(filter(None, (late, _BARE if header.payload == "none" else "")))
 
 
 class _Watching(Missed):
@@ -287,6 +286,8 @@ class _Watching(Missed):
         super()._sendto(event)
         self.datagrams.sent(event)
 
+
+_BARE = "the log has no payloads: whether a read cut a character in two is known only if the error says so"
 
 _UNKNOWN = Header(
     0, 0, 0, SCHEMA, mono_ns=0, wall_ns=0, bracket_ns=0, pid=0, argv=[], versions={}, selector="", mode="",

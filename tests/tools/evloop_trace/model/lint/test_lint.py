@@ -1026,6 +1026,20 @@ def test_events_that_are_missing(log):
     assert "has no payloads" in _fed(Log(payload="none").events).unjudged
 
 
+def test_a_log_whose_oldest_files_are_gone(log):
+    """It says so, and that it knows nothing of them; nothing is missing in what there is."""
+    log.accept()
+    linter = _fed([log.header(2), *log.events[2:]])
+    assert linter.unjudged == (
+        "the log begins at event 2: the event before it is in older files, which are gone; what went wrong "
+        "in them is not known"
+    )
+    assert (linter.missing, linter.findings) == (0, [])
+    linter = _fed([replace(log.header(2), payload="none"), *log.events[2:]])
+    assert linter.unjudged.startswith("the log begins at event 2: ")
+    assert "is not known; the log has no payloads: " in linter.unjudged
+
+
 def _fed(events: list[Any]) -> Linter:
     linter = Linter()
     linter.feed(events)

@@ -11,7 +11,7 @@ from typing import Any
 
 BENCH = Path(__file__).parents[3] / "tools" / "bench"
 SECONDS = 60
-SHORT = ("--rounds", "1", "--seconds", "0.1")
+SHORT = ("--rounds", "1", "--seconds", "0.3")
 
 
 def run(folder: Path, *options: str, code: int = 0) -> str:

@@ -140,12 +140,13 @@ class Soaked:
                 time.sleep(min(due, ends) - now)
                 continue
             number += 1
-            self._ask(self._steady[number % STEADY])
-            if number % 5 == 0:
+            asked = self.counts["asked"]
+            self._ask(self._steady[asked % STEADY])
+            if asked % 5 == 0:
                 self._come_and_go()
-            if number % 7 == 0:
+            if asked % 7 == 0:
                 self._send_datagram()
-            if number % 50 == 0:
+            if asked % 50 == 0:
                 self._watch()
 
     def _ask(self, sock: socket.socket) -> None:
@@ -252,6 +253,7 @@ class Soaked:
             found.append(f"descriptors: {[it.fds for it in kept]}")
         if self.counts["wrong"]:
             found.append(f"{self.counts['wrong']} answers were wrong")
+        found += [f"no {what}" for what, count in self.counts.items() if not count and what != "wrong"]
         fields = ["rss", "p50", *["traced"] * self.traced]
         fields += ["p99"] * (kept[-1].t >= LONG)
         for field in fields:

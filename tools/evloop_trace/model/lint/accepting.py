@@ -29,7 +29,7 @@ _PAUSE = 5_000_000
 """Nanoseconds between two tries that are a pause: gevent's first is 10 ms, the others' are longer."""
 _FULL = 9, 10
 """The share of the limit at which a queue is as good as full: a burst's next callers fill it."""
-_BATCH = 16  # accepts in a turn after which who stops may just have had enough
+_BATCH = 4  # accepts in a turn after which who stops may just have had enough
 
 
 class _Batch:

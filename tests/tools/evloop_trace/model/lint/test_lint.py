@@ -43,6 +43,7 @@ from evloop.events.schema import (
     Timer,
     Unknown,
 )
+from evloop.net.listener import ACCEPT_BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -644,7 +645,7 @@ def test_a_batch_goes_on_after_an_aborted_connection(log):
     failing(log, 1, errno="ECONNABORTED")
     failing(log, 1, errno="EAGAIN")
     log.poll("listen-1")
-    failing(log, 16, errno="ECONNABORTED")
+    failing(log, ACCEPT_BATCH, errno="ECONNABORTED")
     log.poll("listen-1")
     assert log.found() == []
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from evloop.address import Address, Inet, UnixPath, parse_inet, parse_unix
 from evloop.errors import EvloopError
 from evloop.kernel import Kernel, Socket, send_all
+from evloop.keyboard import ask
 from evloop.printable import printable
 from evloop.socket_state import errno_name
 
@@ -86,7 +87,7 @@ def _prompt(kind: str) -> Iterator[str]:
     """What a person types, until the end of input."""
     while True:
         try:
-            message = input("message to send: ").strip()
+            message = ask("message to send: ").strip()
         except (EOFError, RuntimeError):  # RuntimeError: there is no standard input
             return
         if message or kind == "udp":

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,6 +87,9 @@ def children(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob(f"{LOG}.*"))
 
 
+WAITS_FOR = {"one_by_one.py": "inet_csk_accept", "postcards.py": "__skb_wait_for_more_packets"}
+
+
 class Served:
     """A program that prints its port first."""
 
@@ -106,7 +110,7 @@ class Served:
     [
         ("one_call.py", "say_once.py", "", None),
         ("one_client.py", "say_all.py", "hello\n\nla 哈哈哈\n", None),
-        ("one_by_one.py", "say_all.py", "hello\nla\n", signal.SIGINT),
+        ("one_by_one.py", "say_all.py", "hello\nla\n", signal.SIGINT),  # its traceback says where it was
         ("postcards.py", "write_postcards.py", "hello\n\nla\n", signal.SIGTERM),
     ],
 )
@@ -118,6 +122,7 @@ def test_the_first_programs(begin, run, check, tmp_path, server, client, said, l
         command = how(client, served.port, traced=traced)
         asked = run(*(word.replace(LOG, "client.jsonl") for word in command), said=said)
         if last:
+            until_it_is_in(WAITS_FOR[server], served.process.pid)
             served.process.send(last)
         told.append((served.rest(), served.process.end(), served.process.said, asked))
     plain, traced = told
@@ -303,6 +308,13 @@ def test_the_error_that_ended_it(both, logged):
     assert error["where"].endswith(f"failing.py:{line}")
     assert error["message"] == "OSError: [Errno 22] Invalid argument"
     assert logged("end")[0]["reason"] == "OSError"
+
+
+def until_it_is_in(function: str, pid: int) -> None:
+    """Wait until a process sleeps in this function of the kernel: /proc/PID/wchan, proc(5)."""
+    deadline = time.monotonic() + SECONDS
+    while (found := Path(f"/proc/{pid}/wchan").read_text()) != function:
+        assert time.monotonic() < deadline, found
 
 
 def asleep(pid: int) -> bool:

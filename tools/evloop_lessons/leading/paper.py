@@ -15,6 +15,7 @@ from evloop_trace.views.palette import BOLD, PLAIN
 from rich.color import ColorSystem
 from rich.segment import Segment
 
+from evloop.keyboard import ask
 from evloop.printable import printable
 from evloop_lessons.leading.prose import paragraph
 
@@ -74,7 +75,7 @@ class Paper:
         if not self.asks:
             return ""
         try:
-            return input(prompt if prompt.endswith("\uff1a") else f"{prompt} ").strip()
+            return ask(prompt if prompt.endswith("\uff1a") else f"{prompt} ").strip()
         except EOFError:
             self.space()
             return ""

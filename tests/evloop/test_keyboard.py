@@ -36,7 +36,7 @@ except KeyboardInterrupt:
 
 @pytest.fixture
 def person() -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], Type]]]:
-    """Start a program on a terminal; gives it, and what types there when something is shown, and tells what is."""
+    """Start a program on a terminal; gives it, and what types there once something is shown."""
     master, slave = pty.openpty()
     processes: list[subprocess.Popen[bytes]] = []
 

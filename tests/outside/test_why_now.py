@@ -208,3 +208,44 @@ def test_a_log_that_is_being_written(
         (summary,), findings = server.ask()
         assert summary.startswith("1 thing hangs; still running")
         assert [finding["kind"] for finding in findings] == ["spin-asking"]
+
+
+def test_a_program_that_is_stopped(
+    program: Callable[..., Program], call: Callable[..., socket.socket]
+) -> None:
+    """Ctrl-Z is the simplest hang of all, and the one that is looked for last; it goes on when it may."""
+    server = program(SEQUENTIAL)
+    caller = call(server, b"hello")
+    assert caller.recv(5) == b"HELLO"
+    os.kill(server.pid, signal.SIGSTOP)
+    server.hangs("stopped", f"kill -CONT {server.pid}")
+    (summary,), findings = server.ask()
+    assert "1 thing hangs; stopped by a signal" in summary
+    assert [finding["kind"] for finding in findings] == ["stopped"]
+    os.kill(server.pid, signal.SIGCONT)
+    caller.sendall(b"again")
+    assert caller.recv(5) == b"AGAIN"
+    server.hangs("recv-more", "The kernel, now: nothing to read")
+
+
+@pytest.mark.parametrize(
+    ("does", "words"),
+    [
+        ("time.sleep(1000)", "it sleeps until a time, as in sleep() (hrtimer_nanosleep)."),
+        ("import threading; lock = threading.Lock(); lock.acquire(); lock.acquire()", "for a lock, or"),
+        ("import subprocess; subprocess.run(['sleep', '30'], stdout=-3)", "for a child process to end"),
+        (
+            "import os; read, write = os.pipe(); os.read(read, 1)",
+            "it waits for something to read from a pipe",
+        ),
+        ("while True: pass", "The kernel, now: it runs."),
+    ],
+    ids=["sleep", "lock", "child", "pipe", "computes"],
+)
+def test_what_a_program_does_that_is_in_no_call(
+    program: Callable[..., Program], call: Callable[..., socket.socket], does: str, words: str
+) -> None:
+    """The kernel knows what no log can."""
+    server = program(f"{ONE}{does}")
+    call(server)
+    server.hangs("own-code", words)

@@ -12,6 +12,7 @@ from evloop_trace.logs import open_logs
 from evloop_trace.merge import origins
 from evloop_trace.model.diagnosis import Diagnosis, Present
 from evloop_trace.proc_net import sockets_of
+from evloop_trace.proc_task import task_of
 from evloop_trace.progress import track
 
 if TYPE_CHECKING:
@@ -68,7 +69,11 @@ def _look(diagnosis: Diagnosis, logs: Sequence[Log], living: set[str]) -> None:
             continue
         now = time.monotonic_ns() - log.header.mono_ns + start
         here = log.name in living
-        diagnosis.look(number, Present(now, sockets_of(log.header.pid)) if here else None)
+        diagnosis.look(number, _present(now, log.header.pid) if here else None)
+
+
+def _present(now: int, pid: int) -> Present:
+    return Present(now, sockets_of(pid), task_of(pid))
 
 
 def _whole(items: list[Item]) -> list[Item]:

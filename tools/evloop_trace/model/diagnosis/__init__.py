@@ -7,7 +7,7 @@ thing about it, and `verdict` asks them all. Nothing is guessed: a finding names
 from __future__ import annotations
 
 from evloop_trace.model.diagnosis.finding import Evidence, Finding
-from evloop_trace.model.diagnosis.present import Present, Seen
+from evloop_trace.model.diagnosis.present import Present, Seen, Task
 from evloop_trace.model.diagnosis.verdict import Diagnosis, Verdict
 
-__all__ = ["Diagnosis", "Evidence", "Finding", "Present", "Seen", "Verdict"]
+__all__ = ["Diagnosis", "Evidence", "Finding", "Present", "Seen", "Task", "Verdict"]

@@ -1,4 +1,4 @@
-"""What the kernel says, now, of the sockets of a program that still runs: it is not in any log."""
+"""What the kernel says, now, of a program that still runs, and of its sockets: it is not in any log."""
 
 from __future__ import annotations
 
@@ -12,9 +12,32 @@ from evloop_trace.numbers import size
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from evloop_trace.model.diagnosis.state import Listener, Process
+    from evloop_trace.model.diagnosis.state import Listener, Process, Thread
 
-__all__ = ["Present", "Seen", "has_news", "is_recent", "kernel_says", "seen_of"]
+__all__ = [
+    "Present",
+    "Seen",
+    "Task",
+    "has_news",
+    "is_recent",
+    "is_stopped",
+    "kernel_says",
+    "seen_of",
+    "task_says",
+]
+
+_RUNS, _STOPPED = "R", "T"
+# A task sleeps in a function of the kernel's, whose name begins like this.
+_SLEEPS = {
+    "hrtimer_nanosleep": "sleeps until a time, as in sleep()",
+    "futex_": "waits for a lock, or for another thread",
+    "do_wait": "waits for a child process to end",
+    "pipe_read": "waits for something to read from a pipe",
+    "anon_pipe_read": "waits for something to read from a pipe",
+    "pipe_write": "waits for room in a pipe",
+    "anon_pipe_write": "waits for room in a pipe",
+    "locks_lock_inode_wait": "waits for the lock of a file",
+}
 
 
 class Seen(NamedTuple):
@@ -28,6 +51,15 @@ class Seen(NamedTuple):
     """Bytes of ours that wait to be sent, or to be acknowledged."""
 
 
+class Task(NamedTuple):
+    """The main thread, as the kernel has it."""
+
+    state: str = ""
+    """Of proc_pid_stat(5): R runs, S sleeps, T was stopped by a signal, …; empty if it cannot be known."""
+    wchan: str = ""
+    """The kernel's function in which it sleeps, proc_pid_wchan(5); empty if in none, or unknown."""
+
+
 class Present(NamedTuple):
     """The moment at which it was asked."""
 
@@ -35,6 +67,7 @@ class Present(NamedTuple):
     """In nanoseconds, on the clock of the events."""
     sockets: Mapping[tuple[str, str], Seen]
     """By the socket's own address and its peer's, as the log has them; a listener's peer is empty."""
+    task: Task = Task()
 
 
 def is_recent(process: Process, since: int | None) -> bool:
@@ -68,3 +101,19 @@ def kernel_says(stream: Stream) -> str:
     closed = " (the peer has closed)" if seen.state == "CLOSE-WAIT" else ""
     but = "But the kernel, now" if has_news(stream) else "The kernel, now"
     return f"{but}: {unread}{unsent}, {seen.state}{closed}."
+
+
+def is_stopped(process: Process) -> bool:
+    """Whether a signal has stopped it, SIGSTOP or another, signal(7): then none of its threads runs."""
+    return process.present is not None and process.present.task.state == _STOPPED
+
+
+def task_says(process: Process, thread: Thread) -> str:
+    """A sentence about a thread that is in no call of a socket; nothing if it is not known what it does."""
+    if process.present is None or thread.name:
+        return ""
+    state, wchan = process.present.task
+    if state == _RUNS:
+        return "The kernel, now: it runs."
+    does = next((what for name, what in _SLEEPS.items() if wchan.startswith(name)), "sleeps")
+    return f"The kernel, now: it {does} ({wchan})." if wchan else ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Poll
 from evloop_trace.model.diagnosis.finding import Finding, evidence
-from evloop_trace.model.diagnosis.present import is_recent, kernel_says
+from evloop_trace.model.diagnosis.present import is_recent, kernel_says, task_says
 from evloop_trace.model.diagnosis.state import Stream
 from evloop_trace.model.diagnosis.words import SLOW, call, join, moment, place, sentence, since, who
 from evloop_trace.model.filters import due
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.scene import Scene
     from evloop_trace.model.diagnosis.state import Process, Thread
 
-__all__ = ["own_code", "sleeping"]
+__all__ = ["own_code", "sleeping", "stopped"]
 
 _NAMED = 4  # sockets of a poll that are named
 
@@ -97,9 +97,10 @@ def own_code(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     resumed = "" if thread.resumes is None else f" It made its next call at {moment(thread.resumes)}."
     name = getattr(last, "conn", None) or getattr(last, "sock", None)
     did = f"{call(last)}{f' on {name}' if name else ''}{place(last)}"
+    knows = task_says(process, thread)
     text = (
-        f"{who(process, thread)} has been in no socket's call{since(begun, now)}: it runs its own "
-        f"code, or is in a call such as sleep(), input() or join(). Its last was {did}."
+        f"{who(process, thread)} has been in no socket's call{since(begun, now)}"
+        f"{'' if knows else ': it runs its own code, or is in a call such as sleep(), input() or join()'}."
     )
     sock = process.sockets.get(name or "")
     kernel = kernel_says(sock) if isinstance(sock, Stream) else ""
@@ -107,7 +108,21 @@ def own_code(scene: Scene, process: Process, thread: Thread) -> Finding | None:
         f" What {event.what} does is not in the log: {event.reason}." for event in process.unseen[:2]
     )
     stuck = holds or not any(other.wait is not None for other in process.threads.values())
+    text = join(sentence(text), f"Its last was {did}.", knows, kernel)
     return Finding(
-        "own-code", join(sentence(text), kernel) + unseen + resumed, process.label, thread.name, name, begun,
+        "own-code", text + unseen + resumed, process.label, thread.name, name, begun,
         evidence((process, [last, *process.unseen[:2]])), stuck,
     )  # fmt: skip
+
+
+def stopped(process: Process) -> Finding:
+    """Whatever its calls wait for, nothing of it runs."""
+    of = f" of {process.label}" if process.label else ""
+    lasts = [thread.last for thread in process.threads.values() if thread.last is not None]
+    last = max(lasts, key=due, default=None)
+    text = (
+        f"The process{of} is stopped by a signal (SIGSTOP, or Ctrl-Z in its terminal): nothing in it runs, "
+        f"whatever comes, until `kill -CONT {process.header.pid}`, or `fg` in its terminal."
+    )
+    did = "" if last is None else f"Its last call was over at {moment(due(last))}."
+    return Finding("stopped", join(text, did), process.label, evidence=evidence((process, [last])))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from evloop_trace.model.diagnosis.finding import Finding, evidence
 from evloop_trace.model.diagnosis.fold import Ends, Fold
 from evloop_trace.model.diagnosis.listeners import unaccepted
+from evloop_trace.model.diagnosis.present import is_stopped
 from evloop_trace.model.diagnosis.scene import Scene
 from evloop_trace.model.diagnosis.spins import asking, spinning
 from evloop_trace.model.diagnosis.state import Listener, Process, Stream
 from evloop_trace.model.diagnosis.streams import standing
-from evloop_trace.model.diagnosis.threads import own_code, sleeping
+from evloop_trace.model.diagnosis.threads import own_code, sleeping, stopped
 from evloop_trace.model.diagnosis.waits import waiting
 from evloop_trace.model.diagnosis.words import moment, reset
 from evloop_trace.model.filters import due
@@ -108,13 +109,18 @@ def _is_last(process: Process, event: AnyEvent) -> bool:
 
 def _look_at(scene: Scene, process: Process) -> Iterator[Finding]:
     """All findings in a process that runs."""
+    halted = is_stopped(process)
+    if halted:
+        yield stopped(process)
     spins = {
-        name: found for name, sock in process.sockets.items() if (found := spinning(scene, sock)) is not None
+        name: found
+        for name, sock in process.sockets.items()
+        if not halted and (found := spinning(scene, sock)) is not None
     }
     yield from spins.values()
     busy = {found.thread for found in spins.values()}
     for thread in process.threads.values():
-        if thread.name in busy:
+        if halted or thread.name in busy:
             continue
         for rule in (asking, waiting, sleeping, own_code):
             if (found := rule(scene, process, thread)) is not None:
@@ -154,7 +160,8 @@ def _summary(process: Process, findings: list[Finding], at: int | None, interrup
     if process.cut is not None:
         return f"{hangs} at {moment(process.now)}, where the file ends: {process.cut.reason}{missing}"
     if process.present is not None:
-        return f"{hangs}; still running (pid {process.header.pid}) at {moment(process.present.t)}{missing}"
+        there = "stopped by a signal" if is_stopped(process) else "still running"
+        return f"{hangs}; {there} (pid {process.header.pid}) at {moment(process.present.t)}{missing}"
     how = "killed or crashed" if process.gone else "killed, crashed, or still running"
     return f"{hangs}; the log has no end ({how}){missing}"
 

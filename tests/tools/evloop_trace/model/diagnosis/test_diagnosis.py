@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from evloop_trace.model.diagnosis import Diagnosis, Finding, Present, Seen, Verdict
-from evloop_trace.model.diagnosis.words import rate
+from evloop_trace.model.diagnosis import Diagnosis, Finding, Present, Seen, Task, Verdict
+from evloop_trace.model.diagnosis.words import moment, rate
 
 from evloop.events.reader import Problem
 from evloop.events.schema import (
@@ -826,16 +826,17 @@ def test_a_rate_of_one_moment() -> None:
 # -- programs that still run -------------------------------------------------------------------------
 
 
-def now(log: Log, ns: int = SECOND, **seen: Seen) -> Verdict:
-    """The verdict `ns` after the last event, when the program runs and the kernel knows these sockets."""
+UNKNOWN = Task()
+OPEN = Seen("ESTABLISHED", 0, 0)
+
+
+def now(log: Log, ns: int = SECOND, task: Task = UNKNOWN, **seen: Seen) -> Verdict:
+    """The verdict `ns` after the last event, when the program is there and the kernel knows these sockets."""
     ends = {"listener": (SERVER, ""), "accepted": (SERVER, CLIENT), "client": (CLIENT, SERVER)}
     diagnosis = Diagnosis([("", log.header)])
     diagnosis.feed(0, log.events)
-    diagnosis.look(0, Present(log.t + ns, {ends[name]: it for name, it in seen.items()}))
+    diagnosis.look(0, Present(log.t + ns, {ends[name]: it for name, it in seen.items()}, task))
     return diagnosis.verdict()
-
-
-OPEN = Seen("ESTABLISHED", 0, 0)
 
 
 def test_a_wait_until_now() -> None:
@@ -916,6 +917,70 @@ def test_bytes_that_the_program_does_not_read() -> None:
         "But the kernel, now: 7 B to read, 3 B of ours not acknowledged, CLOSE-WAIT (the peer has closed)."
         in found.sentence
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (Task("R"), "The kernel, now: it runs."),
+        (Task("S", "futex_do_wait"), "it waits for a lock, or for another thread (futex_do_wait)."),
+        (Task("S", "anon_pipe_read"), "it waits for something to read from a pipe (anon_pipe_read)."),
+        (Task("S", "wait_woken"), "The kernel, now: it sleeps (wait_woken)."),
+        (Task("S"), "or is in a call such as sleep()"),
+        (UNKNOWN, "or is in a call such as sleep()"),
+    ],
+)
+def test_what_a_thread_does_that_is_in_no_call(task: Task, words: str) -> None:
+    """The kernel knows in what it sleeps, if we may ask; else nobody does."""
+    log = Log()
+    log.accept()
+    log.recv("tcp-2", 5)
+    (found,) = now(log, task=task).findings
+    assert found.kind == "own-code"
+    assert words in found.sentence
+    assert found.sentence.count("own code") == (words == "or is in a call such as sleep()")
+    assert "Its last was recv() on tcp-2" in found.sentence
+
+
+def test_another_thread_is_not_the_one_that_the_kernel_was_asked_for() -> None:
+    """The log has no number of it."""
+    log = Log()
+    log.accept(thread="one")
+    log.recv("tcp-2", 5, thread="one")
+    (found,) = now(log, task=Task("R")).findings
+    assert found.sentence.startswith("Thread one has been in no socket's call since")
+    assert "it runs its own code, or" in found.sentence
+
+
+def test_a_program_that_is_stopped() -> None:
+    """What its threads wait for would come to nothing."""
+    log = Log()
+    log.listen()
+    log.accept()
+    over = moment(log.t)
+    log.block("recv", "tcp-2")
+    verdict = now(log, task=Task("T", "do_signal_stop"), accepted=OPEN)
+    assert verdict.summary == [f"1 thing hangs; stopped by a signal (pid 1) at {moment(log.t + SECOND)}"]
+    (found,) = verdict.findings
+    assert (found.kind, found.thread, found.since) == ("stopped", None, None)
+    assert "until `kill -CONT 1`, or `fg`" in found.sentence
+    assert found.sentence.endswith(f"Its last call was over at {over}.")
+
+
+def test_who_calls_a_program_that_is_stopped() -> None:
+    """They wait in its queue."""
+    log = Log()
+    log.listen()
+    log.accept()
+    verdict = now(log, task=Task("T"), listener=Seen("LISTEN", 2, 0))
+    assert [found.kind for found in verdict.findings] == ["stopped", "queue"]
+
+
+def test_a_program_that_is_stopped_before_it_has_done_anything() -> None:
+    """There is no call to tell of."""
+    (found,) = now(Log(), task=Task("T")).findings
+    assert found.sentence.endswith("or `fg` in its terminal.")
+    assert found.evidence == ()
 
 
 @pytest.mark.parametrize(

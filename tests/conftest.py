@@ -7,6 +7,7 @@ some of them must fail. tests/evloop/bugs/test_suite.py sees to that.
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,16 @@ IN_CI = bool(os.environ.get("CI"))
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The option --bug."""
     parser.addoption("--bug", choices=sorted(BUGS), help="put this bug into the servers that the tests make")
+
+
+def pytest_configure() -> None:
+    """What is begun with `&` or nohup has SIGINT or SIGHUP ignored, and whatever it begins, too: signal(7).
+
+    The programs that are tested here heed that, as they should, and would not end when a test tells them to.
+    """
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.hookimpl(tryfirst=True)

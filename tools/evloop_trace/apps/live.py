@@ -25,10 +25,11 @@ from evloop_trace.apps.follow import FileFeed
 from evloop_trace.apps.terminal import Terminal, suspended_well
 from evloop_trace.apps.woven import Woven
 from evloop_trace.escape import escape_text
-from evloop_trace.living import Work
+from evloop_trace.living import Work, is_running
 from evloop_trace.model.lint import Trail
-from evloop_trace.model.picture import Picture
+from evloop_trace.model.picture import IDLE, Picture
 from evloop_trace.numbers import count
+from evloop_trace.proc_task import task_of
 from evloop_trace.views.lines import format_events
 from evloop_trace.views.palette import BOLD
 from evloop_trace.views.screen import Screen
@@ -260,6 +261,8 @@ class Present:
         self._look(now)
         if self._woven is not None:
             self._woven.look(now)
+        if self._is_stopped(now):
+            status = "stopped by a signal"
         return self._screen(now, status).lines(width, height)
 
     def _look(self, now: int) -> None:
@@ -270,6 +273,13 @@ class Present:
         if self._work is None:
             self._work = Work(picture.header)
         picture.works(self._work.since(now, picture.t))
+
+    def _is_stopped(self, now: int) -> bool:
+        """Whether who says nothing may not run at all: Ctrl-Z, or SIGSTOP."""
+        header = self.picture.header
+        if header is None or not self.feed.current or now - self.picture.t < IDLE:
+            return False
+        return is_running(header) and task_of(header.pid).is_stopped
 
     def finish(self) -> None:
         """There is no more: what waits for its place stands where it is due."""

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import closing
 from itertools import pairwise
 from typing import TYPE_CHECKING, Self
@@ -189,6 +190,23 @@ def test_a_log_that_begins_anew_is_another_picture(
     assert present.picture.events == 1
     feed.close()
     assert "The log has no end: the program was killed." in _text(present.last_lines(80, 24))
+
+
+def test_a_program_that_is_stopped_is_not_live(tmp_path: Path, book: Book, save: Callable[..., str]) -> None:
+    """Ctrl-Z in its terminal: the title says why nothing comes, until it goes on."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as program:
+        book.events[0].pid, book.events[0].mono_ns = program.pid, time.monotonic_ns()
+        book.events[0].boot_id = ""
+        feed = FileFeed(save("log.jsonl", book.conversation().encode()))
+        present = live.Present(feed, Clock(), lambda: time.monotonic_ns() + 10**10)
+        present.read()
+        for number, words in ((signal.SIGSTOP, "s  stopped by a signal"), (signal.SIGCONT, "s  live")):
+            program.send_signal(number)
+            deadline = time.monotonic() + 30
+            while words not in (text := _text(present.lines(80, 24))):
+                assert time.monotonic() < deadline, text
+        feed.close()
+        program.kill()
 
 
 def test_a_log_that_begins_anew_has_another_timeline(

@@ -26,7 +26,6 @@ __all__ = [
     "task_says",
 ]
 
-_RUNS, _STOPPED = "R", "T"
 # A task sleeps in a function of the kernel's, whose name begins like this.
 _SLEEPS = {
     "hrtimer_nanosleep": "sleeps until a time, as in sleep()",
@@ -58,6 +57,11 @@ class Task(NamedTuple):
     """Of proc_pid_stat(5): R runs, S sleeps, T was stopped by a signal, …; empty if it cannot be known."""
     wchan: str = ""
     """The kernel's function in which it sleeps, proc_pid_wchan(5); empty if in none, or unknown."""
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a signal has stopped it, SIGSTOP or another, signal(7): no thread of its process runs."""
+        return self.state == "T"
 
 
 class Present(NamedTuple):
@@ -104,8 +108,8 @@ def kernel_says(stream: Stream) -> str:
 
 
 def is_stopped(process: Process) -> bool:
-    """Whether a signal has stopped it, SIGSTOP or another, signal(7): then none of its threads runs."""
-    return process.present is not None and process.present.task.state == _STOPPED
+    """Whether the program is there, and a signal has stopped it."""
+    return process.present is not None and process.present.task.is_stopped
 
 
 def task_says(process: Process, thread: Thread) -> str:
@@ -113,7 +117,7 @@ def task_says(process: Process, thread: Thread) -> str:
     if process.present is None or thread.name:
         return ""
     state, wchan = process.present.task
-    if state == _RUNS:
+    if state == "R":
         return "The kernel, now: it runs."
     does = next((what for name, what in _SLEEPS.items() if wchan.startswith(name)), "sleeps")
     return f"The kernel, now: it {does} ({wchan})." if wchan else ""

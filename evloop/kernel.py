@@ -485,5 +485,7 @@ def is_broken_socket(error: OSError) -> bool:
     """Whether accept(2) or recvfrom(2) can never succeed again.
 
     Their other errors are about one connection, accept(2), or one datagram that was sent before, udp(7).
+    EOPNOTSUPP, too: it is in accept(2)'s list of what the network may answer, and its other sense, a socket
+    of the wrong type, cannot be one that listens.
     """
-    return error.errno in {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP, errno.EFAULT}
+    return error.errno in {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EFAULT}

@@ -16,10 +16,10 @@ from evloop.testing import failure
 # Errors of one connection on its way, accept(2): "treat them like EAGAIN by retrying".
 PASSING = [
     errno.ECONNABORTED, errno.EPERM, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN,
-    errno.ENONET, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT,
+    errno.ENONET, errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT,
 ]  # fmt: skip
 SHORT = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
-BROKEN = [errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP]
+BROKEN = [errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EFAULT]
 
 
 def accepts(server, listener) -> int:

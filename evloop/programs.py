@@ -78,7 +78,7 @@ def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOption
             address = _one(kernel.resolve(address, datagram=kind == "udp"))
         if keep.control:
             gates.over = lambda: interrupts.stopping
-            stack.callback(ControlThread(keep.control, gates).close)
+            stack.callback(ControlThread(keep.control, gates, report).close)
         recording = None
         if keep.is_traced:
             limits = {"backlog": options.backlog, "recv_size": options.recv_size}

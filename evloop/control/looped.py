@@ -161,6 +161,7 @@ class ControlPoint:
         self.sock = self.kernel.listen(address, 4, mode=0o600)
         self._inode = self.kernel.inode_of(address)
         self._controllers: set[_Controller] = set()
+        self._closed = False
         self.fd = self.sock.fileno()
         self.watching = 0
         loop.trace.own(self.fd, "control")
@@ -195,12 +196,16 @@ class ControlPoint:
         self._loop.close_later(lambda: self.kernel.close(controller.sock, "eof"))
 
     def fail(self, error: Exception) -> None:
-        """It cannot go on; the server can."""
+        """It cannot go on; the server can, and nothing is held back that nobody could release."""
         self._loop.failed("control", error)
-        self._loop.interests.drop(self, "it is broken")
+        self._gates.open()
+        self.close()
 
     def close(self) -> None:
-        """Nobody controls any more; all gates are open."""
+        """Nobody controls any more; the path goes first, since that of a closed socket is anybody's."""
+        if self._closed:
+            return
+        self._closed = True
         for controller in tuple(self._controllers):
             self._leave(controller)
         self._shortage.cancel()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from evloop.address import Address, Inet, Sockaddr, UnixPath
 from evloop.kernel import is_broken_socket, is_resource_shortage
+from evloop.net.shortage import RETRY_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from evloop.protocols import Respond
 
 __all__ = ["Line", "mailbox", "switched_on", "wait_for_call"]
-
-RETRY_AFTER = 0.1  # seconds, when descriptors or memory ran out
 
 
 class Line(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -298,15 +299,27 @@ def test_who_was_gone_before_they_were_let_in(loop, point, connect, monkeypatch,
     assert (point.watching, len(loop.timers)) == (READ, 0)
 
 
-def test_a_point_that_breaks(loop, point, connect, monkeypatch):
-    """It is heard of, and watched no more."""
+def test_a_point_that_breaks(loop, gates, point, connect, path, monkeypatch):
+    """It is heard of, nobody can call any more, and nothing is held back that nobody could release."""
     heard = []
     loop.trace.error = lambda where, error, _sock: heard.append((where, error.errno))
+    first = connect()
+    first.send(b"hold read\n")
+    loop.tick()
+    loop.tick()
+    assert first.recv(9) == b"ok\n"
     refuse(monkeypatch, point.kernel, "accept", errno.EINVAL)
-    connect()
+    late = connect()
     loop.tick()
     assert heard == [("control", errno.EINVAL)]
-    assert point.watching == 0
+    assert not os.path.exists(path)
+    for sock in (first, late):
+        with contextlib.suppress(ConnectionResetError):
+            assert sock.recv(1) == b""
+    assert not gates.held
+    assert loop.interests.watched == {}
+    point.close()
+    assert heard == [("control", errno.EINVAL)]
 
 
 def test_its_end(loop, point, connect, path, monkeypatch):

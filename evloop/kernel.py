@@ -133,12 +133,19 @@ class Poller:
         self._selector.register(fd, mask)
 
     def modify(self, fd: int, mask: int) -> None:
-        """Watch `fd` for another mask."""
-        self._selector.modify(fd, mask)
+        """Watch `fd` for another mask; if that fails, it is not watched at all."""
+        try:
+            self._selector.modify(fd, mask)
+        except OSError:
+            # `selectors` has forgotten it then. epoll has not, and would go on to report the old mask.
+            if self._epoll is not None:
+                self._epoll.unregister(fd)
+            raise
 
     def unregister(self, fd: int) -> None:
-        """Watch `fd` no more."""
-        self._selector.unregister(fd)
+        """Watch `fd` no more: also if a failed `modify` has seen to that."""
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(fd)
 
     def close(self) -> None:
         """Give the selector's own descriptor back."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import socket
+
 import pytest
 
-from evloop.kernel import READ, WRITE, selector_names
-from evloop.testing import ScriptedKernel, ScriptedPoller
+from evloop.kernel import OUT, READ, WRITE, Poller, selector_names
+from evloop.testing import ScriptedKernel, ScriptedPoller, failure
 from evloop.trace import Trace
 
 
@@ -105,6 +109,68 @@ def test_a_selector_that_refuses_leaves_the_state_as_it_was(poller, interests_cl
         interests.update(item)
     assert item.watching == 0
     assert interests.watched == {}
+
+
+class Refusing:
+    """An epoll that does not change what it watches for: ENOMEM, or what seccomp(2) makes of it."""
+
+    def __init__(self, epoll):
+        self._epoll = epoll
+        self.refused = []
+
+    def __getattr__(self, name):
+        return getattr(self._epoll, name)
+
+    def modify(self, fd, bits):
+        """As epoll's, if that failed."""
+        self.refused.append((fd, bits))
+        raise failure(errno.ENOMEM)
+
+
+EPOLLS = [name for name in selector_names() if name == "epoll"]
+
+
+@pytest.mark.parametrize("name", EPOLLS)
+def test_a_modify_that_fails(name, keep):
+    """Who is watched for what nobody asked is not watched at all; and may be given up, or begin again."""
+    poller = Poller(name)
+    ours, theirs = map(keep, socket.socketpair())
+    poller._selector._selector = refusing = Refusing(poller._selector._selector)
+    try:
+        poller.register(ours.fileno(), READ)
+        with pytest.raises(OSError, match="Cannot allocate"):
+            poller.modify(ours.fileno(), READ | WRITE)
+        assert len(refusing.refused) == 1
+        theirs.send(b"x")
+        assert list(poller.poll(0)) == []
+        poller.unregister(ours.fileno())
+        poller.register(ours.fileno(), WRITE)
+        assert list(poller.poll(0)) == [(ours.fileno(), OUT)]
+    finally:
+        poller.close()
+
+
+@pytest.mark.parametrize("name", EPOLLS)
+def test_a_modify_that_fails_ends_one_connection(name, real):
+    """Of the client who does not read; the others are answered as before."""
+    server = real(name, traced=True, mode="echo", high_water=1 << 20)
+    address = server.tcp()
+    other, client = server.client(address), server.client(address, buffers=8192)
+    assert server.exchange(other, b"before") == b"before"
+    selector = server.loop.poller._selector
+    selector._selector = refusing = Refusing(selector._selector)
+    server.until(lambda: len(server.streams) == 2)
+
+    def is_refused():
+        with contextlib.suppress(BlockingIOError):
+            client.send(b"x" * 10_000)
+        return refusing.refused
+
+    server.until(is_refused)
+    server.until(lambda: len(server.streams) == 1)
+    assert len(refusing.refused) == 1
+    assert [error.where for error in server.events("error")] == ["connection"]
+    assert server.exchange(other, b"after") == b"after"
 
 
 def test_every_selector_has_a_name():

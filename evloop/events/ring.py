@@ -196,23 +196,32 @@ class RingSink:
 
     def _write_beside(self, why: str) -> None:
         """Gather it, and have it written while the loop goes on."""
-        if len(self._waiting) >= WAITING:  # there will not be more: who adds to them is here
+        if len(self._waiting) < WAITING:  # there will not be more: who adds to them is here
+            self._dropped = None
+            dump = self._gather(why)
+            with self._lock:
+                self._waiting.append(dump)
+        else:
             if why != self._dropped:
                 wait = f"{WAITING} files still wait for the disk"
                 self._report(f"flight recorder: {why}: not written, as {wait}: ask again when they are there")
             self._dropped = why
-            return
-        self._dropped = None
-        dump = self._gather(why)
         with self._lock:
-            self._waiting.append(dump)
-            if not self._writing:
-                self._thread = threading.Thread(target=self._write_waiting, name="flight recorder")
-                self._thread.start()
-                self._writing = True
+            if self._waiting and not self._writing:
+                self._begin_thread(why)
+
+    def _begin_thread(self, why: str) -> None:
+        thread = threading.Thread(target=self._write_waiting, name="flight recorder")
+        try:
+            thread.start()
+        except RuntimeError as error:  # EAGAIN of clone(2): as many processes and threads as there may be
+            later = "it is written with the next, or when the server ends"
+            self._report(f"flight recorder: {why}: not written yet ({error}): {later}")
+        else:
+            self._thread, self._writing = thread, True
 
     def _write_waiting(self) -> None:
-        """The thread: it ends when nothing waits, so that it keeps no program from its end."""
+        """What the thread does: it ends when nothing waits, so that it keeps no program from its end."""
         while True:
             with self._lock:
                 if not self._waiting:
@@ -251,8 +260,10 @@ class RingSink:
             self._fd = fd
 
     def _wait(self) -> None:
+        """Until all is written that was gathered, also what no thread could be had for."""
         if self._thread is not None:
             self._thread.join()
+        self._write_waiting()
 
     def close(self) -> None:
         """Let all dumps be finished; if there was none, leave no empty file."""

@@ -511,6 +511,81 @@ def test_more_than_the_disk_takes(recorded, disk):
     assert [sentence for sentence in it.said if "not written" in sentence] == [*told, told[0]]
 
 
+@pytest.fixture
+def threads(monkeypatch):
+    """So many threads cannot be started: what is left of that number."""
+
+    class Threads:
+        missing = 0
+
+    class Thread(threading.Thread):
+        def start(self):
+            if Threads.missing:
+                Threads.missing -= 1
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    monkeypatch.setattr(ring.threading, "Thread", Thread)
+    return Threads
+
+
+NO_THREAD = "not written yet (can't start new thread): it is written with the next, or when the server ends"
+
+
+def test_no_thread_to_write_with(recorded, threads):
+    """Nothing is lost of it: it is told, and written as it was then when the next is asked for."""
+    it = recorded()
+    threads.missing = 1
+    it.sink.ask("one")
+    it.signals(1)
+    assert (threads.missing, it.said) == (0, [f"flight recorder: one: {NO_THREAD}"])
+    it.signals(2)
+    it.sink.ask("two")
+    it.signals(1)
+    assert it.older == ["log.old-000001"]
+    assert [line["seq"] for line in it.lines("log.old-000001")] == [0, 1, -1]
+    assert [line["seq"] for line in it.lines()] == [0, 1, 2, 3, 4, -1]
+
+
+def test_no_thread_for_as_many_as_may_wait(recorded, threads):
+    """Who asks then is not written, but those who wait are."""
+    it = recorded()
+    threads.missing = ring.WAITING
+    for why in ("one", "two", "three", "four"):
+        it.sink.ask(why)
+        it.signals(1)
+    assert threads.missing == 0
+    assert it.older == ["log.old-000001", "log.old-000002"]
+    assert it.lines()[-1]["reason"] == "flight recorder: three"
+    (said,) = [sentence for sentence in it.said if "four" in sentence]
+    assert said.startswith("flight recorder: four: not written, as 3 files still wait")
+
+
+def test_no_thread_until_the_end(recorded, threads, descriptors):
+    """It is written by who ends, and nothing of it is left open."""
+    before = descriptors()
+    it = recorded()
+    threads.missing = 1
+    it.sink.ask("one")
+    it.signals(1)
+    it.close()
+    assert threads.missing == 0
+    assert it.lines()[-1]["reason"] == "flight recorder: one"
+    assert descriptors() == before
+
+
+def test_no_thread_before_a_crash(recorded, threads):
+    """What was asked for is a file of its own, before that of the crash."""
+    it = recorded()
+    threads.missing = 1
+    it.sink.ask("one")
+    it.signals(1)
+    it.sink.write_now("crashed")
+    assert it.older == ["log.old-000001"]
+    assert it.lines("log.old-000001")[-1]["reason"] == "flight recorder: one"
+    assert it.lines()[-1]["reason"] == "flight recorder: crashed"
+
+
 def test_a_crash(recorded):
     """It is written before the call returns; and after what was being written."""
     it = recorded()

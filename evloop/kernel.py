@@ -256,11 +256,22 @@ class Kernel:
             return sock
 
     def connect(self, address: Address, timeout: float | None, *, datagram: bool = False) -> Socket:
-        """A blocking socket, connected to a numeric address or a path; calls time out after `timeout` s."""
+        """A blocking socket, connected to a numeric address or a path; calls time out after `timeout` s.
+
+        Raises:
+            TimeoutError: nobody has answered on TCP; on a Unix socket that is BlockingIOError.
+        """
         sock = socket.socket(_family(address), socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
         try:
-            sock.settimeout(timeout)
+            if isinstance(address, Inet):
+                sock.settimeout(timeout)
+            elif timeout is not None:
+                # Python's time-outs make the socket non-blocking, and then connect(2) does not wait at all if
+                # the queue is full: EAGAIN, unix(7). With this it does, socket(7); 0 would mean for ever.
+                seconds, rest = divmod(max(round(timeout * 1_000_000), 1), 1_000_000)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, rest))
             sock.connect(_sockaddr(address))  # type: ignore[arg-type]
+            sock.settimeout(timeout)
         except BaseException:
             sock.close()
             raise

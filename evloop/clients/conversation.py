@@ -189,7 +189,9 @@ _BROKEN = {
 
 def _why_not_connected(address: Address, error: OSError, timeout: float) -> str:
     name = errno_name(error.errno)
-    if isinstance(error, TimeoutError) or name == "EAGAIN":
+    if isinstance(address, UnixPath) and name == "EAGAIN":
+        return f"{address} did not accept within {timeout:g} s: its queue is full"
+    if isinstance(error, TimeoutError):
         return f"{address} did not accept within {timeout:g} s: its queue may be full, or packets are dropped"
     if name == "ENOENT" and isinstance(address, UnixPath):
         return f"{address} does not exist: start a server with `evloop serve --unix {address}`"

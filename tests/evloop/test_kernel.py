@@ -375,6 +375,18 @@ def test_a_connect_that_fails_gives_its_socket_back(kernel, keep, descriptors):
     assert descriptors() == before
 
 
+@pytest.mark.parametrize("timeout", [None, 1e-9])
+def test_a_unix_connection_waits_in_its_calls(kernel, keep, short_dir, timeout):
+    """After connecting as the others do; and the shortest time is not taken for none at all, socket(7)."""
+    address = UnixPath(f"{short_dir}/s")
+    keep(kernel.listen(address, 0))
+    client = keep(kernel.connect(address, timeout))
+    assert client.gettimeout() == timeout
+    if timeout:
+        with pytest.raises(BlockingIOError):
+            kernel.connect(address, timeout)
+
+
 # -- descriptors -----------------------------------------------------------------------------
 
 

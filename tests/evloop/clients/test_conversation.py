@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -454,14 +455,30 @@ def test_nobody_there(short_dir):
 
 
 def test_a_full_queue(short_dir):
-    """A server that does not accept: it waits so long, and says what may be the matter."""
+    """A Unix server that does not accept: it really waits so long, and there are no packets to be dropped."""
     path = f"{short_dir}/s"
     listener = Kernel().listen(UnixPath(path), 0)
     filler = Kernel().connect(UnixPath(path), 1)
-    with pytest.raises(EvloopError, match=r"did not accept within 0\.05 s"):
+    began = time.monotonic()
+    with pytest.raises(EvloopError, match=r"did not accept within 0\.05 s: its queue is full$"):
         run(path, ("x",), ClientOptions(timeout=0.05))
+    assert time.monotonic() - began >= 0.04  # the kernel counts in ticks of its own
     filler.close()
     listener.close()
+
+
+def test_a_handshake_that_nobody_answers(monkeypatch):
+    """On TCP nothing tells whether the queue is full, or nobody is there."""
+
+    class Silent(Kernel):
+        """A kernel to whose SYN nobody answers."""
+
+        def connect(self, *_, **__):
+            raise TimeoutError("timed out")
+
+    monkeypatch.setattr(conversation, "Kernel", Silent)
+    with pytest.raises(EvloopError, match=r"within 5 s: its queue may be full, or packets are dropped"):
+        run("127.0.0.1:1", ("x",), ClientOptions())
 
 
 def test_every_address_of_a_host_is_tried(serve, monkeypatch):

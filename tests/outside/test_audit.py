@@ -307,6 +307,28 @@ def test_counters_of_a_network_of_its_own(run, tmp_path, traced):
     assert ("apt install strace" in done.stderr) == (not traced)
 
 
+@strace
+@pytest.mark.needs("namespaces")
+def test_what_strace_made_up_is_not_in_the_kernels_counters(run):
+    """The reset of docs/audit.md: the kernel never saw one, the log is right, and both is said."""
+    scene = """
+        "$@" 2>said & server=$!
+        until grep -q ^listening said; do sleep 0.05; done
+        {client} "$(sed -n 's/^listening tcp //p' said)" one
+        kill -INT $server; wait $server
+    """
+    words = [*AUDIT, "--json", "--lab", "--log", "log.jsonl", "--inject", "recvfrom:error=ECONNRESET:when=2"]
+    words += ["--", "sh", "-c", scene.format(client=" ".join(CLIENT)), "sh"]
+    done = run(*words, *SERVE, "--log", "log.jsonl", "--tcp", "127.0.0.1:0")
+    report = json.loads(done.stdout.splitlines()[-1])
+    assert report["injected"] == {"recvfrom": 1}, "the fault has fired"
+    assert (done.returncode, report["differences"]) == (0, [])
+    counters = {it["counter"] for it in report["counters"]}
+    assert "PassiveOpens" in counters
+    assert "EstabResets" not in counters
+    assert sum("EstabResets" in sentence for sentence in report["not_compared"]) == 1
+
+
 def test_nothing_to_compare_is_no_agreement(run, tmp_path):
     """Without strace, and in a network of others, the exit code is 2."""
     program = tmp_path / "program.py"

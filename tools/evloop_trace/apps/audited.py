@@ -256,10 +256,20 @@ def _report(
             compared.append(found)
             differences += [mismatch(difference, it.log.header.pid) for difference in found.differences]
     whole = not any(it.log.since for it in heard)
-    balances = _balances(heard, grown) if grown and whole else []
+    pids = {it.log.header.pid for it in heard}
+    made_up = counters.made_up(
+        [] if isinstance(seen, str) else (it for it in seen.calls if seen.process(it.thread) in pids)
+    )
+    comparable = {name: n for name, n in grown.items() if name not in made_up}
+    balances = _balances(heard, comparable) if grown and whole else []
     if grown and not whole:
         left_out.append("the kernel's counters: they count what was before what is left of the log, too")
     elif grown:
+        left_out += [
+            f"the kernel's counter {name}: strace made up {plural(number, 'result')} in the log, "
+            "of which the kernel knows nothing"
+            for name, number in made_up.items()
+        ]
         left_out += [
             f"{grown[name]:,} {what} ({name}), which only the kernel knows of"
             for name, what in counters.LOSSES.items()

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from evloop.events import schema
+from evloop_trace.audit.told import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from evloop.events.reader import Item
+    from evloop_trace.audit.strace import SystemCall
 
-__all__ = ["Account", "Balance", "parse"]
+__all__ = ["Account", "Balance", "made_up", "parse"]
 
 LOSSES = {
     "ListenOverflows": "connections that found the accept queue full",
@@ -35,6 +37,15 @@ _MEANING = {
     "InDatagrams": "UDP datagrams that somebody has read",
     "OutDatagrams": "UDP datagrams that were sent",
 }
+
+_ASKED = {"EINPROGRESS", "ECONNREFUSED", "ETIMEDOUT"}  # errnos of a connect() for which a SYN was sent
+_COUNTED = (
+    ("ActiveOpens", FAMILIES["connect"], {"", *_ASKED}),
+    ("EstabResets", FAMILIES["recv"] | FAMILIES["send"], {"ECONNRESET"}),
+    ("InDatagrams", FAMILIES["recvfrom"], {""}),
+    ("OutDatagrams", FAMILIES["sendto"], {""}),
+)
+"""By which calls, and with which errno or none, a log says that a counter has grown."""
 
 
 class Balance(msgspec.Struct):
@@ -69,6 +80,19 @@ def parse(text: str) -> dict[str, int]:
             else:
                 names = words[1:]
     return dict(found)
+
+
+def made_up(calls: Iterable[SystemCall]) -> dict[str, int]:
+    """Counters that the log's calls may rightly exceed, and by how many: strace gave them, and made none."""
+    return dict(
+        Counter(
+            counter
+            for call in calls
+            if call.injected and not call.what.startswith("UNIX")
+            for counter, names, errnos in _COUNTED
+            if call.name in names and call.errno in errnos
+        )
+    )
 
 
 class Account:
@@ -136,7 +160,7 @@ class Account:
 
     def _connected(self, event: schema.Connect) -> None:
         if event.conn and self._protos.get(event.conn) == "tcp" and not event.call:
-            asked = event.errno in {None, "EINPROGRESS", "ECONNREFUSED", "ETIMEDOUT", "timeout"}
+            asked = event.errno in {None, "timeout"} | _ASKED
             self.counts["ActiveOpens"] += asked
 
     def _moved(self, event: schema.Recv | schema.Send) -> None:

@@ -46,7 +46,7 @@ class Mismatch(msgspec.Struct):
     log: str
     """The log's line; empty where it has none."""
     strace: str
-    """strace's, without its thread and time; empty where it has none."""
+    """strace's, without its thread and time; empty where it has none. Of a counter what the kernel says."""
     line: int | None = None
     """Of strace's output."""
     seq: int | None = None

@@ -39,6 +39,7 @@ _RESULT = re.compile(
 _NEW = {"clone", "clone3", "fork", "vfork"}
 _DEEPER, _HIGHER = set("([{"), set(")]}")
 _ENDED = re.compile(r"\+\+\+ (?:exited|killed) .*\+\+\+")
+_INJECTED = re.compile(r" \(INJECTED(?:: args, retval)?\)(?: \(DELAYED\))?$")
 _RESTARTED = re.compile(r"resuming interrupted (\w+)")
 
 
@@ -67,8 +68,8 @@ class SystemCall(NamedTuple):
 
     @property
     def injected(self) -> bool:
-        """Whether it is strace that made it fail."""
-        return self.text.endswith("(INJECTED)")
+        """Whether it is strace that made it fail, or gave what it gave: the call was never made."""
+        return _INJECTED.search(self.text) is not None
 
     @property
     def outcome(self) -> int | str | None:

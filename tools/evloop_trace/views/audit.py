@@ -67,9 +67,10 @@ def _balance(it: Balance) -> Text:
 
 def _difference(it: Mismatch) -> list[Text]:
     lines = [Text(f"✗ {escape_text(describe(it))}", TROUBLE)]
+    other = "kernel" if it.kind == "counter" else "strace"
     lines += [
         Text(f"  {who:<7}{escape_text(text)}", DIM)
-        for who, text in (("log", it.log), ("strace", it.strace))
+        for who, text in (("log", it.log), (other, it.strace))
         if text
     ]
     return lines

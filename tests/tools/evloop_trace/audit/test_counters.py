@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from evloop_trace.audit.counters import Account, parse
+from evloop_trace.audit.counters import Account, made_up, parse
+from evloop_trace.audit.strace import Reader
 
 from evloop.events.schema import (
     Accept,
@@ -80,3 +81,25 @@ def test_what_must_be(passive: int, datagrams: int, agree: bool) -> None:
 def test_what_nobody_did_is_not_listed() -> None:
     """A counter that stood still, and of which the log says nothing."""
     assert Account().balances({"PassiveOpens": 0}) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "counter"),
+    [
+        ("recvfrom(9<TCP:[1]>, 0x7f, 9, 0, NULL, NULL) = -1 ECONNRESET (Reset)", "EstabResets"),
+        ("write(9<TCPv6:[1]>, 0x7f, 9) = -1 ECONNRESET (Reset)", "EstabResets"),
+        ("connect(9<TCP:[1]>, {sa_family=AF_INET}, 16) = -1 ECONNREFUSED (Refused)", "ActiveOpens"),
+        ("connect(9<TCP:[1]>, {sa_family=AF_INET}, 16) = 0", "ActiveOpens"),
+        ("recvfrom(9<UDP:[1]>, 0x7f, 9, 0, NULL, NULL) = 5", "InDatagrams"),
+        ("sendto(9<UDP:[1]>, 0x7f, 9, 0, NULL, 0) = 9", "OutDatagrams"),
+        ("recvfrom(9<UNIX-STREAM:[1]>, 0x7f, 9, 0, NULL, NULL) = -1 ECONNRESET (Reset)", ""),
+        ("recvfrom(9<TCP:[1]>, 0x7f, 9, 0, NULL, NULL) = -1 ENOMEM (No memory)", ""),
+        ("connect(9<TCP:[1]>, {sa_family=AF_INET}, 16) = -1 ENETUNREACH (No way)", ""),
+        ("accept4(9<TCP:[1]>, NULL, NULL, 0) = -1 ECONNABORTED (Aborted)", ""),
+    ],
+)
+def test_what_strace_made_up(call: str, counter: str) -> None:
+    """What the log has of it was never done, and so the kernel has not counted it; else it stays compared."""
+    reader = Reader()
+    reader.feed([f"7 1.000001 {call}", f"7 1.000002 {call} (INJECTED)", f"7 1.000003 {call} (INJECTED)"])
+    assert made_up(reader.calls) == ({counter: 2} if counter else {})

@@ -35,6 +35,8 @@ def test_a_call() -> None:
     [
         ("accept4(3<TCP:[127.0.0.1:80]>, NULL, NULL, 0) = -1 EAGAIN (Try again)", "EAGAIN"),
         ("accept4(3<TCP:[127.0.0.1:80]>, NULL, NULL, 0) = -1 EMFILE (Too many) (INJECTED)", "EMFILE"),
+        ("recvfrom(3<TCP:[1]>, 0x7f, 1, 0, NULL, NULL) = -1 EIO (Oh) (INJECTED) (DELAYED)", "EIO"),
+        ('recvfrom(3<TCP:[1]>, "A"..., 3, 0, NULL, NULL) = 3 (INJECTED: args, retval)', 3),
         ("recvfrom(3<TCP:[1]>, 0x7f, 1, 0, NULL, NULL) = ? ERESTARTSYS (To be restarted)", "ERESTARTSYS"),
         ("recvfrom(3<TCP:[1]>, 0x7f, 1, 0, NULL, NULL) = ?", None),
         ("poll([...], 1, 50) = 0 (Timeout)", 0),

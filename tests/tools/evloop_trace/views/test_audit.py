@@ -60,3 +60,11 @@ def test_without_strace() -> None:
         "the log and the kernel's counters agree\n"
     )
     assert render(report(strace=False)).endswith("nothing could be compared\n")
+
+
+def test_a_counter_is_the_kernels() -> None:
+    """It is not strace that says how far it has grown."""
+    wrong = Mismatch("counter", "PassiveOpens", None, "", 7, "4", "3")
+    lines = render(report(wrong)).splitlines()
+    at = lines.index("✗ PassiveOpens: the kernel's counter and the log cannot both be right")
+    assert lines[at + 1 : at + 3] == ["  log    4", "  kernel 3"]

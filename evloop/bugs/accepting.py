@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from evloop.bugs.bug import Bug
 from evloop.net.listener import Listener
+from evloop.net.shortage import Shortage
 from evloop.parts import Parts
 from evloop.servers.loop import LoopServer
 
 __all__ = ["BUGS"]
 
 
-class _NeverGivesUp(Listener):
-    def _may_go_on(self, error: OSError) -> bool:
+class _NeverGivesUp(Shortage):
+    def may_go_on(self, error: OSError) -> bool:
         """Without descriptors it backs off, and then asks for the next one all the same."""
-        super()._may_go_on(error)
+        super().may_go_on(error)
         return True
 
 
+class _NeverGivesUpListener(Listener):
+    shortage_class = _NeverGivesUp
+
+
 class _NeverGivesUpServer(LoopServer):
-    listener_class = _NeverGivesUp
+    listener_class = _NeverGivesUpListener
 
 
-class _GivesUpTooSoon(Listener):
-    def _may_go_on(self, error: OSError) -> bool:
+class _GivesUpTooSoon(Shortage):
+    def may_go_on(self, error: OSError) -> bool:
         """One connection that failed on its way ends the batch, as if there were no more."""
-        super()._may_go_on(error)
+        super().may_go_on(error)
         return False
 
 
+class _GivesUpTooSoonListener(Listener):
+    shortage_class = _GivesUpTooSoon
+
+
 class _GivesUpTooSoonServer(LoopServer):
-    listener_class = _GivesUpTooSoon
+    listener_class = _GivesUpTooSoonListener
 
 
 BUGS = (

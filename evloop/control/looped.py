@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from evloop.control import gates as names
 from evloop.control.gates import LONGEST, Gates
-from evloop.kernel import READ, WRITE, Kernel, is_broken_socket, is_resource_shortage
+from evloop.kernel import READ, WRITE, Kernel
 from evloop.loop.interest import Interests
 from evloop.loop.loop import Loop
 from evloop.net.listener import Listener
@@ -179,10 +179,7 @@ class ControlPoint:
         try:
             sock, _ = self.kernel.accept(self.sock)
         except OSError as error:
-            if is_broken_socket(error):
-                raise
-            if is_resource_shortage(error):
-                self._shortage.met(error)
+            self._shortage.may_go_on(error)  # at the next readiness: one a turn
             return
         self._shortage.over()
         try:

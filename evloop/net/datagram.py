@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from evloop.kernel import READ, is_broken_socket, is_resource_shortage
+from evloop.kernel import READ
 from evloop.net.shortage import Shortage
 from evloop.protocols import why_unanswered
 
@@ -66,7 +66,7 @@ class Datagrams:
                 shortage.over()
                 return
             except OSError as error:
-                if self._may_go_on(error):
+                if shortage.may_go_on(error):
                     continue
                 return
             if shortage.of:
@@ -81,15 +81,6 @@ class Datagrams:
                 continue  # EAGAIN, ENOBUFS: dropped, and the log says so
             except Exception as error:  # noqa: BLE001 - one bad datagram must not end the others
                 self._loop.failed("datagram socket", error, self.sock)
-
-    def _may_go_on(self, error: OSError) -> bool:
-        """recvfrom(2) failed: whether the next datagram may be asked for at once."""
-        if is_resource_shortage(error):
-            self._shortage.met(error)
-            return False
-        if is_broken_socket(error):
-            raise error
-        return True  # an ICMP error that answers an earlier datagram: it says nothing of the next
 
     # -- ending ------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.kernel import READ, is_broken_socket, is_resource_shortage
+from evloop.kernel import READ
 from evloop.net.shortage import Shortage
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Listener:
     """
 
     regular = False  # newcomers stand behind it
+    shortage_class = Shortage
 
     def __init__(
         self, loop: Loop, address: Address, backlog: int, on_accept: Callable[[Socket], bool]
@@ -45,7 +46,7 @@ class Listener:
         self.address = loop.kernel.address_of(self.sock) or str(address)
         self.fd = self.sock.fileno()
         self.watching = 0
-        self._shortage = Shortage(loop, "accept", self._watch, AGAIN, self.sock)
+        self._shortage = self.shortage_class(loop, "accept", self._watch, AGAIN, self.sock)
         loop.interests.update(self)
 
     def wants(self) -> tuple[int, str]:
@@ -63,7 +64,7 @@ class Listener:
                 shortage.over()
                 return
             except OSError as error:
-                if self._may_go_on(error):
+                if shortage.may_go_on(error):
                     continue
                 return
             if shortage.of:
@@ -80,15 +81,6 @@ class Listener:
             loop.failed("accepted connection", error, connection)
             loop.close_socket_later(connection, "handler-error")
             return True
-
-    def _may_go_on(self, error: OSError) -> bool:
-        """accept(2) failed: whether the next connection may be asked for at once."""
-        if is_resource_shortage(error):
-            self._shortage.met(error)
-            return False
-        if is_broken_socket(error):
-            raise error
-        return True  # this one connection failed on its way (accept(2)); the next is another
 
     # -- no room -----------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evloop.kernel import is_broken_socket, is_resource_shortage
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,6 +47,23 @@ class Shortage:
     def why(self) -> str:
         """Why the socket is not to be watched now; empty if it may be."""
         return f"{self._call} failed: {self.of}" if self._retry else ""
+
+    def may_go_on(self, error: OSError) -> bool:
+        """The call failed: whether it may be made again at once, for the next connection or datagram.
+
+        accept(2) and recvfrom(2) fail of what there is too little of, of the socket, or of a single one
+        that they were to take: a connection that failed on its way, an ICMP error that answers an earlier
+        datagram. That says nothing of the next.
+
+        Raises:
+            OSError: this one, if the socket is broken.
+        """
+        if is_resource_shortage(error):
+            self.met(error)
+            return False
+        if is_broken_socket(error):
+            raise error
+        return True
 
     def met(self, error: OSError) -> None:
         """The call failed for want of something: stop watching for a while."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from evloop.events.schema import End, Event, Gap, Header, Slow, Snapshot
 from evloop.events.sinks import encode
-from evloop.kernel import READ, Kernel, Socket, is_broken_socket, is_resource_shortage
+from evloop.kernel import READ, Kernel, Socket
 from evloop.loop.loop import SECOND
 from evloop.net.shortage import Shortage
 
@@ -277,10 +277,7 @@ class WatchPoint:
         try:
             sock, _ = self._kernel.accept(self.sock)
         except OSError as error:
-            if is_broken_socket(error):
-                raise
-            if is_resource_shortage(error):
-                self._shortage.met(error)
+            self._shortage.may_go_on(error)  # at the next readiness: one a turn
             return
         self._shortage.over()
         if self._watchers.is_full:

@@ -114,17 +114,17 @@ def _filled(text: str) -> str:
 
 def _parts(bug: Bug, *, right: bool = False) -> list[type]:
     """The classes in which the bug is; or those whose place they take."""
-    found: list[type] = []
-    for ours, theirs in zip(bug.parts, Parts(), strict=True):
-        if ours is theirs:
-            continue
-        inner = [
-            (value, getattr(theirs, name))
-            for name, value in vars(ours).items()
-            if name.endswith("_class") and value is not getattr(theirs, name)
-        ]
-        found += [pair[right] for pair in inner or [(ours, theirs)]]
-    return found
+    return [
+        pair[right] for ours, theirs in zip(bug.parts, Parts(), strict=True) for pair in _apart(ours, theirs)
+    ]
+
+
+def _apart(ours: type, theirs: type) -> list[tuple[type, type]]:
+    """In which classes two differ: in parts that they name, or else they themselves do."""
+    if ours is theirs:
+        return []
+    inner = [(it, getattr(theirs, name)) for name, it in vars(ours).items() if name.endswith("_class")]
+    return [pair for it in inner for pair in _apart(*it)] or [(ours, theirs)]
 
 
 def _file(part: type) -> str:

@@ -59,6 +59,21 @@ def test_it_is_watched_again_after_a_tenth_of_a_second(make):
     assert len(server.loop.timers) == 0
 
 
+def test_what_an_error_says_of_the_next(make):
+    """A shortage is of the system, what is broken is so for ever, and all else is of a single one."""
+    server, it = make()
+    for number in (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ECONNREFUSED):
+        assert it.shortage.may_go_on(failure(number))
+        assert (it.watched, it.shortage.of) == (True, "")
+    broken = failure(errno.EINVAL)
+    with pytest.raises(OSError, match="Invalid argument") as raised:
+        it.shortage.may_go_on(broken)
+    assert raised.value is broken
+    assert not it.shortage.may_go_on(failure(errno.ENOMEM))
+    assert (it.watched, it.shortage.why) == (False, "call failed: Cannot allocate memory")
+    assert len(server.loop.timers) == 1
+
+
 def test_the_log_is_told_once_that_it_begins_and_ends(make):
     """However often the call fails, and with whatever else."""
     server, it = make()

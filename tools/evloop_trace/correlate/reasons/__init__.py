@@ -56,6 +56,7 @@ class Reasons:
         self._waking = Waking()
         self._polled: dict[int, list[tuple[str, str]]] = {}  # by the log: what its last poll was told
         self._t = self._shown = 0
+        self._above: Strand | None = None  # whose the last was that is shown
         self.captured: int | None = None
         """When the last packet was captured, if none follows: what was sent later nobody has seen."""
         self._silences: deque[Silence] = deque(maxlen=_SILENCES)
@@ -77,7 +78,7 @@ class Reasons:
             self._doubt(entry, past)
         self._t = entry.t
         if not isinstance(entry, CallEntry) or _is_shown(entry):
-            self._shown = entry.t
+            self._shown, self._above = entry.t, entry.strand
         if isinstance(entry, CallEntry):
             self._call(entry, past)
         elif isinstance(entry, PacketEntry):
@@ -98,19 +99,26 @@ class Reasons:
     def quiet(self, strand: Strand | None, t: int, coming: Entry | None = None) -> str:
         """Why nothing happens on a connection at `t`; empty if it is not quiet, or nobody knows.
 
+        It names the connection where the row above is of another: it would be read as that one's.
+
         Args:
             strand: The connection.
             t: A time behind the last entry that was told.
             coming: The entry that ends the silence, if it is known.
         """
         past = self._pasts.get(strand.number) if strand is not None else None
-        if past is None or t - past.t < QUIET or past.strand.proto != TCP:
+        is_above = self._above is not None and strand is not None and self._above.number == strand.number
+        return self._of(past, t, coming, is_named=not is_above) if past is not None else ""
+
+    def _of(self, past: Past, t: int, coming: Entry | None, *, is_named: bool) -> str:
+        """Why it is quiet on a connection, of which the reader is told which it is if there were others."""
+        if t - past.t < QUIET or past.strand.proto != TCP or past.is_over:
             return ""
-        if past.is_over:
-            return ""
+        about = f"{_name(past.strand)}: " if is_named and len(self._pasts) > 1 else ""
         seen = self.captured is None or past.strand.wire is None or t <= self.captured
-        why = quiet(past, self._threads, self._listeners, t, coming) if seen else ""
-        return why or self._said(programs(past, self._threads, t), coming)
+        if why := quiet(past, self._threads, self._listeners, t, coming) if seen else "":
+            return about + why
+        return self._said(programs(past, self._threads, t, about), coming)
 
     def now(self, t: int) -> str:
         """Why nothing happens at `t`, behind all that was told; empty if nobody knows."""
@@ -126,11 +134,10 @@ class Reasons:
             return ""
         alive = [it for it in self._pasts.values() if it.strand.proto == TCP and not it.is_quiet]
         if len(alive) == 1 and (coming is None or coming.strand is None):
-            why = self.quiet(alive[0].strand, t, coming)
+            # What follows is of another connection, so that it must be said which one this is about.
+            why = self._of(alive[0], t, coming, is_named=True)
             if why:
-                name = next(filter(None, alive[0].strand.names), "")
-                # What follows is of another connection, so that it must be said which one this is about.
-                return f"{name}: {why}" if len(self._pasts) > 1 and name else why
+                return why
         them = []
         for key in self._threads.keys(self._shown):
             last = self._threads.last(key)
@@ -285,6 +292,11 @@ def _is_shown(entry: CallEntry) -> bool:
     """It is a call, and none in vain."""
     event = entry.event
     return isinstance(event, Located) and not (isinstance(event, Poll) and not event.ready)
+
+
+def _name(strand: Strand) -> str:
+    """As its rows begin: what its client calls it, or its server, or its client's port."""
+    return next(filter(None, strand.names), ":" + strand.client.rpartition(":")[2])
 
 
 def _add(entry: Entry, *why: str) -> None:

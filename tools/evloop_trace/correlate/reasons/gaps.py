@@ -161,11 +161,14 @@ class Silence:
     """What programs did in a silence; a poll that lasts over its end is told of later."""
 
     def __init__(
-        self, since: int, until: int, them: list[Program], *, is_whole: bool = False, unread: str = ""
-    ) -> None:
+        self, since: int, until: int, them: list[Program], *, is_whole: bool = False, unread: str = "",
+        about: str = "",
+    ) -> None:  # fmt: skip
+        """`about` stands before what it says."""
         self.entry: Entry | None = None
         self.said = ""
         self._unread = unread
+        self._about = about
         self._known: dict[tuple[_Key | None, str], str] = {}
         self._since, self._until, self._them, self._is_whole = since, until, them, is_whole
         self.open = {it.key for it in them}
@@ -181,7 +184,8 @@ class Silence:
 
     def text(self, threads: Threads) -> str:
         """As far as it is known."""
-        self.said = self._text(threads)
+        said = self._text(threads)
+        self.said = self._about + said if said else ""
         return self.said
 
     def _text(self, threads: Threads) -> str:
@@ -281,8 +285,8 @@ def quiet(past: Past, threads: Threads, listeners: Listeners, now: int, coming: 
     return _kernel(past, coming) or _ends(past) or _accepts(past, threads, listeners, now)
 
 
-def programs(past: Past, threads: Threads, now: int) -> Silence:
-    """What the programs of both ends do meanwhile."""
+def programs(past: Past, threads: Threads, now: int, about: str = "") -> Silence:
+    """What the programs of both ends do meanwhile; `about` says of which connection, where that is needed."""
     names = past.strand.names
     return Silence(
         past.t,
@@ -291,6 +295,7 @@ def programs(past: Past, threads: Threads, now: int) -> Silence:
             Program(end.word, threads.of(end), names[not client], past.waiting(client=client))
             for client, end in past.ends.items()
         ],
+        about=about,
     )
 
 

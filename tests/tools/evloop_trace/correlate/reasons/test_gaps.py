@@ -378,6 +378,35 @@ def test_the_only_one_that_is_left_of_many_is_named(told: Any) -> None:
     assert told.quiet == "c: the client sends no more, and the server has not closed yet: CLOSE-WAIT"
 
 
+@pytest.mark.parametrize(("names", "name"), [(("c", "s"), "c"), (("", "s"), "s"), (("", ""), ":40000")])
+def test_who_comes_back_behind_another_is_named(told: Any, names: tuple[str, str], name: str) -> None:
+    """The row above is the other's, and so would be the reason; behind its own row it needs no name."""
+    told.strand.names = names
+    told.listen()
+    told.opened()
+    first, told.strand = told.strand, Strand(1, "tcp", "127.0.0.1:40001", told.strand.server, ("d", "e"))
+    told.packet(True, flags=SYN)
+    told.strand = first
+    told.packet(True, 0, 5, t=100)
+    assert told.quiet == f"{name}: the handshake is over, but nobody has called accept()"
+    told.packet(False, ack=5, t=200)
+    assert told.quiet == "the server's kernel delays the ACK of 5 B: an answer could carry it"
+
+
+def test_what_programs_do_is_named_too(told: Any) -> None:
+    """Also when more of it is known."""
+    begun(told)
+    first, told.strand = told.strand, Strand(1, "tcp", "127.0.0.1:40001", told.strand.server, ("d", "e"))
+    told.packet(True, flags=SYN)
+    told.strand = first
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[])
+    packet = told.packet(True, 0, 5, t=100)
+    packet.quiet = told.quiet
+    assert packet.quiet == "c: the server likely sleeps in poll(); the client is in no call"
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[("s", "IN")], t=101, dur=90)
+    assert packet.quiet == "c: the server sleeps in poll(); the client is in no call"
+
+
 def test_very_many_that_sleep(told: Any) -> None:
     """They are counted; threads of one program are called so."""
     for number in range(2):

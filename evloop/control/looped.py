@@ -10,8 +10,8 @@ from evloop.control.gates import LONGEST, Gates
 from evloop.kernel import READ, WRITE, Kernel
 from evloop.loop.interest import Interests
 from evloop.loop.loop import Loop
+from evloop.net.guests import GuestListener
 from evloop.net.listener import Listener
-from evloop.net.shortage import Shortage
 from evloop.net.stream import Stream
 from evloop.servers.loop import LoopServer
 
@@ -145,43 +145,19 @@ def with_gates(gated: type[_Gated], part: type) -> type[_Gated]:
     return gated if issubclass(gated, part) else type(gated.__name__, (gated, part), {})
 
 
-class ControlPoint:
+class ControlPoint(GuestListener):
     """Listens on a path; who connects is a `_Controller`."""
 
-    regular = True
+    name, owner, may_come, again = "control", "control", "somebody may want to control", LET_CONTROLLERS_IN
 
     def __init__(self, loop: Loop, address: UnixPath, gates: Gates) -> None:
-        """Only this user may connect.
-
-        Raises:
-            AddressError: the path cannot be listened on.
-        """
-        self._loop, self._address, self._gates = loop, address, gates
-        self.kernel = Kernel()  # plain: this is none of what is to be seen
-        self.sock = self.kernel.listen(address, 4, mode=0o600)
-        self._inode = self.kernel.inode_of(address)
+        """Only this user may connect."""
+        self._gates = gates
         self._controllers: set[_Controller] = set()
-        self._closed = False
-        self.fd = self.sock.fileno()
-        self.watching = 0
-        loop.trace.own(self.fd, "control")
-        watch = partial(loop.interests.update, self)
-        self._shortage = Shortage(loop, "accept", watch, LET_CONTROLLERS_IN)
-        watch()
+        super().__init__(loop, Kernel(), address)
 
-    def wants(self) -> tuple[int, str]:
-        """READ: somebody may come."""
-        why_not = self._shortage.why
-        return (0, why_not) if why_not else (READ, "somebody may want to control")
-
-    def on_ready(self, _bits: int) -> None:
-        """Let one in."""
-        try:
-            sock, _ = self.kernel.accept(self.sock)
-        except OSError as error:
-            self._shortage.may_go_on(error)  # at the next readiness: one a turn
-            return
-        self._shortage.over()
+    def let_in(self, sock: Socket) -> None:
+        """Who comes may say lines."""
         try:
             self._controllers.add(_Controller(self._loop, sock, self._gates, self._leave))
         except OSError:  # epoll_ctl(2), ENOSPC or ENOMEM: this one is not let in
@@ -193,22 +169,15 @@ class ControlPoint:
         self._loop.close_later(lambda: self.kernel.close(controller.sock, "eof"))
 
     def fail(self, error: Exception) -> None:
-        """It cannot go on; the server can, and nothing is held back that nobody could release."""
-        self._loop.failed("control", error)
+        """And nothing is held back that nobody could release."""
+        super().fail(error)
         self._gates.open()
-        self.close()
 
     def close(self) -> None:
-        """Nobody controls any more; the path goes first, since that of a closed socket is anybody's."""
-        if self._closed:
-            return
-        self._closed = True
+        """Nobody controls any more."""
         for controller in tuple(self._controllers):
             self._leave(controller)
-        self._shortage.cancel()
-        self._loop.interests.drop(self, "the loop ends")
-        self.kernel.remove_path(self._address, self._inode)
-        self.kernel.close(self.sock, "stop")
+        super().close()
 
 
 class _Controller:

@@ -11,7 +11,6 @@ alone. When it has caught up it gets a `gap`, which says how many, and a
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -20,7 +19,7 @@ from evloop.events.schema import End, Event, Gap, Header, Slow, Snapshot
 from evloop.events.sinks import encode
 from evloop.kernel import READ, Kernel, Socket
 from evloop.loop.loop import SECOND
-from evloop.net.shortage import Shortage
+from evloop.net.guests import GuestListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -246,56 +245,19 @@ class Watchers:
         self._loop.timers.cancel(self._look_again)
 
 
-class WatchPoint:
+class WatchPoint(GuestListener):
     """The Unix socket on which `evloop-trace watch PATH` connects."""
 
-    regular = True
+    name, owner, may_come, again = "watch point", "watchers", "watchers may come", LET_IN
 
     def __init__(self, loop: Loop, address: UnixPath, watchers: Watchers, mode: int = 0o600) -> None:
-        """Who may connect, `mode` says, in the bits of chmod(2)."""
-        self._loop = loop
+        """`mode` as there."""
         self._watchers = watchers
-        self._address = address
-        self._kernel = watchers.kernel
-        self.sock = self._kernel.listen(address, 16, mode=mode)
-        self._inode = self._kernel.inode_of(address)
-        self._closed = False
-        self.fd = self.sock.fileno()
-        self.watching = 0
-        loop.trace.own(self.fd, "watchers")
-        watch = partial(loop.interests.update, self)
-        self._shortage = Shortage(loop, "accept", watch, LET_IN)  # no `limit`: watching is not to be watched
-        watch()
+        super().__init__(loop, watchers.kernel, address, mode)
 
-    def wants(self) -> tuple[int, str]:
-        """READ: a watcher may come."""
-        why_not = self._shortage.why
-        return (0, why_not) if why_not else (READ, "watchers may come")
-
-    def on_ready(self, _bits: int) -> None:
-        """Let one watcher in; the selector reports the next."""
-        try:
-            sock, _ = self._kernel.accept(self.sock)
-        except OSError as error:
-            self._shortage.may_go_on(error)  # at the next readiness: one a turn
-            return
-        self._shortage.over()
+    def let_in(self, sock: Socket) -> None:
+        """Who comes watches, unless there are enough."""
         if self._watchers.is_full:
             self._watchers.turn_away(sock)
         else:
             self._watchers.join(sock)
-
-    def fail(self, error: Exception) -> None:
-        """It cannot go on; the server can."""
-        self._loop.failed("watch point", error)
-        self.close()
-
-    def close(self) -> None:
-        """Let nobody in any more; the path goes first, since that of a closed socket is anybody's."""
-        if self._closed:
-            return
-        self._closed = True
-        self._shortage.cancel()
-        self._loop.interests.drop(self, "the loop ends")
-        self._kernel.remove_path(self._address, self._inode)
-        self._kernel.close(self.sock, "stop")

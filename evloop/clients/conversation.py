@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from evloop.address import Address, Inet, UnixPath, parse_inet, parse_unix
 from evloop.errors import EvloopError
-from evloop.kernel import Kernel, Socket, send_all
+from evloop.kernel import Kernel, send_all
 from evloop.keyboard import ask
 from evloop.printable import printable
 from evloop.socket_state import errno_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["ClientOptions", "parse_target", "run"]
 
@@ -107,34 +107,59 @@ class Conversation:
         self._is_datagram = kind == "udp"
         # One decoder for the whole stream: a read may end in the middle of a character.
         self._decode = codecs.getincrementaldecoder("utf-8")("backslashreplace").decode
-        self._sock = self._connect(address)
-        self._recv, self._send = self._kernel.stream_calls(self._sock)
-        self._open = True
+        self._untried = iter(self._addresses(address))
+        self._failure: OSError = OSError()
+        self._open = self._answered = False
+        if not self._connect():
+            raise NoReplyError(_why_not_connected(address, self._failure, options.timeout))
 
-    def _connect(self, address: Address) -> Socket:
-        """Try every address of the host, as the first may be of a family that the server does not serve."""
-        numeric: Iterable[Address] = [address]
+    def _addresses(self, address: Address) -> Sequence[Address]:
+        """Several for a name: the first may be of a family that the server does not serve."""
         if isinstance(address, Inet):
-            numeric = self._kernel.resolve(address, datagram=self._is_datagram)
-        failure = OSError()
-        for candidate in numeric:
+            return self._kernel.resolve(address, datagram=self._is_datagram)
+        return [address]
+
+    def _connect(self) -> bool:
+        """Connect to the next address that lets us; whether there is one."""
+        for candidate in self._untried:
             try:
-                return self._kernel.connect(candidate, self._options.timeout, datagram=self._is_datagram)
+                sock = self._kernel.connect(candidate, self._options.timeout, datagram=self._is_datagram)
             except OSError as error:
-                failure = error
-        raise NoReplyError(_why_not_connected(address, failure, self._options.timeout)) from None
+                self._failure = error
+            else:
+                self.close()  # the one before
+                self._sock, self._open = sock, True
+                self._recv, self._send = self._kernel.stream_calls(sock)
+                return True
+        return False
 
     def exchange(self, message: str) -> str:
         """Send a message and wait for its answer: as many bytes on a stream, one datagram on UDP."""
         data = message.encode(errors="surrogateescape")
         try:
-            send_all(self._send, data)
-            reply = self._recv(RECV_SIZE) if self._is_datagram else self._recv_exactly(len(data))
+            reply = self._ask(data)
         except TimeoutError:
             self._fail(f"did not answer within {self._options.timeout:g} s")
         except OSError as error:
             self._fail(_BROKEN.get(errno_name(error.errno), f"cannot be talked to: {error.strerror}"))
         return printable(self._decode(reply, self._is_datagram), "\n\t")
+
+    def _ask(self, data: bytes) -> bytes:
+        """Send, and receive the answer.
+
+        connect(2) of a UDP socket asks nobody. Whether a server is there only the first datagram tells: if it
+        comes back (ICMP: the port is closed), it goes to the host's next address.
+        """
+        while True:
+            try:
+                send_all(self._send, data)
+                reply = self._recv(RECV_SIZE) if self._is_datagram else self._recv_exactly(len(data))
+            except ConnectionRefusedError:
+                if self._answered or not self._connect():
+                    raise
+            else:
+                self._answered = True
+                return reply
 
     def _recv_exactly(self, size: int) -> bytes:
         """One send is not one recv: the answer may come in pieces."""

@@ -189,13 +189,7 @@ def test_nothing_to_say(serve, capsys):
 
 def test_datagrams(serve, capsys):
     """One of length 0 is sent and answered like the others."""
-
-    def answer(sock):
-        data, peer = sock.recvfrom(1 << 16)
-        sock.sendto(data.upper(), peer)
-        return data
-
-    server, target = serve(answer, answer, answer, kind="udp")
+    server, target = serve(answer_one, answer_one, answer_one, kind="udp")
     assert run(target, ("a", "", "b"), ClientOptions(end="half")) == 0
     assert capsys.readouterr().out == "A\n\nB\n"
     assert server.join() == [b"a", b"", b"b"]
@@ -481,13 +475,13 @@ def test_a_handshake_that_nobody_answers(monkeypatch):
         run("127.0.0.1:1", ("x",), ClientOptions())
 
 
-def test_every_address_of_a_host_is_tried(serve, monkeypatch):
-    """The server may serve the second only."""
-    server, target = serve(read_all)
+@pytest.fixture
+def two_hosts(monkeypatch):
+    """Every host has two addresses, as localhost may; which of them were tried."""
     tried = []
 
     class Two(Kernel):
-        """A kernel to which every host has two addresses."""
+        """A kernel that resolves so."""
 
         def resolve(self, address, **_):
             return [address._replace(host="127.0.0.2"), address._replace(host="127.0.0.1")]
@@ -497,9 +491,69 @@ def test_every_address_of_a_host_is_tried(serve, monkeypatch):
             return super().connect(address, timeout, **options)
 
     monkeypatch.setattr(conversation, "Kernel", Two)
+    return tried
+
+
+def test_every_address_of_a_host_is_tried(serve, two_hosts):
+    """The server may serve the second only."""
+    server, target = serve(read_all)
     assert run(target, ("x",), ClientOptions()) == 0
-    assert tried == ["127.0.0.2", "127.0.0.1"]
+    assert two_hosts == ["127.0.0.2", "127.0.0.1"]
     assert server.join() == [(b"x", "eof")]
+
+
+def answer_one(sock):
+    """One datagram, in upper case."""
+    data, peer = sock.recvfrom(1 << 16)
+    sock.sendto(data.upper(), peer)
+    return data
+
+
+def test_every_address_of_a_host_is_tried_on_udp(serve, capsys, two_hosts):
+    """connect(2) asks nobody there: only the first datagram tells, and it goes to the next."""
+    server, target = serve(answer_one, answer_one, kind="udp")
+    assert run(target, ("x", "y"), ClientOptions()) == 0
+    assert capsys.readouterr().out == "X\nY\n"
+    assert two_hosts == ["127.0.0.2", "127.0.0.1"]
+    assert server.join() == [b"x", b"y"]
+
+
+def test_no_address_of_a_host_has_that_udp_port(two_hosts):
+    """All were tried, and the sentence is that of one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        free = taken.getsockname()[1]
+    with pytest.raises(EvloopError, match=f"127.0.0.1:{free} refuses: no server has that UDP port"):
+        run(f"udp:127.0.0.1:{free}", ("x",), ClientOptions())
+    assert two_hosts == ["127.0.0.2", "127.0.0.1"]
+
+
+def test_a_udp_server_that_ends_is_not_sought_elsewhere(serve, monkeypatch):
+    """Who has answered is the one; what was said to it is nobody else's."""
+    server, target = serve(answer_one, kind="udp")
+    tried = []
+
+    class Two(Kernel):
+        """A kernel to which every host has two addresses, the right one first."""
+
+        def resolve(self, address, **_):
+            return [address, address._replace(host="127.0.0.2")]
+
+        def connect(self, address, timeout, **options):
+            tried.append(address.host)
+            return super().connect(address, timeout, **options)
+
+    monkeypatch.setattr(conversation, "Kernel", Two)
+    talk = conversation.Conversation(*parse_target(target), ClientOptions())
+    try:
+        assert talk.exchange("x") == "X"
+        server.join()
+        server.sock.close()
+        with pytest.raises(EvloopError, match="no server has that UDP port"):
+            talk.exchange("y")
+    finally:
+        talk.close()
+    assert tried == ["127.0.0.1"]
 
 
 def test_other_failures_have_the_systems_words(monkeypatch):

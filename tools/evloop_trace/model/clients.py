@@ -7,7 +7,6 @@ is kept in a bounded number of spans, of the first thousand clients and of those
 from __future__ import annotations
 
 import heapq
-from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -47,7 +46,6 @@ busy machine takes some to wake a server."""
 _SLEPT = 1_000_000  # nanoseconds: a call that took longer slept, it did not work
 _FIRST = 1_000  # clients whose answers are kept, whatever they waited
 _WORST = 50  # and of those that came later
-_LAST = 2**63 - 1  # as late as a log's times can be; a duration may go beyond
 _SPANS = 128  # of a client
 _HISTORY = 512  # sleeps that are remembered of a thread that accepts, of each kind
 _THREADS = 64  # such threads
@@ -166,7 +164,7 @@ class Client:
         """How often it was answered, how long it waited for that, in all and at most."""
         self.held: Held | None = None
         """What explains the most of its time in the queue."""
-        self.spans = array("q")
+        self.spans: list[int] = []
         """Three numbers an answer: from, to, how long it waited in between. Many close together are one."""
         self.asked = -1
         """When its last bytes were there, if they are not answered."""
@@ -186,7 +184,7 @@ class Client:
 
     def answer(self, start: int, end: int, line: int) -> None:
         """Bytes were handed to the kernel in a call from `start` to `end`."""
-        wait, end = 0, min(end, _LAST)
+        wait = 0
         if self.asked >= 0:
             start, self.asked = self.asked, -1
             wait = end - start
@@ -220,7 +218,7 @@ class Client:
 
     def forget(self) -> None:
         """Keep the numbers only."""
-        self.spans = array("q")
+        self.spans = []
 
 
 class Clients:

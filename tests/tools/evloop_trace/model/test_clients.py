@@ -101,6 +101,35 @@ def test_only_the_first_send_of_an_answer_was_waited_for(serving: Any) -> None:
     assert client.closed is None
 
 
+_END = 2 * (2**63 - 1)  # of a call that begins at the last `t` there may be, and takes the longest
+
+
+@pytest.mark.parametrize(
+    ("call", "spans"),
+    [
+        ("poll", [_END, 4 * MS, 4 * MS - _END]),
+        ("recv", [_END, 4 * MS, 4 * MS - _END]),
+        ("send", [2 * MS, _END, _END - 2 * MS]),
+        ("recvfrom", [_END, 4 * MS, 4 * MS - _END]),
+        ("sendto", [2 * MS, _END, _END - 2 * MS]),
+    ],
+)
+def test_a_call_that_ends_beyond_all_time(serving: Any, call: str, spans: list[int]) -> None:
+    """A log that was edited may say so of any call: it is kept as it stands there."""
+    log = serving("loop")
+    log.accept(1, "tcp-1")
+    log.add(Poll, 2, None, "why", [("tcp-1", "IN"), ("udp-1", "IN")])
+    log.recv(3, "tcp-1")
+    log.send(4, "tcp-1")
+    log.add(Recvfrom, 3, "udp-1", 8, 1, "127.0.0.1:9")
+    log.add(Sendto, 4, "udp-1", 8, "127.0.0.1:9", 1)
+    for event in log.events:
+        if type(event).__name__.lower() == call:
+            event.t, event.dur = 2**63 - 1, 2**63 - 1
+    stream, datagrams = fold(log).all
+    assert (datagrams if call.endswith(("from", "to")) else stream).spans == spans
+
+
 def test_streams_that_are_no_clients(serving: Any) -> None:
     """What the program connects to itself is counted, and waited for by its clients."""
     log = serving()

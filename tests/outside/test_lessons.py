@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -121,7 +122,9 @@ def _processes(folder: Path) -> list[str]:
     ("options", "said"),
     [
         (["99"], "there is no lesson 99: there are 1, "),
-        (["99", "--lang", "zh"], "没有第 99 课"),
+        (["99"], ", 20; those of a folder of yours are found with --dir PATH"),
+        (["99", "--lang", "zh"], "没有第 99 课，只有：1、2、"),
+        (["99", "--lang", "zh"], "、20；自己文件夹里的课要用 --dir PATH 指出"),
         (["all", "--lang", "zh"], "：见 evloop lesson --help\n"),
         (["1", "--set", "wait"], "--set wait: write NAME=VALUE"),
         (["1", "--set", "wait=long"], "--set wait=long: wait is a number, 0 … 60"),
@@ -188,7 +191,7 @@ def test_without_standard_output_it_is_a_sentence(run: Run) -> None:
 
 
 def test_the_documented_lesson_is_one(run: Run, tmp_path: Path) -> None:
-    """Its blocks, in their files, are a lesson that is found and passes."""
+    """Its blocks, in their files, are a lesson that is found and passes; and which one is shown again."""
     text = (Path(__file__).parents[2] / "docs" / "writing-a-lesson.md").read_text(encoding="utf-8")
     scenario, checks, words = re.findall(r"```(?:python|markdown)\n(.*?)```", text, re.DOTALL)
     folder = tmp_path / "mine" / "hello"
@@ -201,3 +204,10 @@ def test_the_documented_lesson_is_one(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0
     false = json.loads(lesson(run, *command, "--set", "message=你好").stdout)
     assert [it["passed"] for it in false["checks"]] == [True, False]
+    done = lesson(run, "21", "--dir", "mine", "--save", "run 21", "--no-ask", "--lang", "en")
+    told = " ".join(done.stdout.partition("look at it with ")[2].split())
+    assert told == "evloop lesson 21 --replay 'run 21' --dir mine"
+    assert lesson(run, *shlex.split(told)[2:]).returncode == 0
+    other = lesson(run, "1", "--replay", "run 21", "--dir", "mine", "--lang", "en")
+    assert (other.returncode, other.stdout) == (2, "")
+    assert f"run 21 is of lesson 21: {told}\n" in other.stderr

@@ -128,7 +128,14 @@ def _lesson(
     entry, given = find(lessons, what, words.language), dict(_setting(it) for it in settings)
     if only_check:
         return _check([entry], given, words, as_json=as_json)
-    return _lead(entry, words, given, not no_ask, "pace" * pace or "slow" * slow, save, replay)
+    if pace and not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
+        raise click.UsageError("--pace waits for Enter, and nobody can press it here: try --slow")
+    manner = "pace" * pace or "slow" * slow
+    if replay is None:
+        return _lead(entry, words, given, not no_ask, manner, save)
+    if given or save:
+        raise click.UsageError("--replay shows what was: it goes with neither --set nor --save")
+    return _replay(lessons, entry, words, manner, replay)
 
 
 def _refuse(
@@ -159,35 +166,35 @@ def _check(lessons: list[LessonFolder], given: dict[str, str], words: Words, *, 
 
 
 def _lead(
-    entry: LessonFolder, words: Words, given: dict[str, str], ask: bool, pace: str, save: Path | None,
-    replay: Path | None,
-) -> int:  # fmt: skip
+    entry: LessonFolder, words: Words, given: dict[str, str], ask: bool, pace: str, save: Path | None
+) -> int:
     from evloop_lessons.leading import opening
     from evloop_lessons.leading.paper import Paper
     from evloop_lessons.leading.performance import Performance, kept_in, why_not
+
+    values, texts, paper = entry.lesson.values(given), entry.texts(words.language), Paper()
+    if why := why_not(entry.lesson):
+        raise LessonError(f"lesson {entry.lesson.number} needs a network of its own: {why}")
+    with kept_in(save) as folder:
+        opening.begin(entry.lesson, texts, paper, words)
+        with Performance(entry, values, folder, pace) as performance:
+            leader = _leader(entry, words, pace, paper, save)  # much to import, while the question is read
+            prediction = opening.ask(texts, paper, words) if ask else ""
+            return OK if leader.lead(performance, folder, prediction) else FAILED
+
+
+def _replay(lessons: list[LessonFolder], entry: LessonFolder, words: Words, pace: str, saved: Path) -> int:
+    from evloop_lessons.leading import opening
+    from evloop_lessons.leading.paper import Paper
+    from evloop_lessons.library import again
     from evloop_lessons.plan import read_plan
 
-    if pace == "pace" and not (sys.stdin and sys.stdin.isatty() and sys.stdout.isatty()):
-        raise click.UsageError("--pace waits for Enter, and nobody can press it here: try --slow")
-    values, texts, paper = entry.lesson.values(given), entry.texts(words.language), Paper()
-    if replay is None:
-        if why := why_not(entry.lesson):
-            raise LessonError(f"lesson {entry.lesson.number} needs a network of its own: {why}")
-        with kept_in(save) as folder:
-            opening.begin(entry.lesson, texts, paper, words)
-            with Performance(entry, values, folder, pace) as performance:
-                leader = _leader(
-                    entry, words, pace, paper, save
-                )  # much to import, while the question is read
-                prediction = opening.ask(texts, paper, words) if ask else ""
-                return OK if leader.lead(performance, folder, prediction) else FAILED
-    if given or save:
-        raise click.UsageError("--replay shows what was: it goes with neither --set nor --save")
-    number = read_plan(replay).lesson
+    number = read_plan(saved).lesson
     if number != entry.lesson.number:
-        raise LessonError(f"{replay} is of lesson {number}: evloop lesson {number} --replay {replay}")
+        raise LessonError(f"{saved} is of lesson {number}: {again(lessons, number, saved)}")
+    texts, paper = entry.texts(words.language), Paper()
     opening.begin(entry.lesson, texts, paper, words)
-    return OK if _leader(entry, words, pace, paper).replay(replay) else FAILED
+    return OK if _leader(entry, words, pace, paper).replay(saved) else FAILED
 
 
 def _leader(entry: LessonFolder, words: Words, pace: str, paper: Paper, save: Path | None = None) -> Leader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from evloop_lessons.stage import Stage
     from evloop_lessons.texts import Texts
 
-__all__ = ["OURS", "LessonFolder", "find", "library"]
+__all__ = ["OURS", "LessonFolder", "again", "find", "library"]
 
 OURS = Path(__file__).parent / "lessons"
 _FILES = ("scenario.py", "checks.py")
@@ -193,4 +194,14 @@ def find(entries: list[LessonFolder], number: str, language: str = LANGUAGES[0])
     have = ", ".join(str(it.number) for it in entries if it.number is not None)
     without = ", ".join(str(it.folder) for it in entries if it.number is None)
     more = f"; no number is to be had of {without}" if without else ""
-    raise LessonError(f"there is no lesson {number}: there are {have}{more}")
+    raise LessonError(
+        f"there is no lesson {number}: there are {have}{more}; "
+        "those of a folder of yours are found with --dir PATH"
+    )
+
+
+def again(entries: list[LessonFolder], number: int, saved: Path) -> str:
+    """The command that shows a saved run again, of the lesson of that number: it says where that is."""
+    folder = next((it.folder.parent for it in entries if it.number == number), OURS)
+    where = "" if folder == OURS else f" --dir {shlex.quote(str(folder))}"
+    return f"evloop lesson {number} --replay {shlex.quote(str(saved))}{where}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from evloop_lessons.lesson import LessonError
-from evloop_lessons.library import OURS, LessonFolder, find, library
+from evloop_lessons.library import OURS, LessonFolder, again, find, library
 from evloop_lessons.texts import LANGUAGES
 
 if TYPE_CHECKING:
@@ -118,6 +118,15 @@ def test_who_has_no_number_stands_last(copied: Path) -> None:
     assert [it.number for it in entries[-2:]] == [ENTRIES[-1].number, None]
     with pytest.raises(LessonError, match=r"there is no lesson 99: there are 1, .*; no number .* of .*mine"):
         find(entries, "99")
+
+
+def test_a_saved_run_is_shown_again_where_its_lesson_is(copied: Path) -> None:
+    """Who types the command gets that lesson, also if it stands in a folder that must be named."""
+    saved, where = copied / "a run", copied.rename(copied.parent / "les sons")
+    entries = library([where])
+    assert again(entries, 1, saved) == f"evloop lesson 1 --replay '{saved}' --dir '{where}'"
+    assert again(entries, 2, saved) == f"evloop lesson 2 --replay '{saved}'"
+    assert again(entries, 99, saved) == f"evloop lesson 99 --replay '{saved}'"
 
 
 @pytest.mark.parametrize(("language", "other"), [("en", "zh"), ("zh", "en")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -16,6 +15,7 @@ from evloop_lessons.leading.ladder import Screen, whole
 from evloop_lessons.leading.report import write_report
 from evloop_lessons.leading.telling import predicted, tell
 from evloop_lessons.lesson import PACKETS
+from evloop_lessons.library import again
 from evloop_lessons.plan import read_plan, write_plan
 from evloop_lessons.reading import read_run
 
@@ -69,9 +69,9 @@ class Leader:
         passed = self._close(run)
         if manner.save:
             write_report(entry, run, folder, words)
-            again = f"evloop lesson {entry.lesson.number} --replay {shlex.quote(str(folder))}"
+            command = again([entry], entry.lesson.number, folder)
             paper.space()
-            paper.say(words("saved", folder=_code(str(folder)), command=_code(again)))
+            paper.say(words("saved", folder=_code(str(folder)), command=_code(command)))
         return passed
 
     def replay(self, folder: Path) -> bool:

@@ -56,7 +56,14 @@ def test_all_that_cannot_be_done_is_said_in_chinese() -> None:
 @pytest.mark.parametrize(
     ("said", "chinese"),
     [
-        ("there is no lesson x: there are 1, 2", "没有第 x 课，只有：1、2"),
+        (
+            "there is no lesson x: there are 1, 2; those of a folder of yours are found with --dir PATH",
+            "没有第 x 课，只有：1、2；自己文件夹里的课要用 --dir PATH 指出",
+        ),
+        (
+            "run is of lesson 3: evloop lesson 3 --replay run --dir mine",
+            "run 是第 3 课的：evloop lesson 3 --replay run --dir mine",
+        ),
         ("--set wait=x: wait is a number, 0 … 60", "--set wait=x：wait 是一个数，范围是 0 到 60"),
         ("--set a=x: a is late | early", "--set a=x：a 只能是 late | early"),
         ("x is no folder; make one with evloop lesson N --save DIR", None),

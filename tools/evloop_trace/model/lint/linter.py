@@ -65,11 +65,9 @@ class Linter:
         self._findings = Findings(label)
         self._process = Process(label, _UNKNOWN)
         self._fold = _Watching(self._process, self._findings)
-        self.events = 0
 
     def feed(self, items: Sequence[Item] | Sequence[Event]) -> list[Finding]:
         """Consecutive events, or what was read in their place: what was found in them that is new."""
-        self.events += len(items)
         self._fold.feed(cast("list[Item]", items))
         return self._findings.news()
 
@@ -77,6 +75,11 @@ class Linter:
         """There are no more: what only that tells."""
         self._fold.finish()
         return self._findings.news()
+
+    @property
+    def events(self) -> int:
+        """How many it was fed; a line that is none is not counted."""
+        return self._fold.count
 
     @property
     def findings(self) -> list[Finding]:
@@ -119,6 +122,7 @@ class _Watching(Missed):
         self.turns = Turns(process, findings)
         self.datagrams = Answering(process, findings)
         self.strays = Strays(findings)
+        self.count = 0  # events
         self._events: list[Any] = []
         self._last_poll: Poll | None = None
         self._held: set[str] = set()  # gates: what somebody holds back on purpose
@@ -141,6 +145,7 @@ class _Watching(Missed):
 
     def _fold(self, events: list[Any]) -> None:
         self._events = events
+        self.count += len(events)
         super()._fold(events)
         poll = self._last_poll
         if poll is not None and (poll.ready or not self._loops) and events[-1] is not poll:

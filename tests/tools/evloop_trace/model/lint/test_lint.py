@@ -1021,7 +1021,9 @@ def test_events_that_are_missing(log):
     log.close()
     linter = Linter("a")
     linter.feed([*log.events[:2], Problem(3, "broken", "is broken"), *log.events[3:]])
-    assert linter.missing == 1
+    assert (linter.events, linter.missing) == (len(log.events) - 1, 1)
+    linter.feed([Problem(99, "broken", "is broken")])
+    assert linter.events == len(log.events) - 1
     assert linter.finish() == []
     assert linter.unjudged == ""
     assert "has no payloads" in _fed(Log(payload="none").events).unjudged

@@ -53,14 +53,17 @@ class Watcher:
         self.fd = sock.fileno()
         self.watching = 0
         self._recv, self._send = watchers.kernel.stream_calls(sock)
-        self._rest: memoryview | None = None  # of lines that the socket took in part
-        self._begun = False  # it has the header and the state
-        self._missed = 0  # since the last event it got
-        self._slow: Slow | None = None  # of what it missed, the last turn for which everybody waited
+        # What is under way: lines that the socket took in part; and before which `t` it is offered nothing.
+        self._rest: memoryview | None = None
+        self._try_at = 0
+        # What it knows: whether it has the header and a state; since the last event that it got how many it
+        # has missed, and the last turn of them for which everybody waited; when it got a state instead.
+        self._begun = False
+        self._missed = 0
+        self._slow: Slow | None = None
         self._caught_up_at = 0
-        self._try_at = 0  # before this `t` it is offered nothing
         self._said = 0  # bytes
-        self.lost = 0  # in all
+        self.lost = 0  # events, in all
 
     def wants(self) -> tuple[int, str]:
         """READ, to notice when it leaves."""
@@ -87,25 +90,44 @@ class Watcher:
         """Whether there is something that it should still be told."""
         return self._rest is not None or self._missed > 0
 
+    @property
+    def _is_up_to_date(self) -> bool:
+        """Whether it knows all that was before, so that the next events are all that it needs."""
+        return self._begun and not self._missed
+
     def offer(self, block: bytes, events: Sequence[Event]) -> None:
         """Send events if the socket has room, else count them."""
         last = events[-1]
         if isinstance(last, End):
             self._say_the_end(last)
-        elif self._rest is not None and last.t < self._try_at:
+        elif not self._has_room(last.t):
             self._miss(len(events), last)
-        elif not self._finish():
-            self._try_at = last.t + TRY_AGAIN
-            self._miss(len(events), last)
-        elif isinstance(events[0], Header) or (self._begun and not self._missed):
-            self._begun = True
-            self._put(block)
-            if self._rest is not None and len(self._rest) > MOST_KEPT:
-                self._cut_short(block, len(block) - len(self._rest), last)
-        elif self._begun and last.t - self._caught_up_at < SNAPSHOT_EVERY:
-            self._miss(len(events), last)
-        else:
+        elif self._is_up_to_date or isinstance(events[0], Header):
+            self._pass_on(block, last)
+        elif self._may_catch_up(last.t):
             self._catch_up(last, len(events))
+        else:
+            self._miss(len(events), last)
+
+    def _has_room(self, t: int) -> bool:
+        """Whether nothing is under way any more; a socket that was full is left alone for a moment."""
+        if self._rest is not None and t < self._try_at:
+            return False
+        if self._finish():
+            return True
+        self._try_at = t + TRY_AGAIN
+        return False
+
+    def _may_catch_up(self, t: int) -> bool:
+        """A state is sent at once to who has none, and not too often to who keeps falling behind."""
+        return not self._begun or t - self._caught_up_at >= SNAPSHOT_EVERY
+
+    def _pass_on(self, block: bytes, last: Event) -> None:
+        """Send events as they are; those of the first tick have the header with them."""
+        self._begun = True
+        self._put(block)
+        if self._rest is not None and len(self._rest) > MOST_KEPT:
+            self._cut_short(block, len(block) - len(self._rest), last)
 
     def _miss(self, count: int, last: Event | None = None) -> None:
         """Events are not sent, the last of a tick among them: of a slow tick that is what says so."""
@@ -138,17 +160,19 @@ class Watcher:
         """Send the log's last line; for this a watcher is waited for, else it thinks the server crashed."""
         deadline, patience = self._watchers.last_words()
         self._watchers.kernel.set_patience(self.sock, patience)
-        self._finish_until(deadline)
-        if self._rest is None and (self._missed or not self._begun):
+        done = self._finish_until(deadline)
+        if done and not self._is_up_to_date:
             self._catch_up(end, 0)
-            self._finish_until(deadline)
-        if self._rest is None:
+            done = self._finish_until(deadline)
+        if done:
             self._put(encode([replace(end, lost=self.lost)]))
             self._finish_until(deadline)
 
-    def _finish_until(self, deadline: int) -> None:
-        while not self._finish() and self._watchers.kernel.now() < deadline:
+    def _finish_until(self, deadline: int) -> bool:
+        """Try it until then, and once in any case."""
+        while not (done := self._finish()) and self._watchers.kernel.now() < deadline:
             pass
+        return done
 
     def _finish(self) -> bool:
         """Send what is left of a line that was begun; whether all of it is gone."""

@@ -11,6 +11,7 @@ from evloop_trace.correlate.causal import Row
 from evloop_trace.correlate.clocks import Clocks
 from evloop_trace.correlate.loom import HOLD, NEVER, Called, Loom, Span
 from evloop_trace.correlate.place import SHORT, place
+from evloop_trace.living import is_known_here, is_running
 from evloop_trace.merge import in_order, one_clock
 from evloop_trace.packets.capture_file import Capture
 from evloop_trace.packets.sightings import Sightings
@@ -81,6 +82,9 @@ class Timeline:
 
     def silence(self, t: int) -> str:
         """Why nothing happens at `t`, behind all entries; empty if nobody knows."""
+        for number, log in enumerate(self.logs.logs if self.logs else ()):
+            if is_known_here(log.header) and not is_running(log.header):
+                self._loom.vanish(number)  # what it said last it does no more
         return self._loom.silence(t)
 
     def _in_turn(

@@ -6,7 +6,10 @@ import gzip
 import importlib.util
 import io
 import json
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +180,24 @@ def test_a_silence_at_the_end(new_book: type, tmp_path: Path) -> None:
         timeline = Timeline(logs)
         *_, last = timeline.entries(())
         assert timeline.silence(last.t + SECOND) == "the server sleeps in recv()"
+
+
+@pytest.mark.parametrize(("lives", "why"), [(True, "the server sleeps in recv()"), (False, "")])
+def test_a_silence_of_who_was_killed(new_book: type, tmp_path: Path, *, lives: bool, why: str) -> None:
+    """Its log has no `end`, and the system no such process: it sleeps in nothing."""
+    book = new_book(boot_id=Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with subprocess.Popen(["true"]) as killed:
+        killed.wait()
+    book.events[0].pid = os.getpid() if lives else killed.pid
+    book.events[0].mono_ns = time.monotonic_ns()
+    book.add(Accept, 100, "listen-1", "tcp-1", 7, HERE, THERE, 0)
+    book.add(Block, "recv", conn="tcp-1", fd=7)
+    path = tmp_path / "server.jsonl"
+    path.write_bytes(book.encode())
+    with open_logs([str(path)]) as logs:
+        timeline = Timeline(logs)
+        *_, last = timeline.entries(())
+        assert timeline.silence(last.t + SECOND) == why
 
 
 def test_out_of_order(both: Callable[..., Any], lay: Laid) -> None:

@@ -130,6 +130,10 @@ class Loom:
         """Why nothing happens at `t`, behind all that was taken; empty if nobody knows."""
         return self._reasons.now(t)
 
+    def vanish(self, log: int) -> None:
+        """The program of that log is not there any more, and said nothing of its end."""
+        self._reasons.vanish(log)
+
     def pass_over(self, more: int = 0) -> int:
         """Leave out what waits: there is too much to look at each; how much it was.
 

@@ -175,10 +175,10 @@ class Reasons:
                 why = ending.vanished(past, entry, self._threads)
                 _add(entry, why)
                 if why:
-                    self._vanish(past.ends[entry.packet.client].calls[-1].log)
+                    self.vanish(past.ends[entry.packet.client].calls[-1].log)
 
-    def _vanish(self, log: int) -> None:
-        """Its program is gone: it sleeps in nothing any more."""
+    def vanish(self, log: int) -> None:
+        """Its program is gone, unless it says something more: it sleeps in nothing any more."""
         self._threads.vanish(log)
         for silence in self._silences:
             for key in [it for it in silence.open if it is not None and it[0] == log]:
@@ -218,13 +218,7 @@ class Reasons:
 
     def _call(self, entry: CallEntry, past: Past | None) -> None:
         event = entry.event
-        kind = type(event)
-        if kind in Listeners.calls:
-            self._listeners.tell(entry)
-        if kind in Datagrams.calls:
-            _add(entry, self._datagrams.call(entry))
-        if isinstance(event, Poll):
-            _add(entry, self._waking.poll(entry, event))
+        self._of_any(entry, event)
         if past is None:
             if isinstance(event, Setsockopt):
                 self._will_linger(entry, event)
@@ -243,6 +237,24 @@ class Reasons:
             made_room(past, entry)
         end.call(entry)
         self._name(event, past.strand)
+
+    def _of_any(self, entry: CallEntry, event: Any) -> None:
+        """What matters whatever its connection, if it has one."""
+        kind = type(event)
+        if kind in Listeners.calls:
+            self._listeners.tell(entry)
+        if kind in Datagrams.calls:
+            _add(entry, self._datagrams.call(entry))
+        if kind is Poll:
+            _add(entry, self._waking.poll(entry, event))
+        elif kind is Connect and event.errno == "ECONNREFUSED" and event.conn:
+            self._refused(entry, event)
+
+    def _refused(self, entry: CallEntry, event: Connect) -> None:
+        """Who listened there does so no more; if it has not closed its listener, the kernel did."""
+        listener = self._listeners.at(event.peer) if event.peer else None
+        if listener is not None and listener.closed is None and listener.made.log != entry.log:
+            self.vanish(listener.made.log)
 
     def _will_linger(self, entry: CallEntry, event: Setsockopt) -> None:
         """SO_LINGER is set before the socket is connected."""

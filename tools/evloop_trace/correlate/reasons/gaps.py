@@ -48,6 +48,7 @@ class Threads:
         self._loops: set[int] = set()
         self._seen: dict[int, int] = {}
         self._over: set[int] = set()
+        self._gone: set[int] = set()  # without a word
 
     def tell(self, entry: CallEntry) -> None:
         """A call."""
@@ -57,6 +58,7 @@ class Threads:
                 self._loops.add(entry.log)
             return
         self._seen[entry.log] = entry.t
+        self._gone.discard(entry.log)
         if isinstance(event, End):
             self._over.add(entry.log)
         else:
@@ -85,6 +87,11 @@ class Threads:
     def vanish(self, log: int) -> None:
         """Its program was likely killed, unless it says something more."""
         self._over.add(log)
+        self._gone.add(log)
+
+    def is_gone(self, key: _Key | None) -> bool:
+        """Its program was likely killed: since when nobody knows, nor what it did last."""
+        return key is not None and key[0] in self._gone
 
     def seen(self, log: int) -> int:
         """When the last event of a log was told."""
@@ -244,7 +251,7 @@ class Silence:
     def _does(self, it: Program, asleep: str, threads: Threads) -> str:
         if asleep:
             return f"sleeps in {asleep}"
-        if threads.last(it.key) is None:
+        if threads.last(it.key) is None or threads.is_gone(it.key):
             return ""
         polls = it.key in self.open and threads.polls(it.key)
         return "likely sleeps in poll()" if polls else "is in no call"

@@ -10,7 +10,21 @@ from evloop_trace.correlate.reasons.past import Past
 from evloop_trace.packets.segments import ACK, FIN, KEEP_ALIVE, RETRANSMISSION, RST, SYN, ZERO_WINDOW
 from evloop_trace.packets.sightings import Wire
 
-from evloop.events.schema import Accept, Block, Close, Connect, End, Gap, Header, Interest, Poll, Recv
+from evloop.events.schema import (
+    Accept,
+    Block,
+    Close,
+    Connect,
+    End,
+    Gap,
+    Header,
+    Interest,
+    Poll,
+    Recv,
+    Socket,
+)
+
+SERVER = "127.0.0.1:8080"
 
 
 def quiet(told: Any) -> str:
@@ -215,16 +229,21 @@ def test_a_program_that_is_about_to_wake(told: Any) -> None:
     assert quiet(told) == "5 B have come for the server, whose recv() has not returned yet"
 
 
+def loop(told: Any, model: str = "loop") -> None:
+    """The server's log begins, which is a loop's."""
+    told.call(
+        Header, False, loose=True, schema="", mono_ns=0, wall_ns=0, bracket_ns=0, pid=1, argv=[], versions={},
+        selector="", mode="", payload="", payload_max=0, model=model,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(("model", "why"), [
     ("loop", "the server likely sleeps in poll(); the client is in no call"),
     ("sequential", "the server is in no call; the client is in no call"),
 ])  # fmt: skip
 def test_a_loop_sleeps_in_its_poll(told: Any, model: str, why: str) -> None:
     """That is told when it returns."""
-    told.call(
-        Header, False, loose=True, schema="", mono_ns=0, wall_ns=0, bracket_ns=0, pid=1, argv=[], versions={},
-        selector="", mode="", payload="", payload_max=0, model=model,
-    )  # fmt: skip
+    loop(told, model)
     begun(told)
     assert quiet(told) == why
 
@@ -320,6 +339,59 @@ def test_of_a_program_that_has_ended_nothing_is_said(told: Any) -> None:
     sleeps(told, False)
     end(told, False)
     assert quiet(told) == "the client is in no call"
+
+
+def refused(told: Any, **more: Any) -> None:
+    """Somebody calls the server's address, and nobody listens there."""
+    told.call(Connect, **{"loose": True, "conn": "c-2", "peer": SERVER, "errno": "ECONNREFUSED", **more})
+
+
+def test_who_refuses_does_not_sleep_in_a_poll(told: Any) -> None:
+    """Its log has no `end`, and nobody listens at its address: it was killed, unless it says more."""
+    loop(told)
+    told.listen()
+    begun(told)
+    asked = told.call(Socket, loose=True, sock="c-2", t=100)
+    asked.quiet = told.quiet
+    assert asked.quiet == "the server likely sleeps in poll(); the client is in no call"
+    refused(told)
+    assert asked.quiet == "the client is in no call"
+    told.call(Socket, loose=True, sock="c-3", t=200)
+    assert told.quiet == "the client is in no call"
+    assert quiet(told) == "the client is in no call"
+    told.call(Poll, False, loose=True, timeout=None, why="", ready=[])
+    assert quiet(told) == "the server likely sleeps in poll(); the client is in no call"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"peer": None}, {"peer": "127.0.0.1:9"}, {"conn": None, "sock": "u"}, {"log": 1}, {"errno": None}],
+)
+def test_who_lives_may_refuse(told: Any, more: dict[str, Any]) -> None:
+    """Another address; a datagram socket's, which is of no listener; its own call; and no refusal at all."""
+    loop(told)
+    told.listen()
+    begun(told)
+    refused(told, **more)
+    assert "the server likely sleeps in poll()" in quiet(told)
+
+
+def test_who_has_closed_its_listener_may_live(told: Any) -> None:
+    """That is why it refuses."""
+    loop(told)
+    told.listen()
+    begun(told)
+    told.call(Close, False, loose=True, sock="l", conn=None)
+    refused(told)
+    assert quiet(told) == "the server likely sleeps in poll(); the client is in no call"
+
+
+def test_of_who_is_known_to_be_dead_nothing_is_said(told: Any) -> None:
+    """Somebody has asked the system."""
+    loop(told)
+    begun(told)
+    told.reasons.vanish(1)
+    assert told.reasons.now(told.at(500)) == "the client is in no call"
 
 
 def test_a_poll_that_tells_the_same_again_ends_no_silence(told: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, cast
 import msgspec
 
 from evloop.errors import LogError
-from evloop.events.schema import EVENT_TYPES, SCHEMA_VERSION, AnyEvent, Header, Unknown
+from evloop.events.schema import EVENT_TYPES, SCHEMA, SCHEMA_VERSION, AnyEvent, Header, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,10 @@ class Source(Protocol):
 _decoder = msgspec.json.Decoder(AnyEvent)
 _any_decoder = msgspec.json.Decoder(dict[str, object])
 
+_OTHER_VERSION = re.compile(rb'"schema":\s*"(evloop/(?!%d")[0-9]+)"' % SCHEMA_VERSION)
+_NUMBER = re.compile("[0-9]{1,9}")
+_SHOWN = 40  # characters of a schema that is not ours
+
 
 def decode_line(text: bytes, line: int) -> Item:
     """The event in one line, without its newline; `line` counts from 1."""
@@ -95,19 +99,28 @@ def decode_header(text: bytes, name: str) -> Header:
         LogError: this is no event log, or one of another version.
     """
     item = decode_line(text, 1)
-    version = re.search(rb'"schema":\s*"evloop/(\d+)"', text[:4096])
-    if isinstance(item, Header) and not item.schema.startswith("evloop/"):
-        raise LogError(
-            f"{name} has the schema {item.schema[:40]!r}, which is not evloop's: it is another program's log"
-        )
-    if version and int(version[1]) != SCHEMA_VERSION:
-        raise LogError(
-            f"{name} has schema version {int(version[1])} and this program reads {SCHEMA_VERSION}: "
-            "read it with the evloop that wrote it, or a newer one"
-        )
-    if not isinstance(item, Header):
-        raise LogError(f"{name} is not an event log: its first line is not a header with a schema")
+    if not isinstance(item, Header):  # as one of another version may be, whose fields are others
+        found = _OTHER_VERSION.search(text, 0, 4096)
+        if found is None:
+            raise LogError(f"{name} is not an event log: its first line is not a header with a schema")
+        raise _unread(name, found[1].decode())
+    if item.schema != SCHEMA:
+        raise _unread(name, item.schema)
     return item
+
+
+def _unread(name: str, schema: str) -> LogError:
+    """What a schema is that is not read here."""
+    if not schema.startswith("evloop/"):
+        return LogError(
+            f"{name} has the schema {schema[:_SHOWN]!r}, which is not evloop's: it is another program's log"
+        )
+    version = schema.removeprefix("evloop/")
+    shown = version if _NUMBER.fullmatch(version) else repr(version[:_SHOWN])
+    return LogError(
+        f"{name} has schema version {shown} and this program reads {SCHEMA_VERSION}: "
+        "read it with the evloop that wrote it, or a newer one"
+    )
 
 
 class LineReader:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from evloop.errors import LogError
 from evloop.events import reader
@@ -173,6 +174,9 @@ def test_a_log_without_a_newline_is_torn() -> None:
             ),
         ),
         (b'{"ev":"header","schema":"evloop/2"}\n', "x has schema version 2"),
+        (b'{"ev":"header","schema":"evloop/1"}\n', "x is not an event log: its first line"),
+        (b'{"ev":"header","schema":"evloop/%s"}\n' % (b"9" * 99), f"x has schema version '{'9' * 40}' and "),
+        (b'{"ev":"header","schema":"evloop/%s"}\n' % (b"9" * 5000), "x is not an event log: its first"),
     ],
 )
 def test_what_is_no_log(data: bytes, message: str) -> None:
@@ -204,6 +208,34 @@ def test_another_programs_log():
     said = f"^x has the schema '{'o' * 40}', which is not evloop's: it is another program's log$"
     with pytest.raises(LogError, match=said):
         decode_header(line, "x")
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [
+        ("two", "'two'"),
+        ("-1", "'-1'"),
+        ("", "''"),
+        ("1\u0661", "'1\u0661'"),
+        ("10", "10"),
+        ("123456789", "123456789"),
+        ("9" * 5000, f"'{'9' * 40}'"),
+    ],
+    ids=lambda it: it[:10],
+)
+def test_another_versions_log(version, shown):
+    """A header that fits in all but its version is refused, whatever stands there, and shown in one line."""
+    line = HEAD.replace(b"evloop/1", f"evloop/{version}".encode())
+    with pytest.raises(LogError) as error:
+        decode_header(line, "x")
+    said = f"x has schema version {shown} and this program reads 1: read it with the evloop that wrote it"
+    assert str(error.value) == f"{said}, or a newer one"
+
+
+def test_what_is_only_quoted_in_a_header():
+    """It is the header's own schema that counts."""
+    header = replace(HEADER, versions={"schema": "evloop/9"})
+    assert decode_header(encode([header]).strip(), "x") == header
 
 
 class Blocks:

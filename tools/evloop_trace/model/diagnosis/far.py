@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.finding import Elsewhere
+from evloop_trace.model.diagnosis.present import has_news, is_stopped
 from evloop_trace.model.diagnosis.words import call, join, moment, on, place, when, who
 from evloop_trace.numbers import size
 
@@ -15,12 +16,29 @@ if TYPE_CHECKING:
 __all__ = ["both_wait", "far_end"]
 
 
-def both_wait(scene: Scene, stream: Stream, awaits: str) -> bool:
-    """Whether a thread waits at the other end for the same as we: neither will be served."""
+def both_wait(scene: Scene, stream: Stream, thread: Thread) -> bool:
+    """Whether a thread waits at the other end for the same as this one does here: neither will be served.
+
+    Bytes on their way may wake whoever waits to read them, and who is stopped by a signal may go on. Of a
+    moment in the middle of a log it is known whether somebody was served after all.
+    """
     other = stream.other
-    if other is None or other.closed is not None:
+    if other is None or other.closed is not None or is_stopped(other.process):
         return False
-    return any(thread.awaits == awaits for thread in scene.waiters(other))
+    if thread.awaits == "recv" and (_has_more(stream) or _has_more(other)):
+        return False
+    waiting = [one for one in scene.waiters(other) if one.awaits == thread.awaits]
+    return bool(waiting) and not any(_was_served(one) for one in (thread, *waiting))
+
+
+def _has_more(stream: Stream) -> bool:
+    """Something, or its end, has been sent that the program has not read."""
+    return (stream.other is not None and stream.other.sent > stream.received) or has_news(stream)
+
+
+def _was_served(thread: Thread) -> bool:
+    """The call, in which it sleeps at the moment, brought something when it returned."""
+    return bool(getattr(thread.returned, "n", None))
 
 
 def far_end(scene: Scene, stream: Stream) -> Elsewhere:
@@ -33,6 +51,9 @@ def far_end(scene: Scene, stream: Stream) -> Elsewhere:
         text = f"The other end, {other.name}, was closed {when(other.closed)}."
         return Elsewhere(text, [(process, [other.closed])])
     moved = _on_the_way(stream, other)
+    if is_stopped(process) and process is not stream.process:
+        text = join(moved, f"At the other end {process.label} is stopped by a signal.")
+        return Elsewhere(text, [(process, [other.touched])])
     thread = next(iter(scene.waiters(other)), scene.user(other))
     if thread is None:
         return Elsewhere(moved, [(process, [other.touched])])

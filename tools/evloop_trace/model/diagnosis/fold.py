@@ -208,7 +208,7 @@ class Fold:
             if thread.wait is None and isinstance(event, Poll):
                 thread.wait = event  # our loop writes no `block`
             if thread.wait is not None and thread.returned is None and event.t <= thread.wait.t:
-                thread.returned = due(event)
+                thread.returned = event
         if thread.resumes is None:
             thread.resumes = max(event.t, at)
         if isinstance(event, Accept) and event.waited is not None and due(event) - event.waited <= at:

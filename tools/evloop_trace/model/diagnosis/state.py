@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from evloop.events.schema import Block
+from evloop.events.schema import Block, Inherit
 
 if TYPE_CHECKING:
     from evloop.events.schema import (
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
         End,
         Error,
         Header,
-        Inherit,
         Interest,
         Limit,
         Listen,
@@ -72,7 +71,7 @@ class Thread:
     polled: Poll | None = None  # the last poll that returned
     asking: Vain = field(default_factory=Vain)  # polls that would not sleep, and found nothing ready
     interrupted: Call | None = None  # a signal's handler ended a wait, and it has not waited since
-    returned: int | None = None  # when `wait` ended, if the log goes on behind the moment
+    returned: AnyEvent | None = None  # what ended `wait`, if the log goes on behind the moment
     resumes: int | None = None  # when it did something again, if the log goes on behind the moment
 
     @property
@@ -128,12 +127,14 @@ class Stream(Open):
     @property
     def received(self) -> int:
         """Bytes."""
-        return self.recv.off[1] if self.recv is not None and self.recv.off else 0
+        before = self.opened.received if isinstance(self.opened, Inherit) else 0
+        return self.recv.off[1] if self.recv is not None and self.recv.off else before
 
     @property
     def sent(self) -> int:
         """Bytes."""
-        return self.send.off[1] if self.send is not None and self.send.off else 0
+        before = self.opened.sent if isinstance(self.opened, Inherit) else 0
+        return self.send.off[1] if self.send is not None and self.send.off else before
 
     @property
     def last(self) -> Recv | Send | None:

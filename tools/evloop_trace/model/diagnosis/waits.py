@@ -23,6 +23,7 @@ from evloop_trace.model.diagnosis.words import (
     when,
     who,
 )
+from evloop_trace.model.filters import due
 from evloop_trace.numbers import duration, plural, size
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def waiting(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     kernel = kernel_says(sock) if isinstance(sock, Stream) else ""
     doing = f"{subject}{since(begun, now)}{place(wait)}."
     limit = "" if wait.timeout is None else f"It gives up after {duration(wait.timeout)}."
-    later = "" if thread.returned is None else f"It returned at {moment(thread.returned)}."
+    later = "" if thread.returned is None else f"It returned at {moment(due(thread.returned))}."
     finding = Finding(
         cause.kind,
         sentence(join(doing, cause.text, kernel, cause.elsewhere.text, times, limit, later)),
@@ -66,7 +67,7 @@ def _lasts(process: Process, thread: Thread, begun: int) -> bool:
     """Whether it is long enough to be a hang, if its end is known or may still come."""
     if is_recent(process, begun):
         return False
-    return thread.returned is None or thread.returned - begun >= SLOW
+    return thread.returned is None or due(thread.returned) - begun >= SLOW
 
 
 def _begun(sock: Open | None, wait: Block) -> tuple[int, str]:
@@ -82,10 +83,10 @@ def _unknown(_scene: Scene, _thread: Thread, _sock: Open | None) -> Cause:
     return Cause("blocked", "", [])
 
 
-def _recv(scene: Scene, _thread: Thread, sock: Stream) -> Cause:
+def _recv(scene: Scene, thread: Thread, sock: Stream) -> Cause:
     """recv(2) returns when bytes come, when the peer's FIN does, or a reset; else never."""
     far = far_end(scene, sock)
-    if both_wait(scene, sock, "recv"):
+    if both_wait(scene, sock, thread):
         kind = "recv-deadlock"
         far = far._replace(text=join(far.text, "Both wait in recv(), and neither will speak."))
     elif sock.shut is not None:
@@ -130,7 +131,7 @@ def _send(scene: Scene, thread: Thread, sock: Stream) -> Cause:
     before = f" {size(sock.sent)} were sent before." if sock.sent else ""
     far = far_end(scene, sock)
     kind = "send-full"
-    if both_wait(scene, sock, "send"):
+    if both_wait(scene, sock, thread):
         kind = "send-deadlock"
         far = far._replace(text=join(far.text, "Both wait in send(), and neither reads."))
     text = (

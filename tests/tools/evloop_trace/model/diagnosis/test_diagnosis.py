@@ -73,7 +73,7 @@ class Log:
 
     def accept(self, conn: str = "tcp-2", peer: str = CLIENT, queued: int | None = 0, **fields: Any) -> Any:
         """A connection of the listener."""
-        return self.add(Accept, "tcp-1", conn, 4, peer, SERVER, queued, **fields)
+        return self.add(Accept, "tcp-1", conn, 4, peer, fields.pop("local", SERVER), queued, **fields)
 
     def connect(self, conn: str = "tcp-1", local: str = CLIENT, peer: str = SERVER, **fields: Any) -> Any:
         """A connection that we asked for."""
@@ -380,6 +380,65 @@ def test_the_other_end_has_bytes() -> None:
     assert (
         "At the other end the main thread of server is in no socket's call: its last was send()" in sentence
     )
+
+
+def both_in_recv(to_server: int, to_client: int) -> tuple[Log, Log]:
+    """A server that has read a byte, a client that has, and both wait; so many more have been sent."""
+    server, client = pair()
+    client.send("tcp-1", 1 + to_server)
+    server.t = client.t
+    server.recv("tcp-2", 1)
+    server.send("tcp-2", 1 + to_client)
+    client.t = server.t
+    client.recv("tcp-1", 1)
+    client.block("recv", "tcp-1")
+    server.block("recv", "tcp-2")
+    return server, client
+
+
+@pytest.mark.parametrize(("to_server", "to_client"), [(0, 0), (2, 0), (0, 3)])
+def test_bytes_that_are_on_their_way_are_no_deadlock(to_server: int, to_client: int) -> None:
+    """Both are in recv(), and one of them is about to be woken; the same of a moment in the middle."""
+    logs = both_in_recv(to_server, to_client)
+    is_deadlock = to_server == to_client == 0
+    at = max(log.t for log in logs) + 1
+    for log in logs:
+        log.t = 5 * SECOND
+        log.add(Clock, 0, 0, 0)
+    for moment_ in (None, at):
+        found = [it for it in ask(*logs, at=moment_).findings if it.kind.startswith("recv")]
+        assert len(found) == 2
+        assert [it.kind == "recv-deadlock" for it in found] == [is_deadlock] * 2
+        assert all(("neither will speak" in it.sentence) == is_deadlock for it in found)
+
+
+def test_who_was_answered_later_was_in_no_deadlock() -> None:
+    """Of a moment in the middle it is known how it went on: another thread has spoken, or nobody has."""
+    for fields, is_deadlock in (
+        ({"n": 1, "off": (1, 2)}, False),
+        ({"n": 0, "off": (1, 1)}, True),
+        ({"errno": "interrupted"}, True),
+    ):
+        server, client = both_in_recv(0, 0)
+        at = max(server.t, client.t) + 1
+        wait = client.events[-1]
+        client.events.append(
+            Recv(len(client.events), wait.t, 0, SECOND, "tcp-1", 4, 10, **fields)  # type: ignore[arg-type]
+        )
+        found = [it.kind for it in ask(server, client, at=at).findings]
+        assert found.count("recv-deadlock") == 2 * is_deadlock
+
+
+def test_what_was_read_before_a_socket_was_inherited() -> None:
+    """A child that goes on with a connection counts from where its parent was."""
+    client, child = Log("client"), Log("child")
+    client.connect()
+    client.send("tcp-1", 5)
+    client.block("recv", "tcp-1")
+    child.t = client.t
+    child.add(Inherit, "tcp-2", 4, "tcp", SERVER, CLIENT, received=5, sent=0)
+    child.block("recv", "tcp-2")
+    assert kinds(client, child) == ["recv-deadlock", "recv-deadlock"]
 
 
 @pytest.mark.parametrize(
@@ -854,6 +913,19 @@ def test_a_wait_until_now() -> None:
     assert (young.stuck, [finding.kind for finding in young.findings]) == (False, ["recv-silent"])
 
 
+def test_the_kernel_does_not_tell_the_interface() -> None:
+    """/proc/net/tcp6 has a link-local address without it, and the log with it."""
+    log = Log()
+    log.accept(peer="[fe80::2%3]:40000", local="[fe80::1%3]:80")
+    log.recv("tcp-2", 5)
+    diagnosis = Diagnosis([("", log.header)])
+    diagnosis.feed(0, log.events)
+    seen = {("[fe80::1]:80", "[fe80::2]:40000"): Seen("CLOSE-WAIT", 7, 0)}
+    diagnosis.look(0, Present(log.t + SECOND, seen, UNKNOWN))
+    (found,) = diagnosis.verdict().findings
+    assert "7 B to read, CLOSE-WAIT (the peer has closed)" in found.sentence
+
+
 def test_a_program_that_is_gone() -> None:
     """It was killed or crashed; who has an end has ended, whatever is there."""
     log = Log()
@@ -965,6 +1037,30 @@ def test_a_program_that_is_stopped() -> None:
     assert (found.kind, found.thread, found.since) == ("stopped", None, None)
     assert "until `kill -CONT 1`, or `fg`" in found.sentence
     assert found.sentence.endswith(f"Its last call was over at {over}.")
+
+
+def test_the_other_end_is_stopped() -> None:
+    """Whoever waits for it is in no deadlock: it may go on, and speak."""
+    server, client = both_in_recv(0, 0)
+    diagnosis = Diagnosis([(log.label, log.header) for log in (server, client)])
+    diagnosis.feed(0, server.events)
+    diagnosis.feed(1, client.events)
+    diagnosis.look(0, Present(SECOND, {}, Task("T")))
+    diagnosis.look(1, Present(SECOND, {}))
+    found = {it.log: it for it in diagnosis.verdict().findings}
+    assert {log: it.kind for log, it in found.items()} == {"server": "stopped", "client": "recv-more"}
+    assert "At the other end server is stopped by a signal." in found["client"].sentence
+    assert "neither will speak" not in found["client"].sentence
+
+
+def test_bytes_that_only_the_kernel_knows_of() -> None:
+    """Something else may have sent them: the log of whoever did is not complete."""
+    server, client = both_in_recv(0, 0)
+    diagnosis = Diagnosis([(log.label, log.header) for log in (server, client)])
+    diagnosis.feed(0, server.events)
+    diagnosis.feed(1, client.events)
+    diagnosis.look(0, Present(SECOND, {(SERVER, CLIENT): Seen("ESTABLISHED", 7, 0)}))
+    assert [it.kind for it in diagnosis.verdict().findings] == ["recv-more", "recv-more"]
 
 
 def test_who_calls_a_program_that_is_stopped() -> None:

@@ -144,15 +144,14 @@ class Watcher:
 
     def _catch_up(self, last: Event, count: int) -> None:
         """Send the state as it is after `count` events, instead of all that led to it."""
-        first: list[Event] = []
+        first: list[Event] = [] if self._begun else [self._watchers.header]
         if self._begun:
             self._miss(count, last)
-            first.append(Gap(-1, last.t, last.tick, self._missed, "this watcher did not keep up"))
-        else:
-            first.append(self._watchers.header)
-        if self._slow is not None:
+        if self._slow is not None:  # it was before the last that is missing
             first.append(replace(self._slow, seq=-1))
             self._slow = None
+        if self._begun:
+            first.append(Gap(-1, last.t, last.tick, self._missed, "this watcher did not keep up"))
         self._put(encode([*first, self._watchers.snapshot(self.lost)]))
         self._begun, self._missed, self._caught_up_at = True, 0, last.t
 

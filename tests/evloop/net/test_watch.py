@@ -273,7 +273,8 @@ def test_a_slow_turn_is_told_whatever_else_was_missed(watched):
     slow = reader.events[at]
     assert (slow["seq"], slow["t"], slow["tick"]) == (-1, watched.t - 30 * SNAPSHOT_EVERY, 3)
     assert (slow["dur"], slow["conn"]) == (3 * SECOND, "tcp-1")
-    assert reader.kinds[at - 1 : at + 2] == ["gap", "slow", "snapshot"]
+    assert reader.kinds[at : at + 3] == ["slow", "gap", "snapshot"]
+    assert slow["t"] < reader.events[at + 1]["t"], "what was missed was before the last of it"
     assert follows(reader.events)
 
 

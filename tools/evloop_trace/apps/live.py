@@ -295,7 +295,8 @@ class Present:
         """The last picture without its empty lines, if there ever was one, and why it is the last."""
         if not self.picture.events:
             return [self._why()]
-        now = self.picture.t if self.picture.end else self._now()
+        # Who was behind gets a state of the time at which it had caught up: that is later than the end.
+        now = self.picture.end.t if self.picture.end else self._now()
         lines = self._screen(now, "ended").lines(width, max(1, height - 1))
         while lines and not "".join(segment.text for segment in lines[-1]).strip():
             lines.pop()

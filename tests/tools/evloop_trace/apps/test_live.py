@@ -24,7 +24,7 @@ from evloop_trace.apps.terminal import Terminal
 from evloop_trace.cli import cli, run
 
 from evloop.errors import EvloopError
-from evloop.events.schema import End, Gap, Header, Recv
+from evloop.events.schema import End, Gap, Header, Recv, Snapshot
 from evloop.events.sinks import encode
 
 if TYPE_CHECKING:
@@ -285,6 +285,24 @@ def test_what_was_skipped_is_shown(pair: tuple[socket.socket, socket.socket], bo
     paper = Paper()
     draw_live(SocketFeed(watcher), paper, Clock())  # type: ignore[arg-type]
     assert "skipped 12,345" in paper.printed
+
+
+def test_the_clock_stops_at_the_end(pair: tuple[socket.socket, socket.socket], book: Book) -> None:
+    """Who had to catch up got the state after that, for which it was waited; the log's last line tells."""
+    server, watcher = pair
+    book.end()
+    end = book.events.pop()
+    end.t = 4_544_000_000
+    late = [
+        Gap(-1, end.t, 1, 12345, "this watcher did not keep up"),
+        Snapshot(-1, 4_727_000_000, 1, [], [], 0, 0),
+        end,
+    ]
+    server.sendall(book.encode() + encode(late))
+    server.close()
+    paper = Paper()
+    draw_live(SocketFeed(watcher), paper, Clock())  # type: ignore[arg-type]
+    assert "4.544 s  ended" in paper.printed.partition("\n")[0]
 
 
 def test_a_frame_costs_at_most_an_eighth_of_the_time(

@@ -74,7 +74,9 @@ Errno: TypeAlias = Annotated[
     str,
     Meta(
         description="the errno's name, such as ECONNRESET, or what ended the wait instead: `timeout`, the "
-        "socket's own, or `interrupted`, by a signal's handler that raised; absent when the call succeeded"
+        "socket's own, or `interrupted`, by a signal's handler that raised, or TypeError, ValueError or "
+        "OverflowError: mostly wrong arguments, of a call that a `block` has announced; absent when the call "
+        "succeeded"
     ),
 ]
 Offsets: TypeAlias = Annotated[
@@ -212,6 +214,7 @@ class Poll(Call, tag="poll"):
             description='[socket, bits]: what the kernel said, in the bits of poll(2): "IN", "OUT", "IN|HUP"…'
         ),
     ]
+    errno: Errno | None = None
 
 
 class Listen(Call, tag="listen"):

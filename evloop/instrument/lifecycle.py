@@ -6,7 +6,7 @@ import _socket
 import os
 import socket
 import warnings
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from evloop.address import format_sockaddr
 from evloop.events.schema import (
@@ -24,7 +24,7 @@ from evloop.events.schema import (
 from evloop.instrument.caller import Place, frame_at, thread_name
 from evloop.instrument.interrupts import asleep
 from evloop.instrument.known import local_address, peer_address, protocol
-from evloop.instrument.outcome import now, outcome
+from evloop.instrument.outcome import WRONG, now, outcome
 from evloop.socket_state import accept_queue, errno_name, peer_process, queue_wait, unread_bytes, unsent_bytes
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     _Stamp: TypeAlias = tuple[int, int, int, int]  # number, time, tick, duration
 
 __all__ = ["close_all", "patch", "record_close"]
+
+_T = TypeVar("_T")
 
 _real = _socket.socket
 _fileno, _gettimeout, _close = _real.fileno, _real.gettimeout, _real.close
@@ -160,7 +162,7 @@ class _Calls:
         t = now()
         try:
             call()
-        except (TypeError, ValueError, OverflowError):  # the arguments were wrong: no call was made
+        except WRONG:  # the arguments were wrong: no call was made
             raise
         except OSError as error:
             self._recorder.record(event(self._stamp(t), outcome(error)))
@@ -252,16 +254,8 @@ class _Calls:
             known, frame = self._known(self_), frame_at(1)
             if known is None:
                 real(self_, address)
-                return
-            t = self._before_connect(self_, known, address, frame)
-            try:
-                asleep(real, self_, address)
-            except (TypeError, ValueError):
-                raise
-            except BaseException as error:
-                self._connected(self_, known, t, address, errno=outcome(error), frame=frame)
-                raise
-            self._connected(self_, known, t, address, errno=None, frame=frame)
+            else:
+                self._connect(real, self_, known, address, frame)
 
         return connect
 
@@ -272,21 +266,26 @@ class _Calls:
             known, frame = self._known(self_), frame_at(1)
             if known is None:
                 return real(self_, address)
-            t = self._before_connect(self_, known, address, frame)
-            errno = asleep(real, self_, address)
-            word = errno_name(errno) if errno else None
-            self._connected(self_, known, t, address, errno=word, frame=frame)
-            return errno
+            return self._connect(real, self_, known, address, frame)
 
         return connect_ex
 
-    def _before_connect(self, sock: Any, known: Known, address: Any, frame: Any) -> int:
+    def _connect(self, real: Callable[..., _T], sock: Any, known: Known, address: Any, frame: Any) -> _T:
         known.is_connection = known.is_stream
         t = now()
         timeout = _gettimeout(sock)
-        if known.is_stream and timeout != 0:
-            self._instrument.block("connect", known, frame, timeout, peer=_format(address))
-        return t
+        waits = known.is_stream and timeout != 0
+        try:
+            if waits:
+                self._instrument.block("connect", known, frame, timeout, peer=_format(address))
+            errno = asleep(real, sock, address)
+        except BaseException as error:  # also of connect_ex: that there is no such host, it raises
+            if waits or not isinstance(error, WRONG):
+                self._connected(sock, known, t, address, errno=outcome(error), frame=frame)
+            raise
+        word = errno_name(errno) if isinstance(errno, int) and errno else None
+        self._connected(sock, known, t, address, errno=word, frame=frame)
+        return errno
 
     def _connected(
         self, sock: Any, known: Known, t: int, address: Any, *, errno: str | None, frame: Any, call: str = ""

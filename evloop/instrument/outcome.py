@@ -7,10 +7,13 @@ import time
 
 from evloop.socket_state import errno_name
 
-__all__ = ["now", "outcome"]
+__all__ = ["WRONG", "now", "outcome"]
 
 # Bound now: a program may replace what is in `time`.
 now = time.monotonic_ns
+
+WRONG = TypeError, ValueError, OverflowError
+"""What Python says of wrong arguments, mostly before it asks the system."""
 
 _RESOLVER = {getattr(socket, name): name for name in dir(socket) if name.startswith("EAI_")}
 
@@ -18,7 +21,8 @@ _RESOLVER = {getattr(socket, name): name for name in dir(socket) if name.startsw
 def outcome(error: BaseException) -> str:
     """What ended a call that gave no result, as an event's `errno`."""
     if not isinstance(error, OSError):
-        return "interrupted"  # a signal's handler has raised
+        complaint = next((kind.__name__ for kind in WRONG if isinstance(error, kind)), None)
+        return complaint or "interrupted"  # a signal's handler has raised
     if isinstance(error, TimeoutError) and error.errno is None:
         return "timeout"
     if isinstance(error, socket.gaierror):

@@ -11,12 +11,12 @@ import select
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from evloop.events.schema import Block, Interest, Poll
 from evloop.instrument.caller import frame_at
 from evloop.instrument.interrupts import asleep
-from evloop.instrument.outcome import now
+from evloop.instrument.outcome import now, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["patch"]
 
+_T = TypeVar("_T")
 
 # Numbers of poll(2); epoll(7) and Python's selectors have the same.
 _IN, _PRI, _OUT = 0x001, 0x002, 0x004
@@ -82,18 +83,23 @@ class _Asked:
         self._frame = frame
         self._t = now()
 
-    def sleep(self, watched: list[tuple[str, str]]) -> None:
-        """Nothing is ready."""
+    def sleep(self, watched: list[tuple[str, str]], call: Callable[..., _T], *args: Any) -> _T:
+        """Nothing is ready: make the call that waits, of which an event tells before."""
         recorder = self._instrument.recorder
-        recorder.record(
-            Block(
-                0, recorder.clock(), recorder.tick, "poll", timeout=self._timeout, watched=watched,
-                **self._instrument.place(self._frame),
-            )
-        )  # fmt: skip
+        try:
+            recorder.record(
+                Block(
+                    0, recorder.clock(), recorder.tick, "poll", timeout=self._timeout, watched=watched,
+                    **self._instrument.place(self._frame),
+                )
+            )  # fmt: skip
+            return asleep(call, *args)
+        except BaseException as error:  # a signal's handler has raised, or somebody has closed it meanwhile
+            self.answer((), outcome(error))
+            raise
 
-    def answer(self, ready: Iterable[tuple[int, int]]) -> None:
-        """It has returned, with (fd, bits)."""
+    def answer(self, ready: Iterable[tuple[int, int]], errno: str | None = None) -> None:
+        """It has returned, with (fd, bits), or failed."""
         dur = now() - self._t
         instrument = self._instrument
         recorder = instrument.recorder
@@ -101,7 +107,8 @@ class _Asked:
         recorder.record(
             Poll(
                 0, self._t - recorder.origin, recorder.tick, dur, self._timeout, self._why,
-                [(instrument.name(fd), _words[bits]) for fd, bits in ready], **instrument.place(self._frame),
+                [(instrument.name(fd), _words[bits]) for fd, bits in ready], errno,
+                **instrument.place(self._frame),
             )
         )  # fmt: skip
 
@@ -126,8 +133,8 @@ def _select(instrument: Instrument) -> Callable[..., Any]:
         ready = real(*lists, 0 if sleeps else timeout)
         if sleeps and not any(ready):
             watched = _by_descriptor(instrument, lists)
-            asked.sleep([(instrument.name(fd), _mask(bits)) for fd, bits in watched.items()])
-            ready = asleep(real, *lists, timeout)
+            named = [(instrument.name(fd), _mask(bits)) for fd, bits in watched.items()]
+            ready = asked.sleep(named, real, *lists, timeout)
         asked.answer(_by_descriptor(instrument, ready).items())
         return ready
 
@@ -230,8 +237,7 @@ class _Poll:
         asked = _Asked(self._instrument, "select.poll.poll", _nanoseconds(timeout, 1e6), frame_at(1))
         ready: list[tuple[int, int]] = self._poll.poll(0)
         if not ready and timeout != 0:
-            asked.sleep(self._watched.names())
-            ready = asleep(self._poll.poll, timeout)
+            ready = asked.sleep(self._watched.names(), self._poll.poll, timeout)
         asked.answer(ready)
         return ready
 
@@ -293,8 +299,7 @@ class _Epoll:
         asked = _Asked(self._instrument, "select.epoll.poll", _nanoseconds(timeout, 1e9), frame_at(1))
         ready: list[tuple[int, int]] = self._epoll.poll(0, maxevents)
         if not ready and timeout != 0:
-            asked.sleep(self._watched.names())
-            ready = asleep(self._epoll.poll, timeout, maxevents)
+            ready = asked.sleep(self._watched.names(), self._epoll.poll, timeout, maxevents)
         asked.answer(ready)
         return ready
 

@@ -19,7 +19,7 @@ from evloop.events.schema import Recv, Recvfrom
 from evloop.instrument.caller import frame_at, thread_name
 from evloop.instrument.flags import APART, DONTWAIT, flag_words
 from evloop.instrument.interrupts import asleep
-from evloop.instrument.outcome import now, outcome
+from evloop.instrument.outcome import WRONG, now, outcome
 from evloop.socket_state import unread_bytes
 
 if TYPE_CHECKING:
@@ -59,15 +59,16 @@ class _Call(NamedTuple):
     """What it gave, of its arguments and its result."""
 
 
-class _Made(NamedTuple):
+class _Made:
     """A call that was made."""
 
-    call: _Call
-    known: Known
-    t: int  # when, in monotonic ns
-    args: Arguments
-    frame: FrameType
-    """Of who made it."""
+    __slots__ = ("args", "call", "frame", "known", "t", "waits")
+
+    def __init__(self, call: _Call, known: Known, t: int, args: Arguments, frame: FrameType) -> None:
+        """`t` is when, in monotonic ns; `frame` is of who made it."""
+        self.call, self.known, self.t, self.args, self.frame = call, known, t, args, frame
+        self.waits = False
+        """Its `block` event has been written."""
 
     @property
     def flags(self) -> int:
@@ -135,20 +136,20 @@ def _recv(instrument: Instrument) -> Callable[..., bytes]:
             args = () if size is None else (size, flags)
             return _receive(instrument, _RECV, self, args, frame_at(1))  # type: ignore[no-any-return]
         t = now()
+        waits = False
         try:
-            data = None
             try:
                 data = real(self, size, DONTWAIT)
             except BlockingIOError:
                 if timeout is not None:
                     raise
-            if data is None:
+                waits = True
+            if waits:
                 instrument.block("recv", known, frame_at(1), None, size)
                 data = asleep(real, self, size)
-        except (TypeError, ValueError):  # the arguments were wrong: no call was made
-            raise
         except BaseException as error:
-            _record_failure(instrument, _Made(_RECV, known, t, (size,), frame_at(1)), outcome(error))
+            if waits or not isinstance(error, WRONG):  # of wrong arguments: no call was made
+                _record_failure(instrument, _Made(_RECV, known, t, (size,), frame_at(1)), outcome(error))
             raise
         dur = now() - t
         try:
@@ -191,10 +192,9 @@ def _receive(instrument: Instrument, call: _Call, sock: Any, args: Arguments, fr
     made = _Made(call, known, now(), args, frame)
     try:
         result = _try(instrument, made, sock)
-    except (TypeError, ValueError):  # the arguments were wrong: no call was made
-        raise
     except BaseException as error:
-        _record_failure(instrument, made, outcome(error))
+        if made.waits or not isinstance(error, WRONG):  # of wrong arguments: no call was made
+            _record_failure(instrument, made, outcome(error))
         raise
     _record(instrument, made, call.take(args, result))
     return result
@@ -202,7 +202,7 @@ def _receive(instrument: Instrument, call: _Call, sock: Any, args: Arguments, fr
 
 def _try(instrument: Instrument, made: _Made, sock: Any) -> Any:
     """The real call, and before it a `block` event if it has to wait."""
-    call, known, _, args, frame = made
+    call, known, args = made.call, made.known, made.args
     timeout = _gettimeout(sock)
     if timeout == 0:
         return call.real(sock, *args)
@@ -216,15 +216,16 @@ def _try(instrument: Instrument, made: _Made, sock: Any) -> Any:
             # For what has not come yet it waits although something has.
             bool(made.flags & _socket.MSG_WAITALL) and (unread_bytes(known.fd) or 0) < call.size(args)
         )
-    if waits:
+    if waits and call.size(args) >= 0:  # of a negative one Python says what is wrong
         awaits = "recv" if known.is_stream else "recvfrom"
-        instrument.block(awaits, known, frame, timeout, call.size(args))
+        made.waits = True
+        instrument.block(awaits, known, made.frame, timeout, call.size(args))
     return asleep(call.real, sock, *args)
 
 
 def _record(instrument: Instrument, made: _Made, got: _Got) -> None:
     recorder, limit = instrument.recorder, instrument.payload_limit
-    call, known, t, args, frame = made
+    call, known, t, args, frame = made.call, made.known, made.t, made.args, made.frame
     dur = now() - t
     n = len(got.data)
     # A copy: the buffer is the program's.
@@ -254,7 +255,7 @@ def _record(instrument: Instrument, made: _Made, got: _Got) -> None:
 
 def _record_failure(instrument: Instrument, made: _Made, errno: str) -> None:
     recorder = instrument.recorder
-    call, known, t, args, frame = made
+    call, known, t, args, frame = made.call, made.known, made.t, made.args, made.frame
     dur = now() - t
     words, place = flag_words[made.flags], instrument.place(frame)
     if known.is_stream:

@@ -19,7 +19,7 @@ from evloop.events.schema import Send, Sendto
 from evloop.instrument.caller import frame_at, thread_name
 from evloop.instrument.flags import DONTWAIT, flag_words
 from evloop.instrument.interrupts import asleep
-from evloop.instrument.outcome import now, outcome
+from evloop.instrument.outcome import WRONG, now, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,10 +157,9 @@ def _send_it(instrument: Instrument, call: _Call, sock: Any, args: Arguments, fr
             n = call.real(sock, *args)
         else:
             n = call.attempt(instrument, made, sock)
-    except (TypeError, ValueError):  # the arguments were wrong: no call was made
-        raise
     except BaseException as error:
-        _record(instrument, made, made.taken or None, outcome(error))
+        if made.blocked or not isinstance(error, WRONG):  # of wrong arguments: no call was made
+            _record(instrument, made, made.taken or None, outcome(error))
         raise
     _record(instrument, made, n, None)
     return None if call is _SENDALL else n

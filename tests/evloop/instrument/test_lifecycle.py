@@ -124,6 +124,33 @@ def test_a_host_that_cannot_be(recorded):
     assert recorded.one(Connect).errno.startswith("EAI")
 
 
+@pytest.mark.parametrize("call", ["connect", "connect_ex"])
+@pytest.mark.parametrize(
+    ("address", "ends"),
+    [(("::1", 1), "EAI"), (("127.0.0.1", "x"), "TypeError"), (("127.0.0.1", 99999), "OverflowError")],
+)
+def test_who_is_said_to_wait_is_said_to_have_returned(recorded, call, address, ends):
+    """Whatever is raised: else the thread would seem to be in connect() from then on."""
+    with socket.socket() as sock:
+        recorded.new()
+        with pytest.raises((OSError, TypeError, OverflowError)):
+            getattr(sock, call)(address)
+        block, connect = recorded.new()
+    assert (block.awaits, type(connect)) == ("connect", Connect)
+    assert connect.errno.startswith(ends)
+
+
+@pytest.mark.parametrize("call", ["connect", "connect_ex"])
+def test_wrong_addresses_are_no_call(recorded, call):
+    """Of a socket that does not wait nothing was announced."""
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        recorded.new()
+        with pytest.raises(OverflowError):
+            getattr(sock, call)(("127.0.0.1", 99999))
+        assert recorded.new() == []
+
+
 def test_connecting_without_waiting(recorded):
     """The handshake goes on; SO_ERROR tells how it ended, once."""
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:

@@ -6,6 +6,7 @@ import _socket
 import os
 import select
 import selectors
+import signal
 import socket
 import threading
 
@@ -178,6 +179,45 @@ def test_errors_are_pythons(recorded):
         with pytest.raises((TypeError, ValueError, OSError, KeyError)):
             call()
     assert recorded.new() == []
+
+
+def _asleep(kind, here):
+    """A call that sleeps until the socket can be read."""
+    if kind == "select":
+        return lambda: select.select([here], [], [])
+    poll = getattr(select, kind)()
+    poll.register(here, select.POLLIN)
+    return poll.poll
+
+
+@pytest.mark.parametrize("kind", ["select", "poll", "epoll"])
+def test_a_handler_that_raises(recorded, ends, kind):
+    """The wait is over: else the thread would seem to sleep from then on."""
+
+    class EnoughError(Exception):
+        pass
+
+    def handler(_number, _frame):
+        raise EnoughError
+
+    def interrupt():
+        recorded.until(Block)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    call = _asleep(kind, ends[0])
+    recorded.new()
+    before = signal.signal(signal.SIGALRM, handler)
+    thread = threading.Thread(target=interrupt)
+    try:
+        thread.start()
+        with pytest.raises(EnoughError):
+            call()
+    finally:
+        thread.join()
+        signal.signal(signal.SIGALRM, before)
+    block, poll = recorded.new()
+    assert (block.awaits, block.watched) == ("poll", [("unix-1", "READ")])
+    assert (poll.ready, poll.errno) == ([], "interrupted")
 
 
 def test_classes(recorded):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
 import socket
 import threading
 
@@ -243,3 +245,27 @@ def test_too_many_arguments(recorded, pair):
     with pytest.raises(TypeError, match="takes at most 2 arguments"):
         client.recv(1, 0, 3)
     assert recorded.new() == []
+
+
+def test_a_handler_whose_exception_is_also_pythons_word_of_wrong_arguments(recorded, pair):
+    """The wait that was announced is over all the same."""
+
+    def handler(_number, _frame):
+        raise ValueError("enough")
+
+    def interrupt():
+        recorded.until(Block)
+        os.kill(os.getpid(), signal.SIGALRM)
+
+    for flags in (0, socket.MSG_WAITALL):
+        before = signal.signal(signal.SIGALRM, handler)
+        thread = threading.Thread(target=interrupt)
+        try:
+            thread.start()
+            with pytest.raises(ValueError, match="enough"):
+                pair[1].recv(1, flags)
+        finally:
+            thread.join()
+            signal.signal(signal.SIGALRM, before)
+        block, recv = recorded.new()
+        assert (type(block), recv.errno) == (Block, "ValueError")

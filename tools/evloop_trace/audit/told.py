@@ -34,7 +34,8 @@ FAMILIES = {
 }
 """The word of an event → the system calls that may stand behind it."""
 
-_PASSING = {"timeout", "interrupted"}  # errnos that are Python's own: there may have been no call
+# Errnos that are Python's own: there may have been no call.
+_PASSING = {"timeout", "interrupted", "TypeError", "ValueError", "OverflowError"}
 
 _Outcome: TypeAlias = int | str | None
 
@@ -211,6 +212,9 @@ def _block(log: Log, event: schema.Block) -> None:
 
 
 def _poll(log: Log, event: schema.Poll) -> None:
+    if event.errno is not None:  # what the system call gave, if there was one, it does not say
+        log.apart += 1
+        return
     if log.is_loop:
         family = log.header.selector
     else:

@@ -160,7 +160,7 @@ def fitting(words: Words, width: int) -> Line:
 
 
 def _poll(event: Poll, _entry: CallEntry) -> Words:
-    said = f"woke: {woken(event.ready) or 'time-out'}"
+    said = f"woke: {woken(event.ready) or escape_text(event.errno or 'time-out')}"
     if event.dur < SLEPT:
         return Words("quiet", said)
     slept = duration(event.dur)

@@ -133,7 +133,7 @@ class _Rows:
     def _poll(self, event: Poll) -> None:
         if event.dur < FOLD and not self._every_tick:
             return
-        who = woken(event.ready) or "timeout"
+        who = woken(event.ready) or escape_text(event.errno or "timeout")
         self.fold(self._when(event.t + event.dur, event.tick), event.dur, f"tick {count(event.tick)}: {who}")
 
     def _work(self, event: AnyEvent) -> None:

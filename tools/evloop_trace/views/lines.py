@@ -179,8 +179,9 @@ def _poll(event: schema.Poll) -> _Told:
     ready = ", ".join([f"{sock} {bits}" for sock, bits in event.ready[:12]])
     more = f" and {len(event.ready) - 12} more" if len(event.ready) > 12 else ""
     why = f" ({event.why})" if event.why else ""
-    text = f"slept {_span(event.dur)} of {timeout}{why}  {ready or 'timeout'}{more}"
-    return _note(event, None, f"{call_word(event, 'poll')} = {len(event.ready)}", text)
+    woke = ready or ended(event.errno) or ("" if event.errno else "timeout")
+    text = f"slept {_span(event.dur)} of {timeout}{why}  {woke}{more}".rstrip()
+    return _note(event, None, _result(call_word(event, "poll"), event.errno, f" = {len(event.ready)}"), text)
 
 
 def _span(ns: int) -> str:

@@ -169,6 +169,10 @@ EVENTS: list[tuple[Any, str]] = [
     ),
     (Recv(1, 0, 0, 1, "tcp-1", 7, 9, errno="interrupted"), "recv(9) = -1 interrupted    a signal came"),
     (
+        schema.Poll(1, 0, 0, 7, None, "", [], "interrupted"),
+        "poll() = -1 interrupted     slept 7 ns of ∞  a signal came",
+    ),
+    (
         schema.Recvfrom(1, 0, 0, 1, "udp-1", 6, errno="timeout", where="s.py:3"),
         "recvfrom() = -1 timeout     its time-out passed  +0.0 µs  s.py:3",
     ),

@@ -345,6 +345,8 @@ def _open(path: str, label: str, files: ExitStack) -> Log:
 
 
 def _open_file(path: str) -> IO[bytes]:
+    if not path:  # a shell's variable that is not set
+        raise LogError("'' names no log: give a file, or - for standard input")
     try:
         return Path(path).open("rb")
     except FileNotFoundError:
@@ -358,7 +360,7 @@ def _open_file(path: str) -> IO[bytes]:
     except ValueError as error:  # a null character in the name
         raise LogError(f"{path} cannot be opened: {error}") from None
     except OSError as error:
-        if error.errno == errno.ENXIO:  # see open(2)
+        if error.errno == errno.ENXIO and Path(path).is_socket():  # see open(2)
             raise LogError(f"{path} is a socket: look at it with evloop-trace watch") from None
         raise _RefusedError(f"{path} cannot be opened: {error.strerror or error}") from None
 

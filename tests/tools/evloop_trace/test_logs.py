@@ -83,6 +83,8 @@ def test_what_cannot_be_opened(tmp_path: Path, save: Callable[[str, bytes], str]
         open_logs([str(tmp_path / "nope")])
     with pytest.raises(LogError, match="is a directory: name the log in it"):
         open_logs([str(tmp_path)])
+    with pytest.raises(LogError, match=r"^'' names no log: give a file, or - for standard input$"):
+        open_logs([""])
     with pytest.raises(LogError, match="cannot be opened: Not a directory"):
         open_logs([save("a", b"x") + "/b"])
     with pytest.raises(LogError, match="cannot be opened: embedded null"):
@@ -112,6 +114,20 @@ def test_a_socket_is_for_watching(tmp_path: Path) -> None:
         listener.bind(path)
         with pytest.raises(LogError, match="is a socket: look at it with evloop-trace watch"):
             open_logs([path])
+
+
+def test_a_device_that_is_not_there_is_no_socket(
+    save: Callable[[str, bytes], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /dev/tty of who has no terminal: open(2) says the same of it."""
+    path = save("tty", b"x")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(LogError, match="tty cannot be opened: No such device or address"):
+        open_logs([path])
 
 
 def test_a_damaged_archive(book: Any, save: Callable[[str, bytes], str]) -> None:

@@ -316,6 +316,8 @@ def _capture_beside(path: str | None, ports: Sequence[int], log: str | None) -> 
 def watch(path: str | None, fd: int | None, child: bool, packets: str | None, packets_fd: int | None) -> int:
     """Draw a program live: PATH is its log, or the socket that evloop serve --watch PATH offers.
 
+    A log that is compressed does not grow: evloop-trace replay reads it.
+
     Ctrl-C leaves; the program does not notice.
     """
     from evloop_trace.apps.feed import TurnedAwayError

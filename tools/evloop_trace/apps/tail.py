@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tail"]
 
+_GZIP = b"\x1f\x8b"
+
 
 class Tail:
     """One log from its beginning to where it ends by now.
@@ -56,6 +58,9 @@ class Tail:
         """
         if self.header is None and (data := self._next()):
             self._head += data
+            if self._head.startswith(_GZIP):
+                what = f"{self._path} is compressed, and nothing is added to it"
+                raise LogError(f"{what}: look at it with evloop-trace replay")
             if b"\n" in self._head or len(self._head) > MAX_LINE:
                 self._first = self._head.partition(b"\n")[0]
                 self.header = decode_header(self._first, self._path)
@@ -64,11 +69,15 @@ class Tail:
 
     def missing(self) -> str:
         """Why there is no header, in a sentence."""
+        if not self._path:  # a shell's variable that is not set
+            return "'' names no log: give a file, or a server's socket"
         if self._file < 0:
             return (
                 f"{self._path} does not exist: name a log, or start the server with evloop serve "
                 f"--watch {self._path}"
             )
+        if self._head:
+            return f"{self._path} is not an event log: its first line is not a header, and has no end"
         return f"{self._path} is empty: nothing has been recorded, or it is not the log you meant"
 
     def read(self) -> list[Item]:

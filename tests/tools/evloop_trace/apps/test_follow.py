@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
@@ -196,9 +197,24 @@ def test_a_log_that_does_not_begin_is_one_sentence(log: Log, feed: FileFeed) -> 
     log.path.write_bytes(b"")
     with pytest.raises(LogError, match=re.escape(f"{log.path} is empty: nothing has been recorded")):
         feed.expect(seconds=0.01)
+    log.path.write_bytes(b'{"ev":"hea')
+    with pytest.raises(LogError, match=re.escape(f"{log.path} is not an event log: its first line is not a")):
+        feed.expect(seconds=0.01)
     log.path.write_bytes(b"{}\n")
     with pytest.raises(LogError, match="is not an event log"):
         feed.expect()
+    with pytest.raises(LogError, match=r"^'' names no log: give a file, or a server's socket$"):
+        FileFeed("").expect(seconds=0)
+
+
+def test_a_compressed_log_does_not_grow(log: Log) -> None:
+    """That is said at once, and of a whole one as of its first bytes."""
+    log.write(header(), end())
+    for data in (gzip.compress(log.path.read_bytes()), b"\x1f\x8b"):
+        log.path.write_bytes(data)
+        said = f"{log.path} is compressed, and nothing is added to it: look at it with evloop-trace replay"
+        with pytest.raises(LogError, match=f"^{re.escape(said)}$"):
+            FileFeed(str(log.path)).expect()
 
 
 def test_who_started_us_will_begin_its_log(log: Log, feed: FileFeed, monkeypatch: pytest.MonkeyPatch) -> None:

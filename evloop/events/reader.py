@@ -203,12 +203,13 @@ def read_blocks(source: Source, name: str) -> tuple[Header, Iterator[Block]]:
     Raises:
         LogError: it is empty, binary, no event log, or one of another version.
     """
-    head = b""
-    while b"\n" not in head and len(head) <= MAX_LINE:
+    pieces: list[bytes] = []
+    size, data = 0, b" "
+    while data and b"\n" not in data and size <= MAX_LINE:
         data = source.read(BLOCK_SIZE)
-        if not data:
-            break
-        head += data
+        pieces.append(data)
+        size += len(data)
+    head = b"".join(pieces)
     if len(head) <= MAX_LINE and not head.strip(b"\0"):  # a log that is mapped begins as NULs
         raise LogError(f"{name} is empty: nothing was recorded, or it is not the log you meant")
     header = decode_header(head.partition(b"\n")[0], name)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-OF_ONE_WORD = {"blocked", "broken", "queue", "unattended", "unwatched"}
+OF_ONE_WORD = {"blocked", "broken", "queue", "stopped", "unattended", "unwatched"}
 NO_KINDS = {"edge-triggered", "unix-dgram"}
 
 

@@ -63,7 +63,7 @@ def far_end(scene: Scene, stream: Stream) -> Elsewhere:
 
 def _queued(scene: Scene, stream: Stream) -> Elsewhere:
     """Nobody has accepted it: its other end is in the queue of a listener, if that is known at all."""
-    listener = scene.listener_of(stream.peer) if stream.client and stream.local else None
+    listener = scene.listener_of(stream.peer) if stream.unmet else None
     if listener is None:
         return Elsewhere()
     process, thread = listener.process, scene.user(listener)

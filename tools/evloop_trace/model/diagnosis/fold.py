@@ -62,6 +62,7 @@ DATAGRAMS = frozenset({"udp", "unix-dgram"})
 _LEFT = 5  # of what was open at the end
 _KEPT = 10  # of what only needs examples
 _THREADS = 64
+_MET_LATE = 1000  # connections that were closed before their other end was known
 
 _BEFORE = "as it was where the file begins"
 
@@ -76,21 +77,33 @@ class Ends:
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, str], Stream] = {}
+        self._closed: dict[tuple[str, str], Stream] = {}  # accepted, and the other has not been told of yet
 
     def add(self, stream: Stream) -> None:
         """An end; if the other is known, they know each other from now on."""
         if not (stream.local and stream.peer):
             return  # an unnamed Unix socket
         self._open[stream.local, stream.peer] = stream
-        other = self._open.get((stream.peer, stream.local))
+        self._closed.pop((stream.local, stream.peer), None)
+        other = self._open.get((stream.peer, stream.local)) or self._closed.pop(
+            (stream.peer, stream.local), None
+        )
         if other is not None and other is not stream:
             stream.other, other.other = other, stream
 
     def remove(self, stream: Stream) -> None:
-        """It is closed; whoever is at the other end still knows it."""
+        """It is closed; whoever is at the other end still knows it.
+
+        An event is written when its call returns: who was accepted may be closed before its connect is told.
+        """
         key = stream.local, stream.peer
-        if self._open.get(key) is stream:
-            del self._open[key]
+        if self._open.get(key) is not stream:
+            return
+        del self._open[key]
+        if stream.other is None and not stream.client:
+            self._closed[key] = stream
+            if len(self._closed) > _MET_LATE:
+                del self._closed[next(iter(self._closed))]
 
 
 class Fold:

@@ -70,7 +70,7 @@ class Scene:
                 self._listeners.append(sock)
             elif isinstance(sock, Datagrams) and sock.address:
                 self._datagrams[sock.address] = sock
-            elif isinstance(sock, Stream) and sock.client and sock.other is None and sock.local:
+            elif isinstance(sock, Stream) and sock.unmet:
                 self._unmet.append(sock)
 
     @staticmethod

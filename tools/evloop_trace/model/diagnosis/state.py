@@ -144,6 +144,15 @@ class Stream(Open):
         return self.recv if self.recv.seq > self.send.seq else self.send
 
     @property
+    def unmet(self) -> bool:
+        """We have connected, and nobody is known to have accepted us.
+
+        If bytes, or an end, have come from there, somebody has, whose log is not among these.
+        """
+        heard = self.recv is not None or self.ends.count > 0
+        return self.client and bool(self.local) and self.other is None and not heard
+
+    @property
     def gone(self) -> bool:
         """A call has told us that there is no connection any more: the peer has reset it, say."""
         errno = None if self.broken is None else self.broken.errno

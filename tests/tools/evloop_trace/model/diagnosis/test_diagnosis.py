@@ -576,6 +576,52 @@ def test_a_caller_of_an_idle_listener() -> None:
     assert "Nobody has accepted it: it waits in tcp-1's queue." in sentence
 
 
+def test_who_was_accepted_and_closed_before_its_connect_was_told() -> None:
+    """A connect that goes on by itself is told of late; its other end is no more, and it is in no queue."""
+    log = Log()
+    log.listen()
+    log.connect("tcp-2", errno="EINPROGRESS", local=None)
+    log.accept("tcp-3", thread="server")
+    log.add(Close, 5, "close", "tcp-3", thread="server")
+    log.connect("tcp-2")
+    log.block("recv", "tcp-2")
+    (found,) = [it for it in ask(log).findings if it.stuck]
+    assert found.kind == "recv-silent"
+    assert "The other end, tcp-3, was closed at" in found.sentence
+    assert "queue" not in found.sentence
+    log.recv("tcp-2", 0)
+    log.add(Close, 4, "close", "tcp-2")
+    log.connect("tcp-4")  # the same addresses, and another connection
+    log.block("recv", "tcp-4")
+    assert "it waits in tcp-1's queue" in one("recv-silent", log).sentence
+
+
+def test_few_of_those_are_kept_who_were_closed() -> None:
+    """A server whose clients have no log has a million of them."""
+    log = Log()
+    log.listen()
+    for number in range(3000):
+        log.accept(f"tcp-{number + 2}", peer=f"127.0.0.1:{number + 2}")
+        log.add(Close, 4, "close", f"tcp-{number + 2}")
+    diagnosis = Diagnosis([("", log.header)])
+    diagnosis.feed(0, log.events)
+    assert len(diagnosis._folds[0]._ends._closed) == 1000
+
+
+@pytest.mark.parametrize("n", [3, 0])
+def test_who_has_received_anything_is_in_no_queue(n: int) -> None:
+    """Somebody has accepted it: who did has no log here."""
+    log = Log()
+    log.listen()
+    log.connect("tcp-2")
+    log.recv("tcp-2", n)
+    log.block("recv", "tcp-2")
+    (found,) = [it for it in ask(log).findings if it.stuck]
+    assert found.kind == ("recv-more" if n else "recv-silent")
+    assert "Nobody has accepted it" not in found.sentence
+    assert "1 finished handshake" not in found.sentence
+
+
 def test_a_queue_that_nobody_serves() -> None:
     """Accepts that came later tell who waited; a queue sampled by the loop and a limit tell why."""
     log = Log(model="loop")

@@ -13,7 +13,8 @@ import msgspec
 from evloop.events.schema import AnyEvent, Unknown  # noqa: TC001  (msgspec reads the annotations)
 from evloop_trace.correlate.ends import Joined  # noqa: TC001
 from evloop_trace.model.filters import due
-from evloop_trace.model.picture import RUNGS, Picture
+from evloop_trace.model.folds import RUNGS
+from evloop_trace.model.picture import Picture
 from evloop_trace.model.threads import MAIN
 
 if TYPE_CHECKING:

@@ -11,10 +11,15 @@ from evloop.events.schema import AnyEvent, TcpInfo  # noqa: TC001  (msgspec read
 if TYPE_CHECKING:
     from evloop.events.schema import Block, Recv
 
-__all__ = ["DATAGRAMS", "Connection", "Endpoint", "idle_listeners", "is_apart"]
+__all__ = ["DATAGRAMS", "NOT_NOW", "Connection", "Endpoint", "idle_listeners", "is_apart"]
 
 DATAGRAMS = frozenset({"udp", "unix-dgram"})
 """Protocols whose sockets are no connections, even if they are connected."""
+
+NOT_NOW = frozenset({
+    "EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted", "TypeError", "ValueError", "OverflowError",
+})  # fmt: skip
+"""Errnos that say nothing of the socket: it is as it was before the call."""
 
 _APART = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")
 
@@ -35,7 +40,6 @@ class Endpoint(msgspec.Struct):
     """A listener, a datagram socket, or a socket that is not yet anything."""
 
     name: str
-    fd: int
     proto: str  # tcp, unix, udp, unix-dgram or other
     address: str
     backlog: int = 0
@@ -64,7 +68,6 @@ class Connection(msgspec.Struct):
     """A connection, from its accept or connect to a moment after its close."""
 
     name: str
-    fd: int
     peer: str  # empty if the client has no name or we never heard it
     opened: int  # t
     sock: str = ""  # the listener it came through

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from evloop_trace.correlate.causal import Row
 from evloop_trace.correlate.meeting import Crossing, Meeting, Program, Told, crossing
-from evloop_trace.model.picture import RUNGS
+from evloop_trace.model.folds import RUNGS
 
 from evloop.events.schema import SCHEMA, Block, Header, Prepare, Recv, Send, Signal
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from evloop_trace.model.picture import IDLE, PREVIEW, RUNGS, Picture
+from evloop_trace.model.folds import PREVIEW, RUNGS
+from evloop_trace.model.picture import IDLE, Picture
 
 from evloop.events.schema import (
     Accept,
@@ -180,7 +181,7 @@ def test_a_close_takes_the_connection_from_the_open_ones(stage: Stage) -> None:
 def test_a_connection_whose_accept_was_never_seen_begins_with_its_first_event(stage: Stage) -> None:
     """A watcher may come late."""
     stage.recv(5)
-    assert (stage.tcp.fd, stage.picture.open) == (7, 1)
+    assert (stage.tcp.name, stage.picture.open) == ("tcp-1", 1)
     stage(Interest, "tcp-2", None, "READ", "READ|WRITE", "much is left")
     assert stage.picture.connections["tcp-2"].interest == "READ|WRITE"
     stage(Interest, None, "listen-1", "", "READ", "begin")

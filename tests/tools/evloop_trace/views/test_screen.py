@@ -50,10 +50,10 @@ HEADER = Header(0, 0, 0, "evloop/1", 1, 2, 3, 4711, [], {}, "epoll", "upper", "p
 def crowd(number: int) -> Picture:
     """A server with so many connections, each active 1 ms after the one before."""
     picture = picture_of(HEADER)
-    picture.endpoints = {"listen-1": Endpoint("listen-1", 5, "tcp", "127.0.0.1:8080", 128, 1)}
+    picture.endpoints = {"listen-1": Endpoint("listen-1", "tcp", "127.0.0.1:8080", 128, 1)}
     for n in range(number):
         name = f"tcp-{n}"
-        picture.connections[name] = Connection(name, n, f"127.0.0.1:{n}", n * MS, seen=n * MS)
+        picture.connections[name] = Connection(name, f"127.0.0.1:{n}", n * MS, seen=n * MS)
     picture.open = number
     picture.t = number * MS
     return picture
@@ -208,7 +208,7 @@ def test_a_queue_shows_how_full_it_is() -> None:
     picture = Picture()
     for number, queued in enumerate((None, 0, 64, 128, 129)):
         name = f"listen-{number}"
-        picture.endpoints[name] = Endpoint(name, 5, "tcp", "127.0.0.1:80", 128, queued, 1234)
+        picture.endpoints[name] = Endpoint(name, "tcp", "127.0.0.1:80", 128, queued, 1234)
     panel = EndpointsPanel(picture)
     lines = panel.lines(90, panel.rows())
     assert texts(lines) == [
@@ -228,13 +228,13 @@ def test_a_queue_shows_how_full_it_is() -> None:
 )
 def test_a_backlog_of_nothing_has_room_for_one(queued: int | None, shown: str) -> None:
     """It is a listener all the same."""
-    picture = Picture(endpoints={"listen-1": Endpoint("listen-1", 5, "tcp", "[::1]:80", 0, queued)})
+    picture = Picture(endpoints={"listen-1": Endpoint("listen-1", "tcp", "[::1]:80", 0, queued)})
     assert shown in texts(EndpointsPanel(picture).lines(90, 1))[0]
 
 
 def test_datagram_sockets_have_no_queue() -> None:
     """They have datagrams."""
-    picture = Picture(endpoints={"udp-1": Endpoint("udp-1", 5, "udp", "[::1]:80", accepted=3, sent=2)})
+    picture = Picture(endpoints={"udp-1": Endpoint("udp-1", "udp", "[::1]:80", accepted=3, sent=2)})
     assert texts(EndpointsPanel(picture).lines(90, 2)) == [" udp-1  udp   [::1]:80  datagrams 3 in, 2 out"]
 
 
@@ -242,9 +242,9 @@ def test_a_long_address_gives_way_to_what_is_told_of_its_socket() -> None:
     """By what the widest line needs; where even that is too much, its end says that it is cut."""
     picture = Picture()
     path = "/tmp/tmp.0123456789/哈evloop.sock"
-    picture.endpoints["listen-1"] = Endpoint("listen-1", 5, "tcp", "127.0.0.1:80", 128, 0, 1234)
-    picture.endpoints["listen-2"] = Endpoint("listen-2", 6, "unix", path, 128, 0, 5)
-    picture.endpoints["udp-1"] = Endpoint("udp-1", 7, "udp", "127.0.0.1:80", accepted=3, sent=2)
+    picture.endpoints["listen-1"] = Endpoint("listen-1", "tcp", "127.0.0.1:80", 128, 0, 1234)
+    picture.endpoints["listen-2"] = Endpoint("listen-2", "unix", path, 128, 0, 5)
+    picture.endpoints["udp-1"] = Endpoint("udp-1", "udp", "127.0.0.1:80", accepted=3, sent=2)
     panel = EndpointsPanel(picture)
     assert texts(panel.lines(80, 3)) == [
         " listen-1  tcp   127.0.0.1:80         queue ·········· 0/128      accepted 1,234",
@@ -448,11 +448,11 @@ def test_sockets_that_are_not_yet_anything() -> None:
     """They come last, and say what they lack."""
     picture = Picture()
     for endpoint in (
-        Endpoint("tcp-1", 3, "tcp", "", made=True),
-        Endpoint("tcp-2", 3, "tcp", "a:1", made=True),
-        Endpoint("tcp-3", 3, "tcp", "a:1", made=True, errno="EADDRINUSE"),
-        Endpoint("unix-1", 3, "unix", "", made=True, peer="unix-2"),
-        Endpoint("udp-1", 3, "udp", "a:1", peer="a:9"),
+        Endpoint("tcp-1", "tcp", "", made=True),
+        Endpoint("tcp-2", "tcp", "a:1", made=True),
+        Endpoint("tcp-3", "tcp", "a:1", made=True, errno="EADDRINUSE"),
+        Endpoint("unix-1", "unix", "", made=True, peer="unix-2"),
+        Endpoint("udp-1", "udp", "a:1", peer="a:9"),
     ):
         picture.endpoints[endpoint.name] = endpoint
     assert texts(EndpointsPanel(picture).lines(80, 9)) == [

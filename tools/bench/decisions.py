@@ -7,6 +7,7 @@ Each figure is the best of many goes, on Unix socket pairs; compare them with ea
 
 from __future__ import annotations
 
+import argparse
 import select
 import selectors
 import socket
@@ -76,6 +77,9 @@ def call_rows(here: socket.socket, there: socket.socket) -> Iterator[tuple[str, 
 
 def main() -> None:
     """Measure and print."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     pairs = [socket.socketpair() for _ in range(READY)]
     for here, there in pairs:
         here.setblocking(False)

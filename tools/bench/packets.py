@@ -1,4 +1,6 @@
-"""How fast a capture is analysed, beside tshark: `python tools/bench/packets.py [ROUNDS]`.
+"""How fast a capture is analysed, beside tshark.
+
+    python tools/bench/packets.py [ROUNDS]
 
 Captures of a million packets: an echo of small messages, a transfer, and very many short connections.
 Both read the same file, one after the other, round by round; the medians are printed.
@@ -6,14 +8,15 @@ Both read the same file, one after the other, round by round; the medians are pr
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import statistics
 import struct
-import sys
 import tempfile
 from typing import IO
 
+from arguments import at_least_one
 from commands import TRACE, timed
 
 __all__ = ["main", "write_capture"]
@@ -85,9 +88,15 @@ def _round(writer: Writer, conn: list[int], *, transfer: bool) -> None:
     writer.send(conn, 0, ACK)
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Print a row for each capture."""
-    rounds = int(arguments[0]) if arguments else 3
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "rounds", type=at_least_one, nargs="?", default=3, metavar="ROUNDS", help="3 if not said"
+    )
+    rounds: int = parser.parse_args().rounds
     print(
         "| capture | packets | evloop-trace packets --json | tshark -n -2 -q -z conv,tcp |\n| - | - | - | - |"
     )
@@ -107,4 +116,4 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,10 +1,13 @@
-"""Rerun the log of a real server under load: `python rerun.py [EVENTS]`, 100,000 if not said.
+"""Rerun the log of a real server under load.
+
+    python tools/bench/rerun.py [EVENTS]
 
 Clients that talk, come and go, reset, do not read, and send datagrams; then the log is rerun five times.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import random
@@ -17,6 +20,8 @@ import tempfile
 import threading
 import time
 from typing import TYPE_CHECKING
+
+from arguments import at_least_one
 
 from evloop.events.reader import read_blocks
 from evloop.rerun import rerun
@@ -105,11 +110,17 @@ def count(path: str) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def main(events: str = "100000") -> None:
+def main() -> None:
     """Record, rerun, and print events a second: of the clock on the wall, and of the processor's time."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("events", type=at_least_one, nargs="?", default=100_000, metavar="EVENTS", help="100,000 if not said")
+    events: int = parser.parse_args().events
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "run.jsonl")
-        record(path, int(events))
+        record(path, events)
         print(f"{count(path):,} events, {os.path.getsize(path) / 2**20:.1f} MiB")
         for _ in range(ROUNDS):
             wall, processor = time.perf_counter(), time.process_time()
@@ -123,4 +134,4 @@ def main(events: str = "100000") -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -22,6 +22,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from arguments import at_least_one, positive
 from commands import run_reading, run_startup
 from contestants import CELLS, SERVERS, Server, missing
 from process import Cores, raise_file_limit
@@ -36,22 +37,6 @@ __all__ = ["main"]
 
 ROUNDS, SECONDS, EVENTS = 3, 1.0, 1_000_000
 DESCRIPTORS = 100  # that a process needs besides its connections
-
-
-def positive(text: str) -> float:
-    """A number above 0, for argparse."""
-    number = float(text)
-    if not 0 < number <= 3600:
-        raise ValueError
-    return number
-
-
-def at_least_one(text: str) -> int:
-    """A whole number from 1, for argparse."""
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
 
 
 def options(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -17,9 +17,11 @@ __all__ = [
     "Sockaddr",
     "UnixPath",
     "format_sockaddr",
+    "host_of",
     "is_loopback",
     "parse_inet",
     "parse_unix",
+    "why_unscoped",
 ]
 
 InetSockaddr: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
@@ -56,7 +58,7 @@ Address: TypeAlias = Inet | UnixPath
 
 
 def parse_inet(text: str) -> Inet:
-    """`HOST:PORT`, `[V6]:PORT`, `:PORT` or `PORT`; without a host it is 127.0.0.1.
+    """`HOST:PORT`, `[V6]:PORT`, `[V6%INTERFACE]:PORT`, `:PORT` or `PORT`; without a host it is 127.0.0.1.
 
     Raises:
         AddressError: it is none of these.
@@ -73,7 +75,26 @@ def parse_inet(text: str) -> Inet:
             f"the address {text!r} has white space, brackets or control characters in its host: write it as "
             "127.0.0.1:8080 or [::1]:8080"
         )
+    numeric, percent, scope = host.partition("%")  # RFC 4007, 11
+    if percent and (":" not in numeric or not scope or set(scope) & set(":/")):
+        raise AddressError(
+            f"the address {text!r} has a % that does not stand between an IPv6 address and an interface: "
+            "write it as [fe80::1%eth0]:8080"
+        )
     return Inet(host or "127.0.0.1", int(port))
+
+
+def why_unscoped(address: Address) -> str:
+    """What a link-local address lacks that names no interface; empty if it is none, or names one.
+
+    Every interface has such addresses: without one the system answers EINVAL, ipv6(7).
+    """
+    if isinstance(address, UnixPath) or ":" not in address.host or "%" in address.host:
+        return ""
+    if not address.host.lower().startswith(("fe8", "fe9", "fea", "feb")):  # fe80::/10
+        return ""
+    scoped = _host_port(f"{address.host}%eth0", address.port)
+    return f"{address} may be on any interface: say on which, as in {scoped}; `ip link` lists them"
 
 
 def parse_unix(text: str) -> UnixPath:
@@ -94,11 +115,22 @@ def parse_unix(text: str) -> UnixPath:
 
 
 def format_sockaddr(address: Sockaddr) -> str:
-    """What accept(2) and getsockname(2) give, as the log shows it; an unnamed Unix socket is empty."""
+    """What accept(2) and getsockname(2) give, as the log shows it; an unnamed Unix socket is empty.
+
+    A link-local address has its interface's number, as `ip link` shows it: `[fe80::1%2]:8080`.
+    """
     if isinstance(address, tuple):
-        return _host_port(_text(address[0]), address[1])
+        return _host_port(host_of(address), address[1])
     path = _text(address or "")
     return f"@{path[1:]}" if path.startswith("\0") else path  # so begins an abstract name
+
+
+def host_of(address: InetSockaddr) -> str:
+    """The host; with the number of its interface, if it is link-local: sin6_scope_id, ipv6(7)."""
+    host = _text(address[0])
+    if len(address) == 4 and address[3] and "%" not in host:
+        return f"{host}%{address[3]}"
+    return host
 
 
 def _text(name: str | bytes) -> str:

@@ -25,7 +25,16 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from evloop import socket_state
-from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath, format_sockaddr
+from evloop.address import (
+    Address,
+    Inet,
+    InetSockaddr,
+    Sockaddr,
+    UnixPath,
+    format_sockaddr,
+    host_of,
+    why_unscoped,
+)
 from evloop.errors import AddressError
 from evloop.files import Folder
 from evloop.signals import Interrupts, SignalPipe
@@ -196,6 +205,8 @@ class Kernel:
     def resolve(self, address: Inet, *, datagram: bool = False) -> list[Inet]:
         """The numeric addresses of a host: several for a name such as localhost.
 
+        One that is link-local keeps its interface, as it was typed, or as a number.
+
         Raises:
             AddressError: the name is not known.
         """
@@ -203,9 +214,13 @@ class Kernel:
         try:
             found = socket.getaddrinfo(address.host, address.port, type=kind, flags=socket.AI_PASSIVE)
         except (socket.gaierror, UnicodeError) as error:
-            raise AddressError(f"the host {address.host!r} of {address} cannot be found: {error}") from None
-        numeric = (Inet(str(info[4][0]), address.port) for info in found)
-        return list(dict.fromkeys(numeric))
+            why = f"the host {address.host!r} of {address} cannot be found: {error}"
+            if "%" in address.host:
+                why = f"{address} needs a link-local address, and an interface that `ip link` lists"
+            raise AddressError(why) from None
+        scope = address.host.partition("%")[2]
+        hosts = (_scoped(host_of(cast("InetSockaddr", info[4])), scope) for info in found)
+        return [Inet(host, address.port) for host in dict.fromkeys(hosts)]
 
     def listen(self, address: Address, backlog: int, *, mode: int | None = None) -> Socket:
         """A listening stream socket on a numeric address or a path; `mode` is that of the path, chmod(2).
@@ -324,7 +339,7 @@ class Kernel:
         """Whether a numeric address is one of this machine's: only such a one can be bound."""
         try:
             with socket.socket(_family(Inet(host, 0)), socket.SOCK_DGRAM) as probe:
-                probe.bind((host, 0))
+                probe.bind(_sockaddr(Inet(host, 0)))  # type: ignore[arg-type]
         except OSError as error:
             # Whatever else fails, such as want of a descriptor, does not say that it is another's.
             return error.errno != errno.EADDRNOTAVAIL
@@ -385,8 +400,17 @@ def _family(address: Address) -> int:
     return socket.AF_INET6 if ":" in address.host else socket.AF_INET
 
 
+def _scoped(host: str, scope: str) -> str:
+    """The interface in the words in which it was asked for, if it was."""
+    numeric, percent, number = host.partition("%")
+    return f"{numeric}{percent}{scope or number}" if percent else host
+
+
 def _sockaddr(address: Address) -> Sockaddr:
     if isinstance(address, Inet):
+        if "%" in address.host:  # what its interface is by number only the system knows
+            found = socket.getaddrinfo(address.host, address.port, flags=socket.AI_NUMERICHOST)
+            return cast("InetSockaddr", found[0][4])
         return (address.host, address.port)
     return "\0" + address.path[1:] if address.path.startswith("@") else address.path
 
@@ -432,7 +456,8 @@ def _why_not_bound(address: Address, kind: int, error: OSError) -> str:
         case errno.EAFNOSUPPORT:
             return f"{address} cannot be used: this machine has no IPv6"
         case _:
-            return f"{address} cannot be bound: {error.strerror or error}"
+            unscoped = why_unscoped(address) if error.errno == errno.EINVAL else ""
+            return unscoped or f"{address} cannot be bound: {error.strerror or error}"
 
 
 def _take_over_path(address: UnixPath) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from evloop.address import host_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
@@ -35,11 +37,11 @@ def why_unanswered(
     Args:
         sender: Who seems to have sent it.
         own_ports: The ports whose datagrams the server itself answers.
-        is_local: Whether a numeric address is one of this machine's; that costs system calls.
+        is_local: Whether a numeric host is one of this machine's; that costs system calls.
     """
-    host, port = sender[:2]
+    port = sender[1]
     if port < PRIVILEGED:
         return f"port {port} may be a service that answers every datagram: the two would never stop"
-    if port in own_ports and is_local(host):
+    if port in own_ports and is_local(host_of(sender)):
         return "its sender is this server itself: it would answer itself for ever"
     return None

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from evloop.address import Address, Inet, UnixPath, parse_inet, parse_unix
+from evloop.address import Address, Inet, UnixPath, parse_inet, parse_unix, why_unscoped
 from evloop.errors import EvloopError
 from evloop.kernel import Kernel, send_all
 from evloop.keyboard import ask
@@ -223,4 +223,5 @@ def _why_not_connected(address: Address, error: OSError, timeout: float) -> str:
     if name == "ECONNREFUSED":
         option = "--unix" if isinstance(address, UnixPath) else "--tcp"
         return f"{address} refuses: no server listens there; start one with `evloop serve {option} {address}`"
-    return f"{address} cannot be connected to: {error.strerror or error}"
+    unscoped = why_unscoped(address) if name == "EINVAL" else ""
+    return unscoped or f"{address} cannot be connected to: {error.strerror or error}"

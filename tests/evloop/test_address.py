@@ -14,6 +14,7 @@ from evloop.address import (
     is_loopback,
     parse_inet,
     parse_unix,
+    why_unscoped,
 )
 from evloop.errors import AddressError
 
@@ -40,7 +41,8 @@ def test_host_and_port(text, inet):
     [
         "", ":", "host", "host:", "host:-1", "host:65536", "host:80x", "host:+80", "host:８０", "host:²",
         "::1", "::1:80", "[::1]", "[::1", "[[a]]:80", "a]:80", "a b:80", "a\n:80", "\x1b[31m:80", "a\0:80",
-        "host: 80", "host:" + "9" * 5000,
+        "host: 80", "host:" + "9" * 5000, "[fe80::1%]:80", "[%eth0]:80", "127.0.0.1%lo:80",
+        "localhost%lo:80", "%:80", "[fe80::1%a:b]:80", "[fe80::1%a/b]:80",
     ],
 )  # fmt: skip
 def test_what_is_no_address(text):
@@ -62,7 +64,10 @@ def test_any_text_parses_or_is_refused(text):
     assert inet.host
 
 
-@given(st.sampled_from(["127.0.0.1", "::1", "localhost", "fe80::1"]), st.integers(0, 0xFFFF))
+@given(
+    st.sampled_from(["127.0.0.1", "::1", "localhost", "fe80::1", "fe80::1%eth0", "fe80::1%2"]),
+    st.integers(0, 0xFFFF),
+)
 def test_printed_and_read_again(host, port):
     """What an address is shown as can be typed again."""
     inet = Inet(host, port)
@@ -88,6 +93,9 @@ def test_what_is_no_unix_path(text):
     [
         (("127.0.0.1", 80), "127.0.0.1:80"),
         (("::1", 80, 0, 0), "[::1]:80"),
+        (("fe80::1", 80, 0, 2), "[fe80::1%2]:80"),
+        (("fe80::1%eth0", 80, 0, 2), "[fe80::1%eth0]:80"),
+        (("fe80::1%2", 80), "[fe80::1%2]:80"),
         ("/tmp/x", "/tmp/x"),
         (b"\0name\xff", "@name\\xff"),
         ("\0name", "@name"),
@@ -102,6 +110,17 @@ def test_what_is_no_unix_path(text):
 def test_what_the_kernel_gives(address, shown):
     """As accept(2) and getsockname(2) give it, or a program does, and as the log shows it."""
     assert format_sockaddr(address) == shown
+
+
+def test_a_link_local_address_without_its_interface():
+    """A sentence that shows how it is written; others, and those that name one, lack nothing."""
+    assert why_unscoped(Inet("fe80::1", 80)) == (
+        "[fe80::1]:80 may be on any interface: say on which, as in [fe80::1%eth0]:80; `ip link` lists them"
+    )
+    assert why_unscoped(Inet("FEBF::1", 80))
+    others = ("fe80::1%eth0", "::1", "fec0::1", "fe80.example", "127.0.0.1")
+    assert not any(why_unscoped(Inet(host, 80)) for host in others)
+    assert not why_unscoped(UnixPath("fe80::1"))
 
 
 @pytest.mark.parametrize(

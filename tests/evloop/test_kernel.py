@@ -113,6 +113,24 @@ def test_a_host_that_cannot_be_found(kernel, monkeypatch):
         kernel.resolve(Inet("nobody.example", 80))
 
 
+def test_a_host_that_names_its_interface(kernel, keep, monkeypatch):
+    """It keeps it, in the words in which it was typed, or else as a number; and can be bound with it."""
+    assert kernel.resolve(Inet("::1%1", 80)) == [Inet("::1%1", 80)]
+    keep(kernel.listen(Inet("::1%1", 0), 1))
+    assert kernel.is_local("::1%1")
+    with pytest.raises(
+        AddressError, match=r"^\[fe80::1%nowhere\]:80 needs a link-local address, and an interface"
+    ):
+        kernel.resolve(Inet("fe80::1%nowhere", 80))
+
+    def found(*_, **__):
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1", 80, 0, 7))]
+
+    monkeypatch.setattr(kernel_module.socket, "getaddrinfo", found)
+    assert kernel.resolve(Inet("fe80::1%eth0", 80)) == [Inet("fe80::1%eth0", 80)]
+    assert kernel.resolve(Inet("here.example", 80)) == [Inet("fe80::1%7", 80)]
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [
@@ -153,6 +171,13 @@ def test_a_socket_that_cannot_be_made(kernel, monkeypatch, number, words):
         with pytest.raises(AddressError, match=words):
             make(Inet("::1", 0))
     assert len(tries) == 2
+
+
+def test_a_link_local_address_that_names_no_interface(kernel):
+    """The sentence shows how to name it; the system says EINVAL."""
+    for make in (lambda to: kernel.listen(to, 1), kernel.bind):
+        with pytest.raises(AddressError, match=r"say on which, as in \[fe80::1%eth0\]:80"):
+            make(Inet("fe80::1", 80))
 
 
 def test_listen_that_fails(kernel, monkeypatch, descriptors):

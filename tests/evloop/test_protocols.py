@@ -39,10 +39,12 @@ def test_echo_copies_nothing():
         (("127.0.0.1", 1023), "port 1023 may be a service"),
         (("::1", 7, 0, 0), "port 7 may be a service"),
         (("127.0.0.1", 8080), "this server itself"),
+        (("fe80::1", 8080, 0, 2), "this server itself"),
+        (("fe80::1", 8080, 0, 3), None),
         (("203.0.113.1", 8080), None),
     ],
 )
 def test_who_is_not_answered(sender, why):
     """Ourselves, and services that would answer the answer."""
-    said = why_unanswered(sender, {8080}, {"127.0.0.1", "::1"}.__contains__)
+    said = why_unanswered(sender, {8080}, {"127.0.0.1", "::1", "fe80::1%2"}.__contains__)
     assert said is None if why is None else why in said

@@ -448,6 +448,13 @@ def test_nobody_there(short_dir):
         run(path + "file", ("x",), ClientOptions())
 
 
+def test_a_link_local_address_that_names_no_interface():
+    """The sentence shows how to name it."""
+    for kind in ("tcp", "udp"):
+        with pytest.raises(EvloopError, match=r"say on which, as in \[fe80::1%eth0\]:80"):
+            run(f"{kind}:[fe80::1]:80", ("x",), ClientOptions())
+
+
 def test_a_full_queue(short_dir):
     """A Unix server that does not accept: it really waits so long, and there are no packets to be dropped."""
     path = f"{short_dir}/s"

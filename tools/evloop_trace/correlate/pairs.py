@@ -7,6 +7,7 @@ socket's client has no address: there it is the path, the process, and the order
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +22,7 @@ LIMIT = 20_000
 """Ends that may wait for their other end; the oldest go first."""
 
 _UNIX = "unix"
+_SCOPE = re.compile(r"^(\[[0-9a-f:.]+)%[^\]]*\]")
 
 
 def tcp_key(client: str, server: str) -> Key:
@@ -34,7 +36,13 @@ def unix_key(path: str, pid: int | None) -> Key:
 
 
 def plain(address: str) -> str:
-    """An address without the dress that IPv4 wears on an IPv6 socket: RFC 4291, 2.5.5.2."""
+    """An address without the dress that IPv4 wears on an IPv6 socket, and without an interface.
+
+    The first is RFC 4291, 2.5.5.2. The other is a number that only one machine knows it by (RFC 4007, 6), and
+    that no packet has.
+    """
+    if "%" in address:
+        address = _SCOPE.sub(r"\1]", address)
     return address[8:].replace("]", "", 1) if address.startswith("[::ffff:") and "." in address else address
 
 

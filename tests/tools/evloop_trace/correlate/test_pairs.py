@@ -26,6 +26,12 @@ def test_ipv4_on_an_ipv6_socket_is_ipv4() -> None:
     assert tcp_key("[::ffff:127.0.0.1]:40000", "127.0.0.1:8080") == KEY
 
 
+def test_an_interface_is_no_part_of_an_address() -> None:
+    """Each machine has numbers of its own for its interfaces, and a packet has none; RFC 4007, 6."""
+    assert tcp_key("[fe80::2%3]:40000", "[fe80::1%7]:80") == ("[fe80::2]:40000", "[fe80::1]:80")
+    assert plain("/tmp/[a%b]") == "/tmp/[a%b]"
+
+
 def test_the_same_addresses_again() -> None:
     """Each accept belongs to the last connect before it, and a connect to no accept that was before it."""
     both = Pairs(one_clock=True)

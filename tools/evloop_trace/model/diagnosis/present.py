@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from evloop_trace.model.diagnosis.state import Stream
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 # A task sleeps in a function of the kernel's, whose name begins like this.
+_SCOPE = re.compile(r"^(\[[0-9a-f:.]+)%[^\]]*\]")
 _SLEEPS = {
     "hrtimer_nanosleep": "sleeps until a time, as in sleep()",
     "futex_": "waits for a lock, or for another thread",
@@ -85,7 +87,12 @@ def seen_of(sock: Listener | Stream) -> Seen | None:
     if present is None or (touched is not None and due(touched) > present.t):
         return None
     ends = (sock.local, sock.peer) if isinstance(sock, Stream) else (sock.address, "")
-    return present.sockets.get(ends)
+    return present.sockets.get((_unscoped(ends[0]), _unscoped(ends[1])))
+
+
+def _unscoped(address: str) -> str:
+    """As /proc/net/tcp6 has it: of a link-local address it does not tell the interface."""
+    return _SCOPE.sub(r"\1]", address) if "%" in address else address
 
 
 def has_news(stream: Stream) -> bool:

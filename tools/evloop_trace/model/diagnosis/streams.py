@@ -148,10 +148,16 @@ def _edge(_scene: Scene, stream: Stream) -> Cause | None:
 
 
 def _unwatched(scene: Scene, stream: Stream) -> Cause | None:
-    """A poll tells only of what it was asked: bytes on another socket wake nobody."""
+    """A poll tells only of what it was asked: bytes on another socket wake nobody.
+
+    What another thread used last is that thread's affair: a server may start one for every connection.
+    """
     if scene.watched(stream) != "" or _is_read(stream):
         return None
-    thread = scene.polling(stream.process)[0]
+    polling, user = scene.polling(stream.process), scene.user(stream)
+    if user is not None and user not in polling:
+        return None
+    thread = polling[0] if user is None else user
     text = (
         f"Nobody watches {stream.name}: {who(stream.process, thread)} sleeps in poll(), and neither bytes "
         f"from {peer_of(stream)} nor its end wake it."

@@ -1037,6 +1037,36 @@ def test_bytes_that_the_program_does_not_read() -> None:
     )
 
 
+def one_thread_polls() -> Log:
+    """A server that starts a thread for each caller, as socketserver does, with one that is at work."""
+    log = Log()
+    log.listen()
+    log.accept(thread="srv")
+    log.recv("tcp-2", 5, thread="worker")
+    log.block("poll", watched=[("tcp-1", "READ")], thread="srv")
+    return log
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_poll_of_another_thread_does_not_watch_what_a_thread_has(waits: bool) -> None:
+    """Who serves a connection in a thread of its own needs no poll for it."""
+    log = one_thread_polls()
+    if waits:
+        log.block("recv", "tcp-9", thread="worker")
+    verdict = now(log, accepted=Seen("ESTABLISHED", 0, 0))
+    found = {(it.kind, it.thread): it.stuck for it in verdict.findings if it.thread}
+    last = {("blocked", "worker"): True, ("unattended", "worker"): False}
+    assert found == {("poll-idle", "srv"): False, **(last if waits else {("own-code", "worker"): True})}
+
+
+def test_a_connection_of_nobody_that_no_poll_watches() -> None:
+    """The thread that polls had it last, or the one that did is gone."""
+    log = one_thread_polls()
+    log.recv("tcp-2", 5, thread="srv")
+    log.block("poll", watched=[("tcp-1", "READ")], thread="srv")
+    assert "thread srv sleeps in poll()" in one("unwatched", log).sentence
+
+
 @pytest.mark.parametrize(
     ("task", "words"),
     [

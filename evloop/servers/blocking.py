@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from evloop.address import Address, Inet, Sockaddr, UnixPath
+from evloop.address import Address, Inet, InetSockaddr, Sockaddr, UnixPath
 from evloop.kernel import is_broken_socket, is_resource_shortage
 from evloop.net.shortage import RETRY_AFTER
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from evloop.kernel import Kernel, Socket
+    from evloop.kernel import Kernel, Recvfrom, Socket
     from evloop.protocols import Respond
 
-__all__ = ["Line", "mailbox", "switched_on", "wait_for_call"]
+__all__ = ["Line", "mailbox", "switched_on", "wait_for_call", "wait_for_letter"]
 
 
 class Line(NamedTuple):
@@ -64,10 +64,24 @@ def wait_for_call(line: Line, phone: Socket) -> tuple[Socket, Sockaddr]:
             with line.armed():
                 return line.kernel.accept(phone)
         except OSError as error:
-            if is_broken_socket(error):
-                raise
-            if is_resource_shortage(error):
-                time.sleep(RETRY_AFTER)  # until a conversation ends and gives its descriptor back
+            _be_patient(error)  # until a conversation ends and gives its descriptor back
+
+
+def wait_for_letter(recvfrom: Recvfrom, size: int) -> tuple[bytes, InetSockaddr]:
+    """recvfrom(2): sleep until a datagram has come. What is longer than `size` bytes is cut."""
+    while True:
+        try:
+            return recvfrom(size)
+        except OSError as error:
+            _be_patient(error)  # else it was an ICMP message about an earlier answer
+
+
+def _be_patient(error: OSError) -> None:
+    """Let a shortage pass; an error that would come again at once, and for ever, is raised."""
+    if is_broken_socket(error):
+        raise error
+    if is_resource_shortage(error):
+        time.sleep(RETRY_AFTER)
 
 
 @contextlib.contextmanager

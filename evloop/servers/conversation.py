@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from evloop.address import parse_inet
 from evloop.kernel import send_all
 from evloop.protocols import why_unanswered
-from evloop.servers.blocking import mailbox, switched_on, wait_for_call
+from evloop.servers.blocking import mailbox, switched_on, wait_for_call, wait_for_letter
 
 if TYPE_CHECKING:
     from evloop.kernel import Socket
@@ -54,8 +54,7 @@ def serve_datagrams(line: Line) -> None:
         recvfrom, sendto = kernel.datagram_calls(box, line.recv_size)
         own_ports = {parse_inet(kernel.address_of(box)).port}
         while True:
-            # An error here is an ICMP message about an earlier answer, or no room for this one: it is lost.
-            with contextlib.suppress(OSError):
-                data, sender = recvfrom(line.recv_size)
-                if not why_unanswered(sender, own_ports, kernel.is_local):
+            data, sender = wait_for_letter(recvfrom, line.recv_size)
+            if not why_unanswered(sender, own_ports, kernel.is_local):
+                with contextlib.suppress(OSError):  # no room, or no way to there: the answer is lost
                     sendto(line.respond(data), sender)

@@ -9,7 +9,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from evloop.kernel import send_all
-from evloop.servers.blocking import mailbox, switched_on, wait_for_call
+from evloop.servers.blocking import mailbox, switched_on, wait_for_call, wait_for_letter
 
 if TYPE_CHECKING:
     from evloop.servers.blocking import Line
@@ -41,6 +41,6 @@ def serve_datagrams(line: Line) -> None:
     kernel = line.kernel
     with mailbox(line) as box:
         recvfrom, sendto = kernel.datagram_calls(box, line.recv_size)
-        data, sender = recvfrom(line.recv_size)  # what is longer is cut, and the rest is gone
+        data, sender = wait_for_letter(recvfrom, line.recv_size)  # what is longer is cut, the rest is gone
         with contextlib.suppress(OSError):
             sendto(line.respond(data), sender)

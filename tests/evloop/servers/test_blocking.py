@@ -16,7 +16,7 @@ from evloop.address import Inet, UnixPath
 from evloop.kernel import Kernel
 from evloop.protocols import PROTOCOLS
 from evloop.servers import blocking, conversation, once, sequential, threaded
-from evloop.servers.blocking import Line, wait_for_call
+from evloop.servers.blocking import Line, wait_for_call, wait_for_letter
 from evloop.signals import Stopped
 from evloop.socket_state import accept_queue
 from evloop.testing import failure
@@ -406,6 +406,42 @@ def test_accept_is_made_again(monkeypatch):
     assert slept == [blocking.RETRY_AFTER]
     with pytest.raises(OSError, match="Bad file"):
         wait_for_call(line, None)
+
+
+def test_a_letter_that_does_not_come(monkeypatch):
+    """ICMP's answer to an earlier one: the next. A shortage: the next, a little later. Else nothing comes."""
+    errors = [errno.ECONNREFUSED, errno.ENOMEM, errno.ENOBUFS, None, errno.EBADF]
+    slept = []
+
+    def recvfrom(size):
+        assert size == 1024
+        if (number := errors.pop(0)) is not None:
+            raise failure(number)
+        return b"data", "sender"
+
+    monkeypatch.setattr(blocking.time, "sleep", slept.append)
+    assert wait_for_letter(recvfrom, 1024) == (b"data", "sender")
+    assert slept == [blocking.RETRY_AFTER] * 2
+    with pytest.raises(OSError, match="Bad file"):
+        wait_for_letter(recvfrom, 1024)
+
+
+@pytest.mark.parametrize("model", ["once", "conversation", "sequential"])
+def test_a_mailbox_that_is_broken(run, model):
+    """The server ends, instead of asking again and again."""
+
+    class Broken(StoppableKernel):
+        """One whose datagram sockets are no sockets."""
+
+        def datagram_calls(self, sock, size):
+            def recvfrom(_size):
+                raise failure(errno.ENOTSOCK)
+
+            return recvfrom, super().datagram_calls(sock, size)[1]
+
+    server = run(STREAMS[model].serve_datagrams, kernel=Broken(blocking=True))
+    server.join()
+    assert isinstance(server.ended, OSError)
 
 
 # -- datagrams -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
-from evloop_trace.numbers import clock, count, duration, percent, plural
+from evloop_trace.numbers import clock, count, duration, percent
 from evloop_trace.views.cells import Line, Panel, bar, cut, exact, spread, width_of
 from evloop_trace.views.palette import BOLD, DIM, KINDS, TITLE, TROUBLE
 from evloop_trace.views.rungs import woken
@@ -15,10 +15,9 @@ from evloop_trace.views.threads import ThreadsPanel
 
 if TYPE_CHECKING:
     from evloop.events.schema import Limit
-    from evloop_trace.model.lint import Notice
     from evloop_trace.model.picture import Picture
 
-__all__ = ["LoopPanel", "ProgramPanel", "notice_line"]
+__all__ = ["LoopPanel", "ProgramPanel"]
 
 _LABEL = 9  # cells
 
@@ -26,31 +25,19 @@ _LABEL = 9  # cells
 class LoopPanel(Panel):
     """Who runs, the ticks, what woke the loop, and why it sleeps as long as it does."""
 
-    def __init__(self, picture: Picture, now: int, status: str = "", notice: Notice | None = None) -> None:
-        """`notice` is what the lints have found, if they have."""
+    def __init__(self, picture: Picture, now: int, status: str = "") -> None:
         self.picture = picture
         self.now = now
         self.status = status
-        self.notice = notice
 
     def rows(self, height: int) -> int:
         """Lines it should have where the whole picture has `height`."""
-        return (4 if height >= 16 else 2 if height >= 8 else 1) + self._noticed(height)
-
-    def _noticed(self, height: int) -> int:
-        """The lines of what the lints have found, where the whole picture has `height`."""
-        return int(self.notice is not None and height >= 8)
+        return 4 if height >= 16 else 2 if height >= 8 else 1
 
     def lines(self, width: int, height: int) -> list[Line]:
-        """At most five lines; where there is room for fewer the first matter most."""
+        """At most four lines; where there is room for fewer the first matter most."""
         lines = [self._title(width), self._ticks(width), self._woke(), self._last(width)]
-        return [exact(line, width) for line in self._with_notice(lines, width, height)]
-
-    def _with_notice(self, lines: list[Line], width: int, height: int) -> list[Line]:
-        """The first of the lines, and the notice as the last, where there is room for more than one."""
-        if self.notice is None or height < 2:
-            return lines[:height]
-        return [*lines[: height - 1], notice_line(self.notice, width)]
+        return [exact(line, width) for line in lines[:height]]
 
     def _title(self, width: int) -> Line:
         left = [Segment(" evloop ", TITLE), Segment(cut(self._facts(), max(20, width - 30)))]
@@ -123,22 +110,21 @@ class LoopPanel(Panel):
 class ProgramPanel(LoopPanel):
     """Who runs, what its polls woke for if it polls, and what its threads do."""
 
-    def __init__(self, picture: Picture, now: int, status: str = "", notice: Notice | None = None) -> None:
-        super().__init__(picture, now, status, notice)
+    def __init__(self, picture: Picture, now: int, status: str = "") -> None:
+        super().__init__(picture, now, status)
         self.threads = ThreadsPanel(picture, now)
 
     def rows(self, height: int) -> int:
         """As many as there are threads, up to a quarter of the picture."""
         if height < 16:
             return super().rows(height)
-        rows = min(len(self._about(80)) + self.threads.rows(), max(5, height // 4))
-        return rows + self._noticed(height)
+        return min(len(self._about(80)) + self.threads.rows(), max(5, height // 4))
 
     def lines(self, width: int, height: int) -> list[Line]:
         """At most `height` lines; where there is room for few, the title and a thread."""
         lines = self._about(width) if height > 2 else [self._title(width)]
-        lines += self.threads.lines(width, height - len(lines) - (self.notice is not None))
-        return [exact(line, width) for line in self._with_notice(lines, width, height)]
+        lines += self.threads.lines(width, height - len(lines))
+        return [exact(line, width) for line in lines[:height]]
 
     def _about(self, width: int) -> list[Line]:
         lines = [self._title(width)]
@@ -174,15 +160,6 @@ _MODELS = {
 def _limit(event: Limit) -> str:
     name = event.conn or event.sock
     return escape_text(f"{event.what} ({name})" if name else event.what)
-
-
-def notice_line(notice: Notice, width: int) -> Line:
-    """The newest finding, how often it was seen, and how many there are: in words, too, not only in red."""
-    times = f" ×{count(notice.times)}" if notice.times > 1 else ""  # noqa: RUF001 - times
-    left = [*_labelled("lint", "", "")[:1], Segment(f"{notice.kind}{times}", TROUBLE)]
-    right = [Segment(f"  {plural(notice.number, 'finding')} ", TROUBLE)]
-    room = width - width_of(left) - width_of(right) - 1
-    return spread([*left, Segment(cut(f": {escape_text(notice.sentence)}", room))], right, width)
 
 
 def _labelled(label: str, strong: str, rest: str) -> Line:

@@ -12,7 +12,7 @@ from evloop_trace.escape import escape_text
 from evloop_trace.numbers import clock, count, duration, size
 from evloop_trace.views.cells import Line, Panel, exact, fit, spread
 from evloop_trace.views.lanes import LanesPanel
-from evloop_trace.views.loop_panel import notice_line
+from evloop_trace.views.notice import LADDER_ROOM, NoticePanel
 from evloop_trace.views.palette import BOLD, DIM, TITLE, TROUBLE
 from evloop_trace.views.screen import Screen
 from evloop_trace.views.waits import about
@@ -33,7 +33,7 @@ class MeetingScreen(Panel):
     def __init__(self, meeting: Meeting, now: int, status: str = "", notice: Notice | None = None) -> None:
         """`notice` is what the lints have found in one of the programs, if they have."""
         self.meeting = meeting
-        self.notice = notice
+        self.notice = NoticePanel(notice) if notice is not None else None
         self.now = now
         self.status = status
         self.ladder = LanesPanel(meeting)
@@ -43,7 +43,8 @@ class MeetingScreen(Panel):
         width, height = max(1, width), max(1, height)
         lines = [self._title(width), *self._programs(width, max(_PROGRAMS, height // 4))]
         if self.notice is not None:
-            lines.append(notice_line(self.notice, width))
+            room = height - len(lines) - 1 - LADDER_ROOM
+            lines += self.notice.lines(width, max(1, min(self.notice.rows(width), room)))
         lines = [exact(line, width) for line in lines]
         ladder = self.ladder.lines(width, height - len(lines) - 1)
         lines += [self.ladder.heading(width), *ladder]

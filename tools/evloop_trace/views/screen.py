@@ -11,6 +11,7 @@ from evloop_trace.views.connections import ConnectionsPanel
 from evloop_trace.views.endpoints import EndpointsPanel
 from evloop_trace.views.ladder import LadderPanel
 from evloop_trace.views.loop_panel import LoopPanel, ProgramPanel
+from evloop_trace.views.notice import LADDER_ROOM, NoticePanel
 from evloop_trace.views.palette import DIM
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ __all__ = ["Screen"]
 
 _TALL = 32  # rows, below which a ladder with packets needs those of the listeners
 _LADDER_LEAST = 6  # rows, before anything else may have more than its first
+_NOTICED = 8  # rows, below which nothing is said of the lints
 
 
 class Screen(Panel):
-    """Loop or threads, listeners, connections and ladder, from the top down."""
+    """Loop or threads, lints, listeners, connections and ladder, from the top down."""
 
     def __init__(
         self,
@@ -36,7 +38,8 @@ class Screen(Panel):
         notice: Notice | None = None,
     ) -> None:
         """With a timeline, that stands in place of the ladder of calls alone; `notice` is of the lints."""
-        self.loop = (ProgramPanel if picture.program else LoopPanel)(picture, now, status, notice)
+        self.loop = (ProgramPanel if picture.program else LoopPanel)(picture, now, status)
+        self.notice = NoticePanel(notice) if notice is not None else None
         self.endpoints = EndpointsPanel(picture)
         self.connections = ConnectionsPanel(picture, now)
         self._has_packets = timeline is not None
@@ -45,8 +48,10 @@ class Screen(Panel):
     def lines(self, width: int, height: int) -> list[Line]:
         """Exactly `height` lines of exactly `width` cells."""
         width, height = max(1, width), max(1, height)
-        loop, endpoints, connections = self._heights(height)
+        loop, notice, endpoints, connections = self._heights(width, height)
         lines = self.loop.lines(width, loop)
+        if self.notice is not None:
+            lines += self.notice.lines(width, notice)
         if endpoints:
             lines += [_rule("sockets", width), *self.endpoints.lines(width, endpoints)]
         if connections:
@@ -56,16 +61,21 @@ class Screen(Panel):
         blank = exact([], width)
         return (lines + [blank] * (height - len(lines)))[:height]
 
-    def _heights(self, height: int) -> tuple[int, int, int]:
-        """Rows for the loop, the listeners and the connections; the ladder has the rest."""
+    def _heights(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Rows for the loop, the lints, the listeners and the connections; the ladder has the rest."""
         loop = self.loop.rows(height)
-        room = max(0, height - loop - _LADDER_LEAST)
+        notice = int(self.notice is not None and height >= _NOTICED)
+        room = max(0, height - loop - notice - _LADDER_LEAST)
         endpoints = min(self.endpoints.rows(), max(0, room // 3 - 1), 8)
         if self._has_packets and height < _TALL:
             endpoints = 0  # the ladder is twice as long
         room -= endpoints + 1 if endpoints else 0
         connections = min(self.connections.rows(), max(room // 2, (height - 10) // 3, 0))
-        return loop, endpoints, connections if connections >= 2 else 0
+        connections = connections if connections >= 2 else 0
+        if self.notice is not None and notice and connections == self.connections.rows():
+            ladder = height - loop - notice - endpoints - connections - 2 - bool(endpoints)
+            notice = min(self.notice.rows(width), notice + max(0, ladder - LADDER_ROOM))
+        return loop, notice, endpoints, connections
 
 
 def _rule(title: str, width: int) -> Line:

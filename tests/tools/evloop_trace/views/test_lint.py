@@ -12,8 +12,8 @@ from evloop_trace.model.lint import Linter, Notice
 from evloop_trace.model.picture import Picture
 from evloop_trace.views.cells import width_of
 from evloop_trace.views.lint import lint_lines, render
-from evloop_trace.views.loop_panel import notice_line
 from evloop_trace.views.meeting import screen_of
+from evloop_trace.views.notice import LADDER_ROOM, NoticePanel
 from evloop_trace.views.palette import TROUBLE
 
 from evloop.events.schema import Close, Header, Unseen
@@ -108,7 +108,7 @@ def test_colours(book: Book) -> None:
 @pytest.mark.parametrize("width", [40, 80, 120, 200])
 def test_a_line_of_the_picture(width: int) -> None:
     """Its kind and how often, in red and in words; as wide as the picture."""
-    line = notice_line(NOTICE, width)
+    (line,) = NoticePanel(NOTICE).lines(width, 1)
     (text,) = texts([line])
     assert text.startswith(" lint    spin-write")
     assert width_of(line) <= width
@@ -134,6 +134,68 @@ def test_the_picture_is_as_large_as_before(book: Book, model: str, size: tuple[i
     told = [text for text in texts(lines) if text.startswith(" lint ")]
     assert len(told) == (height >= 8)
     assert not any(text.startswith(" lint ") for text in texts(before))
+
+
+ADVICE = "Watch for WRITE only while bytes wait to be sent, and take the interest back when the last is gone."
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_what_to_do_stands_below_if_there_is_room(width: int) -> None:
+    """All that is to be said, and nothing else; each line fits."""
+    panel = NoticePanel(NOTICE)
+    lines = panel.lines(width, panel.rows(width))
+    assert {width_of(line) for line in lines} == {width}
+    words = " ".join(" ".join(texts(lines)).replace("  2 findings", "").split())
+    assert words == f"lint spin-write ×5,774: {NOTICE.sentence} → {ADVICE}"
+    assert texts(panel.lines(width, 9)) == texts(lines)
+
+
+def test_what_to_do_matters_more_than_the_rest_of_what_it_is() -> None:
+    """The sentence is cut first, and then that."""
+    panel = NoticePanel(NOTICE)
+    assert panel.rows(80) == 4
+    assert texts(panel.lines(80, 3)) == [
+        " lint    spin-write ×5,774: poll() has returned at once, as tcp-1…   2 findings",
+        "         → Watch for WRITE only while bytes wait to be sent, and take the",
+        "           interest back when the last is gone.",
+    ]
+    assert texts(panel.lines(80, 2)) == [
+        " lint    spin-write ×5,774: poll() has returned at once, as tcp-1…   2 findings",
+        "         → Watch for WRITE only while bytes wait to be sent, and take the inte…",
+    ]
+    assert texts(panel.lines(80, 1)) == texts(panel.lines(80, 2))[:1]
+    assert panel.lines(80, 0) == []
+
+
+def test_a_kind_that_nobody_has_advice_for() -> None:
+    """Its sentence has the room."""
+    panel = NoticePanel(NOTICE._replace(kind="new"))
+    assert len(panel.lines(80, 9)) == panel.rows(80) == 2
+
+
+def test_a_narrow_picture_has_but_a_line() -> None:
+    """There every line is needed."""
+    assert len(NoticePanel(NOTICE).lines(50, 9)) == NoticePanel(NOTICE).rows(50) == 1
+
+
+@pytest.mark.parametrize(("number", "rows"), [(1, 4), (2, 4), (3, 4), (4, 3), (5, 1), (40, 1)])
+def test_no_connection_is_pushed_out(book: Book, number: int, rows: int) -> None:
+    """A window of 24 lines: as many connections as without its further lines, and the ladder keeps some."""
+    picture = Picture()
+    book.listen()
+    book.poll("listen-1")
+    for at in range(number):
+        book.accept(f"tcp-{at}")
+    for event in book.events:
+        picture.apply(event)
+    lines = texts(screen_of(picture, 10, notice=NOTICE).lines(80, 24))
+    first = next(at for at, text in enumerate(lines) if text.startswith(" lint "))
+    sockets = next(at for at, text in enumerate(lines) if text.startswith("── sockets"))
+    ladder = next(at for at, text in enumerate(lines) if " client ──" in text)
+    assert sockets - first == rows
+    shown = [text for text in lines[sockets:ladder] if text.startswith(" tcp-")]
+    assert len(shown) == (number if number < 5 else 3)
+    assert len(lines) - ladder - 1 >= LADDER_ROOM or rows == 1
 
 
 def test_several_programs(book: Book) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Datagram", "Reason", "Segment", "decode", "inner", "network", "ports", "tcp_header"]
 
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+TCP, UDP, ICMP = 6, 17, 1
 _TUNNELS = frozenset({_IPIP := 4, _IPV6IP := 41, _GRE := 47})
 _HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION = 0, 43, 44, 51, 60
 _EXTENSIONS = frozenset({_HOP, _ROUTING, _FRAGMENT, _AUTHENTICATION, _DESTINATION, 135, 139, 140})

@@ -28,6 +28,7 @@ from evloop_trace.correlate.datagrams import Datagrams
 from evloop_trace.correlate.ends import End, Joined, Origin
 from evloop_trace.correlate.pairs import Key, Pairs, plain, tcp_key, unix_key
 from evloop_trace.correlate.payloads import differ, moved, shift
+from evloop_trace.model.sockets import WOULD_BLOCK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["Joiner", "Source"]
 
 _SLACK = 1_000_000  # ns by which, on one clock, a recv() may be told of as if it was before its send
-_NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
 
 
 class Source(NamedTuple):
@@ -140,7 +140,7 @@ class Joiner:
         if blocked is not None and end.sleeper != (log, event.thread):
             blocked = None
         if off is None:
-            if blocked is not None and event.errno not in _NOT_NOW:
+            if blocked is not None and event.errno not in WOULD_BLOCK:
                 end.blocked = None  # how much of it was sent nobody knows
             return
         start, stop = off

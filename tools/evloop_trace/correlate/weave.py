@@ -29,6 +29,7 @@ from evloop_trace.correlate.entries import INFERRED, UNMATCHED, CallEntry, Kerne
 from evloop_trace.correlate.pairs import plain
 from evloop_trace.correlate.ties import Ties
 from evloop_trace.model.filters import due
+from evloop_trace.model.sockets import WOULD_BLOCK
 from evloop_trace.packets import machine
 from evloop_trace.packets.flow import TCP, UDP
 from evloop_trace.packets.segments import ACK, FIN, RST, SYN
@@ -60,7 +61,6 @@ _WHAT: dict[type, str] = {
 }
 
 _BESIDE = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")  # what such a recv gets is not taken out of the stream
-_NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
 
 
 class Weaver:
@@ -242,7 +242,7 @@ class Weaver:
         blocked = way.blocked
         mine = blocked is not None and getattr(blocked.event, "thread", "") == event.thread
         if event.off is None:
-            if mine and event.errno not in _NOT_NOW:
+            if mine and event.errno not in WOULD_BLOCK:
                 way.blocked = None  # how much of it was sent nobody knows
             _told_reset(entry, event, tie, client)
             return

@@ -11,14 +11,15 @@ from evloop.events.schema import AnyEvent, TcpInfo  # noqa: TC001  (msgspec read
 if TYPE_CHECKING:
     from evloop.events.schema import Block, Recv
 
-__all__ = ["DATAGRAMS", "NOT_NOW", "Connection", "Endpoint", "idle_listeners", "is_apart"]
+__all__ = ["DATAGRAMS", "NOT_NOW", "WOULD_BLOCK", "Connection", "Endpoint", "idle_listeners", "is_apart"]
 
 DATAGRAMS = frozenset({"udp", "unix-dgram"})
 """Protocols whose sockets are no connections, even if they are connected."""
 
-NOT_NOW = frozenset({
-    "EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted", "TypeError", "ValueError", "OverflowError",
-})  # fmt: skip
+WOULD_BLOCK = frozenset({"EAGAIN", "EWOULDBLOCK"})
+"""Errnos of a call that would have had to wait, and was not to."""
+
+NOT_NOW = WOULD_BLOCK | {"EINTR", "timeout", "interrupted", "TypeError", "ValueError", "OverflowError"}
 """Errnos that say nothing of the socket: it is as it was before the call."""
 
 _APART = ("MSG_PEEK", "MSG_OOB", "MSG_ERRQUEUE")

@@ -39,6 +39,7 @@ from evloop.events.schema import (
 )
 from evloop_trace.correlate.reasons.past import NO_TIME
 from evloop_trace.escape import escape_payload, escape_text
+from evloop_trace.model.sockets import WOULD_BLOCK
 from evloop_trace.numbers import count, duration, size
 from evloop_trace.views import tcp_info
 from evloop_trace.views.waits import about, awaited, call_word, ended, short_place, waited
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrow", "Rung", "brief", "rung", "woken"]
 
-_NOT_NOW = ("EAGAIN", "EWOULDBLOCK")
 
 # In the accept queue, from which it is worth a word: the kernel counts in milliseconds.
 _QUEUED = 10_000_000  # ns
@@ -195,7 +195,7 @@ def _send(event: Send, other: str) -> Rung:
 def _failed(name: str, word: str, event: _AnyCall, not_now: str, other: str = "") -> Rung:
     errno = escape_text(event.errno or "failed")
     call = f"{word} {errno}"
-    if errno in _NOT_NOW:
+    if errno in WOULD_BLOCK:
         return Rung(name, "quiet", call, not_now)
     if words := ended(event.errno):
         return Rung(name, "trouble", call, waited(event, words))
@@ -264,7 +264,7 @@ def _connect(event: Connect) -> Rung:
     arrow = Arrow(False, "═", "connection") if event.conn else None
     if event.errno == "EINPROGRESS":
         return Rung(name, "quiet", f"{word} {event.errno}", f"{to}: the handshake goes on", "", arrow)
-    if event.errno in _NOT_NOW:  # connect(2): a Unix socket that does not wait
+    if event.errno in WOULD_BLOCK:  # connect(2): a Unix socket that does not wait
         return Rung(name, "trouble", f"{word} {event.errno}", f"{to}: its queue is full")
     if event.errno:
         refused = event.errno == "ECONNREFUSED"

@@ -38,6 +38,7 @@ from evloop.events.schema import (
 )
 from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream, Thread
 from evloop_trace.model.filters import due
+from evloop_trace.model.sockets import DATAGRAMS, NOT_NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from evloop.events.schema import AnyEvent, Unknown
     from evloop_trace.model.diagnosis.state import Open, Process
 
-__all__ = ["CROWD", "DATAGRAMS", "NOT_NOW", "OFTEN", "Ends", "Fold", "excused"]
+__all__ = ["CROWD", "OFTEN", "Ends", "Fold", "excused"]
 
 OFTEN = 20
 """Polls that name a socket and nothing is done about it, before that is told at once."""
@@ -54,11 +55,6 @@ OFTEN = 20
 CROWD = 8
 """Of more sockets that are ready at once so many may be served now, and the rest later, as by our loop."""
 
-NOT_NOW = frozenset({"EAGAIN", "EWOULDBLOCK", "EINTR", "timeout", "interrupted"})
-"""What a call brings that is no error, but neither an answer."""
-
-DATAGRAMS = frozenset({"udp", "unix-dgram"})
-"""What `proto` is of a datagram socket."""
 _LEFT = 5  # of what was open at the end
 _KEPT = 10  # of what only needs examples
 _THREADS = 64
@@ -408,7 +404,6 @@ class Fold:
             if len(process.left) < _LEFT:
                 process.left.append(event)
         elif event.unread and event.conn is not None and not _is_gone(process.sockets.get(event.conn)):
-            process.resets_count += 1
             process.resets = [*process.resets[-_KEPT + 1 :], event]
         sock = process.sockets.pop(event.conn or event.sock or "", None)
         if isinstance(sock, Stream):

@@ -211,7 +211,6 @@ class Process:
     left: list[Close] = field(default_factory=list)  # what the end of the process closed, the first few
     left_count: int = 0
     resets: list[Close] = field(default_factory=list)  # closed with unread bytes, the last few
-    resets_count: int = 0
 
     @property
     def loops(self) -> bool:

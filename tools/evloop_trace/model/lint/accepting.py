@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop_trace.model.diagnosis.fold import NOT_NOW
 from evloop_trace.model.diagnosis.spins import rounds
 from evloop_trace.model.diagnosis.state import Listener, Vain
 from evloop_trace.model.diagnosis.words import moment, when
 from evloop_trace.model.filters import due
 from evloop_trace.model.lint.finding import Finding
+from evloop_trace.model.sockets import NOT_NOW
 from evloop_trace.numbers import plural
 
 if TYPE_CHECKING:

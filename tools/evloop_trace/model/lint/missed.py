@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from evloop.events.schema import Gap, Interest, Snapshot
-from evloop_trace.model.diagnosis.fold import DATAGRAMS, Fold
+from evloop_trace.model.diagnosis.fold import Fold
 from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
+from evloop_trace.model.sockets import DATAGRAMS
 
 if TYPE_CHECKING:
     from evloop.events.schema import ConnectionState, ListenerState

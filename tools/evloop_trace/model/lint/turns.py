@@ -27,7 +27,7 @@ READS = 32
 asyncio and our own loop read once a readiness, libuv 32 times at most; an edge-triggered loop must read to
 EAGAIN, and bounds it too.
 """
-DATAGRAMS = 1024
+DATAGRAM_READS = 1024
 """Datagrams of one socket in a turn: libuv takes 20 times 32, our own loop 64."""
 LATE = 10_000_000
 """Nanoseconds a timer may be late without anybody noticing."""
@@ -102,7 +102,7 @@ class Turns:
         if not counts or event.thread != before.thread:
             return
         (kind, name), reads = counts.most_common(1)[0]
-        if reads < (READS if kind is Recv else DATAGRAMS):
+        if reads < (READS if kind is Recv else DATAGRAM_READS):
             return
         others = [it for it, _ in (*before.ready, *event.ready) if it not in {name, "watchers"}]
         waiting = list(dict.fromkeys(others))

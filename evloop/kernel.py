@@ -255,6 +255,10 @@ class Kernel:
     def bind(self, address: Inet) -> Socket:
         """A datagram socket, bound to a numeric address. No SO_REUSEADDR: on UDP it would share the port.
 
+        Bound to 0.0.0.0 or [::], what it sends has the source address that the routes choose. On a machine with
+        several that need not be the one that was asked, and a connected client does not hear it: ip(7) has
+        IP_PKTINFO for that, which we do not use.
+
         Raises:
             AddressError: as `listen`.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.segment import Segment
 
 from evloop_trace.escape import escape_text
@@ -40,18 +41,24 @@ class LoopPanel(Panel):
         return [exact(line, width) for line in lines[:height]]
 
     def _title(self, width: int) -> Line:
-        left = [Segment(" evloop ", TITLE), Segment(cut(self._facts(), max(20, width - 30)))]
         right = [Segment(f"{clock(self.now)} s", BOLD), Segment(f"  {self.status} " if self.status else " ")]
         lost = self.picture.lost
         if lost:
             right = [Segment(f"skipped {count(lost)}", TROUBLE), Segment("  "), *right]
-        return spread(left, right, width)
+        left = [Segment(" evloop ", TITLE)]
+        room = max(20, width - width_of(left) - width_of(right) - 1)
+        return spread([*left, Segment(self._who(room))], right, width)
 
-    def _facts(self) -> str:
+    def _who(self, room: int) -> str:
+        """What runs, and its pid, which people have to type: the words before it make way for it."""
+        what, *rest = [escape_text(it) for it in self._facts()] or [""]
+        behind = "".join([f" · {it}" for it in rest])
+        return cut(f"  {cut(what, max(4, room - 2 - cell_len(behind)))}{behind}", room)
+
+    def _facts(self) -> list[str]:
+        """What it is, and more about it."""
         header = self.picture.header
-        if header is None:
-            return ""
-        return f"  {escape_text(header.mode)} · {escape_text(header.selector)} · pid {header.pid}"
+        return [] if header is None else [header.mode, header.selector, f"pid {header.pid}"]
 
     def _ticks(self, width: int) -> Line:
         pace = self.picture.pace(self.now)
@@ -134,24 +141,23 @@ class ProgramPanel(LoopPanel):
             lines.append(self._sleeps())
         return lines
 
-    def _facts(self) -> str:
+    def _facts(self) -> list[str]:
         header = self.picture.header
         if header is None:
-            return ""
+            return []
         argv = header.argv if header.model == "run" else []
         what = (
             " ".join([argv[0].rpartition("/")[2], *argv[1:]])
             if argv
             else _MODELS.get(header.model, header.model)
         )
-        parts = (what, "" if argv else header.mode, f"pid {header.pid}")
-        return "  " + " · ".join([escape_text(part) for part in parts if part])
+        return [part for part in (what, "" if argv else header.mode, f"pid {header.pid}") if part]
 
 
 _MODELS = {
     "once": "server for one message",
     "conversation": "server for one client",
-    "sequential": "server, one client after the other",
+    "sequential": "server, one client at a time",
     "threaded": "server, a thread a client",
     "run": "program",
 }

@@ -103,13 +103,34 @@ def test_no_thread_has_made_a_call(program: Any) -> None:
     [
         ("run", " evloop   app.py -v · pid 7 "),
         ("client", " evloop   client · pid 7 "),
-        ("sequential", " evloop   server, one client after the other · pid 7 "),
+        ("sequential", " evloop   server, one client at a time · pid 7 "),
         ("threaded", " evloop   server, a thread a client · pid 7 "),
     ],
 )
 def test_who_runs(new_program: Any, model: str, title: str) -> None:
     """A program by its name, our own by what they are."""
     assert texts(ProgramPanel(picture_of(new_program(model)), 0).lines(80, 4))[0].startswith(title)
+
+
+@pytest.mark.parametrize("pid", [4711, 4194304])
+@pytest.mark.parametrize("model", ["once", "conversation", "sequential", "threaded"])
+def test_who_runs_and_its_pid_fit_on_a_projector(new_program: Any, model: str, pid: int) -> None:
+    """80 columns, and a clock that runs for a quarter of an hour: the pid is what one types next."""
+    program = new_program(model)
+    program.events[0].mode, program.events[0].pid = "upper", pid
+    title = texts(ProgramPanel(picture_of(program), 1000 * SECOND, "live").lines(80, 4))[0]
+    assert f" · upper · pid {pid} " in title
+    assert "…" not in title
+    assert title.endswith(" 1000.000 s  live")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_long_command_makes_way_for_its_pid(program: Any, width: int) -> None:
+    """It is the pid that somebody has to type: for kill(1), or for strace."""
+    program.events[0].argv = ["/usr/bin/serve.py", *(["--option=哈哈"] * 9)]
+    title = texts(ProgramPanel(picture_of(program), 0, "live").lines(width, 4))[0]
+    assert title.startswith(" evloop   serve.py"[: width // 3])
+    assert "… · pid 7" in title
 
 
 def test_a_program_without_a_name(program: Any) -> None:

@@ -53,8 +53,8 @@ class Scene:
             self._survey(process)
 
     def now(self, process: Process) -> int:
-        """The moment that is looked at: of a program that still runs the present, else the logs' end."""
-        return self._now if process.present is None else max(self._now, process.present.t)
+        """When the kernel was asked of a program that still runs; of another the end of the logs, or `at`."""
+        return self._now if process.present is None else process.present.t
 
     def _survey(self, process: Process) -> None:
         for thread in process.threads.values():

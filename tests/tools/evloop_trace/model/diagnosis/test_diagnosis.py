@@ -1211,8 +1211,24 @@ def test_room_that_is_there_again() -> None:
     assert "The kernel, now: nothing to read, 0 B of ours not acknowledged" in found.sentence
 
 
+def test_there_is_one_present() -> None:
+    """The kernel is asked before the log is read: what was written in between does not make it later."""
+    log = Log()
+    log.listen()
+    log.accept(queued=1)
+    log.block("recv", "tcp-2")
+    log.add(Queue, "tcp-1", 1, 5)
+    log.t = SECOND
+    log.send("tcp-9", 1, thread="other")
+    verdict = now(log, -SECOND // 2, listener=Seen("LISTEN", 1, 0))
+    assert verdict.summary == ["1 thing hangs; still running (pid 1) at 0.501 s"]
+    sentence = next(it for it in verdict.findings if it.kind == "recv-silent").sentence
+    assert "(for 498 ms)" in sentence
+    assert "as the kernel counts now, at 0.501 s" in sentence
+
+
 def test_a_moment_of_the_log_is_not_the_present() -> None:
-    """What another program's log knows later moves the present, but not backwards."""
+    """What is in the log is as old as it was when the kernel was asked."""
     log = Log()
     for _ in range(12):
         log.add(Poll, 0, "select", [])

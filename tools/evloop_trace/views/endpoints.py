@@ -85,8 +85,9 @@ def _made(endpoint: Endpoint) -> str:
 def _queue(endpoint: Endpoint) -> Line:
     accepted = f"  accepted {count(endpoint.accepted)}"
     if endpoint.queued is None:
+        # TCP is asked at an accept; of a Unix socket's queue Linux tells nothing but by sock_diag(7).
         return _fixed(
-            [Segment("queue "), Segment("·" * _BAR, DIM), Segment(f" ?/{count(endpoint.backlog)}")], accepted
+            [Segment(f"queue of {count(endpoint.backlog)}"), Segment(", not counted", DIM)], accepted
         )
     # Linux turns a handshake away once *more* than the backlog wait (sk_acceptq_is_full), so that one more
     # fits than listen(2) was told: a backlog of 0 has room for one, and Python makes 0 of what is less.

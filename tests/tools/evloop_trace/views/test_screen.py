@@ -204,7 +204,7 @@ def test_limits_are_told_as_long_as_they_hold() -> None:
 
 
 def test_a_queue_shows_how_full_it_is() -> None:
-    """Red and the word when one more than the backlog waits; dots where it is not known."""
+    """Red and the word when one more than the backlog waits; a word where it is not known."""
     picture = Picture()
     for number, queued in enumerate((None, 0, 64, 128, 129)):
         name = f"listen-{number}"
@@ -212,7 +212,7 @@ def test_a_queue_shows_how_full_it_is() -> None:
     panel = EndpointsPanel(picture)
     lines = panel.lines(90, panel.rows())
     assert texts(lines) == [
-        " listen-0  tcp   127.0.0.1:80  queue ·········· ?/128      accepted 1,234",
+        " listen-0  tcp   127.0.0.1:80  queue of 128, not counted   accepted 1,234",
         " listen-1  tcp   127.0.0.1:80  queue ·········· 0/128      accepted 1,234",
         " listen-2  tcp   127.0.0.1:80  queue █████····· 64/128     accepted 1,234",
         " listen-3  tcp   127.0.0.1:80  queue █████████· 128/128    accepted 1,234",
@@ -224,7 +224,7 @@ def test_a_queue_shows_how_full_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("queued", "shown"),
-    [(None, "·········· ?/0  "), (0, "·········· 0/0  "), (1, "██████████ 1/0 full")],
+    [(None, "queue of 0, not counted  "), (0, "·········· 0/0  "), (1, "██████████ 1/0 full")],
 )
 def test_a_backlog_of_nothing_has_room_for_one(queued: int | None, shown: str) -> None:
     """It is a listener all the same."""

@@ -1,4 +1,6 @@
-"""What the operating system knows of a socket: its queues, and why a call on it failed. Linux tells most.
+"""What the operating system knows of a socket: its queues, and, in man pages' words, what a call on it gave.
+
+Linux tells most.
 
 Read only: nothing here changes a socket.
 """
@@ -11,11 +13,14 @@ import socket
 import struct
 import sys
 import termios
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
-    "TcpState", "accept_queue", "errno_name", "peer_process", "queue_wait", "tcp_info", "unread_bytes",
-    "unsent_bytes",
+    "BitNames", "TcpState", "accept_queue", "errno_name", "peer_process", "queue_wait", "tcp_info",
+    "unread_bytes", "unsent_bytes",
 ]  # fmt: skip
 
 # struct tcp_info of linux/tcp.h as far as it is read, which is what Linux 6.2 and later give. New members
@@ -153,6 +158,19 @@ def peer_process(sock: object) -> int | None:
     except OSError:
         return None
     return int(pid) or None
+
+
+class BitNames(dict[int, str]):
+    """A mask → "IN|HUP", put together once for each combination that occurs."""
+
+    def __init__(self, names: Mapping[str, int]) -> None:
+        """`names` has each bit's, in the order in which they are written."""
+        super().__init__()
+        self._names = names
+
+    def __missing__(self, mask: int) -> str:
+        named = self[mask] = "|".join(name for name, bit in self._names.items() if bit and mask & bit == bit)
+        return named
 
 
 def errno_name(number: int | None) -> str:

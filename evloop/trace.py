@@ -31,7 +31,7 @@ class Trace:
         """A turn of the loop is over: the time to hand on what was recorded."""
 
     def interest(self, sock: Socket, old: int, new: int, reason: str) -> None:
-        """The selector watches `sock` for other events than before."""
+        """The selector watches `sock` with another mask than before."""
 
     def timer(self, why: str, late: int) -> None:
         """A timer's callback is about to run, `late` ns after its deadline."""

@@ -17,6 +17,7 @@ from evloop.events.schema import Block, Interest, Poll
 from evloop.instrument.caller import frame_at
 from evloop.instrument.interrupts import asleep
 from evloop.instrument.outcome import now, outcome
+from evloop.socket_state import BitNames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,10 +32,10 @@ _T = TypeVar("_T")
 
 # Numbers of poll(2); epoll(7) and Python's selectors have the same.
 _IN, _PRI, _OUT = 0x001, 0x002, 0x004
-_BITS = {
-    _IN: "IN", _PRI: "PRI", _OUT: "OUT", 0x008: "ERR", 0x010: "HUP", 0x020: "NVAL",
-    0x040: "RDNORM", 0x080: "RDBAND", 0x100: "WRNORM", 0x200: "WRBAND", 0x2000: "RDHUP",
-}  # fmt: skip
+_READY = BitNames({
+    "IN": _IN, "PRI": _PRI, "OUT": _OUT, "ERR": 0x008, "HUP": 0x010, "NVAL": 0x020,
+    "RDNORM": 0x040, "RDBAND": 0x080, "WRNORM": 0x100, "WRBAND": 0x200, "RDHUP": 0x2000,
+})  # fmt: skip
 _READING = _IN | _PRI | 0x040 | 0x080 | 0x2000
 _WRITING = _OUT | 0x100 | 0x200
 _EDGE, _ONCE = 1 << 31, 1 << 30
@@ -54,17 +55,6 @@ def patch(instrument: Instrument) -> None:
             instrument.patch(select, name, replacement)
             if selectors:
                 instrument.patch(getattr(selectors, selector), "_selector_cls", replacement)
-
-
-class _Words(dict[int, str]):
-    """Bits → "IN|HUP", put together once for each combination that occurs."""
-
-    def __missing__(self, bits: int) -> str:
-        words = self[bits] = "|".join(word for bit, word in _BITS.items() if bits & bit)
-        return words
-
-
-_words = _Words()
 
 
 def _mask(bits: int) -> str:
@@ -107,7 +97,7 @@ class _Asked:
         recorder.record(
             Poll(
                 0, self._t - recorder.origin, recorder.tick, dur, self._timeout, self._why,
-                [(instrument.name(fd), _words[bits]) for fd, bits in ready], errno,
+                [(instrument.name(fd), _READY[bits]) for fd, bits in ready], errno,
                 **instrument.place(self._frame),
             )
         )  # fmt: skip

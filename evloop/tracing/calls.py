@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from evloop.address import InetSockaddr, format_sockaddr
 from evloop.events.schema import Poll, Recv, Recvfrom, Send, Sendto
 from evloop.kernel import ERR, HUP, IN, OUT
-from evloop.socket_state import errno_name
+from evloop.socket_state import BitNames, errno_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,13 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["traced_poll", "traced_recv", "traced_recvfrom", "traced_send", "traced_sendto"]
 
 
-class _Words(dict[int, str]):
-    """Event bits → "IN|HUP", put together once for each combination that occurs."""
-
-    def __missing__(self, bits: int) -> str:
-        named = ((IN, "IN"), (OUT, "OUT"), (ERR, "ERR"), (HUP, "HUP"))
-        words = self[bits] = "|".join(name for bit, name in named if bits & bit)
-        return words
+_READY = BitNames({"IN": IN, "OUT": OUT, "ERR": ERR, "HUP": HUP})
 
 
 def traced_recv(kernel: TracedKernel, sock: TracedSocket, recv: RecvCall) -> RecvCall:
@@ -197,7 +191,7 @@ def traced_poll(
 ) -> Callable[[float | None], Sequence[tuple[int, int]]]:
     """The selector's wait; its return begins the next tick."""
     recorder, now, names = kernel.recorder, kernel.now, kernel.names
-    append, next_seq, origin, words = recorder.append, recorder.next_seq, recorder.origin, _Words()
+    append, next_seq, origin, words = recorder.append, recorder.next_seq, recorder.origin, _READY
 
     def traced(timeout: float | None) -> Sequence[tuple[int, int]]:
         t = now()

@@ -11,6 +11,7 @@ import time
 
 from evloop.address import Inet, UnixPath
 from evloop.socket_state import (
+    BitNames,
     _tcp_state,
     accept_queue,
     errno_name,
@@ -164,3 +165,10 @@ def test_elsewhere_nobody_is_asked(kernel, keep, monkeypatch):
     client = keep(kernel.connect(Inet(*listener.getsockname()), 1))
     monkeypatch.setattr("sys.platform", "darwin")
     assert tcp_info(client) is None
+
+
+def test_the_names_of_bits():
+    """In the order of the table, each combination put together once; what has no name is left out."""
+    names = BitNames({"NONE": 0, "IN": 1, "BOTH": 6, "OUT": 4})
+    assert [names[mask] for mask in (0, 1, 4, 7, 9)] == ["", "IN", "OUT", "IN|BOTH|OUT", "IN"]
+    assert names[7] is names[7]

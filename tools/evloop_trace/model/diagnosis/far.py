@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from evloop_trace.model.diagnosis.finding import Elsewhere
-from evloop_trace.model.diagnosis.present import has_news, is_stopped
+from evloop_trace.model.diagnosis.present import has_news, is_recent, is_stopped, seen_of
 from evloop_trace.model.diagnosis.words import call, join, moment, on, place, when, who
+from evloop_trace.model.filters import due
 from evloop_trace.numbers import size
 
 if TYPE_CHECKING:
+    from evloop.events.schema import Close
     from evloop_trace.model.diagnosis.scene import Scene
     from evloop_trace.model.diagnosis.state import Stream, Thread
 
 __all__ = ["both_wait", "far_end"]
+
+_OPEN = frozenset({"ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"})
+"""States in which the peer's FIN has not come."""
 
 
 def both_wait(scene: Scene, stream: Stream, thread: Thread) -> bool:
@@ -48,8 +53,7 @@ def far_end(scene: Scene, stream: Stream) -> Elsewhere:
         return _queued(scene, stream)
     process = other.process
     if other.closed is not None:
-        text = f"The other end, {other.name}, was closed {when(other.closed)}."
-        return Elsewhere(text, [(process, [other.closed])])
+        return Elsewhere(_closed(stream, other, other.closed), [(process, [other.closed])])
     moved = _on_the_way(stream, other)
     if is_stopped(process) and process is not stream.process:
         text = join(moved, f"At the other end {process.label} is stopped by a signal.")
@@ -72,6 +76,17 @@ def _queued(scene: Scene, stream: Stream) -> Elsewhere:
         return Elsewhere(f"{text}.", [(process, [listener.opened])])
     text = f"{text}, while {who(process, thread)} is in {call(thread.wait)}{on(thread)}{place(thread.wait)}."
     return Elsewhere(text, [(process, [listener.opened, thread.wait])])
+
+
+def _closed(stream: Stream, other: Stream, close: Close) -> str:
+    """close(2) ends a connection if it was the last descriptor; who forks, or hands one on, has another."""
+    text = f"The other end, {other.name}, was closed {when(close)}"
+    seen = seen_of(stream)
+    if seen is None or seen.state not in _OPEN or seen.unread or is_recent(stream.process, due(close)):
+        return f"{text}."
+    return (
+        f"{text}, but no FIN has come: another process may still have it open, as a child that inherited it."
+    )
 
 
 def _on_the_way(stream: Stream, other: Stream) -> str:

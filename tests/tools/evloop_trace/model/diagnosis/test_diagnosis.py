@@ -1068,6 +1068,30 @@ def test_a_connection_of_nobody_that_no_poll_watches() -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "asked", "inherited"),
+    [
+        ("ESTABLISHED", SECOND, True),
+        ("FIN-WAIT-2", SECOND, True),
+        ("CLOSE-WAIT", SECOND, False),
+        ("ESTABLISHED", -2 * MS, False),
+    ],
+)
+def test_a_close_that_has_closed_nothing(state: str, asked: int, inherited: bool) -> None:
+    """A FIN goes when the last descriptor is closed; a child may have inherited one, and know nothing of it."""
+    server, client = pair()
+    client.block("recv", "tcp-1")
+    server.t = client.t + 2 * MS
+    server.add(Close, 4, "close", "tcp-2")
+    diagnosis = Diagnosis([(log.label, log.header) for log in (server, client)])
+    diagnosis.feed(0, server.events)
+    diagnosis.feed(1, client.events)
+    diagnosis.look(1, Present(server.t + asked, {(CLIENT, SERVER): Seen(state, 0, 0)}))
+    (found,) = [it for it in diagnosis.verdict().findings if it.log == "client"]
+    assert "The other end, tcp-2, was closed at 0.006 s" in found.sentence
+    assert ("no FIN has come" in found.sentence) == inherited
+
+
+@pytest.mark.parametrize(
     ("task", "words"),
     [
         (Task("R"), "The kernel, now: it runs."),

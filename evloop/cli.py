@@ -14,6 +14,7 @@ import click
 from evloop import __version__, cli_serve
 from evloop.cli_options import SECONDS, SECONDS_OR_NONE, log_options, payload_options
 from evloop.errors import AddressError, EvloopError, LogError
+from evloop.files import why_not_begun
 from evloop.printable import printable
 
 __all__ = ["main"]
@@ -141,9 +142,13 @@ def main() -> None:
         code = 130
     except BrokenPipeError:
         code = _discard_output()
-    except OSError as error:  # standard output is full, or closed
-        _say(f"cannot go on: {error.strerror or error}")
-        code = _discard_output()
+    except OSError as error:
+        if said := why_not_begun(error):
+            _say(said)
+            code = 2
+        else:  # standard output is full, or closed
+            _say(f"cannot go on: {error.strerror or error}")
+            code = _discard_output()
     sys.exit(code)
 
 

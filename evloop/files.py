@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["PRIVATE", "Folder", "make_folder", "open_private", "written_twice"]
+__all__ = [
+    "PRIVATE", "Folder", "make_folder", "open_private", "why_not_begun", "why_not_there", "written_twice",
+]  # fmt: skip
 
 PRIVATE = 0o600
 _LOOK = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -212,6 +214,34 @@ def written_twice(named: Iterable[tuple[str, str | None]]) -> str:
             return f"{seen[which]} and {option} would write the same file: name two"
         seen[which] = option
     return ""
+
+
+def why_not_there(path: str) -> str:
+    """What stands in the way of a new file, of which open(2) said ENOENT."""
+    if not path.startswith("/") and _is_nowhere():
+        return _NOWHERE
+    if not os.path.isdir(os.path.dirname(os.path.realpath(path))):
+        return "its folder does not exist; make it first"
+    return "its folder takes no new files; choose another"  # as /proc
+
+
+def why_not_begun(error: OSError) -> str:
+    """What a program lacks that it needs to begin at all, and where that comes from; or nothing."""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        return f"{os.strerror(error.errno)}: allow more with ulimit -n"
+    return _NOWHERE if error.errno == errno.ENOENT and _is_nowhere() else ""
+
+
+_NOWHERE = "the folder that you are in has been removed: go to another with cd"
+
+
+def _is_nowhere() -> bool:
+    """Whether a relative name can mean nothing any more."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _refuse(number: int, why: str) -> NoReturn:

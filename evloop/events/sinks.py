@@ -16,7 +16,7 @@ import msgspec
 
 from evloop.errors import LogError
 from evloop.events.schema import Event, Gap
-from evloop.files import open_private
+from evloop.files import open_private, why_not_there
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,9 +81,7 @@ def open_log(path: str, access: int = os.O_WRONLY) -> int:
     except BlockingIOError:
         raise LogError(f"the log {path!r} is written by another program: choose another file") from None
     except FileNotFoundError:
-        raise LogError(
-            f"the log {path!r} cannot be written: its folder does not exist; make it first"
-        ) from None
+        raise LogError(f"the log {path!r} cannot be written: {why_not_there(path)}") from None
     except OSError as error:
         why = (
             "nobody reads this pipe; start its reader first" if error.errno == errno.ENXIO else error.strerror

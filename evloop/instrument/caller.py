@@ -110,7 +110,10 @@ class Callers:
 
     def __init__(self, beside: tuple[str, ...] = ()) -> None:
         """`beside`: files that are no more the program than the standard library is."""
-        self._folder = os.path.join(os.getcwd(), "")
+        try:
+            self._folder = os.path.join(os.getcwd(), "")
+        except FileNotFoundError:  # removed: no path leads through it
+            self._folder = "\0"
         self._beside = beside
         # By the code's id, since a code object is hashed anew each time, by all that is in it; the code
         # itself is kept, so that its id stays its own. Its places are known by instruction: to find the

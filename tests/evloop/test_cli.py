@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 
@@ -186,3 +187,35 @@ def test_no_command(monkeypatch, capsys):
     assert said.err.startswith("Usage: ")
     assert "\\n" not in said.err
     assert any(line.split()[:1] == ["serve"] for line in said.err.splitlines())
+
+
+def test_a_folder_that_was_removed(tmp_path, monkeypatch, capsys):
+    """Who is in it can begin nothing there, and is told that."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    said = "the folder that you are in has been removed: go to another with cd\n"
+    for arguments in (["serve", "--log", "a"], ["serve", "--unix", "u"], ["serve", "--watch", "w"]):
+        monkeypatch.setattr("sys.argv", ["evloop", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert (ended.value.code, capsys.readouterr().err) == (2, f"evloop: {said}")
+    monkeypatch.setattr("sys.argv", ["evloop", "client", "--log", "a", "127.0.0.1:1", "x"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = f"evloop: the log 'a' cannot be written: {said}"
+    assert (ended.value.code, capsys.readouterr().err) == (2, said)
+
+
+def test_too_few_descriptors(monkeypatch, capsys):
+    """Nothing has begun: what to do is said."""
+
+    def serve(*_given, **_named):
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(composition, "serve", serve)
+    monkeypatch.setattr("sys.argv", ["evloop", "serve"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = "evloop: Too many open files: allow more with ulimit -n\n"
+    assert (ended.value.code, capsys.readouterr().err) == (2, said)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 import pytest
 
 from evloop import files
-from evloop.files import Folder, make_folder, open_private, written_twice
+from evloop.files import (
+    Folder,
+    make_folder,
+    open_private,
+    why_not_begun,
+    why_not_there,
+    written_twice,
+)
 
 WRITE = os.O_WRONLY | os.O_CREAT
 
@@ -297,3 +305,45 @@ def test_names_of_several_files(tmp_path, monkeypatch):
     null = "/dev/null"
     for named in (["a", "b", "c/a"], ["a", None, ""], [None, None], [null, null], ["-", "-"], []):
         assert written_twice([("--log", name) for name in named]) == ""
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch):
+    """A folder that has been removed, and we are in it."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+
+def test_why_a_file_is_not_there(tmp_path, monkeypatch):
+    """Its folder is missing, or that of what it is a link to; or it is there and takes none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("nowhere/log")
+    for path in ("nowhere/log", f"{tmp_path}/nowhere/log", "link"):
+        with pytest.raises(FileNotFoundError):
+            open_private(path, WRITE)
+        assert why_not_there(path) == "its folder does not exist; make it first"
+    assert (
+        why_not_there("log") == why_not_there("/proc/log") == "its folder takes no new files; choose another"
+    )
+
+
+@pytest.mark.usefixtures("nowhere")
+def test_a_folder_that_was_removed_under_us(tmp_path):
+    """Then that is what is said of a relative name, and of what wants to know where we are."""
+    said = "the folder that you are in has been removed: go to another with cd"
+    assert why_not_there("log") == said
+    assert why_not_there(f"{tmp_path}/log") != said
+    with pytest.raises(FileNotFoundError) as error:
+        written_twice([("--log", "log")])
+    assert why_not_begun(error.value) == said
+
+
+def test_why_a_program_cannot_begin():
+    """Descriptors are short; what it says of other errors is nothing."""
+    said = {number: why_not_begun(OSError(number, "x")) for number in (errno.EMFILE, errno.ENFILE)}
+    assert said == {
+        errno.EMFILE: "Too many open files: allow more with ulimit -n",
+        errno.ENFILE: "Too many open files in system: allow more with ulimit -n",
+    }
+    assert why_not_begun(OSError(errno.ENOENT, "x")) == why_not_begun(OSError(errno.EIO, "x")) == ""

@@ -12,6 +12,7 @@ import click
 
 from evloop import __version__
 from evloop.errors import EvloopError
+from evloop.files import why_not_begun
 from evloop_trace import cli_packets, cli_proof, options
 from evloop_trace.console import (
     FOUND,
@@ -77,10 +78,12 @@ def run(command: Callable[[], Any]) -> int:
     except EvloopError as error:
         tell(str(error))
         return USAGE
-    except OSError as error:  # standard output is full, or closed
-        drop_output()
-        tell(f"cannot go on: {error.strerror or error}")
-        return FOUND
+    except OSError as error:
+        said = why_not_begun(error)
+        if not said:  # it is full, or closed
+            drop_output()
+        tell(said or f"cannot go on: {error.strerror or error}")
+        return USAGE if said else FOUND
     finally:
         put_away(sys.stderr)  # of Ctrl-C, too
     return code if isinstance(code, int) else OK

@@ -25,7 +25,8 @@ def _begin() -> None:
     try:
         begin(run)
     except Exception as error:  # noqa: BLE001
-        print(f"evloop-trace: the program is not recorded: {error}", file=sys.stderr)
+        why = getattr(error, "strerror", None) or error
+        print(f"evloop-trace: the program is not recorded: {why}", file=sys.stderr)
 
 
 def _give_way() -> None:

@@ -101,3 +101,13 @@ def test_our_own_servers_are_programs_where_they_are_installed(monkeypatch):
         assert Callers(("/site-packages/evloop/kernel.py",)).where(frame) == where
     alone = script(made("/site-packages/other/kernel.py"))
     assert Callers().where(alone) == "/bin/evloop:2"
+
+
+def test_a_program_in_a_folder_that_was_removed(tmp_path, monkeypatch):
+    """Its places are known all the same, by their whole names."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    names = {"frame_at": caller.frame_at}
+    exec(compile("frame = (lambda: frame_at(0))()", "/srv/app.py", "exec"), names)
+    assert Callers().where(names["frame"]) == "/srv/app.py:1"

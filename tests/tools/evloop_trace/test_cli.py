@@ -334,6 +334,19 @@ def test_output_that_cannot_be_written(command: str, redirection: str, said: str
     assert (done.returncode, done.stderr.decode()) == (1, said)
 
 
+def test_a_folder_that_was_removed(
+    log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who is in it can write nothing there."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    said = "evloop-trace: the folder that you are in has been removed: go to another with cd\n"
+    for command in (("picture", "-o", "p.svg", log), ("run", "--log", "l", "-m", "this")):
+        assert run(*command) == 2
+        assert capsys.readouterr().err == said
+
+
 def test_a_hostile_payload(book: Any, save: Save, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing that a peer sent reaches the terminal as it was."""
     hostile = "\x1b]0;x\x07\r\n\u202e[bold red]\u009b2J".encode() + b"\xff\xfe"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import selectors
 import signal
@@ -71,6 +72,7 @@ IN, OUT, ERR, HUP = 0x1, 0x4, 0x8, 0x10
 
 # A UDP payload has at most 65,507 bytes on IPv4 and 65,527 on IPv6: a buffer of this size cuts none.
 MAX_DATAGRAM = 65535
+LOCK_TRIES, LOCK_AGAIN = 50, 0.01  # seconds apart: others hold the lock for less than one of them
 FD_SETSIZE = 1024  # descriptors that select(2) can name: those below
 
 Recv: TypeAlias = "Callable[[int], bytes]"
@@ -236,17 +238,15 @@ class Kernel:
                 if isinstance(address, UnixPath):
                     if mode is not None:  # who wants others kept out wants to know where it lies
                         Folder(os.path.dirname(address.path)).close()
-                    _take_over_path(address)
+                    _listen_on_path(sock, address, backlog, mode)
                 else:
                     # Lets us bind while connections of an earlier run are in TIME_WAIT, which
                     # would refuse us for a minute; it does not steal a living listener's port.
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     # Inherited by what is accepted: a reply must not wait for the ACK of the one before.
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                # Before the path is there, not after: between the two anybody could connect.
-                with contextlib.nullcontext() if mode is None else _umask(0o777 & ~mode):
                     _bind(sock, address)
-                sock.listen(backlog)
+                    sock.listen(backlog)
             except BaseException:
                 sock.close()
                 raise
@@ -255,9 +255,9 @@ class Kernel:
     def bind(self, address: Inet) -> Socket:
         """A datagram socket, bound to a numeric address. No SO_REUSEADDR: on UDP it would share the port.
 
-        Bound to 0.0.0.0 or [::], what it sends has the source address that the routes choose. On a machine with
-        several that need not be the one that was asked, and a connected client does not hear it: ip(7) has
-        IP_PKTINFO for that, which we do not use.
+        Bound to 0.0.0.0 or [::], what it sends has the source address that the routes choose. Where a machine
+        has several, that need not be the one that was asked, and a connected client does not hear it: ip(7)
+        has IP_PKTINFO for that, which we do not use.
 
         Raises:
             AddressError: as `listen`.
@@ -424,6 +424,45 @@ def _bind(sock: socket.socket, address: Address) -> None:
         # One socket a family: else [::] would hold the IPv4 port as well, on some systems.
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
     sock.bind(_sockaddr(address))  # type: ignore[arg-type]
+
+
+def _listen_on_path(sock: socket.socket, address: UnixPath, backlog: int, mode: int | None) -> None:
+    with _locked_folder(address):
+        _take_over_path(address)
+        # Before the path is there, not after: between the two anybody could connect.
+        with contextlib.nullcontext() if mode is None else _umask(0o777 & ~mode):
+            _bind(sock, address)
+        sock.listen(backlog)
+
+
+@contextlib.contextmanager
+def _locked_folder(address: UnixPath) -> Iterator[None]:
+    """Let no other server of ours look at the path meanwhile: after bind(2) it refuses until listen(2).
+
+    What is locked is the folder, flock(2): so no file is left of it. It is no fence. Who may read the folder
+    may keep the lock, and nobody shall be kept from serving by that; so who cannot have it goes on without.
+    """
+    if address.path.startswith("@"):
+        yield
+        return
+    try:
+        fd = os.open(os.path.dirname(address.path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:  # it may not be read, or is not there: then bind(2) says so
+        yield
+        return
+    try:
+        for _ in range(LOCK_TRIES):
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(LOCK_AGAIN)
+            except OSError:  # a file system without locks
+                break
+            else:
+                break
+        yield
+    finally:
+        os.close(fd)
 
 
 @contextlib.contextmanager

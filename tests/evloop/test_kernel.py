@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import resource
 import socket
 import stat
+import threading
 
 import pytest
 
@@ -275,6 +277,68 @@ def test_a_path_that_goes_while_it_is_looked_at(kernel, keep, short_dir, monkeyp
     monkeypatch.setattr(kernel_module.socket, "socket", Racing)
     keep(kernel.listen(address, 1))
     assert tries == [address.path]
+
+
+def test_two_servers_at_once(kernel, keep, short_dir, monkeypatch):
+    """Between its bind(2) and its listen(2) a server refuses, as a dead one does: the other waits."""
+    address = UnixPath(f"{short_dir}/s")
+    bound, waits, listening = threading.Event(), threading.Event(), []
+    real_bind, real_flock = kernel_module._bind, kernel_module.fcntl.flock
+
+    def bind(*args):
+        real_bind(*args)
+        if not bound.is_set():
+            bound.set()
+            assert waits.wait(30)
+
+    def flock(*args):
+        try:
+            real_flock(*args)
+        except BlockingIOError:
+            waits.set()
+            raise
+
+    monkeypatch.setattr(kernel_module, "_bind", bind)
+    monkeypatch.setattr(kernel_module.fcntl, "flock", flock)
+    monkeypatch.setattr(kernel_module, "LOCK_TRIES", 100_000)  # however slow the first one is
+    first = threading.Thread(target=lambda: listening.append(keep(kernel.listen(address, 1))))
+    first.start()
+    assert bound.wait(30)
+    try:
+        with pytest.raises(AddressError, match="in use by a living server"):
+            kernel.listen(address, 1)
+    finally:
+        waits.set()
+        first.join(30)
+    assert len(listening) == 1
+    assert os.listdir(short_dir) == ["s"]
+    keep(kernel.connect(address, 1))
+
+
+def test_a_folder_that_somebody_keeps_locked(kernel, keep, short_dir, monkeypatch):
+    """Whoever may read it can, and nobody is kept from serving by that."""
+    slept = []
+    monkeypatch.setattr(kernel_module.time, "sleep", slept.append)
+    fd = os.open(short_dir, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        keep(kernel.listen(UnixPath(f"{short_dir}/s"), 1))
+    finally:
+        os.close(fd)
+    assert len(slept) == kernel_module.LOCK_TRIES
+
+
+def test_a_folder_that_cannot_be_locked(kernel, keep, short_dir, monkeypatch):
+    """Not every file system has locks."""
+    tries = []
+
+    def flock(*_):
+        tries.append(1)
+        raise failure(errno.ENOLCK)
+
+    monkeypatch.setattr(kernel_module.fcntl, "flock", flock)
+    keep(kernel.listen(UnixPath(f"{short_dir}/s"), 1))
+    assert tries == [1]
 
 
 def test_a_path_that_may_not_be_removed(kernel, short_dir, monkeypatch):

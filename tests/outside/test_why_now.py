@@ -228,6 +228,21 @@ def test_a_program_that_is_stopped(
     server.hangs("recv-more", "The kernel, now: nothing to read")
 
 
+def test_a_connection_that_a_child_has_inherited(program: Callable[..., Program]) -> None:
+    """Closed here, and open there: the end that is waited for never comes."""
+    server = program("""
+import socket, subprocess
+phone = socket.create_server(('127.0.0.1', 0))
+print(*phone.getsockname(), flush=True)
+client = socket.create_connection(phone.getsockname())
+conn = phone.accept()[0]
+child = subprocess.Popen(['cat'], stdin=subprocess.PIPE, pass_fds=[conn.fileno()])  # ends with its parent
+conn.close()
+client.recv(10)
+""")
+    server.hangs("recv-silent", "but no FIN has come: another process may have it open")
+
+
 @pytest.mark.parametrize(
     ("does", "words"),
     [

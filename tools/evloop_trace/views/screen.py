@@ -74,7 +74,8 @@ class Screen(Panel):
         connections = connections if connections >= 2 else 0
         if self.notice is not None and notice and connections == self.connections.rows():
             ladder = height - loop - notice - endpoints - connections - 2 - bool(endpoints)
-            notice = min(self.notice.rows(width), notice + max(0, ladder - LADDER_ROOM))
+            needed = LADDER_ROOM * 3 // 2 if self._has_packets else LADDER_ROOM  # of these a call has several
+            notice = min(self.notice.rows(width), notice + max(0, ladder - needed))
         return loop, notice, endpoints, connections
 
 

@@ -15,6 +15,8 @@ from evloop_trace.views.lint import lint_lines, render
 from evloop_trace.views.meeting import screen_of
 from evloop_trace.views.notice import LADDER_ROOM, NoticePanel
 from evloop_trace.views.palette import TROUBLE
+from evloop_trace.views.screen import Screen
+from evloop_trace.views.timeline import TimelinePanel
 
 from evloop.events.schema import Close, Header, Unseen
 
@@ -205,3 +207,15 @@ def test_several_programs(book: Book) -> None:
     assert lines[3].startswith(" lint    spin-write")
     assert len(lines) == 24
     del book
+
+
+@pytest.mark.parametrize(("height", "rows"), [(20, 1), (22, 2), (24, 4), (40, 4)])
+def test_a_ladder_with_packets_needs_more_rows(book: Book, height: int, rows: int) -> None:
+    """A call has its packets under it: there a finding has its further lines later."""
+    picture = Picture()
+    for event in book.conversation().events:
+        picture.apply(event)
+    lines = texts(Screen(picture, 10, "", TimelinePanel(), NOTICE).lines(80, height))
+    first = next(at for at, text in enumerate(lines) if text.startswith(" lint "))
+    below = next(at for at, text in enumerate(lines) if text.startswith("── ") and at > first)
+    assert below - first == rows

@@ -567,6 +567,53 @@ def test_interrupted_by_the_keyboard(program: Callable[..., Program], call: Call
     assert (well.stuck, well.kinds) == (False, ["accept-idle"])
 
 
+@pytest.mark.parametrize(
+    ("call", "raised", "ends"),
+    [
+        ('connect_ex(("::1", 1))', "OSError", "EAI_"),
+        ('connect(("127.0.0.1", 99999))', "OverflowError", "OverflowError"),
+    ],
+)
+def test_a_connect_that_was_never_made(
+    program: Callable[..., Program], call: str, raised: str, ends: str
+) -> None:
+    """It was announced, and raised: nobody is asked to wait for an answer to a SYN that was not sent."""
+    asks = program(f"""
+import socket, sys
+phone = socket.socket()
+try:
+    phone.{call}
+except {raised}:
+    sys.stdin.readline()
+""")
+    connect = asks.until("connect")
+    assert connect["errno"].startswith(ends)
+    assert Answer(asks.so_far()).kinds == ["own-code"]
+
+
+def test_a_poll_that_was_interrupted(program: Callable[..., Program]) -> None:
+    """Ctrl-C while it sleeps is how the program hung; of one that goes on nothing is left of it."""
+    polls = program("""
+import select, signal, socket, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+pair = socket.socketpair()
+try:
+    select.select([pair[0]], [], [])
+except KeyboardInterrupt:
+    sys.stdin.readline()
+select.select([pair[0]], [], [])
+""")
+    polls.blocks("poll")
+    polls.popen.send_signal(signal.SIGINT)
+    assert polls.until("poll")["errno"] == "interrupted"
+    assert Answer(polls.so_far()).kinds == ["own-code"]
+    polls.go()
+    polls.blocks("poll", seq=polls.events[-1]["seq"] + 1)
+    polls.popen.send_signal(signal.SIGINT)
+    hung = Answer(polls.finish())
+    assert (hung.stuck, hung.kinds) == (False, ["poll-idle"])
+
+
 # -- programs that poll ------------------------------------------------------------------------
 
 LOOP = """

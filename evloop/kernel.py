@@ -193,15 +193,27 @@ class Kernel:
     # -- opening ---------------------------------------------------------------------
 
     def poller(self, name: str) -> Poller:
-        """A new selector; `name` is one of `selector_names()`."""
+        """A new selector; `name` is one of `selector_names()`.
+
+        Raises:
+            KeyError: it is none of them.
+        """
         return Poller(name)
 
     def signals(self, names: Iterable[str]) -> SignalPipe:
-        """From now on these signals make the returned pipe readable, until it is closed."""
+        """From now on these signals make the returned pipe readable, until it is closed.
+
+        Raises:
+            KeyError: there is no such signal.
+        """
         return SignalPipe(signal.Signals[name] for name in names)
 
     def interrupts(self, names: Iterable[str]) -> Interrupts:
-        """From now on these signals raise `Stopped`, where that is armed, until it is closed."""
+        """From now on these signals raise `Stopped`, where that is armed, until it is closed.
+
+        Raises:
+            KeyError: there is no such signal.
+        """
         return Interrupts(signal.Signals[name] for name in names)
 
     def resolve(self, address: Inet, *, datagram: bool = False) -> list[Inet]:

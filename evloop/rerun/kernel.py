@@ -1,7 +1,7 @@
 """The kernel that answers from a log: each call gets the result that is recorded of it.
 
-It touches no socket and no clock. A call that the log does not have next is not answered: the rerun ends
-with a `Difference`.
+Of what a loop's server asks nothing touches a socket or a clock. A call that the log does not have next is
+not answered: the rerun ends with a `Difference`.
 """
 
 from __future__ import annotations

@@ -362,7 +362,7 @@ def picture(logs: tuple[str, ...], output: str | None, at: int | None, size: tup
     """Draw a moment of a log as an SVG file: the picture that watch and replay show."""
     from evloop_trace.apps.still import still
     from evloop_trace.replay import Problems
-    from evloop_trace.whole_file import open_anew
+    from evloop_trace.whole_file import write_whole
 
     if output is None and standard_output().isatty():
         raise click.UsageError("an SVG file is nothing to read on a terminal: give it a name with -o FILE")
@@ -375,8 +375,7 @@ def picture(logs: tuple[str, ...], output: str | None, at: int | None, size: tup
         write(svg)
     else:
         try:
-            with open(open_anew(output, 0o666), "w", encoding="utf-8") as file:
-                file.write(svg)
+            write_whole(output, svg.encode(), 0o666)
         except (OSError, ValueError) as error:
             raise EvloopError(
                 f"{output} cannot be written: {getattr(error, 'strerror', None) or error}"

@@ -1,20 +1,21 @@
-"""A file that grows and is whole at any moment: whatever happens, it ends where one of its pieces does."""
+"""A file that is whole at any moment: one that grows ends where one of its pieces does, whatever happens."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import sys
 from typing import TYPE_CHECKING
 
 from evloop.errors import EvloopError
-from evloop.files import PRIVATE, open_private
+from evloop.files import PRIVATE, Folder, open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["UnwrittenError", "WholeFile", "open_anew"]
+__all__ = ["UnwrittenError", "WholeFile", "open_anew", "write_whole"]
 
 
 def open_anew(path: str, mode: int = PRIVATE) -> int:
@@ -27,6 +28,60 @@ def open_anew(path: str, mode: int = PRIVATE) -> int:
     if stat.S_ISREG(os.fstat(fd).st_mode):
         os.ftruncate(fd, 0)  # not before it is known whose it is, as O_TRUNC would
     return fd
+
+
+def write_whole(path: str, data: bytes, mode: int = PRIVATE) -> None:
+    """Let a file hold this and nothing else: all of it, or if there is no room what it held before.
+
+    What has another name too, or is no file, is written where it is; `mode` is for a file that is new.
+
+    Raises:
+        OSError: it cannot be written, or others might have a hand in it.
+    """
+    with open(open_private(path, os.O_WRONLY | os.O_CREAT, mode), "wb", buffering=0) as file:
+        old = os.fstat(file.fileno())
+        plain = stat.S_ISREG(old.st_mode)
+        if plain and old.st_size and old.st_nlink == 1 and not os.path.islink(path):
+            with contextlib.closing(Folder(os.path.dirname(path))) as folder:
+                if _replace(folder, os.path.basename(path), data, old):
+                    return
+        try:
+            _write(file.fileno(), data)
+        except OSError:
+            if plain and not old.st_size:
+                file.truncate(0)  # a part of it is worse than nothing
+            raise
+        if plain:
+            file.truncate(len(data))
+
+
+def _replace(folder: Folder, name: str, data: bytes, old: os.stat_result) -> bool:
+    """Put another file in a file's place, of the same owner and mode; or not, if there can be no other."""
+    beside = f".{name}.{os.getpid()}"
+    try:
+        fd = folder.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        return False  # a folder that may not be written; a name that is too long
+    try:
+        with contextlib.closing(os.fdopen(fd, "wb", buffering=0)):
+            _write(fd, data)
+            with contextlib.suppress(OSError):  # a file system without owners and modes
+                os.fchown(fd, old.st_uid, old.st_gid)
+                os.fchmod(fd, stat.S_IMODE(old.st_mode))
+        folder.rename(beside, name)
+    except BaseException:
+        folder.unlink(beside)
+        raise
+    return True
+
+
+def _write(fd: int, data: bytes) -> None:
+    with memoryview(data) as left:
+        written = 0
+        while written < len(data):
+            written += os.write(fd, left[written:])
 
 
 class UnwrittenError(Exception):

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import resource
+import stat
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from evloop_trace.whole_file import UnwrittenError, WholeFile
+from evloop_trace.whole_file import UnwrittenError, WholeFile, write_whole
 
 from evloop.errors import EvloopError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -81,3 +84,76 @@ def test_standard_output_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys, "stdout", None)
     with pytest.raises(EvloopError, match="- cannot be written: standard output is closed"):
         WholeFile("-", whole)
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """A disk on which no file gets longer."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """What was there before is there still, and of a new one there is no half; nothing lies beside it."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_bytes(b"old")
+    old.chmod(0o604)
+    with room(10):
+        for path in (old, new):
+            with pytest.raises(OSError, match="File too large"):
+                write_whole(str(path), b"longer than that")
+    assert (old.read_bytes(), new.read_bytes()) == (b"old", b"")
+    for path in (old, new):
+        for data in (b"longer than that", b"short"):
+            write_whole(str(path), data)
+            assert path.read_bytes() == data
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (old, new)] == [0o604, 0o600]
+    assert sorted(tmp_path.iterdir()) == [new, old]
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "name that is too long for another beside it"])
+def test_a_file_that_none_can_take_the_place_of(tmp_path: Path, kind: str) -> None:
+    """It is written where it is: what its other name means is the same file afterwards."""
+    there, path = tmp_path / "there", tmp_path / "path"
+    there.write_bytes(b"what was there before")
+    if kind == "link":
+        path.symlink_to("there")
+    elif kind == "hard link":
+        path.hardlink_to(there)
+    else:
+        there = path = there.rename(tmp_path / ("x" * 255))
+    before = there.stat().st_ino
+    write_whole(str(path), b"new")
+    assert (there.read_bytes(), there.stat().st_ino) == (b"new", before)
+    assert path.is_symlink() == (kind == "link")
+
+
+def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
+    """A pipe gets it, a full device says that it is full."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(str(tmp_path / "pipe"), b"through")
+    assert os.read(reader, 99) == b"through"
+    os.close(reader)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole("/dev/full", b"x")
+
+
+def test_a_full_disk_has_no_room_for_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the old file is not written over: there would be no room for that either."""
+    (tmp_path / "old").write_bytes(b"old")
+    real = os.open
+
+    def full(path: str, flags: int, *args: int, **named: int) -> int:
+        if flags & os.O_EXCL:
+            raise OSError(28, "No space left on device")
+        return real(path, flags, *args, **named)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(str(tmp_path / "old"), b"new")
+    assert (tmp_path / "old").read_bytes() == b"old"

@@ -66,7 +66,7 @@ class Folder:
         return _is_shared(os.fstat(self.fd))
 
     def open(self, name: str, flags: int, mode: int = PRIVATE) -> int:
-        """A descriptor of a file in it; what is made has this mode, whatever the umask.
+        """A descriptor of a file in it; what is made has this mode, less what the umask takes from it.
 
         Raises:
             OSError: it cannot be opened; or the folder is shared, and the file is not ours alone.

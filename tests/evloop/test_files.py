@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 
 import pytest
@@ -174,6 +175,63 @@ def test_our_own_pipe_in_a_shared_folder(shared):
     os.close(writer)
 
 
+LINK = "it is a symbolic link in a folder where others may write: name the file itself"
+ON_ITS_WAY = "'link' on its way is a symbolic link in a folder where others may write: name the place itself"
+ANOTHER_NAME = "it has another name elsewhere (a hard link): choose another, or remove it first"
+ANOTHER_USER = "it belongs to another user, in a folder where others may write: choose another"
+
+
+@pytest.mark.parametrize("ask", [open_private, make_folder], ids=["open_private", "make_folder"])
+@pytest.mark.parametrize(
+    ("name", "number", "why"),
+    [
+        ("link", errno.ELOOP, LINK),
+        ("link/inner", errno.ELOOP, ON_ITS_WAY),
+        ("hard", errno.EPERM, ANOTHER_NAME),
+        ("his", errno.EPERM, ANOTHER_USER),
+    ],
+)
+def test_the_words_of_a_refusal(shared, another, tmp_path, ask, name, number, why):
+    """The error's number is for programs, the sentence for who named the file: what is wrong, what to do."""
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (shared / "link").symlink_to(tmp_path / "folder")
+    os.link(tmp_path / "file", shared / "hard")
+    (shared / "his").mkdir()
+    if name == "his":
+        another()
+    with pytest.raises(OSError, match=re.escape(why)) as error:
+        ask(f"{shared}/{name}", *([WRITE] if ask is open_private else []))
+    assert (error.value.errno, error.value.strerror) == (number, why)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_a_mode_that_is_asked_for(tmp_path, umask):
+    """It is what open(2) is given: the umask takes from it as it does everywhere."""
+    before = os.umask(umask)
+    try:
+        os.close(open_private(str(tmp_path / "new"), WRITE, 0o664))
+    finally:
+        os.umask(before)
+    assert mode_of(tmp_path / "new") == 0o664 & ~umask
+
+
+@pytest.mark.parametrize("name", [".", "..", "inner/.", "inner/.."])
+def test_names_that_are_no_file_s(shared, another, monkeypatch, name):
+    """Of these open(2) says what they are, whoever owns them; and no folder is made for their sake."""
+    (shared / "inner").mkdir()
+    (shared / "inner").chmod(0o1777)
+    monkeypatch.chdir(shared)
+    another()
+    for path in (name, f"{shared}/{name}"):
+        with pytest.raises(IsADirectoryError) as error:
+            open_private(path, WRITE)
+        assert error.value.filename == path
+        make_folder(path)
+        make_folder(path.replace("inner", "nowhere"))
+    assert os.listdir(shared) == ["inner"]
+
+
 def test_what_is_changed_in_between(shared, monkeypatch):
     """It is looked at again when it is open."""
     looks = []
@@ -296,6 +354,18 @@ def test_two_names_of_one_file(tmp_path, monkeypatch):
             said = written_twice([("--log", one), ("--kernel", None), ("--capture", other)])
             assert said == "--log and --capture would write the same file: name two"
     assert not (tmp_path / "new").exists()
+
+
+def test_a_file_that_has_two_names(tmp_path):
+    """Neither is a link to the other: it is the file behind them that is compared."""
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.touch()
+    named = [("--log", str(one)), ("--capture", str(other))]
+    other.touch()
+    assert written_twice(named) == ""
+    other.unlink()
+    other.hardlink_to(one)
+    assert written_twice(named) == "--log and --capture would write the same file: name two"
 
 
 def test_names_of_several_files(tmp_path, monkeypatch):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evloop.events.schema import Unseen
 from evloop_trace.model.diagnosis.finding import Elsewhere
 from evloop_trace.model.diagnosis.present import has_news, is_recent, is_stopped, seen_of
-from evloop_trace.model.diagnosis.words import call, join, moment, on, place, when, who
+from evloop_trace.model.diagnosis.words import call, join, moment, on, past, place, when, who
 from evloop_trace.model.filters import due
 from evloop_trace.numbers import size
 
@@ -106,6 +107,8 @@ def _doing(scene: Scene, other: Stream, thread: Thread) -> str:
         mask = scene.masks(other.process, thread).get(other.name, "")
         state = f"watches {other.name} for {mask}" if mask else f"does not watch {other.name}"
         return f"At the other end {name} sleeps in poll() and {state}."
+    if wait is None and isinstance(thread.last, Unseen):
+        return f"At the other end {name} does what is not in the log: {past(other.process, thread.last)}."
     if wait is None:
         last = f": its last was {call(thread.last)} {when(thread.last)}" if thread.last is not None else ""
         return f"At the other end {name} is in no socket's call{last}."

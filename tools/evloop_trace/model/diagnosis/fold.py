@@ -487,8 +487,12 @@ class Fold:
         self.process.prepare = event
 
     def _unseen(self, event: Unseen) -> None:
-        if len(self.process.unseen) < _KEPT:
-            self.process.unseen.append(event)
+        sock = self.process.sockets.get(event.what)
+        if sock is not None:
+            sock.unseen = sock.touched = event
+        kept = self.process.modules if sock is None else self.process.encrypted
+        if len(kept) < _KEPT:
+            kept.append(event)
 
     def _error(self, event: Error) -> None:
         self.process.error = event

@@ -97,6 +97,7 @@ class Open:
     ready: Vain = field(default_factory=Vain)  # polls that named it, without a call on it in between
     bits: str = ""  # what the last of them said
     touched: AnyEvent | None = None  # the last call on it
+    unseen: Unseen | None = None  # from here on what is done with it goes past the log, as over TLS
 
     @property
     def watched(self) -> str:
@@ -207,7 +208,8 @@ class Process:
     present: Present | None = None  # what the kernel says now, if the program still runs
     gone: bool = False  # it runs no more, though its log has no end
     missing: int = 0
-    unseen: list[Unseen] = field(default_factory=list)  # whose calls are not in the log, the first few
+    modules: list[Unseen] = field(default_factory=list)  # whose calls are not in the log, the first few
+    encrypted: list[Unseen] = field(default_factory=list)  # sockets of which that is so, the first few
     left: list[Close] = field(default_factory=list)  # what the end of the process closed, the first few
     left_count: int = 0
     resets: list[Close] = field(default_factory=list)  # closed with unread bytes, the last few

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evloop.events.schema import Poll
+from evloop.events.schema import Poll, Unseen
 from evloop_trace.model.diagnosis.finding import Finding, evidence
 from evloop_trace.model.diagnosis.present import is_recent, kernel_says, task_says
 from evloop_trace.model.diagnosis.state import Stream
-from evloop_trace.model.diagnosis.words import SLOW, call, join, moment, place, sentence, since, who
+from evloop_trace.model.diagnosis.words import SLOW, call, join, moment, past, place, sentence, since, who
 from evloop_trace.model.filters import due
 from evloop_trace.numbers import duration, plural
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["own_code", "sleeping", "stopped"]
 
 _NAMED = 4  # sockets of a poll that are named
+_NOTES = 2  # of what goes past the log
+_ANYTHING = "it runs its own code, or is in a call such as sleep(), input() or join()"
 
 
 def sleeping(scene: Scene, process: Process, thread: Thread) -> Finding | None:
@@ -94,25 +96,33 @@ def own_code(scene: Scene, process: Process, thread: Thread) -> Finding | None:
     holds = scene.holds(process, thread)
     if thread.name and not holds:
         return None
-    resumed = "" if thread.resumes is None else f" It made its next call at {moment(thread.resumes)}."
+    resumed = "" if thread.resumes is None else f"It made its next call at {moment(thread.resumes)}."
     name = getattr(last, "conn", None) or getattr(last, "sock", None)
-    did = f"{call(last)}{f' on {name}' if name else ''}{place(last)}"
     knows = task_says(process, thread)
-    text = (
-        f"{who(process, thread)} has been in no socket's call{since(begun, now)}"
-        f"{'' if knows else ': it runs its own code, or is in a call such as sleep(), input() or join()'}."
-    )
+    if isinstance(last, Unseen):
+        name = last.what if last.what in process.sockets else None
+        doing = "has made no call that is in the log"
+        did = f"The last that is there{f',{where}' if (where := place(last)) else ''}: {past(process, last)}."
+    else:
+        doing = "has been in no socket's call"
+        did = f"Its last was {call(last)}{f' on {name}' if name else ''}{place(last)}."
+    guess = "" if knows or isinstance(last, Unseen) else f": {_ANYTHING}"
+    text = f"{who(process, thread)} {doing}{since(begun, now)}{guess}."
     sock = process.sockets.get(name or "")
     kernel = kernel_says(sock) if isinstance(sock, Stream) else ""
-    unseen = "".join(
-        f" What {event.what} does is not in the log: {event.reason}." for event in process.unseen[:2]
-    )
+    unseen = [event for event in _unseen(scene, process, thread) if event is not last][:_NOTES]
+    notes = [sentence(f"{past(process, event)}.") for event in unseen]
     stuck = holds or not any(other.wait is not None for other in process.threads.values())
-    text = join(sentence(text), f"Its last was {did}.", knows, kernel)
     return Finding(
-        "own-code", text + unseen + resumed, process.label, thread.name, name, begun,
-        evidence((process, [last, *process.unseen[:2]])), stuck,
+        "own-code", join(sentence(text), did, knows, kernel, *notes, resumed),
+        process.label, thread.name, name, begun, evidence((process, [last, *unseen])), stuck,
     )  # fmt: skip
+
+
+def _unseen(scene: Scene, process: Process, thread: Thread) -> list[Unseen]:
+    """What goes past the log, and may be what this thread is in: its own sockets over TLS, and modules."""
+    own = [sock.unseen for sock in process.sockets.values() if sock.unseen and scene.user(sock) is thread]
+    return [*own, *process.modules]
 
 
 def stopped(process: Process) -> Finding:

@@ -11,6 +11,7 @@ from evloop_trace.numbers import duration, size
 if TYPE_CHECKING:
     from typing import Any
 
+    from evloop.events.schema import Unseen
     from evloop_trace.model.diagnosis.state import Process, Stream, Thread
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "join",
     "moment",
     "on",
+    "past",
     "peer_of",
     "place",
     "rate",
@@ -30,7 +32,7 @@ __all__ = [
     "who",
 ]
 
-_WORDS = ("the ", "thread ", "nobody ", "whether ")
+_WORDS = ("the ", "thread ", "nobody ", "what ", "whether ")
 SLOW = 100_000_000
 """Nanoseconds from which on a wait is worth telling, where the log knows its end."""
 
@@ -80,6 +82,15 @@ def when(event: Any) -> str:
 def since(ns: int, now: int) -> str:
     """` since 3.200 s (for 12.0 s)`; how long is left out where the log ends at once."""
     return f" since {moment(ns)}" + (f" (for {duration(now - ns)})" if now - ns >= _WORTH_TELLING else "")
+
+
+def past(process: Process, event: Unseen) -> str:
+    """What goes past the log, and why, without a full stop: of a socket the reason says both."""
+    return (
+        event.reason
+        if event.what in process.sockets
+        else f"what {event.what} does is not in the log: {event.reason}"
+    )
 
 
 def peer_of(stream: Stream) -> str:

@@ -99,7 +99,7 @@ class Linter:
     @property
     def unseen(self) -> list[str]:
         """Whose calls are not in the log, as it says itself: modules and sockets, the first few."""
-        return list(dict.fromkeys(event.what for event in self._process.unseen))
+        return list(dict.fromkeys(it.what for it in (*self._process.modules, *self._process.encrypted)))
 
     @property
     def unjudged(self) -> str:

@@ -828,6 +828,60 @@ def test_threads_without_a_call() -> None:
     assert "module-5" not in one("own-code", log).sentence
 
 
+TLS = "what {0} sends and receives is encrypted by OpenSSL, which calls the system itself"
+
+
+def over_tls() -> Log:
+    """A server and a client in one program, each in a thread, both past the log from their handshakes on."""
+    log = Log()
+    log.listen()
+    log.accept("tcp-3", thread="srv")
+    log.add(Unseen, "tcp-3", TLS.format("tcp-3"), thread="srv", where="talk.py:7")
+    log.connect("tcp-2")
+    log.add(Unseen, "tcp-2", TLS.format("tcp-2"), where="talk.py:12")
+    return log
+
+
+def test_what_goes_on_past_the_log_is_no_call() -> None:
+    """Of a connection over TLS the log has nothing: only what the kernel says of it, and of it alone."""
+    verdict = now(over_tls(), client=Seen("ESTABLISHED", 7, 0), accepted=OPEN)
+    ours, theirs = [it for it in verdict.findings if it.kind == "own-code"]
+    assert (ours.conn, theirs.conn) == ("tcp-2", "tcp-3")
+    assert ours.sentence.startswith("The main thread has made no call that is in the log since 0.005 s")
+    assert f"The last that is there, at talk.py:12: {TLS.format('tcp-2')}." in ours.sentence
+    assert "But the kernel, now: 7 B to read, ESTABLISHED." in ours.sentence
+    assert f"The last that is there, at talk.py:7: {TLS.format('tcp-3')}." in theirs.sentence
+    assert "The kernel, now: nothing to read" in theirs.sentence
+    for found, other in ((ours, "tcp-3"), (theirs, "tcp-2")):
+        assert "unseen()" not in found.sentence
+        assert other not in found.sentence
+        assert {it.event.seq for it in found.evidence} == {5 if found is ours else 3}
+
+
+def test_the_other_end_is_past_the_log() -> None:
+    """Who waits for it reads that, and of no call that there is not."""
+    log = over_tls()
+    log.block("recv", "tcp-2")
+    (found,) = [it for it in ask(log).findings if it.kind == "recv-silent"]
+    assert (
+        f"At the other end thread srv does what is not in the log: {TLS.format('tcp-3')}." in found.sentence
+    )
+
+
+def test_what_a_thread_has_over_tls_is_told_when_it_has_done_something_else() -> None:
+    """The socket's note stays, whatever the thread called last; a module's is for every thread."""
+    log = over_tls()
+    log.add(Unseen, "zmq", "it calls the system by itself")
+    log.add(Setsockopt, 9, "SOL_SOCKET", "SO_REUSEADDR", "1", "tcp-9")
+    verdict = now(log)
+    ours, theirs = [it for it in verdict.findings if it.kind == "own-code"]
+    assert "Its last was setsockopt() on tcp-9" in ours.sentence
+    notes = f" {TLS.format('tcp-2').replace('what', 'What')}. What zmq does is not in the log: it calls"
+    assert notes in ours.sentence
+    assert "tcp-3" not in ours.sentence
+    assert "What zmq does" in theirs.sentence
+
+
 def test_a_program_that_ended() -> None:
     """Nothing hangs; what was open is named, the first few, and an exception that ended it."""
     log = Log()

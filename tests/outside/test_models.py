@@ -369,7 +369,8 @@ def test_the_log_of_a_client(serve, evloop, check, read_log, kind):
     events = [event for event in read_log("client.jsonl") if event["ev"] != "block"]
     sent, came = ("sendto", "recvfrom") if kind == "udp" else ("send", "recv")
     until = ["setsockopt"] * (kind == "unix")  # how long connect(2) may wait for a place in the queue
-    kinds = ["header", "socket", *until, "connect", sent, came, *["tcp_info"] * (kind == "tcp"), "close", "end"]
+    ends = [*["tcp_info"] * (kind == "tcp"), "close", "end"]
+    kinds = ["header", "socket", *until, "connect", sent, came, *ends]
     assert [event["ev"] for event in events] == kinds
     header, last = events[0], events[-1]
     connected, asked, answered = events[2 + len(until) :][:3]

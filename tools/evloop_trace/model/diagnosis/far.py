@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from evloop.events.schema import Unseen
 from evloop_trace.model.diagnosis.finding import Elsewhere
-from evloop_trace.model.diagnosis.present import has_news, is_recent, is_stopped, seen_of
+from evloop_trace.model.diagnosis.present import OPEN, has_news, is_recent, is_stopped, seen_of
 from evloop_trace.model.diagnosis.words import call, join, moment, on, past, place, when, who
 from evloop_trace.model.filters import due
 from evloop_trace.numbers import size
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.state import Stream, Thread
 
 __all__ = ["both_wait", "far_end"]
-
-_OPEN = frozenset({"ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"})
-"""States in which the peer's FIN has not come."""
 
 
 def both_wait(scene: Scene, stream: Stream, thread: Thread) -> bool:
@@ -83,7 +80,7 @@ def _closed(stream: Stream, other: Stream, close: Close) -> str:
     """close(2) ends a connection if it was the last descriptor; who forks, or hands one on, has another."""
     text = f"The other end, {other.name}, was closed {when(close)}"
     seen = seen_of(stream)
-    if seen is None or seen.state not in _OPEN or seen.unread or is_recent(stream.process, due(close)):
+    if seen is None or seen.state not in OPEN or seen.unread or is_recent(stream.process, due(close)):
         return f"{text}."
     return (
         f"{text}, but no FIN has come: another process may have it open, such as a child that inherited it."

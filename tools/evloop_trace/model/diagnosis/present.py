@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evloop_trace.model.diagnosis.state import Listener, Process, Thread
 
 __all__ = [
+    "OPEN",
     "Present",
     "Seen",
     "Task",
@@ -26,6 +27,9 @@ __all__ = [
     "seen_of",
     "task_says",
 ]
+
+OPEN = frozenset({"ESTABLISHED", "FIN-WAIT-1", "FIN-WAIT-2"})
+"""States of a connection on which the peer's FIN has not come."""
 
 # A task sleeps in a function of the kernel's, whose name begins like this.
 _SCOPE = re.compile(r"^(\[[0-9a-f:.]+)%[^\]]*\]")

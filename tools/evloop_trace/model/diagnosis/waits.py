@@ -8,7 +8,7 @@ from evloop.events.schema import Block, Send
 from evloop_trace.model.diagnosis.far import both_wait, far_end
 from evloop_trace.model.diagnosis.finding import Cause, Elsewhere, Finding
 from evloop_trace.model.diagnosis.listeners import meanwhile, queue_of
-from evloop_trace.model.diagnosis.present import is_recent, kernel_says
+from evloop_trace.model.diagnosis.present import OPEN, is_recent, kernel_says, seen_of
 from evloop_trace.model.diagnosis.state import Datagrams, Listener, Stream
 from evloop_trace.model.diagnosis.words import (
     SLOW,
@@ -86,6 +86,7 @@ def _unknown(_scene: Scene, _thread: Thread, _sock: Open | None) -> Cause:
 def _recv(scene: Scene, thread: Thread, sock: Stream) -> Cause:
     """recv(2) returns when bytes come, when the peer's FIN does, or a reset; else never."""
     far = far_end(scene, sock)
+    far = far._replace(text=join(far.text, _taken(thread, sock)))
     if both_wait(scene, sock, thread):
         kind = "recv-deadlock"
         far = far._replace(text=join(far.text, "Both wait in recv(), and neither will speak."))
@@ -97,7 +98,28 @@ def _recv(scene: Scene, thread: Thread, sock: Stream) -> Cause:
         kind = "recv-reply"
     else:
         kind = "recv-more"
-    return Cause(kind, _so_far(sock), [sock.opened, sock.recv, sock.send, sock.shut], far)
+    has_more = sock.other is not None and sock.other.sent > sock.received
+    said = _returned(sock) if has_more else _so_far(sock)
+    return Cause(kind, said, [sock.opened, sock.recv, sock.send, sock.shut], far)
+
+
+def _taken(thread: Thread, sock: Stream) -> str:
+    """With MSG_WAITALL recv(2) keeps what comes until it has all that it was asked for, or the end.
+
+    The flag of a call that has not returned is in no log: that bytes have come, and neither wait to be read
+    nor were returned, tells.
+    """
+    other, wait = sock.other, thread.wait
+    if other is None or other.send is None or not isinstance(wait, Block) or wait.size is None:
+        return ""
+    taken, here, there = other.sent - sock.received, seen_of(sock), seen_of(other)
+    if not 0 < taken < wait.size or is_recent(other.process, due(other.send)):
+        return ""
+    if here is None or here.unread or here.state not in OPEN or there is None or there.unsent:
+        return ""
+    return (
+        f"This call has taken {size(taken)} of it, and waits for all of its {size(wait.size)} (MSG_WAITALL)."
+    )
 
 
 def _so_far(sock: Stream) -> str:
@@ -119,6 +141,15 @@ def _so_far(sock: Stream) -> str:
             f"We have sent {ours}, and wait for the answer: {peer} has been silent since, and has not closed."
         )
     return f"{theirs}, and we have answered: {ours}. It has sent nothing since, and has not closed."
+
+
+def _returned(sock: Stream) -> str:
+    """The same where the peer is known to have sent more than was read: that it is silent would be untrue."""
+    got, gave = sock.recv, sock.send
+    came = f"{size(sock.received)} have been returned, the last {when(got)}" if got is not None else ""
+    ours = f"{size(sock.sent)}, the last {when(gave)}" if gave is not None else "nothing"
+    end = "" if sock.shut is None else ", and have finished"
+    return f"{came or 'Nothing has been returned'}. We have sent {ours}{end}."
 
 
 def _send(scene: Scene, thread: Thread, sock: Stream) -> Cause:

@@ -1131,7 +1131,7 @@ def test_a_connection_of_nobody_that_no_poll_watches() -> None:
     ],
 )
 def test_a_close_that_has_closed_nothing(state: str, asked: int, inherited: bool) -> None:
-    """A FIN goes when the last descriptor is closed; a child may have inherited one, and know nothing of it."""
+    """A FIN goes when the last descriptor is closed; a child may have inherited one."""
     server, client = pair()
     client.block("recv", "tcp-1")
     server.t = client.t + 2 * MS
@@ -1205,6 +1205,56 @@ def test_the_other_end_is_stopped() -> None:
     assert {log: it.kind for log, it in found.items()} == {"server": "stopped", "client": "recv-more"}
     assert "At the other end server is stopped by a signal." in found["client"].sentence
     assert "neither will speak" not in found["client"].sentence
+
+
+@pytest.mark.parametrize(
+    ("seen", "theirs", "after", "in_call"),
+    [
+        (Seen("ESTABLISHED", 0, 0), Seen("ESTABLISHED", 0, 0), SECOND, True),
+        (Seen("ESTABLISHED", 0, 0), Seen("ESTABLISHED", 0, 0), MS, False),
+        (Seen("ESTABLISHED", 0, 0), Seen("ESTABLISHED", 0, 8), SECOND, False),
+        (Seen("ESTABLISHED", 0, 0), None, SECOND, False),
+        (Seen("ESTABLISHED", 8, 0), Seen("ESTABLISHED", 0, 0), SECOND, False),
+        (Seen("CLOSE-WAIT", 0, 0), Seen("FIN-WAIT-2", 0, 0), SECOND, False),
+        (None, Seen("ESTABLISHED", 0, 0), SECOND, False),
+    ],
+)
+@pytest.mark.parametrize("before", [0, 5])
+def test_what_has_come_and_was_not_returned(
+    before: int, seen: Seen | None, theirs: Seen | None, after: int, in_call: bool
+) -> None:
+    """With MSG_WAITALL the kernel gives the call what comes, and the program nothing before all is there."""
+    server, client = pair()
+    client.send("tcp-1", before + 8)
+    client.block("recv", "tcp-1")
+    server.t = client.t
+    if before:
+        server.recv("tcp-2", before)
+    wait = server.block("recv", "tcp-2", size=10)
+    diagnosis = Diagnosis([(log.label, log.header) for log in (server, client)])
+    diagnosis.feed(0, server.events)
+    diagnosis.feed(1, client.events)
+    diagnosis.look(0, Present(wait.t + after, {} if seen is None else {(SERVER, CLIENT): seen}))
+    diagnosis.look(1, Present(wait.t + after, {} if theirs is None else {(CLIENT, SERVER): theirs}))
+    (found,) = [it for it in diagnosis.verdict().findings if it.log == "server" and "recv" in it.kind]
+    came = "5 B have been returned" if before else "Nothing has been returned"
+    assert came in found.sentence
+    assert "nothing has ever come" not in found.sentence.lower()
+    assert "nothing since" not in found.sentence
+    assert f"The other end has sent {before + 8} B, of which we have read {before} B." in found.sentence
+    words = "This call has taken 8 B of it, and waits for all of its 10 B (MSG_WAITALL)."
+    assert (words in found.sentence) == in_call
+
+
+def test_what_has_come_to_an_end_that_has_finished() -> None:
+    """That we have said our last is told, and not that the peer is silent."""
+    server, client = pair()
+    client.add(Shutdown, "tcp-1", 4, "SHUT_WR")
+    client.block("recv", "tcp-1")
+    server.t = client.t
+    server.send("tcp-2", 4)
+    sentence = one("recv-end", client, server).sentence
+    assert "Nothing has been returned. We have sent nothing, and have finished. The other end has" in sentence
 
 
 def test_bytes_that_only_the_kernel_knows_of() -> None:

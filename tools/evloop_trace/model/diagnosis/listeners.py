@@ -28,6 +28,8 @@ def meanwhile(scene: Scene, process: Process, thread: Thread, finding: Finding) 
             waits = scene.callers(listener).number > 0
             more = with_more(finding, queue)
             text = f"Meanwhile {queue.text}" if waits else sentence(queue.text)
+            if queue.text in finding.sentence:
+                text = ""  # it calls its own listener
             return more._replace(sentence=join(more.sentence, text), stuck=more.stuck or waits)
     return finding
 

@@ -547,6 +547,20 @@ def test_a_client_whose_server_is_known() -> None:
     )
 
 
+def test_a_queue_is_told_once() -> None:
+    """Who calls its own listener is the one who would have to accept."""
+    log = Log()
+    log.listen(backlog=0)
+    log.connect("tcp-2")
+    log.add(Socket, "tcp-3", 5, "tcp")
+    log.block("connect", "tcp-3", peer=SERVER)
+    finding = one("connect-unanswered", log)
+    assert finding.sentence.count("1 finished handshake waits in tcp-1's queue (backlog 0): tcp-2.") == 1
+    assert finding.sentence.count("It is full") == 1
+    assert "Meanwhile" not in finding.sentence
+    assert finding.stuck
+
+
 def test_callers_that_are_known_by_name() -> None:
     """More than three are a number."""
     logs = [Log("server")]

@@ -223,6 +223,25 @@ def _recvfrom(scene: Scene, _thread: Thread, sock: Datagrams) -> Cause:
     return Cause("datagram-unanswered", text, [sock.opened, last, question], _arrived(scene, peer))
 
 
+def _sendto(scene: Scene, _thread: Thread, sock: Datagrams) -> Cause:
+    """sendto(2) sleeps for want of room.
+
+    A Unix datagram is put into its receiver's queue, which holds net.unix.max_dgram_qlen of them, and stays
+    there until it is read: unix(7). One of UDP only has to leave our own buffer.
+    """
+    last = sock.unanswered.last
+    events = [sock.opened, last]
+    if getattr(sock.opened, "proto", "") != "unix-dgram":
+        return Cause(
+            "datagram-full", "Our send buffer is full, until the network has taken some of it.", events
+        )
+    peer = sock.connected or getattr(last, "peer", None) or ""
+    text = f"{sock.connected or 'The receiver'} does not read: its queue is full."
+    whom = getattr(last, "peer", None) or peer
+    before = f"The last before went to {whom}, {when(last)}." if last is not None and whom else ""
+    return Cause("datagram-full", join(text, before), events, _arrived(scene, peer))
+
+
 def _arrived(scene: Scene, peer: str) -> Elsewhere:
     """What the socket at an address has seen."""
     other = scene.datagrams_of(peer)
@@ -238,4 +257,5 @@ _RULES: dict[str, tuple[type, Callable[[Scene, Thread, Any], Cause]]] = {
     "accept": (Listener, _accept),
     "connect": (Stream, _connect),
     "recvfrom": (Datagrams, _recvfrom),
+    "sendto": (Datagrams, _sendto),
 }

@@ -316,6 +316,37 @@ def test_datagrams_that_are_answered_elsewhere() -> None:
     assert "There udp-1 last received at" in one("datagram-unanswered", client, server).sentence
 
 
+def test_a_datagram_for_which_there_is_no_room() -> None:
+    """A Unix datagram is put into its receiver's own queue, which holds a few; UDP's has left soon."""
+    log = Log()
+    log.add(Bind, "unix-dgram-1", 3, "unix-dgram", "u.sock")
+    log.add(Socket, "unix-dgram-2", 4, "unix-dgram")
+    log.block("sendto", None, "unix-dgram-2")
+    assert "The receiver does not read: its queue is full." in one("datagram-full", log).sentence
+    log.add(Sendto, "unix-dgram-2", 4, "u.sock", 5)
+    log.block("sendto", None, "unix-dgram-2")
+    finding = one("datagram-full", log)
+    assert finding.stuck
+    assert finding.sentence.endswith(
+        "The receiver does not read: its queue is full. The last before went to u.sock, at 0.004 s. "
+        "There unix-dgram-1 has received nothing."
+    )
+    assert [it.event.seq for it in finding.evidence] == [1, 2, 4, 5]
+    log.add(Connect, 4, None, "unix-dgram-2", "v.sock")
+    log.block("sendto", None, "unix-dgram-2")
+    finding = one("datagram-full", log)
+    assert "v.sock does not read: its queue is full." in finding.sentence
+    assert "There" not in finding.sentence
+    log.add(Socket, "unix-dgram-3", 5, "unix-dgram", "unix-dgram-4")
+    log.add(Sendto, "unix-dgram-3", 5, None, 5)
+    log.block("sendto", None, "unix-dgram-3")
+    assert one("datagram-full", log).sentence.endswith("The receiver does not read: its queue is full.")
+    log = Log()
+    log.add(Bind, "udp-1", 3, "udp", SERVER)
+    log.block("sendto", None, "udp-1")
+    assert "Our send buffer is full" in one("datagram-full", log).sentence
+
+
 def test_an_inherited_datagram_socket_is_idle() -> None:
     """A child that was handed a bound socket waits as its parent did."""
     log = Log()

@@ -22,13 +22,13 @@ __all__ = ["both_wait", "far_end"]
 def both_wait(scene: Scene, stream: Stream, thread: Thread) -> bool:
     """Whether a thread waits at the other end for the same as this one does here: neither will be served.
 
-    Bytes on their way may wake whoever waits to read them, and who is stopped by a signal may go on. Of a
-    moment in the middle of a log it is known whether somebody was served after all.
+    Bytes on their way may wake whoever waits to read them, another thread may speak, and who is stopped by a
+    signal may go on. Of a moment in the middle of a log it is known whether somebody was served after all.
     """
     other = stream.other
     if other is None or other.closed is not None or is_stopped(other.process):
         return False
-    if thread.awaits == "recv" and (_has_more(stream) or _has_more(other)):
+    if thread.awaits == "recv" and any(_has_more(end) or _may_speak(end) for end in (stream, other)):
         return False
     waiting = [one for one in scene.waiters(other) if one.awaits == thread.awaits]
     return bool(waiting) and not any(_was_served(one) for one in (thread, *waiting))
@@ -37,6 +37,12 @@ def both_wait(scene: Scene, stream: Stream, thread: Thread) -> bool:
 def _has_more(stream: Stream) -> bool:
     """Something, or its end, has been sent that the program has not read."""
     return (stream.other is not None and stream.other.sent > stream.received) or has_news(stream)
+
+
+def _may_speak(stream: Stream) -> bool:
+    """The thread that sent last is in no call: it does not read, and may send again."""
+    thread = None if stream.send is None else stream.process.threads.get(stream.send.thread)
+    return thread is not None and thread.wait is None
 
 
 def _was_served(thread: Thread) -> bool:

@@ -460,6 +460,22 @@ def test_who_was_answered_later_was_in_no_deadlock() -> None:
         assert found.count("recv-deadlock") == 2 * is_deadlock
 
 
+@pytest.mark.parametrize("types", [True, False])
+def test_another_thread_speaks_for_a_thread_that_reads(types: bool) -> None:
+    """As in a chat: one thread reads, and the one that has sent is in input(), where it is in no deadlock."""
+    server, client = pair()
+    client.send("tcp-1", 1)
+    client.block("recv", "tcp-1", thread="reader")
+    if not types:
+        client.block("recv", "tcp-1")
+    server.t = client.t
+    server.recv("tcp-2", 1, flags="MSG_WAITALL")
+    server.block("recv", "tcp-2")
+    found = kinds(client, server)
+    assert ("recv-deadlock" in found) != types
+    assert ("recv-reply" in found) == types
+
+
 def test_what_was_read_before_a_socket_was_inherited() -> None:
     """A child that goes on with a connection counts from where its parent was."""
     client, child = Log("client"), Log("child")

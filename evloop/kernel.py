@@ -15,17 +15,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import selectors
 import signal
 import socket
-import stat
 import struct
 import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
-from evloop import socket_state
+from evloop import binding, socket_state
 from evloop.address import (
     Address,
     Inet,
@@ -34,14 +32,13 @@ from evloop.address import (
     UnixPath,
     format_sockaddr,
     host_of,
-    why_unscoped,
 )
 from evloop.errors import AddressError
 from evloop.files import Folder
 from evloop.signals import Interrupts, SignalPipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from evloop.events.schema import CloseReason
 
@@ -72,7 +69,6 @@ IN, OUT, ERR, HUP = 0x1, 0x4, 0x8, 0x10
 
 # A UDP payload has at most 65,507 bytes on IPv4 and 65,527 on IPv6: a buffer of this size cuts none.
 MAX_DATAGRAM = 65535
-LOCK_TRIES, LOCK_AGAIN = 50, 0.01  # seconds apart: others hold the lock for less than one of them
 FD_SETSIZE = 1024  # descriptors that select(2) can name: those below
 
 Recv: TypeAlias = "Callable[[int], bytes]"
@@ -233,7 +229,7 @@ class Kernel:
                 why = f"{address} needs a link-local address, and an interface that `ip link` lists"
             raise AddressError(why) from None
         scope = address.host.partition("%")[2]
-        hosts = (_scoped(host_of(cast("InetSockaddr", info[4])), scope) for info in found)
+        hosts = (binding.scoped(host_of(cast("InetSockaddr", info[4])), scope) for info in found)
         return [Inet(host, address.port) for host in dict.fromkeys(hosts)]
 
     def listen(self, address: Address, backlog: int, *, mode: int | None = None) -> Socket:
@@ -243,21 +239,21 @@ class Kernel:
             AddressError: it is taken, not permitted, or not of this machine; or, with a mode, a symbolic link
                 in a folder where others may write is on the way to the path.
         """
-        with _explained(address, socket.SOCK_STREAM):
-            sock = socket.socket(_family(address), socket.SOCK_STREAM)
+        with binding.explained(address, socket.SOCK_STREAM):
+            sock = socket.socket(binding.family(address), socket.SOCK_STREAM)
             try:
                 sock.setblocking(self._blocking)
                 if isinstance(address, UnixPath):
                     if mode is not None:  # who wants others kept out wants to know where it lies
                         Folder(os.path.dirname(address.path)).close()
-                    _listen_on_path(sock, address, backlog, mode)
+                    binding.listen_on_path(sock, address, backlog, mode)
                 else:
                     # Lets us bind while connections of an earlier run are in TIME_WAIT, which
                     # would refuse us for a minute; it does not steal a living listener's port.
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     # Inherited by what is accepted: a reply must not wait for the ACK of the one before.
                     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                    _bind(sock, address)
+                    binding.bind(sock, address)
                     sock.listen(backlog)
             except BaseException:
                 sock.close()
@@ -274,13 +270,13 @@ class Kernel:
         Raises:
             AddressError: as `listen`.
         """
-        with _explained(address, socket.SOCK_DGRAM):
-            sock = socket.socket(_family(address), socket.SOCK_DGRAM)
+        with binding.explained(address, socket.SOCK_DGRAM):
+            sock = socket.socket(binding.family(address), socket.SOCK_DGRAM)
             try:
                 sock.setblocking(self._blocking)
                 with contextlib.suppress(OSError):  # room for a burst; the system caps it at rmem_max
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-                _bind(sock, address)
+                binding.bind(sock, address)
             except BaseException:
                 sock.close()
                 raise
@@ -292,7 +288,7 @@ class Kernel:
         Raises:
             TimeoutError: nobody has answered on TCP; on a Unix socket that is BlockingIOError.
         """
-        sock = socket.socket(_family(address), socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
+        sock = socket.socket(binding.family(address), socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
         try:
             if isinstance(address, Inet):
                 sock.settimeout(timeout)
@@ -301,7 +297,7 @@ class Kernel:
                 # the queue is full: EAGAIN, unix(7). With this it does, socket(7); 0 would mean for ever.
                 seconds, rest = divmod(max(round(timeout * 1_000_000), 1), 1_000_000)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, rest))
-            sock.connect(_sockaddr(address))  # type: ignore[arg-type]
+            sock.connect(binding.sockaddr(address))  # type: ignore[arg-type]
             sock.settimeout(timeout)
         except BaseException:
             sock.close()
@@ -354,8 +350,8 @@ class Kernel:
     def is_local(self, host: str) -> bool:
         """Whether a numeric address is one of this machine's: only such a one can be bound."""
         try:
-            with socket.socket(_family(Inet(host, 0)), socket.SOCK_DGRAM) as probe:
-                probe.bind(_sockaddr(Inet(host, 0)))  # type: ignore[arg-type]
+            with socket.socket(binding.family(Inet(host, 0)), socket.SOCK_DGRAM) as probe:
+                probe.bind(binding.sockaddr(Inet(host, 0)))  # type: ignore[arg-type]
         except OSError as error:
             # Whatever else fails, such as want of a descriptor, does not say that it is another's.
             return error.errno != errno.EADDRNOTAVAIL
@@ -405,144 +401,6 @@ class Kernel:
     def inode_of(self, address: UnixPath) -> int:
         """Which file a path is; 0 for an abstract name, which is no file."""
         return 0 if address.path.startswith("@") else os.stat(address.path).st_ino
-
-
-# -- opening, in detail ------------------------------------------------------------------
-
-
-def _family(address: Address) -> int:
-    if isinstance(address, UnixPath):
-        return socket.AF_UNIX
-    return socket.AF_INET6 if ":" in address.host else socket.AF_INET
-
-
-def _scoped(host: str, scope: str) -> str:
-    """The interface in the words in which it was asked for, if it was."""
-    numeric, percent, number = host.partition("%")
-    return f"{numeric}{percent}{scope or number}" if percent else host
-
-
-def _sockaddr(address: Address) -> Sockaddr:
-    if isinstance(address, Inet):
-        if "%" in address.host:  # what its interface is by number only the system knows
-            found = socket.getaddrinfo(address.host, address.port, flags=socket.AI_NUMERICHOST)
-            return cast("InetSockaddr", found[0][4])
-        return (address.host, address.port)
-    return "\0" + address.path[1:] if address.path.startswith("@") else address.path
-
-
-def _bind(sock: socket.socket, address: Address) -> None:
-    if sock.family == socket.AF_INET6:
-        # One socket a family: else [::] would hold the IPv4 port as well, on some systems.
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    sock.bind(_sockaddr(address))  # type: ignore[arg-type]
-
-
-def _listen_on_path(sock: socket.socket, address: UnixPath, backlog: int, mode: int | None) -> None:
-    with _locked_folder(address):
-        _take_over_path(address)
-        # Before the path is there, not after: between the two anybody could connect.
-        with contextlib.nullcontext() if mode is None else _umask(0o777 & ~mode):
-            _bind(sock, address)
-        sock.listen(backlog)
-
-
-@contextlib.contextmanager
-def _locked_folder(address: UnixPath) -> Iterator[None]:
-    """Let no other server of ours look at the path meanwhile: after bind(2) it refuses until listen(2).
-
-    What is locked is the folder, flock(2): so no file is left of it. It is no fence. Who may read the folder
-    may keep the lock, and nobody shall be kept from serving by that; so who cannot have it goes on without.
-    """
-    if address.path.startswith("@"):
-        yield
-        return
-    try:
-        fd = os.open(os.path.dirname(address.path) or ".", os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:  # it may not be read, or is not there: then bind(2) says so
-        yield
-        return
-    try:
-        for _ in range(LOCK_TRIES):
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(LOCK_AGAIN)
-            except OSError:  # a file system without locks
-                break
-            else:
-                break
-        yield
-    finally:
-        os.close(fd)
-
-
-@contextlib.contextmanager
-def _explained(address: Address, kind: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise AddressError(_why_not_bound(address, kind, error)) from error
-
-
-@contextlib.contextmanager
-def _umask(mask: int) -> Iterator[None]:
-    """bind(2) creates the path with all permissions less the umask; a later chmod would come too late."""
-    old = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(old)
-
-
-def _why_not_bound(address: Address, kind: int, error: OSError) -> str:
-    port = address.port if isinstance(address, Inet) else 0
-    flags = "-lunp" if kind == socket.SOCK_DGRAM else "-ltnp"
-    match error.errno:
-        case errno.EADDRINUSE if isinstance(address, Inet):
-            who = f"`ss {flags} 'sport = :{port}'`"
-            return f"{address} is in use: {who} shows by whom; stop that or choose another port"
-        case errno.EADDRINUSE:
-            return f"{address} is in use by a living server: stop that or choose another path"
-        case errno.EACCES | errno.EPERM if isinstance(address, Inet) and 0 < port < 1024:
-            return f"{address} is not permitted: ports below 1024 need rights; choose a higher one"
-        case errno.EADDRNOTAVAIL:
-            return f"{address} is not an address of this machine: `ip address` lists those that are"
-        case errno.EAFNOSUPPORT:
-            return f"{address} cannot be used: this machine has no IPv6"
-        case _:
-            unscoped = why_unscoped(address) if error.errno == errno.EINVAL else ""
-            return unscoped or f"{address} cannot be bound: {error.strerror or error}"
-
-
-def _take_over_path(address: UnixPath) -> None:
-    """Remove what a server that died has left at `address`, and nothing else.
-
-    Only connecting tells: a socket whose server is gone refuses (ECONNREFUSED).
-    """
-    if address.path.startswith("@"):
-        return
-    try:
-        status = os.lstat(address.path)
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(status.st_mode):
-        raise AddressError(f"{address} exists and is no socket: choose another path, or move that file away")
-    if status.st_uid != os.geteuid():
-        raise AddressError(f"{address} is another user's socket: choose another path, or ask for its removal")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # a living server with a full queue gives EAGAIN at once
-        try:
-            probe.connect(address.path)
-        except ConnectionRefusedError:
-            os.unlink(address.path)
-            return
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno != errno.EAGAIN:
-                raise AddressError(f"{address} cannot be taken over: {error.strerror}") from None
-    raise AddressError(f"{address} is in use by a living server: stop that or choose another path")
 
 
 def send_all(send: Send, data: bytes) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
+from evloop import binding, signals
 from evloop import kernel as calls
-from evloop import signals
 from evloop.address import Address, Inet
 from evloop.clients import conversation as client
 from evloop.control import blocked
@@ -58,7 +58,7 @@ MODELS = {
 }
 
 # They make calls on a program's behalf: a log shows the line of the server, or of the client, that wanted it.
-BESIDE = (calls.__file__, signals.__file__, blocking.__file__, blocked.__file__)
+BESIDE = (calls.__file__, binding.__file__, signals.__file__, blocking.__file__, blocked.__file__)
 
 
 def serve(kind: str, address: Address, options: BlockingOptions, keep: LogOptions) -> None:

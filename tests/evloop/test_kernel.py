@@ -13,6 +13,7 @@ import threading
 
 import pytest
 
+from evloop import binding
 from evloop import kernel as kernel_module
 from evloop.address import Inet, UnixPath
 from evloop.errors import AddressError
@@ -150,7 +151,7 @@ def test_why_not_bound(kernel, monkeypatch, number, words):
         tries.append(1)
         raise failure(number)
 
-    monkeypatch.setattr(kernel_module, "_bind", bind)
+    monkeypatch.setattr(binding, "bind", bind)
     for make in (lambda to: kernel.listen(to, 1), kernel.bind):
         with pytest.raises(AddressError, match=words):
             make(Inet("127.0.0.1", 80))
@@ -283,7 +284,7 @@ def test_two_servers_at_once(kernel, keep, short_dir, monkeypatch):
     """Between its bind(2) and its listen(2) a server refuses, as a dead one does: the other waits."""
     address = UnixPath(f"{short_dir}/s")
     bound, waits, listening = threading.Event(), threading.Event(), []
-    real_bind, real_flock = kernel_module._bind, kernel_module.fcntl.flock
+    real_bind, real_flock = binding.bind, binding.fcntl.flock
 
     def bind(*args):
         real_bind(*args)
@@ -298,9 +299,9 @@ def test_two_servers_at_once(kernel, keep, short_dir, monkeypatch):
             waits.set()
             raise
 
-    monkeypatch.setattr(kernel_module, "_bind", bind)
-    monkeypatch.setattr(kernel_module.fcntl, "flock", flock)
-    monkeypatch.setattr(kernel_module, "LOCK_TRIES", 100_000)  # however slow the first one is
+    monkeypatch.setattr(binding, "bind", bind)
+    monkeypatch.setattr(binding.fcntl, "flock", flock)
+    monkeypatch.setattr(binding, "LOCK_TRIES", 100_000)  # however slow the first one is
     first = threading.Thread(target=lambda: listening.append(keep(kernel.listen(address, 1))))
     first.start()
     assert bound.wait(30)
@@ -318,14 +319,14 @@ def test_two_servers_at_once(kernel, keep, short_dir, monkeypatch):
 def test_a_folder_that_somebody_keeps_locked(kernel, keep, short_dir, monkeypatch):
     """Whoever may read it can, and nobody is kept from serving by that."""
     slept = []
-    monkeypatch.setattr(kernel_module.time, "sleep", slept.append)
+    monkeypatch.setattr(binding.time, "sleep", slept.append)
     fd = os.open(short_dir, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         keep(kernel.listen(UnixPath(f"{short_dir}/s"), 1))
     finally:
         os.close(fd)
-    assert len(slept) == kernel_module.LOCK_TRIES
+    assert len(slept) == binding.LOCK_TRIES
 
 
 def test_a_folder_that_cannot_be_locked(kernel, keep, short_dir, monkeypatch):
@@ -336,7 +337,7 @@ def test_a_folder_that_cannot_be_locked(kernel, keep, short_dir, monkeypatch):
         tries.append(1)
         raise failure(errno.ENOLCK)
 
-    monkeypatch.setattr(kernel_module.fcntl, "flock", flock)
+    monkeypatch.setattr(binding.fcntl, "flock", flock)
     keep(kernel.listen(UnixPath(f"{short_dir}/s"), 1))
     assert tries == [1]
 
@@ -351,7 +352,7 @@ def test_a_path_that_may_not_be_removed(kernel, short_dir, monkeypatch):
         tries.append(path)
         raise failure(errno.EPERM)
 
-    monkeypatch.setattr(kernel_module.os, "unlink", unlink)
+    monkeypatch.setattr(binding.os, "unlink", unlink)
     with pytest.raises(AddressError, match="cannot be bound: Operation not permitted"):
         kernel.listen(address, 1)
     assert tries == [address.path]

@@ -106,6 +106,8 @@ def test_models(serve_model, evloop, check, tmp_path, model, kind):
     file = "once" if model == "once" else "conversation"
     assert re.search(rf"\bevloop/servers/{file}\.py:\d+$", recv["where"])
     assert re.search(rf"\bevloop/servers/{model}\.py:\d+$", accept["where"])
+    places = [event["where"] for event in server.events() if "where" in event]
+    assert all(re.search(r"\bevloop/servers/\w+\.py:\d+$", where) for where in places), places
     thread = recv.get("thread", "")
     assert thread == ("" if model != "threaded" else f"tcp {accept['peer']}" if kind == "tcp" else "unix 1")
     check()

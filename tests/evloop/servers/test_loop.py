@@ -11,6 +11,7 @@ from collections import Counter
 
 import pytest
 
+from evloop import binding
 from evloop import kernel as kernel_module
 from evloop.address import Inet, UnixPath, parse_inet
 from evloop.errors import AddressError
@@ -119,7 +120,7 @@ def test_a_free_port_that_is_taken_in_the_other_family(real, hosts, monkeypatch,
     server = real()
     hosts("127.0.0.1", "127.0.0.2")
     before = descriptors()
-    fails, real_bind = [], kernel_module._bind
+    fails, real_bind = [], binding.bind
 
     def bind(sock, address):
         if address.host == "127.0.0.2" and len(fails) < times:
@@ -127,7 +128,7 @@ def test_a_free_port_that_is_taken_in_the_other_family(real, hosts, monkeypatch,
             raise failure(errno.EADDRINUSE)
         real_bind(sock, address)
 
-    monkeypatch.setattr(kernel_module, "_bind", bind)
+    monkeypatch.setattr(binding, "bind", bind)
     if times == 16:
         with pytest.raises(AddressError, match="in use"):
             opens(server, kind)(Inet("name", 0))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import subprocess
+import sys
 
 import click
 import pytest
@@ -189,22 +191,18 @@ def test_no_command(monkeypatch, capsys):
     assert any(line.split()[:1] == ["serve"] for line in said.err.splitlines())
 
 
-def test_a_folder_that_was_removed(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("arguments", [["--log", "a"], ["--unix", "u"], ["--watch", "w"], None])
+def test_a_folder_that_was_removed(tmp_path, arguments):
     """Who is in it can begin nothing there, and is told that."""
     (tmp_path / "gone").mkdir()
-    monkeypatch.chdir(tmp_path / "gone")
-    (tmp_path / "gone").rmdir()
-    said = "the folder that you are in has been removed: go to another with cd\n"
-    for arguments in (["serve", "--log", "a"], ["serve", "--unix", "u"], ["serve", "--watch", "w"]):
-        monkeypatch.setattr("sys.argv", ["evloop", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert (ended.value.code, capsys.readouterr().err) == (2, f"evloop: {said}")
-    monkeypatch.setattr("sys.argv", ["evloop", "client", "--log", "a", "127.0.0.1:1", "x"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    said = f"evloop: the log 'a' cannot be written: {said}"
-    assert (ended.value.code, capsys.readouterr().err) == (2, said)
+    command = ["client", "--log", "a", "127.0.0.1:1", "x"] if arguments is None else ["serve", *arguments]
+    ended = subprocess.run(
+        ["sh", "-c", 'rmdir "$PWD" && exec "$@"', "sh", sys.executable, "-P", "-m", "evloop", *command],
+        check=False, cwd=tmp_path / "gone", stderr=subprocess.PIPE, text=True, timeout=30,
+    )  # fmt: skip
+    why = "the log 'a' cannot be written: " if arguments is None else ""
+    said = f"evloop: {why}the folder that you are in has been removed: go to another with cd\n"
+    assert (ended.returncode, ended.stderr) == (2, said)
 
 
 def test_too_few_descriptors(monkeypatch, capsys):

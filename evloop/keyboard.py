@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import select
 import sys
+
+# By the name it has before an instrument comes: to look whether somebody types is no call of the program's.
+from select import select
 
 __all__ = ["ask"]
 
@@ -19,12 +21,12 @@ def ask(prompt: str) -> str:
 
     Raises:
         EOFError: Nothing more will be typed.
-        RuntimeError: There is no standard input.
+        RuntimeError: There is no standard input, or no standard output.
     """
-    if sys.stdin is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if sys.stdin is None or sys.stdout is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return input(prompt)
     sys.stdout.write(prompt)
     sys.stdout.flush()
-    while not select.select([sys.stdin], [], [], LOOK)[0]:
+    while not select([sys.stdin], [], [], LOOK)[0]:
         pass
     return input()

@@ -115,8 +115,13 @@ def test_without_a_terminal(monkeypatch, capsys):
     assert capsys.readouterr().out == "1 2 3 "
 
 
-def test_without_an_input(monkeypatch):
-    """It says so, as `input` does."""
-    monkeypatch.setattr(sys, "stdin", None)
-    with pytest.raises(RuntimeError, match="stdin"):
-        ask("what? ")
+@pytest.mark.parametrize("name", ["stdin", "stdout"])
+def test_without_an_input(monkeypatch, name):
+    """It says so, as `input` does; also who may read, and has nowhere to ask."""
+    master, slave = pty.openpty()
+    with open(slave) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        monkeypatch.setattr(sys, name, None)
+        with pytest.raises(RuntimeError, match=name):
+            ask("what? ")
+    os.close(master)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import pty
+import select
 import socket
+import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -101,6 +108,31 @@ def test_prompt(server, evloop):
     assert result.stdout.count("message to send: ") == 4
     for text in ("ONE\n", "an empty line is not sent", "TWO\n"):
         assert text in result.stdout
+
+
+def test_a_prompt_that_waits(server, tmp_path):
+    """While somebody thinks nothing happens: to look for a key is no call of the client's."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-P", "-m", "evloop", "client", server.address("tcp"), "--log", "client.jsonl"]
+    client = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, cwd=tmp_path)
+    os.close(slave)
+    seen, deadline = b"", time.monotonic() + 30
+    while b"message to send: " not in seen:
+        assert select.select([master], [], [], 30)[0], seen
+        seen += os.read(master, 1000)
+    before = cpu_of(client.pid)
+    while cpu_of(client.pid) == before:  # it has looked, more than once
+        assert time.monotonic() < deadline
+    os.write(master, b"\x04")
+    assert client.wait(30) == 0
+    os.close(master)
+    kinds = [json.loads(line)["ev"] for line in (tmp_path / "client.jsonl").read_text().splitlines()]
+    assert not {"poll", "block"} & set(kinds[kinds.index("connect") + 1 :]), kinds
+
+
+def cpu_of(pid):
+    """For how many nanoseconds a process has run: /proc/PID/schedstat."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0])
 
 
 def test_prompt_on_udp(server, evloop):

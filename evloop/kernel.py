@@ -297,7 +297,12 @@ class Kernel:
                 # the queue is full: EAGAIN, unix(7). With this it does, socket(7); 0 would mean for ever.
                 seconds, rest = divmod(max(round(timeout * 1_000_000), 1), 1_000_000)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", seconds, rest))
-            sock.connect(binding.sockaddr(address))  # type: ignore[arg-type]
+            to = binding.sockaddr(address)
+            sock.connect(to)  # type: ignore[arg-type]
+            # Who is stopped meanwhile, as with Ctrl-Z, comes out of such a wait with EINTR, signal(7). Then
+            # Python looks whether the socket is writable, and calls it connected: a Unix socket always is.
+            while isinstance(address, UnixPath) and not _has_peer(sock):
+                sock.connect(to)  # type: ignore[arg-type]
             sock.settimeout(timeout)
         except BaseException:
             sock.close()
@@ -401,6 +406,14 @@ class Kernel:
     def inode_of(self, address: UnixPath) -> int:
         """Which file a path is; 0 for an abstract name, which is no file."""
         return 0 if address.path.startswith("@") else os.stat(address.path).st_ino
+
+
+def _has_peer(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:  # ENOTCONN
+        return False
+    return True
 
 
 def send_all(send: Send, data: bytes) -> None:

@@ -7,9 +7,14 @@ import errno
 import fcntl
 import os
 import resource
+import signal
 import socket
 import stat
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -278,6 +283,46 @@ def test_a_path_that_goes_while_it_is_looked_at(kernel, keep, short_dir, monkeyp
     monkeypatch.setattr(kernel_module.socket, "socket", Racing)
     keep(kernel.listen(address, 1))
     assert tries == [address.path]
+
+
+WAITS = """
+import sys
+from evloop.address import UnixPath
+from evloop.kernel import Kernel
+print("asks", flush=True)
+sock = Kernel().connect(UnixPath(sys.argv[1]), 60)
+sock.send(b"hello")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="whether it sleeps stands in /proc")
+def test_a_wait_for_a_full_queue_that_is_stopped(kernel, keep, short_dir):
+    """With Ctrl-Z, and let go on: the kernel ends the call then, and nobody is connected."""
+    address = UnixPath(f"{short_dir}/s")
+    listener = keep(Kernel(blocking=True).listen(address, 0))
+    keep(kernel.connect(address, 1))
+    with subprocess.Popen(
+        [sys.executable, "-P", "-c", WAITS, address.path], stdout=subprocess.PIPE
+    ) as client:
+        try:
+            assert client.stdout.readline() == b"asks\n"
+            for number, state in ((0, "S"), (signal.SIGSTOP, "T"), (signal.SIGCONT, "S")):
+                client.send_signal(number)
+                until_state(client.pid, state)
+            for said in (b"", b"hello"):  # the first is who filled the queue, and says nothing
+                caller = keep(kernel.accept(listener)[0])
+                caller.settimeout(30)
+                assert not said or caller.recv(10) == said
+            assert client.wait(30) == 0
+        finally:
+            client.kill()
+
+
+def until_state(pid, state):
+    """Wait until a process is in this state: proc_pid_stat(5)."""
+    deadline = time.monotonic() + 30
+    while (found := Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]) != state:
+        assert time.monotonic() < deadline, found
 
 
 def test_two_servers_at_once(kernel, keep, short_dir, monkeypatch):

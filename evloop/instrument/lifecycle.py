@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket
 import os
 import socket
+import struct
 import warnings
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -42,6 +43,7 @@ _T = TypeVar("_T")
 
 _real = _socket.socket
 _fileno, _gettimeout, _close = _real.fileno, _real.gettimeout, _real.close
+_getsockopt = _real.getsockopt
 
 
 def patch(instrument: Instrument) -> None:
@@ -275,6 +277,8 @@ class _Calls:
         t = now()
         timeout = _gettimeout(sock)
         waits = known.is_stream and timeout != 0
+        if waits and timeout is None:
+            timeout = _patience(sock)
         try:
             if waits:
                 self._instrument.block("connect", known, frame, timeout, peer=_format(address))
@@ -437,6 +441,15 @@ def _format(address: Any) -> str:
 
 # Names that begin as those of SOL_SOCKET do, and belong to a level of their own.
 _ELSEWHERE = ("SO_J1939", "SO_VM_", "SO_HCI_", "SO_L2CAP_")
+
+
+def _patience(sock: Any) -> float | None:
+    """How many seconds connect(2) of a blocking socket waits: SO_SNDTIMEO, socket(7). None is for ever."""
+    try:
+        seconds, rest = struct.unpack("ll", _getsockopt(sock, _socket.SOL_SOCKET, _socket.SO_SNDTIMEO, 16))
+    except (OSError, struct.error):
+        return None
+    return seconds + rest / 1e6 or None
 
 
 _LONGEST_SETTING = 20  # bytes: struct ipv6_mreq; what is longer is mostly a key or a program, as of TLS

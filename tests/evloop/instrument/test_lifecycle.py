@@ -8,6 +8,7 @@ import gc
 import os
 import select
 import socket
+import struct
 import threading
 import warnings
 from contextlib import suppress
@@ -138,6 +139,19 @@ def test_who_is_said_to_wait_is_said_to_have_returned(recorded, call, address, e
         block, connect = recorded.new()
     assert (block.awaits, type(connect)) == ("connect", Connect)
     assert connect.errno.startswith(ends)
+
+
+def test_how_long_a_connect_waits(recorded, tmp_path):
+    """The socket's time-out, or the kernel's own: with none it is for ever."""
+    timeouts = []
+    for patience in (None, (3, 500_000)):
+        with socket.socket(socket.AF_UNIX) as client:
+            if patience:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", *patience))
+            with suppress(FileNotFoundError):
+                client.connect(str(tmp_path / "nobody"))
+        timeouts += [event.timeout for event in recorded.new() if isinstance(event, Block)]
+    assert timeouts == [None, 3_500_000_000]
 
 
 @pytest.mark.parametrize("call", ["connect", "connect_ex"])

@@ -196,27 +196,30 @@ class RingSink:
 
     def _write_beside(self, why: str) -> None:
         """Gather it, and have it written while the loop goes on."""
-        if len(self._waiting) < WAITING:  # there will not be more: who adds to them is here
+        added = len(self._waiting) < WAITING  # there will not be more: who adds to them is here
+        if added:
             self._dropped = None
             dump = self._gather(why)
             with self._lock:
                 self._waiting.append(dump)
         else:
             if why != self._dropped:
-                wait = f"{WAITING} files still wait for the disk"
+                wait = f"{WAITING} files still wait to be written"
                 self._report(f"flight recorder: {why}: not written, as {wait}: ask again when they are there")
             self._dropped = why
         with self._lock:
             if self._waiting and not self._writing:
-                self._begin_thread(why)
+                self._begin_thread(why if added else None)
 
-    def _begin_thread(self, why: str) -> None:
+    def _begin_thread(self, added: str | None) -> None:
+        """Have what waits written; `added` is why the last of it was asked for, if that is new."""
         thread = threading.Thread(target=self._write_waiting, name="flight recorder")
         try:
             thread.start()
         except RuntimeError as error:  # EAGAIN of clone(2): as many processes and threads as there may be
             later = "it is written with the next, or when the server ends"
-            self._report(f"flight recorder: {why}: not written yet ({error}): {later}")
+            if added:
+                self._report(f"flight recorder: {added}: not written yet ({error}): {later}")
         else:
             self._thread, self._writing = thread, True
 

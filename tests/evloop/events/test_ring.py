@@ -492,7 +492,7 @@ def test_more_than_the_disk_takes(recorded, disk):
         it.signals(1)
     it.turn(lambda *at: Slow(*at, 183_000_000, None))
     assert len(it.sink._waiting) == ring.WAITING == 3
-    dropped = "not written, as 3 files still wait for the disk: ask again when they are there"
+    dropped = "not written, as 3 files still wait to be written: ask again when they are there"
     told = [f"flight recorder: SIGUSR1: {dropped}", f"flight recorder: a tick took 183 ms: {dropped}"]
     assert it.said == told
     disk.goes_on.set()
@@ -559,6 +559,23 @@ def test_no_thread_for_as_many_as_may_wait(recorded, threads):
     assert it.lines()[-1]["reason"] == "flight recorder: three"
     (said,) = [sentence for sentence in it.said if "four" in sentence]
     assert said.startswith("flight recorder: four: not written, as 3 files still wait")
+
+
+def test_no_thread_for_a_long_time(recorded, threads):
+    """Who asks when too many wait already is told once that it is not written, and never that it will be."""
+    it = recorded()
+    threads.missing = 99
+    for why in ("one", "two", "three", "four", "four"):
+        it.sink.ask(why)
+        it.signals(1)
+    assert threads.missing == 94
+    dropped = "not written, as 3 files still wait to be written: ask again when they are there"
+    assert it.said == [
+        *(f"flight recorder: {why}: {NO_THREAD}" for why in ("one", "two", "three")),
+        f"flight recorder: four: {dropped}",
+    ]
+    it.close()
+    assert it.lines()[-1]["reason"] == "flight recorder: three"
 
 
 def test_no_thread_until_the_end(recorded, threads, descriptors):

@@ -57,6 +57,8 @@ def write_whole(path: str, data: bytes, mode: int = PRIVATE) -> None:
 
 def _replace(folder: Folder, name: str, data: bytes, old: os.stat_result) -> bool:
     """Put another file in a file's place, of the same owner and mode; or not, if there can be no other."""
+    if os.geteuid() not in {0, old.st_uid}:
+        return False  # somebody else's, who lets us write: one of ours would not be his
     beside = f".{name}.{os.getpid()}"
     try:
         fd = folder.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -64,16 +66,27 @@ def _replace(folder: Folder, name: str, data: bytes, old: os.stat_result) -> boo
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
             raise
         return False  # a folder that may not be written; a name that is too long
+    replaced = False
     try:
         with contextlib.closing(os.fdopen(fd, "wb", buffering=0)):
             _write(fd, data)
-            with contextlib.suppress(OSError):  # a file system without owners and modes
-                os.fchown(fd, old.st_uid, old.st_gid)
-                os.fchmod(fd, stat.S_IMODE(old.st_mode))
-        folder.rename(beside, name)
-    except BaseException:
-        folder.unlink(beside)
-        raise
+            alike = _made_alike(fd, old)
+        if alike:
+            folder.rename(beside, name)
+            replaced = True
+    finally:
+        if not replaced:
+            folder.unlink(beside)
+    return replaced
+
+
+def _made_alike(fd: int, old: os.stat_result) -> bool:
+    """Whether a file could be given the owner, group and mode of another."""
+    try:
+        os.fchown(fd, old.st_uid, old.st_gid)
+        os.fchmod(fd, stat.S_IMODE(old.st_mode))
+    except OSError:  # a group that we are not in; a file system without owners and modes
+        return False
     return True
 
 

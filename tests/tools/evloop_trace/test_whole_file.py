@@ -132,6 +132,47 @@ def test_a_file_that_none_can_take_the_place_of(tmp_path: Path, kind: str) -> No
     assert path.is_symlink() == (kind == "link")
 
 
+@pytest.mark.parametrize("call", ["fchown", "fchmod"])
+def test_what_others_may_do_with_a_file_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Another that may not have its owner, group or mode does not take its place."""
+    refused = []
+
+    def refuse(fd: int, *_: int) -> None:
+        refused.append(fd)
+        raise PermissionError(1, "Operation not permitted")
+
+    path = tmp_path / "shared"
+    path.write_bytes(b"what was there before")
+    path.chmod(0o664)
+    before = path.stat()
+    monkeypatch.setattr(os, call, refuse)
+    write_whole(str(path), b"new")
+    assert refused
+    _is_written_where_it_was(path, before)
+
+
+def test_a_file_of_somebody_else_stays_his(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is not root cannot make another one of his: nothing is even tried."""
+    path = tmp_path / "shared"
+    path.write_bytes(b"what was there before")
+    path.chmod(0o664)
+    before = path.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: before.st_uid + 12345)
+    write_whole(str(path), b"new")
+    _is_written_where_it_was(path, before)
+
+
+def _is_written_where_it_was(path: Path, before: os.stat_result) -> None:
+    """The same file, that may be used as before; nothing lies beside it."""
+    after = path.stat()
+    assert path.read_bytes() == b"new"
+    for what in ("st_ino", "st_mode", "st_uid", "st_gid"):
+        assert getattr(after, what) == getattr(before, what)
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_what_is_no_file_is_written_to(tmp_path: Path) -> None:
     """A pipe gets it, a full device says that it is full."""
     os.mkfifo(tmp_path / "pipe")

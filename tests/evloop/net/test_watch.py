@@ -813,6 +813,27 @@ def test_one_event_is_enough_to_be_behind(alone):
     assert watcher.is_behind
 
 
+@pytest.mark.parametrize("how", ["no room", "too soon", "cut short", "itself"])
+def test_a_slow_turn_is_told_however_it_was_missed(alone, how):
+    """It is what a person wants to know most, of all that a watcher did not get."""
+    watched = alone(ALL, *{"no room": [5, None], "cut short": [5]}.get(how, []), ALL, ALL, ALL)
+    watched.say(Signal(1, 0, 0, "SIGINT"))
+    (watcher,) = watched.watchers._watchers
+    slow = Slow(9, SNAPSHOT_EVERY if how == "itself" else SNAPSHOT_EVERY - 1, 1, 7, None)
+    if how == "no room":
+        watched.say(Signal(2, 1, 0, "SIGINT"))
+    elif how != "cut short":
+        watcher._miss(1)
+    events = [Signal(3, 2, 0, "SIGINT")] * (MOST_KEPT // 40 if how == "cut short" else 0)
+    watched.watchers.write(encode([*events, slow]), [*events, slow])
+    if how != "itself":
+        assert b"slow" not in watched.taken
+        watched.say(Signal(10, SNAPSHOT_EVERY * (1 if how == "too soon" else 2), 2, "SIGINT"))
+    kinds = [json.loads(line)["ev"] for line in watched.taken.splitlines()]
+    assert kinds[-3:] == ["slow", "gap", "snapshot"]
+    assert not watcher.is_behind
+
+
 def test_all_have_half_a_second_together(alone):
     """The deadline is that of the first; the others have what is left of it, and in the end nothing."""
     watched = alone()

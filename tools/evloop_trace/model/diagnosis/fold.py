@@ -75,15 +75,19 @@ class Ends:
         self._open: dict[tuple[str, str], Stream] = {}
         self._closed: dict[tuple[str, str], Stream] = {}  # accepted, and the other has not been told of yet
 
-    def add(self, stream: Stream) -> None:
-        """An end; if the other is known, they know each other from now on."""
+    def add(self, stream: Stream, begun: int = 0) -> None:
+        """An end; if the other is known, they know each other from now on.
+
+        An end that was closed before this one's connect(2) began is another connection's.
+        """
         if not (stream.local and stream.peer):
             return  # an unnamed Unix socket
         self._open[stream.local, stream.peer] = stream
         self._closed.pop((stream.local, stream.peer), None)
-        other = self._open.get((stream.peer, stream.local)) or self._closed.pop(
-            (stream.peer, stream.local), None
-        )
+        gone = self._closed.pop((stream.peer, stream.local), None)
+        if gone is not None and gone.closed is not None and due(gone.closed) < begun:
+            gone = None
+        other = self._open.get((stream.peer, stream.local)) or gone
         if other is not None and other is not stream:
             stream.other, other.other = other, stream
 
@@ -350,10 +354,11 @@ class Fold:
         stream.peer = event.peer or stream.peer
         if event.errno is None:
             stream.local = event.local or stream.local
+        begun = event.t if stream.connecting is None else stream.connecting.t
         stream.connecting = event if event.errno == "EINPROGRESS" else None
         stream.ready.count = 0
         if event.errno is None:
-            self._ends.add(stream)
+            self._ends.add(stream, begun)
         elif event.errno != "EINPROGRESS":
             stream.peer = ""  # it is no connection
 

@@ -657,6 +657,23 @@ def test_who_was_accepted_and_closed_before_its_connect_was_told() -> None:
     assert "it waits in tcp-1's queue" in one("recv-silent", log).sentence
 
 
+@pytest.mark.parametrize(("begun", "is_queued"), [(4, True), (1, False)])
+def test_who_calls_after_one_with_its_addresses_was_closed(begun: int, is_queued: bool) -> None:
+    """The one before has no log: who began to call behind its close waits in the queue."""
+    server, client = Log("server"), Log("client")
+    server.listen()
+    server.accept()
+    server.add(Close, 4, "close", "tcp-2")
+    server.block("recv", "tcp-9")
+    client.t = begun * MS
+    client.connect(dur=4 * MS)
+    client.t = 10 * MS
+    client.block("recv", "tcp-1")
+    sentence = one("recv-silent", client, server).sentence
+    assert ("Nobody has accepted it: it waits in tcp-1's queue" in sentence) == is_queued
+    assert ("The other end, tcp-2, was closed" in sentence) != is_queued
+
+
 def test_few_of_those_are_kept_who_were_closed() -> None:
     """A server whose clients have no log has a million of them."""
     log = Log()

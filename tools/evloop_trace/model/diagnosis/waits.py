@@ -106,8 +106,9 @@ def _recv(scene: Scene, thread: Thread, sock: Stream) -> Cause:
 def _taken(thread: Thread, sock: Stream) -> str:
     """With MSG_WAITALL recv(2) keeps what comes until it has all that it was asked for, or the end.
 
-    The flag of a call that has not returned is in no log: that bytes have come, and neither wait to be read
-    nor were returned, tells.
+    The flag of a call that has not returned is in no log: known is that bytes have come, and neither wait to
+    be read nor were returned. Another process that has the socket may have read them, too. Out-of-band bytes
+    are none of the stream.
     """
     other, wait = sock.other, thread.wait
     if other is None or other.send is None or not isinstance(wait, Block) or wait.size is None:
@@ -117,8 +118,11 @@ def _taken(thread: Thread, sock: Stream) -> str:
         return ""
     if here is None or here.unread or here.state not in OPEN or there is None or there.unsent:
         return ""
+    if "MSG_OOB" in other.send.flags:
+        return ""
     return (
-        f"This call has taken {size(taken)} of it, and waits for all of its {size(wait.size)} (MSG_WAITALL)."
+        f"{size(taken)} of it have come and were not returned to this program: the call keeps them until it "
+        f"has all of its {size(wait.size)} (MSG_WAITALL), or another process has read them."
     )
 
 

@@ -1297,13 +1297,16 @@ def test_the_other_end_is_stopped() -> None:
         (None, Seen("ESTABLISHED", 0, 0), SECOND, False),
     ],
 )
-@pytest.mark.parametrize("before", [0, 5])
+@pytest.mark.parametrize(("before", "flags"), [(0, ""), (5, "MSG_NOSIGNAL"), (0, "MSG_OOB|MSG_NOSIGNAL")])
 def test_what_has_come_and_was_not_returned(
-    before: int, seen: Seen | None, theirs: Seen | None, after: int, in_call: bool
+    before: int, flags: str, seen: Seen | None, theirs: Seen | None, after: int, in_call: bool
 ) -> None:
-    """With MSG_WAITALL the kernel gives the call what comes, and the program nothing before all is there."""
+    """With MSG_WAITALL the kernel gives the call what comes, and the program nothing before all is there.
+
+    What is out of band is none of the stream, and stays where it is: tcp(7).
+    """
     server, client = pair()
-    client.send("tcp-1", before + 8)
+    client.send("tcp-1", before + 8, flags=flags)
     client.block("recv", "tcp-1")
     server.t = client.t
     if before:
@@ -1320,8 +1323,11 @@ def test_what_has_come_and_was_not_returned(
     assert "nothing has ever come" not in found.sentence.lower()
     assert "nothing since" not in found.sentence
     assert f"The other end has sent {before + 8} B, of which we have read {before} B." in found.sentence
-    words = "This call has taken 8 B of it, and waits for all of its 10 B (MSG_WAITALL)."
-    assert (words in found.sentence) == in_call
+    words = (
+        "8 B of it have come and were not returned to this program: the call keeps them until it has all of "
+        "its 10 B (MSG_WAITALL), or another process has read them."
+    )
+    assert (words in found.sentence) == (in_call and "MSG_OOB" not in flags)
 
 
 def test_what_has_come_to_an_end_that_has_finished() -> None:

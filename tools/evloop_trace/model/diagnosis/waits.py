@@ -230,8 +230,8 @@ def _recvfrom(scene: Scene, _thread: Thread, sock: Datagrams) -> Cause:
 def _sendto(scene: Scene, _thread: Thread, sock: Datagrams) -> Cause:
     """sendto(2) sleeps for want of room.
 
-    A Unix datagram is put into its receiver's queue, which holds net.unix.max_dgram_qlen of them, and stays
-    there until it is read: unix(7). One of UDP only has to leave our own buffer.
+    A Unix datagram is put into its receiver's queue, which holds net.unix.max_dgram_qlen of them, and is
+    charged to our own buffer until it is read: unix(7). One of UDP only has to leave our own buffer.
     """
     last = sock.unanswered.last
     events = [sock.opened, last]
@@ -240,7 +240,14 @@ def _sendto(scene: Scene, _thread: Thread, sock: Datagrams) -> Cause:
             "datagram-full", "Our send buffer is full, until the network has taken some of it.", events
         )
     peer = sock.connected or getattr(last, "peer", None) or ""
-    text = f"{sock.connected or 'The receiver'} does not read: its queue is full."
+    other = scene.datagrams_of(sock.connected)
+    reads = other is not None and (scene.waiters(other) or "READ" in (scene.watched(other) or ""))
+    ours = "or our send buffer is, with datagrams that nobody has read yet."
+    text = (
+        f"{sock.connected} does not read: either its queue is full, {ours}"
+        if sock.connected and not reads
+        else f"Either the receiver's queue is full, {ours}"
+    )
     whom = getattr(last, "peer", None) or peer
     before = f"The last before went to {whom}, {when(last)}." if last is not None and whom else ""
     return Cause("datagram-full", join(text, before), events, _arrived(scene, peer))

@@ -322,29 +322,47 @@ def test_a_datagram_for_which_there_is_no_room() -> None:
     log.add(Bind, "unix-dgram-1", 3, "unix-dgram", "u.sock")
     log.add(Socket, "unix-dgram-2", 4, "unix-dgram")
     log.block("sendto", None, "unix-dgram-2")
-    assert "The receiver does not read: its queue is full." in one("datagram-full", log).sentence
+    full = (
+        "ither the receiver's queue is full, or our send buffer is, with datagrams that nobody has read yet."
+    )
+    assert f"E{full}" in one("datagram-full", log).sentence
     log.add(Sendto, "unix-dgram-2", 4, "u.sock", 5)
     log.block("sendto", None, "unix-dgram-2")
     finding = one("datagram-full", log)
     assert finding.stuck
     assert finding.sentence.endswith(
-        "The receiver does not read: its queue is full. The last before went to u.sock, at 0.004 s. "
-        "There unix-dgram-1 has received nothing."
+        f"E{full} The last before went to u.sock, at 0.004 s. There unix-dgram-1 has received nothing."
     )
     assert [it.event.seq for it in finding.evidence] == [1, 2, 4, 5]
     log.add(Connect, 4, None, "unix-dgram-2", "v.sock")
     log.block("sendto", None, "unix-dgram-2")
     finding = one("datagram-full", log)
-    assert "v.sock does not read: its queue is full." in finding.sentence
+    assert "v.sock does not read: either its queue is full, or our send buffer is, with" in finding.sentence
     assert "There" not in finding.sentence
     log.add(Socket, "unix-dgram-3", 5, "unix-dgram", "unix-dgram-4")
     log.add(Sendto, "unix-dgram-3", 5, None, 5)
     log.block("sendto", None, "unix-dgram-3")
-    assert one("datagram-full", log).sentence.endswith("The receiver does not read: its queue is full.")
+    assert one("datagram-full", log).sentence.endswith(f"E{full}")
     log = Log()
     log.add(Bind, "udp-1", 3, "udp", SERVER)
     log.block("sendto", None, "udp-1")
     assert "Our send buffer is full" in one("datagram-full", log).sentence
+
+
+@pytest.mark.parametrize("awaits", ["recvfrom", "poll", "wait"])
+def test_a_receiver_that_reads_is_not_said_not_to(awaits: str) -> None:
+    """A datagram is charged to its sender until it is read, whoever has it: unix(7), SO_SNDBUF."""
+    server, client = Log("server"), Log("client")
+    server.add(Bind, "unix-dgram-1", 3, "unix-dgram", "u.sock")
+    sock = "unix-dgram-1" if awaits == "recvfrom" else None
+    watched = [("unix-dgram-1", "READ")] if awaits == "poll" else []
+    server.block(awaits, None, sock, watched=watched)
+    client.add(Socket, "unix-dgram-2", 4, "unix-dgram")
+    client.add(Connect, 4, None, "unix-dgram-2", "u.sock")
+    client.block("sendto", None, "unix-dgram-2")
+    sentence = one("datagram-full", client, server).sentence
+    assert ("u.sock does not read" in sentence) == (awaits == "wait")
+    assert ("Either the receiver's queue is full" in sentence) == (awaits != "wait")
 
 
 def test_an_inherited_datagram_socket_is_idle() -> None:

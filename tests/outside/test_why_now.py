@@ -240,7 +240,7 @@ child = subprocess.Popen(['cat'], stdin=subprocess.PIPE, pass_fds=[conn.fileno()
 conn.close()
 client.recv(10)
 """)
-    server.hangs("recv-silent", "but no FIN has come: another process may have it open")
+    server.hangs("recv-silent", "but no FIN has come: something else may have it open")
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,8 @@ def _closed(stream: Stream, other: Stream, close: Close) -> str:
     if seen is None or seen.state not in OPEN or seen.unread or is_recent(stream.process, due(close)):
         return f"{text}."
     return (
-        f"{text}, but no FIN has come: another process may have it open, such as a child that inherited it."
+        f"{text}, but no FIN has come: something else may have it open: another descriptor of the program, "
+        "or a child that inherited it."
     )
 
 

@@ -189,8 +189,14 @@ def _connect(scene: Scene, thread: Thread, sock: Stream) -> Cause:
 
     A closed port answers at once (ECONNREFUSED). No answer at all means that packets are dropped on their
     way, or that the accept queue is full: then Linux drops the SYN and lets the caller try again.
+    On a Unix socket there are no packets: it sleeps until there is room in the accept queue, and only then.
     """
     peer = getattr(thread.wait, "peer", None) or sock.peer
+    if sock.name.startswith("unix"):
+        listener = scene.listener_of(peer)
+        full = f"{peer or 'The other side'} has no room in its accept queue."
+        found = [] if listener is None else [(listener.process, [listener.opened])]
+        return Cause("connect-unanswered", "", [sock.opened], Elsewhere(full, found))
     return Cause("connect-unanswered", "", [sock.opened], unanswered(scene, peer))
 
 

@@ -612,6 +612,20 @@ def test_a_client_whose_server_is_known() -> None:
     )
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_unix_socket_has_no_packets(is_known: bool) -> None:
+    """Its connect(2) sleeps for want of room in the listener's queue, and for nothing else."""
+    log = Log()
+    if is_known:
+        log.add(Listen, "unix-1", 3, "unix", "s.sock", 0)
+    log.add(Socket, "unix-2", 4, "unix")
+    log.block("connect", "unix-2", peer="s.sock", thread="caller")
+    finding = one("connect-unanswered", log)
+    assert "s.sock has no room in its accept queue." in finding.sentence
+    assert "SYN" not in finding.sentence
+    assert [it.event.seq for it in finding.evidence] == ([1, 2, 3] if is_known else [1, 2])
+
+
 def test_a_queue_is_told_once() -> None:
     """Who calls its own listener is the one who would have to accept."""
     log = Log()

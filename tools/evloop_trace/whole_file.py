@@ -33,7 +33,8 @@ def open_anew(path: str, mode: int = PRIVATE) -> int:
 def write_whole(path: str, data: bytes, mode: int = PRIVATE) -> None:
     """Let a file hold this and nothing else: all of it, or if there is no room what it held before.
 
-    What has another name too, or is no file, is written where it is; `mode` is for a file that is new.
+    What has another name too, is somebody else's, or is no file, is written where it is, and so is one that
+    no other can take the place of; `mode` is for a file that is new.
 
     Raises:
         OSError: it cannot be written, or others might have a hand in it.
@@ -72,8 +73,9 @@ def _replace(folder: Folder, name: str, data: bytes, old: os.stat_result) -> boo
             _write(fd, data)
             alike = _made_alike(fd, old)
         if alike:
-            folder.rename(beside, name)
-            replaced = True
+            with contextlib.suppress(OSError):  # EBUSY: a mount point, and no other can take its place
+                folder.rename(beside, name)
+                replaced = True
     finally:
         if not replaced:
             folder.unlink(beside)

@@ -164,6 +164,27 @@ def test_a_file_of_somebody_else_stays_his(tmp_path: Path, monkeypatch: pytest.M
     _is_written_where_it_was(path, before)
 
 
+def test_a_mount_point_is_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other file can take its place, as rename(2) has it; a full disk is told of all the same."""
+    busy = []
+
+    def refuse(old: str, new: str, **_: int) -> None:
+        busy.append((old, new))
+        raise OSError(16, "Device or resource busy")
+
+    path = tmp_path / "mounted"
+    path.write_bytes(b"what was there before")
+    before = path.stat()
+    monkeypatch.setattr(os, "rename", refuse)
+    with room(10), pytest.raises(OSError, match="File too large"):
+        write_whole(str(path), b"longer than that")
+    assert path.read_bytes() == b"what was there before"
+    assert not busy
+    write_whole(str(path), b"new")
+    assert busy
+    _is_written_where_it_was(path, before)
+
+
 def _is_written_where_it_was(path: Path, before: os.stat_result) -> None:
     """The same file, that may be used as before; nothing lies beside it."""
     after = path.stat()

@@ -41,13 +41,20 @@ class LoopPanel(Panel):
         return [exact(line, width) for line in lines[:height]]
 
     def _title(self, width: int) -> Line:
-        right = [Segment(f"{clock(self.now)} s", BOLD), Segment(f"  {self.status} " if self.status else " ")]
+        left, right = self._ends(width, self.status)
+        if width_of(left) + width_of(right) >= width:
+            left, right = self._ends(width, self.status.partition(" ")[0])
+        return spread(left, right, width)
+
+    def _ends(self, width: int, status: str) -> tuple[Line, Line]:
+        """Of the title: who it is, and the moment."""
+        right = [Segment(f"{clock(self.now)} s", BOLD), Segment(f"  {status} " if status else " ")]
         lost = self.picture.lost
         if lost:
             right = [Segment(f"skipped {count(lost)}", TROUBLE), Segment("  "), *right]
         left = [Segment(" evloop ", TITLE)]
         room = max(20, width - width_of(left) - width_of(right) - 1)
-        return spread([*left, Segment(self._who(room))], right, width)
+        return [*left, Segment(self._who(room))], right
 
     def _who(self, room: int) -> str:
         """What runs, and its pid, which people have to type: the words before it make way for it."""

@@ -99,6 +99,23 @@ def test_the_title_tells_what_was_skipped() -> None:
 
 
 @pytest.mark.parametrize(
+    ("width", "end"),
+    [
+        (80, " 12.034 s  stopped by a signal"),
+        (60, " 12.034 s  stopped by a signal"),
+        (57, " 12.034 s  stopped"),
+        (50, " 12.034 s  stopped"),
+        (47, " 12.034 s  stopped"),
+    ],
+)
+def test_a_narrow_title_says_in_a_word_what_there_is_no_room_for(width: int, end: str) -> None:
+    """Rather than to leave out the clock, too."""
+    title = texts(LoopPanel(picture_of(HEADER), 12_034 * MS, "stopped by a signal").lines(width, 1))[0]
+    assert title.startswith(" evloop   ")
+    assert title.endswith(end)
+
+
+@pytest.mark.parametrize(
     ("events", "expected"),
     [
         ((), " woke    not yet"),

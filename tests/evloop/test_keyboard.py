@@ -19,12 +19,14 @@ SECONDS = 30.0
 Type = Callable[[bytes, bytes], bytes]
 
 ASK = "from evloop.keyboard import ask; print('it is', repr(ask('what? ')))"
-# As late as a signal can come for `input` to miss it: when the prompt is written, and nothing is read yet.
-LATE = """
+# What happens when `input` has written the prompt, and reads nothing yet.
+THEN = """
 import ctypes
 hook = ctypes.c_void_p.in_dll(ctypes.pythonapi, "PyOS_InputHook")
-hook.value = ctypes.cast(ctypes.CDLL(None).pause, ctypes.c_void_p).value
+hook.value = ctypes.cast({}, ctypes.c_void_p).value
 """
+WAIT_FOR_A_SIGNAL = THEN.format("ctypes.CDLL(None).pause")
+A_SIGNAL_COMES = THEN.format("ctypes.pythonapi.PyErr_SetInterrupt")
 MISSED = """
 try:
     input("what? ")
@@ -87,17 +89,16 @@ def test_the_end_of_the_input(person):
 
 def test_a_signal_between_the_prompt_and_the_read(person):
     """It is not the next key that gets the program out of it."""
-    process, type_when = person(LATE + ASK)
+    process, type_when = person(WAIT_FOR_A_SIGNAL + ASK)
     type_when(b"what? ", b"\x03")
     type_when(b"KeyboardInterrupt")
     assert process.wait(SECONDS) == -2
 
 
-def test_it_is_late(person):
-    """`input` alone does miss it, and takes the next line first: else the test above would show nothing."""
-    process, type_when = person(f"{LATE}{MISSED}")
-    type_when(b"what? ", b"\x03")
-    type_when(b"^C", b"first\nsecond\n")
+def test_input_alone_misses_it(person):
+    """It takes the next line first, and then heeds what came before."""
+    process, type_when = person(A_SIGNAL_COMES + MISSED)
+    type_when(b"what? ", b"first\nsecond\n")
     type_when(b"then 'second'")
     assert process.wait(SECONDS) == 0
 
